@@ -1,0 +1,4 @@
+//! The languages a configuration can be written in; each ends in [`crate::config::Config`].
+
+pub mod ilagent;
+pub mod native;

@@ -1,0 +1,1 @@
+//! Our own dialect: TOML, and the same keys as JSON.

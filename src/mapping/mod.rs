@@ -1,0 +1,32 @@
+//! From a message to a delivery. Pure.
+
+pub mod event;
+pub mod heartbeat;
+pub mod path;
+pub mod policy;
+pub mod routing;
+
+use crate::message::Delivery;
+
+/// What a rule makes of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mapped {
+    /// Something to hand over.
+    Deliver(Delivery),
+    /// Nothing, as configured; the reason is for the debug log.
+    Dropped(String),
+    /// Nothing, because the payload is not what the rule needs: a dead letter with this reason.
+    Dead(String),
+}
+
+/// The kind of source a message came from; it decides ilert's endpoint and `customDetails`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum From<'a> {
+    /// An MQTT broker.
+    Mqtt,
+    /// Kafka, with the key of the record.
+    Kafka {
+        /// The key, or empty.
+        message_key: &'a str,
+    },
+}

@@ -1,0 +1,211 @@
+//! The two things that move: a raw [`Message`] and the [`Delivery`] mapped from it, and the
+//! [`Receipt`] that lets a source forget the message once it is safe.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+/// What a source received: raw, unmapped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// The topic it was published on.
+    pub topic: String,
+    /// The payload as it came; nothing is assumed about its encoding.
+    pub payload: Vec<u8>,
+}
+
+/// Deliveries that share a fate: the sink they go to and, within it, one integration key, one
+/// broker or one URL.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Lane {
+    /// The name of the sink, `ilert` for ilert's API.
+    pub sink: String,
+    /// What the deliveries of this lane have in common; may be a secret, so see [`masked`].
+    pub key: String,
+}
+
+/// Writes the lane so that a key in it cannot be used by who reads the log.
+impl fmt::Display for Lane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.sink, masked(&self.key))
+    }
+}
+
+/// A key as it may appear in a log: its first six characters and an ellipsis.
+///
+/// Keys of at most eight characters are not shown at all.
+#[must_use]
+pub fn masked(key: &str) -> String {
+    const SHOWN: usize = 6;
+    const SHORT: usize = 8;
+    if key.chars().count() <= SHORT {
+        return if key.is_empty() { "-".to_owned() } else { "***".to_owned() };
+    }
+    key.chars().take(SHOWN).chain(['…']).collect()
+}
+
+/// What a delivery asks of its sink.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// An event for ilert: `target` is the path below the host, `body` the JSON document.
+    Event,
+    /// A ping of a heartbeat monitor: `target` is its key, `body` is empty.
+    Heartbeat,
+    /// An update of an escalation policy: `target` is the routing key, `body` the JSON document
+    /// that `mapping::policy` makes.
+    Policy,
+}
+
+impl Kind {
+    /// The word that stands for it in the database, the log and the command line.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Kind::Event => "event",
+            Kind::Heartbeat => "heartbeat",
+            Kind::Policy => "policy",
+        }
+    }
+
+    /// The reverse of [`Kind::as_str`].
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        [Kind::Event, Kind::Heartbeat, Kind::Policy].into_iter().find(|kind| kind.as_str() == word)
+    }
+}
+
+/// One thing to hand to one sink; what the queue holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// The lane it travels in.
+    pub lane: Lane,
+    /// Deliveries of a lane with the same order key never overtake each other: the alert key.
+    pub order_key: Option<String>,
+    /// What it asks of its sink.
+    pub kind: Kind,
+    /// Where it goes within the sink; see [`Kind`].
+    pub target: String,
+    /// What is sent, in bytes as they go out.
+    pub body: Vec<u8>,
+    /// Where it came from, for people: the topic of its message, or `http`.
+    pub origin: String,
+}
+
+/// What came of one attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The sink has it.
+    Delivered,
+    /// Not now. It stays in the queue and is tried again.
+    Later {
+        /// What went wrong, in words, without secrets.
+        why: String,
+        /// What has to wait.
+        holds: Holds,
+        /// How long the other side asked to wait, from `Retry-After`.
+        after: Option<Duration>,
+    },
+    /// Never: trying again cannot help. It becomes a dead letter.
+    Never {
+        /// What the sink said, in words, without secrets.
+        why: String,
+    },
+}
+
+/// What an [`Outcome::Later`] says something about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holds {
+    /// Only this delivery: the sink answered, and it may well take the next one (500).
+    Delivery,
+    /// Every delivery of the lane: the key is rate limited (429).
+    Lane,
+    /// Every delivery of the sink: it could not be reached, or somebody else answered.
+    Sink,
+}
+
+/// Where receipts are handed in: the source that waits for them.
+pub trait Desk: Send + Sync {
+    /// The message with this ticket is safe; its source may forget it.
+    ///
+    /// Called from the threads of queue and sinks: it may not block.
+    fn signed(&self, ticket: u64);
+
+    /// A push was refused because the queue was full, and now there is room again.
+    fn room(&self);
+}
+
+/// What a source needs to let go of a message.
+///
+/// One message may become several deliveries; each holds a clone, and the desk hears of it when
+/// as many signatures as were asked for have been given. A receipt that is dropped without a
+/// signature says nothing, so the source keeps the message: forgetting to sign is safe.
+#[derive(Clone)]
+pub struct Receipt(Arc<Slip>);
+
+struct Slip {
+    desk: Arc<dyn Desk>,
+    ticket: u64,
+    missing: AtomicUsize,
+}
+
+impl Receipt {
+    /// A receipt that is complete after `signatures` calls of [`Receipt::sign`] (at least one).
+    #[must_use]
+    pub fn new(desk: Arc<dyn Desk>, ticket: u64, signatures: usize) -> Self {
+        Receipt(Arc::new(Slip { desk, ticket, missing: AtomicUsize::new(signatures.max(1)) }))
+    }
+
+    /// Signs once.
+    pub fn sign(self) {
+        if self.0.missing.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.desk.signed(self.0.ticket);
+        }
+    }
+}
+
+impl fmt::Debug for Receipt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Receipt({})", self.0.ticket)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+
+    #[derive(Default)]
+    struct Signed(Mutex<Vec<u64>>);
+
+    impl Desk for Signed {
+        fn signed(&self, ticket: u64) {
+            self.0.lock().unwrap().push(ticket);
+        }
+        fn room(&self) {}
+    }
+
+    #[test]
+    fn a_receipt_is_complete_with_its_last_signature() {
+        let desk = Arc::new(Signed::default());
+        let receipt = Receipt::new(desk.clone(), 7, 2);
+        receipt.clone().sign();
+        assert!(desk.0.lock().unwrap().is_empty());
+        receipt.sign();
+        assert_eq!(*desk.0.lock().unwrap(), [7]);
+    }
+
+    #[test]
+    fn a_receipt_that_is_dropped_says_nothing() {
+        let desk = Arc::new(Signed::default());
+        drop(Receipt::new(desk.clone(), 7, 1));
+        assert!(desk.0.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn keys_are_never_shown_whole() {
+        assert_eq!(masked("il1api123456789"), "il1api…");
+        assert_eq!(masked("short"), "***");
+        assert_eq!(masked(""), "-");
+    }
+}

@@ -1,0 +1,1 @@
+//! One broker session: connect, TLS and its reload, subscribe, acknowledge.

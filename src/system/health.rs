@@ -1,0 +1,225 @@
+//! What each part says of itself: the truth behind `/ready`, the status line and the heartbeat.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The notice board. Cloning it is cheap; all clones show the same.
+#[derive(Clone, Debug, Default)]
+pub struct Health(Arc<Mutex<Board>>);
+
+#[derive(Debug, Default)]
+struct Board {
+    stopping: bool,
+    sessions: Vec<(String, Session)>,
+    queue: Queue,
+    sinks: Vec<(String, Sink)>,
+}
+
+/// What one MQTT session says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Session {
+    /// The broker accepted the connection, and it is still up.
+    pub connected: bool,
+    /// Every subscription was granted as asked for.
+    pub subscriptions_ready: bool,
+    /// What is wrong at present, or empty.
+    pub error: String,
+}
+
+/// What the queue says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Queue {
+    /// Deliveries waiting or in flight, of both stores.
+    pub waiting: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Dead letters kept.
+    pub dead_letters: u64,
+    /// When the oldest delivery still waiting was pushed, as far as is known.
+    pub oldest_since: Option<Instant>,
+    /// The queue refuses new deliveries because it is full.
+    pub full: bool,
+    /// Why the database cannot be written at present, or empty.
+    pub error: String,
+}
+
+/// What one sink says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sink {
+    /// Deliveries handed over since the start.
+    pub delivered: u64,
+    /// Deliveries given up since the start.
+    pub given_up: u64,
+    /// Attempts that ended in "later" since the start.
+    pub failed_attempts: u64,
+    /// When the last delivery succeeded.
+    pub last_delivered: Option<Instant>,
+    /// Since when every attempt has failed, if it does.
+    pub failing_since: Option<Instant>,
+    /// Why the last attempt failed, or empty when the last one succeeded.
+    pub error: String,
+    /// When the attempt that has been running longest was started, if one is running.
+    pub oldest_attempt: Option<Instant>,
+}
+
+/// A copy of the board at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// The orderly end has begun.
+    pub stopping: bool,
+    /// Each MQTT session by name.
+    pub sessions: Vec<(String, Session)>,
+    /// The queue.
+    pub queue: Queue,
+    /// Each sink by name.
+    pub sinks: Vec<(String, Sink)>,
+}
+
+/// When the agent stops calling itself healthy.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// The oldest delivery may be this old.
+    pub age_max: Duration,
+    /// One attempt may take this long before its worker counts as stuck.
+    pub attempt_max: Duration,
+}
+
+/// The first thing found wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// The orderly end has begun.
+    Stopping,
+    /// A session is not connected or lacks a subscription.
+    Session(String, Session),
+    /// The queue cannot be written, is full, or its oldest delivery is too old.
+    Queue(String),
+    /// A worker of a sink is stuck.
+    Sink(String, String),
+}
+
+impl Health {
+    /// Says that the orderly end has begun.
+    pub fn stopping(&self) {
+        self.board().stopping = true;
+    }
+
+    /// Changes what is known of a session, which need not be known before.
+    pub fn session(&self, name: &str, change: impl FnOnce(&mut Session)) {
+        change(entry(&mut self.board().sessions, name));
+    }
+
+    /// Changes what is known of the queue.
+    pub fn queue(&self, change: impl FnOnce(&mut Queue)) {
+        change(&mut self.board().queue);
+    }
+
+    /// Changes what is known of a sink, which need not be known before.
+    pub fn sink(&self, name: &str, change: impl FnOnce(&mut Sink)) {
+        change(entry(&mut self.board().sinks, name));
+    }
+
+    /// All of it, at this moment.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        let board = self.board();
+        Snapshot {
+            stopping: board.stopping,
+            sessions: board.sessions.clone(),
+            queue: board.queue.clone(),
+            sinks: board.sinks.clone(),
+        }
+    }
+
+    fn board(&self) -> MutexGuard<'_, Board> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn entry<'a, T: Default>(entries: &'a mut Vec<(String, T)>, name: &str) -> &'a mut T {
+    let at = entries.iter().position(|(known, _)| known == name).unwrap_or_else(|| {
+        entries.push((name.to_owned(), T::default()));
+        entries.len() - 1
+    });
+    &mut entries[at].1
+}
+
+impl Snapshot {
+    /// The first thing that is wrong, in the order in which a person would look; `None` means
+    /// that the agent does all it is there for.
+    #[must_use]
+    pub fn trouble(&self, now: Instant, limits: Limits) -> Option<Trouble> {
+        if self.stopping {
+            return Some(Trouble::Stopping);
+        }
+        let down =
+            |(_, session): &&(String, Session)| !(session.connected && session.subscriptions_ready);
+        if let Some((name, session)) = self.sessions.iter().find(down) {
+            return Some(Trouble::Session(name.clone(), session.clone()));
+        }
+        if let Some(what) = self.queue_trouble(now, limits) {
+            return Some(Trouble::Queue(what));
+        }
+        self.sinks.iter().find_map(|(name, sink)| {
+            let running = now.saturating_duration_since(sink.oldest_attempt?);
+            (running > limits.attempt_max).then(|| {
+                let what = format!("an attempt has been running for {} s", running.as_secs());
+                Trouble::Sink(name.clone(), what)
+            })
+        })
+    }
+
+    fn queue_trouble(&self, now: Instant, limits: Limits) -> Option<String> {
+        if !self.queue.error.is_empty() {
+            return Some(self.queue.error.clone());
+        }
+        if self.queue.full {
+            return Some(format!("full, with {} deliveries waiting", self.queue.waiting));
+        }
+        let age = now.saturating_duration_since(self.queue.oldest_since?);
+        (age > limits.age_max)
+            .then(|| format!("the oldest delivery has been waiting for {} s", age.as_secs()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits =
+        Limits { age_max: Duration::from_secs(600), attempt_max: Duration::from_secs(60) };
+
+    fn trouble_at(health: &Health, later: u64) -> Option<Trouble> {
+        health.snapshot().trouble(Instant::now() + Duration::from_secs(later), LIMITS)
+    }
+
+    #[test]
+    fn a_session_is_ready_when_connected_with_all_subscriptions() {
+        let health = Health::default();
+        assert_eq!(trouble_at(&health, 0), None);
+        health.session("plant", |session| session.connected = true);
+        assert!(
+            matches!(trouble_at(&health, 0), Some(Trouble::Session(name, _)) if name == "plant")
+        );
+        health.session("plant", |session| session.subscriptions_ready = true);
+        assert_eq!(trouble_at(&health, 0), None);
+    }
+
+    #[test]
+    fn an_old_delivery_and_a_stuck_attempt_are_trouble() {
+        let health = Health::default();
+        health.queue(|queue| queue.oldest_since = Some(Instant::now()));
+        assert_eq!(trouble_at(&health, 599), None);
+        assert!(matches!(trouble_at(&health, 602), Some(Trouble::Queue(_))));
+        health.queue(|queue| queue.oldest_since = None);
+        health.sink("ilert", |sink| sink.oldest_attempt = Some(Instant::now()));
+        assert!(matches!(trouble_at(&health, 62), Some(Trouble::Sink(..))));
+    }
+
+    #[test]
+    fn stopping_comes_first() {
+        let health = Health::default();
+        health.session("plant", |_| ());
+        health.stopping();
+        assert_eq!(trouble_at(&health, 0), Some(Trouble::Stopping));
+    }
+}

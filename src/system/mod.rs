@@ -1,0 +1,7 @@
+//! All the agent knows about the machine it runs on.
+
+pub mod health;
+pub mod http;
+pub mod stop;
+pub mod threads;
+pub mod tls;

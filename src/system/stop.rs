@@ -1,0 +1,54 @@
+//! The orderly end: how every thread learns of it.
+
+use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
+use std::convert::Infallible;
+
+/// Held by the agent; dropping it stops every thread that holds the matching [`Stop`].
+#[derive(Debug)]
+pub struct Stopper {
+    _open: Sender<Infallible>,
+}
+
+/// A thread's view of "should I stop?".
+///
+/// Nothing is ever sent. The closing of the channel is the signal, so it reaches any number of
+/// threads, is seen by those that look late, and cannot be lost.
+#[derive(Clone, Debug)]
+pub struct Stop {
+    closed: Receiver<Infallible>,
+}
+
+/// Makes a connected pair.
+#[must_use]
+pub fn pair() -> (Stopper, Stop) {
+    let (open, closed) = bounded(0);
+    (Stopper { _open: open }, Stop { closed })
+}
+
+impl Stop {
+    /// For use in `select!`.
+    #[must_use]
+    pub fn receiver(&self) -> &Receiver<Infallible> {
+        &self.closed
+    }
+
+    /// Whether the stopper is gone.
+    #[must_use]
+    pub fn is_set(&self) -> bool {
+        self.closed.try_recv() == Err(TryRecvError::Disconnected)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_thread_sees_the_stop_however_late_it_looks() {
+        let (stopper, stop) = pair();
+        let other = stop.clone();
+        assert!(!stop.is_set());
+        drop(stopper);
+        assert!(stop.is_set() && other.is_set());
+    }
+}

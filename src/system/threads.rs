@@ -1,0 +1,42 @@
+//! Threads with a name and a small stack, whose failure is never overlooked.
+
+use crossbeam_channel::Sender;
+use std::io;
+use std::thread::{self, JoinHandle};
+
+/// The stack of every thread; musl's default of 128 KiB is too small for a TLS handshake in a
+/// debug build, glibc's of 8 MiB counts against the limits of small boxes.
+const STACK_BYTES: usize = 256 * 1024;
+
+/// Where threads that failed for good say so. The agent ends the process with what it receives.
+#[derive(Clone, Debug)]
+pub struct Failures(pub Sender<String>);
+
+/// Starts a thread that runs until told to stop.
+///
+/// # Errors
+///
+/// Fails when the system has no thread left.
+pub fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    thread::Builder::new().name(name.to_owned()).stack_size(STACK_BYTES).spawn(run)
+}
+
+/// Starts a thread whose error ends the agent: nothing is left half alive.
+///
+/// # Errors
+///
+/// Fails when the system has no thread left.
+pub fn spawn_vital<E: std::fmt::Display>(
+    name: &str,
+    failures: &Failures,
+    run: impl FnOnce() -> Result<(), E> + Send + 'static,
+) -> io::Result<JoinHandle<()>> {
+    let failures = failures.clone();
+    let thread_name = name.to_owned();
+    spawn(name, move || {
+        if let Err(error) = run() {
+            // A full channel means that another failure is already ending the agent.
+            let _ = failures.0.try_send(format!("{thread_name}: {error}"));
+        }
+    })
+}
