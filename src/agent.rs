@@ -1,14 +1,46 @@
 //! Builds everything from a [`Config`], starts it, waits, stops it in order.
+//!
+//! It fails at the door: the database is opened, every socket bound and every certificate loaded
+//! before the first worker starts. After that only connections fail, and they are tried again.
 
-use crate::config::Config;
+use crate::config::{Broker, Config};
+use crate::ilert::Client;
+use crate::intake::{Arrival, Intake, Plan};
+use crate::message::Message;
+use crate::queue::Queue;
+use crate::system::health::{Health, Limits};
+use crate::system::http::{self, Request, Response};
+use crate::system::stop::{self, Stopper};
+use crate::system::threads::{self, Failures};
+use crate::system::{signals, tls};
+use crate::{heartbeat, sinks, sources, status};
+use crossbeam_channel::{Receiver, bounded, select};
+use log::{error, info, warn};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long attempts under way may take to finish once the end has begun. With the time the
+/// sessions have for their last acknowledgements this stays below the four seconds promised.
+const ATTEMPTS_END: Duration = Duration::from_millis(1_800);
+
+/// How long requests of HTTP clients may take to finish after that.
+const REQUESTS_END: Duration = Duration::from_millis(300);
+
+/// One attempt longer than the request's own time limit and this margin is stuck.
+const ATTEMPT_MARGIN: Duration = Duration::from_secs(35);
 
 /// Runs the daemon until it is told to stop.
 ///
 /// # Errors
 ///
 /// Says in words what could not be opened, bound or loaded, or which part failed for good.
-pub fn run(_config: Config) -> Result<(), String> {
-    todo!()
+pub fn run(config: Config) -> Result<(), String> {
+    let terminations = signals::terminations().map_err(|error| format!("signals: {error}"))?;
+    let (failures, failed) = failures();
+    let running = Running::start(config, &failures)?;
+    let end = wait(&terminations, &failed);
+    running.stop();
+    end
 }
 
 /// Opens nothing for good and starts nothing, but loads every file a start would need.
@@ -16,6 +48,189 @@ pub fn run(_config: Config) -> Result<(), String> {
 /// # Errors
 ///
 /// All that is wrong, one line each.
-pub fn check(_config: &Config) -> Result<(), Vec<String>> {
-    todo!()
+pub fn check(config: &Config) -> Result<(), Vec<String>> {
+    let mut wrong = Vec::new();
+    for broker in &config.brokers {
+        if let Err(what) = certificates(broker) {
+            wrong.push(format!("mqtt {}: {what}", broker.name));
+        }
+    }
+    if let Err(what) = Client::new(&config.ilert) {
+        wrong.push(format!("ilert: {what}"));
+    }
+    if wrong.is_empty() { Ok(()) } else { Err(wrong) }
+}
+
+fn certificates(broker: &Broker) -> Result<(), String> {
+    let Some(files) = &broker.tls else { return Ok(()) };
+    let client = files.client.as_ref();
+    tls::load(files.ca.as_deref(), client.map(|pair| (&*pair.chain, &*pair.key))).map(|_| ())
+}
+
+fn failures() -> (Failures, Receiver<String>) {
+    let (tell, told) = bounded(1);
+    (Failures(tell), told)
+}
+
+fn wait(terminations: &Receiver<()>, failed: &Receiver<String>) -> Result<(), String> {
+    select! {
+        recv(terminations) -> _ => {
+            info!("agent: asked to stop");
+            Ok(())
+        }
+        recv(failed) -> what => {
+            let what = what.unwrap_or_else(|_| "a part of the agent is gone".to_owned());
+            error!("agent: stopping, {what}");
+            Err(what)
+        }
+    }
+}
+
+/// All that has been started, in the order of its start.
+struct Running {
+    health: Health,
+    queue: Queue,
+    http: Option<http::Running>,
+    workers: sinks::worker::Workers,
+    sessions: Vec<sources::mqtt::Running>,
+    sinks_open: Stopper,
+    sources_open: Stopper,
+    http_open: Stopper,
+}
+
+impl Running {
+    fn start(config: Config, failures: &Failures) -> Result<Self, String> {
+        let health = Health::default();
+        let limits = Limits {
+            age_max: config.queue.age_max,
+            attempt_max: config.ilert.timeout + ATTEMPT_MARGIN,
+        };
+        let client = Client::new(&config.ilert).map_err(|what| format!("ilert: {what}"))?;
+        let listener = config.http.as_ref().map(bind).transpose()?;
+        let durable = config.http.is_some() || config.brokers.iter().any(|broker| broker.buffer);
+        let queue =
+            Queue::open(&config.queue, durable, config.ilert.attempts_max, &health, failures)
+                .map_err(|what| format!("queue: {what}"))?;
+        let intake = Intake::new(queue.clone());
+        let sessions = prepare(&config.brokers, &intake, &health)?;
+        take_over(&queue, &config.brokers)?;
+
+        let (sinks_open, sinks_stop) = stop::pair();
+        let (sources_open, sources_stop) = stop::pair();
+        let (http_open, http_stop) = stop::pair();
+        let started = |what: &str, error: std::io::Error| format!("{what}: {error}");
+
+        let http = match (&config.http, listener) {
+            (Some(settings), Some(listener)) => {
+                let handler = routes(settings, &queue, &client, &health, limits);
+                let bounds = http::Limits::new(settings.body_bytes_max, settings.connections_max);
+                let running = listener.start(bounds, handler, &http_stop);
+                Some(running.map_err(|error| started("http", error))?)
+            }
+            _ => None,
+        };
+        let workers = start_sink(&config, &client, &queue, &health, &sinks_stop, failures)
+            .map_err(|error| started("sink ilert", error))?;
+        let sessions = sessions
+            .into_iter()
+            .map(|session| session.start(&sources_stop, failures))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| started("mqtt", error))?;
+        if let Some(key) = config.ilert.heartbeat.clone() {
+            let (health, stop) = (health.clone(), sources_stop.clone());
+            threads::spawn("heartbeat", move || {
+                heartbeat::run(&client, key.expose(), &health, limits, &stop);
+            })
+            .map_err(|error| started("heartbeat", error))?;
+        }
+        info!("agent: ilagent {} started", env!("CARGO_PKG_VERSION"));
+        Ok(Running { health, queue, http, workers, sessions, sinks_open, sources_open, http_open })
+    }
+
+    /// Attempts first, so that what they deliver is still acknowledged; then the sessions, which
+    /// send their last acknowledgements and DISCONNECT; the probes stay until both are done.
+    fn stop(self) {
+        self.health.stopping();
+        drop(self.sinks_open);
+        self.queue.stop_claims();
+        if !self.workers.join(Instant::now() + ATTEMPTS_END) {
+            warn!("agent: attempts were still under way; they will be made again");
+        }
+        drop(self.sources_open);
+        for session in &self.sessions {
+            session.wake();
+        }
+        for session in self.sessions {
+            session.join();
+        }
+        drop(self.http_open);
+        if let Some(http) = self.http {
+            http.stop(Instant::now() + REQUESTS_END);
+        }
+        self.queue.close();
+        info!("agent: stopped");
+    }
+}
+
+fn bind(settings: &crate::config::Http) -> Result<http::Listener, String> {
+    let listener = http::bind(settings.bind, settings.port)
+        .map_err(|error| format!("http: cannot listen on {} port {}: {error}", settings.bind, settings.port))?;
+    info!("http: listening on {}", listener.address());
+    if !settings.bind.is_loopback() && settings.token.is_none() {
+        warn!(
+            "http: anyone who can reach {} may send events; bind to 127.0.0.1 or set a token",
+            listener.address()
+        );
+    }
+    Ok(listener)
+}
+
+fn prepare(
+    brokers: &[Broker],
+    intake: &Intake,
+    health: &Health,
+) -> Result<Vec<sources::mqtt::Session>, String> {
+    let prepared = brokers.iter().map(|broker| {
+        sources::mqtt::prepare(broker, intake.clone(), health)
+            .map_err(|what| format!("mqtt {}: {what}", broker.name))
+    });
+    let (ready, wrong): (Vec<_>, Vec<_>) = prepared.partition(Result::is_ok);
+    let wrong: Vec<String> = wrong.into_iter().filter_map(Result::err).collect();
+    if wrong.is_empty() { Ok(ready.into_iter().flatten().collect()) } else { Err(wrong.join("\n")) }
+}
+
+fn routes(
+    settings: &crate::config::Http,
+    queue: &Queue,
+    client: &Client,
+    health: &Health,
+    limits: Limits,
+) -> Arc<dyn Fn(&Request) -> Response + Send + Sync> {
+    let api = sources::http::Api::new(settings, queue.clone(), client.clone());
+    let status = status::Status::new(health.clone(), limits);
+    Arc::new(move |request| {
+        api.answer(request)
+            .or_else(|| status.answer(request))
+            .unwrap_or_else(|| Response::empty(404))
+    })
+}
+
+fn start_sink(
+    config: &Config,
+    client: &Client,
+    queue: &Queue,
+    health: &Health,
+    stop: &stop::Stop,
+    failures: &Failures,
+) -> std::io::Result<sinks::worker::Workers> {
+    let client = client.clone();
+    sinks::worker::start(
+        sinks::ilert::NAME,
+        Arc::new(move |delivery| sinks::ilert::attempt(&client, delivery)),
+        config.ilert.in_flight_max,
+        queue,
+        health,
+        stop,
+        failures,
+    )
 }
