@@ -5,14 +5,32 @@
 //! receipts are signed when the delivery is settled. Sources and sinks do not know which they use.
 
 pub mod admin;
+mod board;
+mod control;
+mod dead_letters;
+mod gate;
+mod lane;
+mod schema;
+mod store;
+mod upstream;
+mod writer;
 
 use crate::config;
 use crate::message::{Delivery, Desk, Kind, Outcome, Receipt};
 use crate::system::health::Health;
-use crate::system::stop::Stop;
-use crate::system::threads::Failures;
+use crate::system::threads::{self, Failures};
+use board::{Board, Found, Order};
+use crossbeam_channel::{Sender, bounded};
+use lane::weight;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use writer::{Database, Request, Writer};
+
+/// Most requests that wait for the queue thread.
+const REQUESTS_MAX: usize = 1_024;
 
 /// What a source hands in.
 #[derive(Debug)]
@@ -72,6 +90,22 @@ pub struct Claim {
     pub delivery: Delivery,
     /// Which attempt this is, counted from 1, over restarts.
     pub attempt: u32,
+    lane: u32,
+    stored: bool,
+    receipt: Option<Receipt>,
+    since: Instant,
+    probe: bool,
+}
+
+/// A raw message that an earlier version of upstream's agent left in its `mqtt_queue`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpstreamMessage {
+    /// The key of its row.
+    pub row: String,
+    /// The topic it came on.
+    pub topic: String,
+    /// Its payload.
+    pub payload: Vec<u8>,
 }
 
 /// Why the queue could not do what was asked.
@@ -102,25 +136,73 @@ impl std::error::Error for Error {}
 
 /// A handle to the queue; clones share it.
 #[derive(Clone)]
-pub struct Queue;
+pub struct Queue(Arc<Shared>);
+
+/// What sources, workers and the queue thread share.
+struct Shared {
+    board: Mutex<Board>,
+    /// Rings when there may be something to claim.
+    work: Condvar,
+    requests: Sender<Request>,
+    /// Workers that wait for `work`.
+    idle: AtomicUsize,
+    /// Claims are over: the agent ends.
+    stopped: AtomicBool,
+    closed: AtomicBool,
+    /// The database cannot be written at present.
+    unwritable: AtomicBool,
+    /// Bytes of deliveries on their way to the database.
+    on_the_way: AtomicUsize,
+    bytes_max: u64,
+    /// Sources that were refused and want to know when there is room.
+    refused: Mutex<Vec<Arc<dyn Desk>>>,
+    health: Health,
+    writer: Mutex<Option<JoinHandle<()>>>,
+}
 
 impl Queue {
     /// Opens (or makes, or repairs, or converts) the database and starts the thread that owns it.
     ///
-    /// With `durable` false no file is made before the first dead letter.
+    /// With `durable` false no file is made before the first dead letter; a file that is there is
+    /// opened, so that what waits in it is delivered.
     ///
     /// # Errors
     ///
     /// Says in words why the file cannot be used: another agent has it, it was written by a
     /// later version, the folder is missing or cannot be written.
     pub fn open(
-        _settings: &config::Queue,
-        _durable: bool,
-        _attempts_max: Option<u32>,
-        _health: &Health,
-        _failures: &Failures,
+        settings: &config::Queue,
+        durable: bool,
+        attempts_max: Option<u32>,
+        health: &Health,
+        failures: &Failures,
     ) -> Result<Self, String> {
-        todo!()
+        let (requests, received) = bounded(REQUESTS_MAX);
+        let mut board = Board::new(attempts_max);
+        let database = if durable || settings.path.exists() {
+            Some(Database::open(settings, &mut board, &requests)?)
+        } else {
+            None
+        };
+        let shared = Arc::new(Shared {
+            board: Mutex::new(board),
+            work: Condvar::new(),
+            requests,
+            idle: AtomicUsize::new(0),
+            stopped: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+            unwritable: AtomicBool::new(false),
+            on_the_way: AtomicUsize::new(0),
+            bytes_max: settings.bytes_max,
+            refused: Mutex::default(),
+            health: health.clone(),
+            writer: Mutex::new(None),
+        });
+        let writer = Writer::new(Arc::clone(&shared), settings.clone(), database, received);
+        let thread = threads::spawn_vital("queue", failures, move || writer.run())
+            .map_err(|error| format!("cannot start a thread: {error}"))?;
+        *lock(&shared.writer) = Some(thread);
+        Ok(Queue(shared))
     }
 
     /// Takes charge of a batch, all of it or nothing, and returns at once; receipts are signed
@@ -130,23 +212,227 @@ impl Queue {
     ///
     /// On an error the caller still has its batch. `desk` then hears of [`Desk::room`] when it
     /// is worth trying again.
-    pub fn push(&self, _batch: Vec<Push>, _desk: Option<&Arc<dyn Desk>>) -> Result<(), Error> {
-        todo!()
+    pub fn push(&self, batch: Vec<Push>, desk: Option<&Arc<dyn Desk>>) -> Result<(), Error> {
+        if self.0.closed.load(Ordering::Acquire) {
+            return Err(Error::Closed);
+        }
+        let mut board = lock(&self.0.board);
+        if let Some(refusal) = self.0.refusal(&board, &batch) {
+            drop(board);
+            lock(&self.0.refused).extend(desk.cloned());
+            // The room may have been made between the look and the note.
+            self.0.tell_of_room();
+            return Err(refusal(batch));
+        }
+        let now = Instant::now();
+        let mut to_store = Vec::new();
+        let mut claimable = false;
+        for push in batch {
+            match push {
+                Push::Delivery { delivery, store: Store::Transit, receipt }
+                    if !board.needs_storing(&delivery) =>
+                {
+                    let heartbeat = delivery.kind == Kind::Heartbeat;
+                    // A ping is only worth something now, so nothing waits for it.
+                    let (kept, done) = if heartbeat { (None, receipt) } else { (receipt, None) };
+                    claimable |= board.add_transit(delivery, kept, now);
+                    done.into_iter().for_each(Receipt::sign);
+                }
+                other => to_store.push(other),
+            }
+        }
+        self.0.report(&board);
+        drop(board);
+        if claimable {
+            self.0.wake_worker();
+        }
+        if to_store.is_empty() {
+            return Ok(());
+        }
+        self.0.on_the_way.fetch_add(bytes(&to_store), Ordering::AcqRel);
+        self.0.requests.send(Request::Store(to_store)).map_err(|_| Error::Closed)
     }
 
-    /// Waits until a delivery of `sink` may be attempted, and claims it. `None` at the stop.
+    /// Waits until a delivery of `sink` may be attempted, and claims it. `None` when claims are
+    /// over, or when `patience` is.
     #[must_use]
-    pub fn claim(&self, _sink: &str, _stop: &Stop) -> Option<Claim> {
-        todo!()
+    pub fn claim(&self, sink: &str, patience: Option<Duration>) -> Option<Claim> {
+        let give_up = patience.map(|patience| Instant::now() + patience);
+        let mut orders = Vec::new();
+        let mut board = lock(&self.0.board);
+        loop {
+            if self.0.stopped.load(Ordering::Acquire) {
+                return None;
+            }
+            let now = Instant::now();
+            match board.claim(sink, now, &mut orders) {
+                Found::Claim(claim) => {
+                    let more = board.has_more(sink);
+                    drop(board);
+                    self.0.carry_out(orders);
+                    if more {
+                        self.0.wake_worker();
+                    }
+                    return Some(claim);
+                }
+                Found::Nothing(look_again) => {
+                    if give_up.is_some_and(|at| at <= now) {
+                        return None;
+                    }
+                    let until = look_again.into_iter().chain(give_up).min();
+                    board = self.0.wait(board, until.map(|at| at.saturating_duration_since(now)));
+                }
+            }
+        }
     }
 
     /// Gives a claimed delivery back with what came of the attempt.
-    pub fn settle(&self, _claim: Claim, _outcome: Outcome) {
-        todo!()
+    pub fn settle(&self, claim: Claim, outcome: Outcome) {
+        let mut orders = Vec::new();
+        let mut board = lock(&self.0.board);
+        board.settle(claim, outcome, Instant::now(), fastrand::f64(), &mut orders);
+        self.0.report(&board);
+        drop(board);
+        self.0.carry_out(orders);
+        self.0.wake_worker();
+        self.0.tell_of_room();
+    }
+
+    /// Ends all claims: those that wait return `None`, and so do later ones.
+    pub fn stop_claims(&self) {
+        let board = lock(&self.0.board);
+        self.0.stopped.store(true, Ordering::Release);
+        drop(board);
+        self.0.work.notify_all();
     }
 
     /// Commits what is settled and closes the database. Called once, after the sinks have ended.
     pub fn close(&self) {
-        todo!()
+        self.0.closed.store(true, Ordering::Release);
+        if self.0.requests.send(Request::Close).is_ok()
+            && let Some(thread) = lock(&self.0.writer).take()
+            && thread.join().is_err()
+        {
+            log::error!("queue: its thread ended in disorder");
+        }
     }
+
+    /// Raw messages in upstream's `mqtt_queue`, in order; they become deliveries with
+    /// [`Queue::replace_upstream`].
+    #[must_use]
+    pub fn upstream_messages(&self) -> Vec<UpstreamMessage> {
+        let (tell, told) = bounded(1);
+        match self.0.requests.send(Request::Upstream(tell)) {
+            Ok(()) => told.recv().unwrap_or_default(),
+            Err(_) => Vec::new(),
+        }
+    }
+
+    /// Stores what upstream's messages were mapped to and deletes their rows, in one transaction.
+    pub fn replace_upstream(&self, rows: Vec<String>, pushes: Vec<Push>) {
+        self.0.on_the_way.fetch_add(bytes(&pushes), Ordering::AcqRel);
+        // A closed queue keeps the rows: they are converted at the next start.
+        let _ = self.0.requests.send(Request::Replace(rows, pushes));
+    }
+}
+
+impl Shared {
+    /// Why a batch cannot be taken now, if it cannot.
+    fn refusal(&self, board: &Board, batch: &[Push]) -> Option<fn(Vec<Push>) -> Error> {
+        let (mut stores, mut transits) = (false, false);
+        for push in batch {
+            match push {
+                Push::Delivery { store: Store::Transit, delivery, .. } => {
+                    transits |= delivery.kind != Kind::Heartbeat;
+                }
+                Push::Delivery { .. } | Push::DeadLetter { .. } => stores = true,
+            }
+        }
+        if stores && self.unwritable.load(Ordering::Acquire) {
+            return Some(Error::Unwritable);
+        }
+        let used = board.stored.bytes + self.on_the_way.load(Ordering::Acquire) as u64;
+        let full = (stores && used >= self.bytes_max) || (transits && board.transit_is_full());
+        full.then_some(Error::Full as fn(Vec<Push>) -> Error)
+    }
+
+    fn wait<'a>(
+        &self,
+        board: MutexGuard<'a, Board>,
+        at_most: Option<Duration>,
+    ) -> MutexGuard<'a, Board> {
+        self.idle.fetch_add(1, Ordering::AcqRel);
+        let board = match at_most {
+            None => self.work.wait(board).unwrap_or_else(PoisonError::into_inner),
+            Some(at_most) => {
+                let waited = self.work.wait_timeout(board, at_most);
+                waited.unwrap_or_else(PoisonError::into_inner).0
+            }
+        };
+        self.idle.fetch_sub(1, Ordering::AcqRel);
+        board
+    }
+
+    /// One worker looks; it wakes the next if there is more than it takes.
+    fn wake_worker(&self) {
+        if self.idle.load(Ordering::Acquire) > 0 {
+            self.work.notify_one();
+        }
+    }
+
+    /// Hands the queue thread what the board asks for.
+    fn carry_out(&self, orders: Vec<Order>) {
+        if !orders.is_empty() {
+            // A queue thread that is gone ends the agent; the rows are still there then.
+            let _ = self.requests.send(Request::Orders(orders));
+        }
+    }
+
+    /// Tells sources that were refused that it is worth trying again, if it is.
+    fn tell_of_room(&self) {
+        if self.unwritable.load(Ordering::Acquire) {
+            return;
+        }
+        let mut refused = lock(&self.refused);
+        if refused.is_empty() {
+            return;
+        }
+        let board = lock(&self.board);
+        let room = board.stored.bytes < self.bytes_max / 10 * 9 && !board.transit_is_full();
+        drop(board);
+        if room {
+            let desks = std::mem::take(&mut *refused);
+            drop(refused);
+            self.health.queue(|queue| queue.full = false);
+            desks.iter().for_each(|desk| desk.room());
+        }
+    }
+
+    /// Puts on the health board what can have changed with a push or a settlement.
+    fn report(&self, board: &Board) {
+        let (stored, transit, oldest) = (board.stored, board.transit, board.oldest());
+        let bytes_max = self.bytes_max;
+        self.health.queue(|queue| {
+            queue.waiting = stored.count + transit.count;
+            queue.bytes = stored.bytes + transit.bytes;
+            queue.oldest_since = oldest;
+            queue.full = stored.bytes >= bytes_max;
+        });
+    }
+}
+
+/// What a batch counts for on its way to the database.
+fn bytes(batch: &[Push]) -> usize {
+    batch
+        .iter()
+        .map(|push| match push {
+            Push::Delivery { delivery, .. } => usize::try_from(weight(delivery)).unwrap_or(usize::MAX),
+            Push::DeadLetter { letter, .. } => letter.body.len(),
+        })
+        .sum()
+}
+
+/// A lock is only poisoned by a panic, and a panic ends the process.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

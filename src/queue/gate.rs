@@ -1,0 +1,122 @@
+//! Whether deliveries may pass at present: open, or closed with one probe at a time.
+
+use crate::retry::probe_wait;
+use std::time::{Duration, Instant};
+
+/// A sink or lane that fails is asked again after this long at the earliest.
+const PROBE_SHORTEST: Duration = Duration::from_millis(200);
+
+/// However long it has been failing, it is asked again after this long.
+const PROBE_LONGEST: Duration = Duration::from_secs(30);
+
+/// A gate. It closes when what is behind it fails, and opens with the first success.
+#[derive(Debug, Default)]
+pub(super) struct Gate {
+    closed: Option<Closed>,
+}
+
+#[derive(Debug)]
+struct Closed {
+    since: Instant,
+    probe_at: Instant,
+    probing: bool,
+}
+
+/// What a gate says to a delivery that wants to pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pass {
+    /// Go.
+    Open,
+    /// Go, but alone: see what happens.
+    Probe,
+    /// Not before this moment.
+    NotBefore(Instant),
+    /// Not before the probe under way has come back.
+    AfterProbe,
+}
+
+impl Gate {
+    pub(super) fn pass(&self, now: Instant) -> Pass {
+        match &self.closed {
+            None => Pass::Open,
+            Some(closed) if closed.probing => Pass::AfterProbe,
+            Some(closed) if closed.probe_at <= now => Pass::Probe,
+            Some(closed) => Pass::NotBefore(closed.probe_at),
+        }
+    }
+
+    /// Notes that the delivery that was let through is a probe.
+    pub(super) fn probing(&mut self) {
+        if let Some(closed) = &mut self.closed {
+            closed.probing = true;
+        }
+    }
+
+    /// Closes the gate, or keeps it closed after a probe that failed. `after` is what the other
+    /// side asked for. Failures of attempts that began before it closed do not extend the wait.
+    pub(super) fn close(&mut self, now: Instant, probe: bool, after: Option<Duration>, dice: f64) {
+        let since = self.closed.as_ref().map_or(now, |closed| closed.since);
+        if self.closed.is_some() && !probe && after.is_none() {
+            return;
+        }
+        let own = probe_wait(now.saturating_duration_since(since), PROBE_SHORTEST, PROBE_LONGEST, dice);
+        let asked = now + after.unwrap_or(own);
+        let probing = !probe && self.closed.as_ref().is_some_and(|closed| closed.probing);
+        let probe_at = self.closed.as_ref().filter(|_| !probe).map_or(asked, |c| c.probe_at.max(asked));
+        self.closed = Some(Closed { since, probe_at, probing });
+    }
+
+    /// The probe came back without a word about what is behind the gate; another may go.
+    pub(super) fn probe_is_back(&mut self, now: Instant) {
+        if let Some(closed) = &mut self.closed {
+            closed.probing = false;
+            closed.probe_at = now;
+        }
+    }
+
+    /// Opens the gate; says whether it was closed.
+    pub(super) fn open(&mut self) -> bool {
+        self.closed.take().is_some()
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_closed_gate_lets_one_probe_through_at_a_time() {
+        let (mut gate, now) = (Gate::default(), Instant::now());
+        assert_eq!(gate.pass(now), Pass::Open);
+        gate.close(now, false, None, 1.0);
+        assert_eq!(gate.pass(now), Pass::NotBefore(now + PROBE_SHORTEST));
+        let later = now + PROBE_SHORTEST;
+        assert_eq!(gate.pass(later), Pass::Probe);
+        gate.probing();
+        assert_eq!(gate.pass(later), Pass::AfterProbe);
+        gate.close(later, true, None, 1.0);
+        assert_eq!(gate.pass(later), Pass::NotBefore(later + PROBE_SHORTEST));
+        assert!(gate.open());
+        assert_eq!(gate.pass(later), Pass::Open);
+    }
+
+    #[test]
+    fn failures_of_attempts_that_began_before_do_not_extend_the_wait() {
+        let (mut gate, now) = (Gate::default(), Instant::now());
+        gate.close(now, false, None, 1.0);
+        gate.close(now + Duration::from_millis(150), false, None, 1.0);
+        assert_eq!(gate.pass(now + PROBE_SHORTEST), Pass::Probe);
+    }
+
+    #[test]
+    fn what_the_other_side_asked_for_is_obeyed() {
+        let (mut gate, now) = (Gate::default(), Instant::now());
+        let asked = Duration::from_secs(7);
+        gate.close(now, false, Some(asked), 0.0);
+        assert_eq!(gate.pass(now + asked / 2), Pass::NotBefore(now + asked));
+    }
+}

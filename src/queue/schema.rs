@@ -1,0 +1,232 @@
+//! The database file: how it is opened, made, repaired, and which journal it gets.
+//!
+//! | table | what |
+//! |---|---|
+//! | `lanes` | the number, sink and key of each lane |
+//! | `deliveries` | one row a delivery; `id` is the lane's number times 2^40 plus a sequence number |
+//! | `dead_letters` | what was given up |
+//!
+//! The id makes one b-tree serve as table and index: rows of a lane lie together, in order, so a
+//! push appends, a claim reads a range and a settlement deletes, each in about one page, however
+//! many rows there are.
+
+use super::board::RowId;
+use crate::config::Sync;
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// The version this build writes, in `user_version`. Upstream's files have 0.
+const VERSION: i64 = 1;
+
+/// Bits of a row's id that hold its sequence number.
+const SEQ_BITS: u32 = 40;
+
+/// The journal is copied into the database when it has this many pages.
+const CHECKPOINT_PAGES: u32 = 1_000;
+
+/// The database is checked at the start when it was not closed and is not larger than this.
+const CHECK_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+const TABLES: &str = "
+CREATE TABLE IF NOT EXISTS lanes (
+  number INTEGER PRIMARY KEY,
+  sink   TEXT NOT NULL,
+  key    TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS deliveries (
+  id        INTEGER PRIMARY KEY,
+  kind      TEXT NOT NULL,
+  order_key TEXT,
+  target    TEXT NOT NULL,
+  origin    TEXT NOT NULL,
+  attempts  INTEGER NOT NULL,
+  stored_at INTEGER NOT NULL,
+  body      BLOB NOT NULL
+);
+CREATE TABLE IF NOT EXISTS dead_letters (
+  id        INTEGER PRIMARY KEY AUTOINCREMENT,
+  reason    TEXT NOT NULL,
+  kind      TEXT,
+  lane_key  TEXT NOT NULL,
+  order_key TEXT,
+  target    TEXT NOT NULL,
+  origin    TEXT NOT NULL,
+  buried_at INTEGER NOT NULL,
+  body      BLOB NOT NULL
+);";
+
+impl RowId {
+    /// The id of the row.
+    pub(super) fn rowid(self) -> i64 {
+        (i64::from(self.lane) << SEQ_BITS) | self.seq.cast_signed()
+    }
+
+    /// The reverse of [`RowId::rowid`]; `None` for an id this agent did not make.
+    pub(super) fn of(rowid: i64) -> Option<Self> {
+        let lane = u32::try_from(rowid >> SEQ_BITS).ok()?;
+        let seq = u64::try_from(rowid & ((1 << SEQ_BITS) - 1)).ok()?;
+        Some(RowId { lane, seq })
+    }
+}
+
+/// Why the file cannot be used, in words that follow its name.
+pub(super) enum Unusable {
+    /// Its content is damaged; it may be moved aside.
+    Corrupt(String),
+    /// Anything else.
+    Other(String),
+}
+
+impl From<rusqlite::Error> for Unusable {
+    fn from(error: rusqlite::Error) -> Self {
+        if is_corrupt(&error) {
+            Unusable::Corrupt(error.to_string())
+        } else {
+            Unusable::Other(error.to_string())
+        }
+    }
+}
+
+pub(super) fn is_corrupt(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+    )
+}
+
+/// Opens the file, makes it if it is not there, and moves it aside if it is damaged.
+pub(super) fn open(path: &Path, sync: Sync) -> Result<Connection, String> {
+    let shown = path.display();
+    make(path).map_err(|error| format!("{shown}: {error}"))?;
+    match open_once(path, sync) {
+        Ok(connection) => Ok(connection),
+        Err(Unusable::Other(what)) => Err(format!("{shown}: {what}")),
+        Err(Unusable::Corrupt(what)) => {
+            let aside = move_aside(path).map_err(|error| {
+                format!("{shown} is damaged ({what}) and cannot be moved aside: {error}")
+            })?;
+            log::error!(
+                "queue: {shown} is damaged ({what}); it was moved to {}, and an empty queue takes \
+                 its place: what waited in it was not delivered",
+                aside.display()
+            );
+            make(path).map_err(|error| format!("{shown}: {error}"))?;
+            open_once(path, sync).map_err(|unusable| match unusable {
+                Unusable::Corrupt(what) | Unusable::Other(what) => format!("{shown}: {what}"),
+            })
+        }
+    }
+}
+
+/// The file may hold keys and alarms: nobody else may read it.
+fn make(path: &Path) -> io::Result<()> {
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    if file.metadata()?.permissions().mode() & 0o077 != 0 {
+        file.set_permissions(fs::Permissions::from_mode(0o600))?;
+    }
+    Ok(())
+}
+
+fn open_once(path: &Path, sync: Sync) -> Result<Connection, Unusable> {
+    let unclean = beside(path, "-wal").metadata().is_ok_and(|wal| wal.len() > 0);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.execute_batch(
+        "PRAGMA busy_timeout=5000; PRAGMA temp_store=MEMORY; PRAGMA cache_size=-256;
+         PRAGMA trusted_schema=OFF;",
+    )?;
+    let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if version > VERSION {
+        return Err(Unusable::Other(format!(
+            "it was written by a later version of ilagent (schema {version}, this one knows {VERSION})"
+        )));
+    }
+    journal(&connection, path, sync)?;
+    if unclean && path.metadata().is_ok_and(|file| file.len() <= CHECK_BYTES_MAX) {
+        check(&connection)?;
+    }
+    if version < VERSION {
+        connection.execute_batch(&format!(
+            "BEGIN IMMEDIATE; {TABLES} PRAGMA user_version={VERSION}; COMMIT;"
+        ))?;
+    }
+    Ok(connection)
+}
+
+/// A write-ahead log where the file system can, otherwise a rollback journal.
+///
+/// A log needs a memory map that processes share, unless one process has the file for itself:
+/// JFFS2 has no such maps. So the mode is read back, asked for once more with the file for
+/// ourselves, and given up for a rollback journal when that fails too.
+fn journal(connection: &Connection, path: &Path, sync: Sync) -> rusqlite::Result<()> {
+    let ask = |mode: &str| {
+        connection.query_row(&format!("PRAGMA journal_mode={mode}"), [], |row| row.get::<_, String>(0))
+    };
+    if !ask("WAL").is_ok_and(|mode| mode == "wal") {
+        connection.execute_batch("PRAGMA locking_mode=EXCLUSIVE")?;
+        if !ask("WAL").is_ok_and(|mode| mode == "wal") {
+            let mode = ask("TRUNCATE")?;
+            log::warn!(
+                "queue: {} cannot have a write-ahead log here; its journal is '{mode}', which \
+                 writes more",
+                path.display()
+            );
+        }
+    }
+    let sync = match sync {
+        Sync::Full => "FULL",
+        Sync::Normal => "NORMAL",
+    };
+    connection.execute_batch(&format!(
+        "PRAGMA synchronous={sync}; PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES};
+         PRAGMA journal_size_limit=1048576;"
+    ))
+}
+
+fn check(connection: &Connection) -> Result<(), Unusable> {
+    let verdict: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    if verdict == "ok" { Ok(()) } else { Err(Unusable::Corrupt(verdict)) }
+}
+
+/// Renames the file and what SQLite keeps beside it to `….corrupt-N`.
+pub(super) fn move_aside(path: &Path) -> io::Result<PathBuf> {
+    let aside = (1..)
+        .map(|number| beside(path, &format!(".corrupt-{number}")))
+        .find(|aside| !aside.exists())
+        .expect("numbers do not end");
+    fs::rename(path, &aside)?;
+    for suffix in ["-wal", "-shm", "-journal"] {
+        let from = beside(path, suffix);
+        if from.exists() {
+            fs::rename(from, beside(&aside, suffix))?;
+        }
+    }
+    Ok(aside)
+}
+
+/// A path with something added to its last part.
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut whole = path.as_os_str().to_owned();
+    whole.push(suffix);
+    PathBuf::from(whole)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_finds_its_lane_and_its_number_again() {
+        for row in [
+            RowId { lane: 1, seq: 1 },
+            RowId { lane: 8_388_607, seq: (1 << SEQ_BITS) - 1 },
+            RowId { lane: 7, seq: 123_456_789_012 },
+        ] {
+            assert_eq!(RowId::of(row.rowid()), Some(row));
+        }
+        assert_eq!(RowId::of(-1), None);
+    }
+}

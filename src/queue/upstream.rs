@@ -1,0 +1,279 @@
+//! What iLert's own agent left in its database: `event_items` and `mqtt_queue`, of any version.
+//!
+//! Its columns came and went over the versions, and one migration can stop half way, so they are
+//! looked up before they are read. The tables stay, empty, so that one can go back.
+
+use super::board::{Board, RowId};
+use super::store::Store;
+use super::UpstreamMessage;
+use crate::message::{Delivery, Kind, Lane};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use rusqlite::Row;
+use serde_json::{Value, json};
+
+/// Rows converted in one transaction.
+const CHUNK: usize = 500;
+
+/// Raw messages handed out at a time.
+const MESSAGES: usize = 256;
+
+/// What may stand in a path segment as it is.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
+/// Where upstream sends an event that has no path of its own.
+const EVENTS: &str = "/events";
+
+/// Turns the rows of `event_items` into deliveries, in their order.
+pub(super) fn convert(store: &Store) -> rusqlite::Result<()> {
+    let columns = columns(store, "event_items")?;
+    if columns.is_empty() {
+        return Ok(());
+    }
+    let query = select(&columns);
+    let mut numbers = Board::new(None);
+    for lane in store.lanes()? {
+        numbers.restore(lane.number, lane.name, lane.seqs.0, lane.seqs.1);
+    }
+    let mut converted = 0;
+    loop {
+        let rows: Vec<(i64, Delivery)> = store
+            .connection
+            .prepare(&query)?
+            .query_map([], |row| Ok((row.get("rowid")?, delivery(row)?)))?
+            .collect::<Result<_, _>>()?;
+        if rows.is_empty() {
+            break;
+        }
+        store.begin()?;
+        for (rowid, delivery) in &rows {
+            let (lane, new) = numbers.lane_to_store(&delivery.lane);
+            if new {
+                store.add_lane(lane, &delivery.lane)?;
+            }
+            store.insert(RowId { lane, seq: numbers.next_seq() }, delivery, 0)?;
+            store.connection.execute("DELETE FROM event_items WHERE rowid = ?1", [rowid])?;
+        }
+        store.commit()?;
+        converted += rows.len();
+    }
+    if converted > 0 {
+        log::info!("queue: took over {converted} events that iLert's agent had queued");
+    }
+    Ok(())
+}
+
+fn columns(store: &Store, table: &str) -> rusqlite::Result<Vec<String>> {
+    store
+        .connection
+        .prepare(&format!("SELECT name FROM pragma_table_info('{table}')"))?
+        .query_map([], |row| row.get(0))?
+        .collect()
+}
+
+/// Reads every column under its last name, and NULL where the version did not have it.
+fn select(columns: &[String]) -> String {
+    let first_of = |names: &[&str]| {
+        let found = names.iter().find(|name| columns.iter().any(|column| column == *name));
+        found.map_or("NULL".to_owned(), |name| format!("CAST({name} AS TEXT)"))
+    };
+    let wanted = [
+        ("integration_key", &["integration_key", "api_key"][..]),
+        ("alert_key", &["alert_key", "incident_key"]),
+        ("event_type", &["event_type"]),
+        ("summary", &["summary"]),
+        ("details", &["details"]),
+        ("priority", &["priority"]),
+        ("images", &["images"]),
+        ("links", &["links"]),
+        ("custom_details", &["custom_details"]),
+        ("event_api_path", &["event_api_path"]),
+        ("labels", &["labels"]),
+        ("severity", &["severity"]),
+        ("routing_key", &["routing_key"]),
+        ("services", &["services"]),
+    ];
+    let list: Vec<String> =
+        wanted.iter().map(|(name, names)| format!("{} AS {name}", first_of(names))).collect();
+    let order = first_of(&["inserted_at", "created_at"]);
+    format!("SELECT rowid AS rowid, {} FROM event_items ORDER BY {order}, rowid LIMIT {CHUNK}", list.join(", "))
+}
+
+fn delivery(row: &Row) -> rusqlite::Result<Delivery> {
+    let text = |name: &str| row.get::<_, Option<String>>(name);
+    let json = |name: &str| {
+        // What does not parse counts as absent, as upstream reads it.
+        Ok::<_, rusqlite::Error>(
+            text(name)?.and_then(|text| serde_json::from_str::<Value>(&text).ok()).unwrap_or(Value::Null),
+        )
+    };
+    let key = text("integration_key")?.unwrap_or_default();
+    let alert_key = text("alert_key")?;
+    let body = json!({
+        "integrationKey": key,
+        "eventType": text("event_type")?.unwrap_or_else(|| "ALERT".to_owned()),
+        "summary": text("summary")?.unwrap_or_default(),
+        "alertKey": alert_key,
+        "details": text("details")?,
+        "priority": text("priority")?,
+        "severity": json("severity")?,
+        "images": json("images")?,
+        "links": json("links")?,
+        "customDetails": json("custom_details")?,
+        "routingKey": text("routing_key")?,
+        "labels": json("labels")?,
+        "services": json("services")?,
+    });
+    let path = text("event_api_path")?.unwrap_or_else(|| EVENTS.to_owned());
+    Ok(Delivery {
+        order_key: alert_key.map(|key| key.trim().to_lowercase()).filter(|key| !key.is_empty()),
+        lane: Lane { sink: "ilert".to_owned(), key },
+        kind: Kind::Event,
+        target: format!("/api{}", encoded(&path)),
+        body: body.to_string().into_bytes(),
+        origin: "upstream".to_owned(),
+    })
+}
+
+/// The path with its last segment, a key that upstream did not escape, made safe.
+fn encoded(path: &str) -> String {
+    const BEFORE_KEY: [&str; 2] = ["/v1/events/mqtt/", "/v1/events/kafka/"];
+    for before in BEFORE_KEY {
+        if let Some(key) = path.strip_prefix(before) {
+            let plain = percent_decode_str(key).decode_utf8_lossy();
+            return format!("{before}{}", utf8_percent_encode(&plain, SEGMENT));
+        }
+    }
+    EVENTS.to_owned()
+}
+
+/// The oldest raw messages in `mqtt_queue`.
+pub(super) fn messages(store: &Store) -> Vec<UpstreamMessage> {
+    read_messages(store).unwrap_or_else(|error| {
+        log::error!("queue: the messages that iLert's agent had queued cannot be read: {error}");
+        Vec::new()
+    })
+}
+
+fn read_messages(store: &Store) -> rusqlite::Result<Vec<UpstreamMessage>> {
+    if columns(store, "mqtt_queue")?.is_empty() {
+        return Ok(Vec::new());
+    }
+    store
+        .connection
+        .prepare(&format!(
+            "SELECT id, topic, CAST(payload AS BLOB) FROM mqtt_queue
+             ORDER BY inserted_at, rowid LIMIT {MESSAGES}"
+        ))?
+        .query_map([], |row| {
+            Ok(UpstreamMessage { row: row.get(0)?, topic: row.get(1)?, payload: row.get(2)? })
+        })?
+        .collect()
+}
+
+/// Deletes rows of `mqtt_queue`.
+pub(super) fn forget(store: &Store, rows: &[String]) -> rusqlite::Result<()> {
+    for row in rows {
+        store.connection.prepare_cached("DELETE FROM mqtt_queue WHERE id = ?1")?.execute([row])?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+    use rusqlite::Connection;
+    use std::path::{Path, PathBuf};
+
+    const ORIGINAL: &str = "CREATE TABLE event_items (id TEXT PRIMARY KEY, api_key TEXT NOT NULL,
+        event_type TEXT NOT NULL, incident_key TEXT NULL, summary TEXT NOT NULL,
+        created_at TEXT NOT NULL, priority TEXT NULL, images TEXT NULL, links TEXT NULL,
+        custom_details TEXT NULL, details TEXT NULL);";
+    const ROWS: &str = "INSERT INTO event_items VALUES
+        ('b', 'key', 'RESOLVE', 'K 1', 'two', '2026-05-02 10:11:13 UTC', NULL, NULL, NULL, NULL, NULL),
+        ('a', 'key', 'ALERT', 'K 1', 'one', '2026-05-02 10:11:12 UTC', 'HIGH', 'no json', NULL,
+         '{\"a\":1}', NULL);";
+
+    /// The states a file can be in, by the migrations it went through.
+    const STATES: [(&str, &str); 5] = [
+        ("mig_1", ""),
+        ("half of mig_2", "ALTER TABLE event_items RENAME COLUMN incident_key TO alert_key;"),
+        (
+            "mig_2",
+            "ALTER TABLE event_items RENAME COLUMN incident_key TO alert_key;
+             ALTER TABLE event_items ADD COLUMN inserted_at DATETIME;
+             UPDATE event_items SET inserted_at = created_at;",
+        ),
+        (
+            "mig_4",
+            "ALTER TABLE event_items RENAME COLUMN incident_key TO alert_key;
+             ALTER TABLE event_items ADD COLUMN inserted_at DATETIME;
+             UPDATE event_items SET inserted_at = created_at;
+             ALTER TABLE event_items ADD COLUMN event_api_path TEXT NULL;
+             ALTER TABLE event_items RENAME COLUMN api_key TO integration_key;",
+        ),
+        (
+            "0.11",
+            "ALTER TABLE event_items RENAME COLUMN incident_key TO alert_key;
+             ALTER TABLE event_items ADD COLUMN inserted_at DATETIME;
+             UPDATE event_items SET inserted_at = created_at;
+             ALTER TABLE event_items ADD COLUMN event_api_path TEXT NULL;
+             ALTER TABLE event_items RENAME COLUMN api_key TO integration_key;
+             ALTER TABLE event_items ADD COLUMN labels TEXT NULL;
+             ALTER TABLE event_items ADD COLUMN severity INTEGER NULL;",
+        ),
+    ];
+
+    fn scratch(name: &str) -> PathBuf {
+        let dir = std::env::temp_dir().join(format!("ilagent-upstream-{}-{name}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        dir.join("ilagent.db3")
+    }
+
+    fn open(path: &Path) -> Store {
+        Store::open(&config::Queue {
+            path: path.to_owned(),
+            bytes_max: 1 << 20,
+            dead_letters_max: 10,
+            sync: config::Sync::Full,
+            age_max: config::defaults::AGE_MAX,
+        })
+        .unwrap()
+    }
+
+    #[test]
+    fn events_of_every_version_become_deliveries_in_their_order() {
+        for (state, migrations) in STATES {
+            let path = scratch(&state.replace(' ', "-"));
+            let made = Connection::open(&path).unwrap();
+            made.execute_batch(&format!("{ORIGINAL}{ROWS}{migrations}")).unwrap();
+            drop(made);
+            let store = open(&path);
+            convert(&store).unwrap();
+            let shown = store.shown(None, 10).unwrap();
+            let summaries: Vec<Value> = shown
+                .iter()
+                .map(|shown| serde_json::from_slice::<Value>(&shown.delivery.body).unwrap())
+                .map(|body| body["summary"].clone())
+                .collect();
+            assert_eq!(summaries, ["one", "two"], "{state}");
+            assert_eq!(shown[0].delivery.order_key.as_deref(), Some("k 1"), "{state}");
+            assert_eq!(shown[0].delivery.target, "/api/events", "{state}");
+            convert(&store).unwrap();
+            assert_eq!(store.shown(None, 10).unwrap().len(), 2, "{state}: only once");
+            std::fs::remove_dir_all(path.parent().unwrap()).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_key_in_a_path_is_made_safe() {
+        for (path, safe) in [
+            ("/events", "/events"),
+            ("/v1/events/mqtt/il1api1", "/v1/events/mqtt/il1api1"),
+            ("/v1/events/mqtt/../../../users", "/v1/events/mqtt/..%2F..%2F..%2Fusers"),
+            ("/../users", "/events"),
+        ] {
+            assert_eq!(encoded(path), safe, "{path}");
+        }
+    }
+}

@@ -1,0 +1,431 @@
+//! The queue thread: it owns the database, and every request that waits goes into one commit.
+
+use super::board::{Order, RowId};
+use super::lane::{Entry, Head};
+use super::store::Store;
+use super::{
+    DeadLetter, Push, Shared, UpstreamMessage, admin, bytes, control, lock, schema, upstream,
+};
+use crate::config;
+use crate::message::{Delivery, Lane, Receipt};
+use crate::queue::board::Board;
+use crate::retry::Backoff;
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// Most requests in one commit.
+const REQUESTS_IN_COMMIT_MAX: usize = 1_024;
+
+/// Most bytes of new deliveries in one commit.
+const BYTES_IN_COMMIT_MAX: usize = 4 * 1024 * 1024;
+
+/// How long to wait before a database that could not be written is tried again.
+const REWRITE: Backoff =
+    Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(30) };
+
+/// What the queue thread is asked for.
+pub(super) enum Request {
+    /// Store a batch and sign its receipts.
+    Store(Vec<Push>),
+    /// Carry out what the board asks for.
+    Orders(Vec<Order>),
+    /// Answer a person.
+    Admin(admin::Command, Sender<Result<String, String>>),
+    /// Tell what upstream left behind.
+    Upstream(Sender<Vec<UpstreamMessage>>),
+    /// Store what it became, in place of its rows.
+    Replace(Vec<String>, Vec<Push>),
+    /// Commit and end.
+    Close,
+}
+
+/// The open database, the lock on it and its control socket.
+pub(super) struct Database {
+    pub(super) store: Store,
+    control: Option<control::Socket>,
+    _lock: File,
+}
+
+impl Database {
+    /// Opens the file and puts what waits in it on the board.
+    pub(super) fn open(
+        settings: &config::Queue,
+        board: &mut Board,
+        requests: &Sender<Request>,
+    ) -> Result<Self, String> {
+        let shown = settings.path.display();
+        let lock = admin::lock(&settings.path)?;
+        let store = Store::open(settings)?;
+        let trouble = |error: rusqlite::Error| format!("{shown}: {error}");
+        upstream::convert(&store).map_err(trouble)?;
+        for lane in store.lanes().map_err(trouble)? {
+            board.restore(lane.number, lane.name, lane.seqs.0, lane.seqs.1);
+        }
+        board.stored = store.amount().map_err(trouble)?;
+        if board.stored.count > 0 {
+            log::info!("queue: {} deliveries wait in {shown}", board.stored.count);
+        }
+        let control = control::listen(&settings.path, requests.clone());
+        Ok(Database { store, control, _lock: lock })
+    }
+}
+
+/// One change of the database, and what follows from it once it is committed.
+enum Change {
+    AddLane(u32, Lane),
+    Insert(RowId, Delivery, Option<Receipt>),
+    SetAside(u32, Entry, Head, Instant),
+    Bury(Option<RowId>, DeadLetter, Option<Receipt>),
+    Delete(RowId),
+    Attempts(RowId, u32),
+    ForgetLane(u32),
+    ForgetUpstream(Vec<String>),
+}
+
+pub(super) struct Writer {
+    shared: Arc<Shared>,
+    settings: config::Queue,
+    database: Option<Database>,
+    received: Receiver<Request>,
+    /// Not committed yet.
+    changes: Vec<Change>,
+    /// Lanes to be read on.
+    reads: BTreeSet<u32>,
+    failures: u32,
+    started: Instant,
+}
+
+impl Writer {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        settings: config::Queue,
+        database: Option<Database>,
+        received: Receiver<Request>,
+    ) -> Self {
+        let reads = lock(&shared.board).lanes_to_read();
+        let changes = Vec::new();
+        Writer {
+            shared,
+            settings,
+            database,
+            received,
+            changes,
+            reads,
+            failures: 0,
+            started: Instant::now(),
+        }
+    }
+
+    /// Serves requests until it is asked to close.
+    ///
+    /// An error means that the database was found damaged while it was in use; it has been moved
+    /// aside, and a restart begins with an empty one.
+    pub(super) fn run(mut self) -> Result<(), String> {
+        self.read_on()?;
+        self.report();
+        loop {
+            let closing = self.collect();
+            self.commit()?;
+            self.read_on()?;
+            self.report();
+            self.shared.tell_of_room();
+            if closing {
+                self.close();
+                return Ok(());
+            }
+        }
+    }
+
+    /// Waits for a request and takes all others that wait too; says whether it is the last.
+    fn collect(&mut self) -> bool {
+        let first = if self.failures == 0 {
+            self.received.recv().map_err(|_| RecvTimeoutError::Disconnected)
+        } else {
+            self.received.recv_timeout(REWRITE.wait_after(self.failures, 1.0))
+        };
+        let mut taken = match first {
+            Ok(request) => request,
+            Err(RecvTimeoutError::Timeout) => return false,
+            Err(RecvTimeoutError::Disconnected) => return true,
+        };
+        let mut bytes_taken = 0;
+        for _ in 0..REQUESTS_IN_COMMIT_MAX {
+            match taken {
+                Request::Close => return true,
+                Request::Store(batch) => bytes_taken += self.store_batch(batch),
+                Request::Orders(orders) => orders.into_iter().for_each(|order| self.order(order)),
+                Request::Admin(command, answer) => self.admin(&command, &answer),
+                Request::Upstream(answer) => self.upstream(&answer),
+                Request::Replace(rows, batch) => {
+                    bytes_taken += self.store_batch(batch);
+                    self.changes.push(Change::ForgetUpstream(rows));
+                }
+            }
+            if bytes_taken >= BYTES_IN_COMMIT_MAX {
+                break;
+            }
+            match self.received.try_recv() {
+                Ok(next) => taken = next,
+                Err(_) => break,
+            }
+        }
+        false
+    }
+
+    fn store_batch(&mut self, batch: Vec<Push>) -> usize {
+        let bytes = bytes(&batch);
+        let mut board = lock(&self.shared.board);
+        for push in batch {
+            match push {
+                Push::Delivery { delivery, receipt, .. } => {
+                    let (lane, new) = board.lane_to_store(&delivery.lane);
+                    if new {
+                        self.changes.push(Change::AddLane(lane, delivery.lane.clone()));
+                    }
+                    let row = RowId { lane, seq: board.next_seq() };
+                    self.changes.push(Change::Insert(row, delivery, receipt));
+                }
+                Push::DeadLetter { letter, receipt } => {
+                    self.changes.push(Change::Bury(None, letter, receipt));
+                }
+            }
+        }
+        bytes
+    }
+
+    fn order(&mut self, order: Order) {
+        let change = match order {
+            Order::Delete(row) => Change::Delete(row),
+            Order::Attempts(row, attempts) => Change::Attempts(row, attempts),
+            Order::Bury(row, letter, receipt) => Change::Bury(row, letter, receipt),
+            Order::ForgetLane(number) => Change::ForgetLane(number),
+            Order::SetAside(lane, entry, head, until) => {
+                if lock(&self.shared.board).lane_is_new(lane) {
+                    self.changes.push(Change::AddLane(lane, entry.delivery.lane.clone()));
+                }
+                Change::SetAside(lane, entry, head, until)
+            }
+            Order::Read(lane) => {
+                self.reads.insert(lane);
+                return;
+            }
+        };
+        self.changes.push(change);
+    }
+
+    /// Writes all changes in one transaction, and does what follows from them.
+    fn commit(&mut self) -> Result<(), String> {
+        if self.changes.is_empty() {
+            return Ok(());
+        }
+        match self.write() {
+            Ok(()) => {
+                if self.failures > 0 {
+                    log::info!("queue: the database can be written again");
+                    self.failures = 0;
+                    self.shared.unwritable.store(false, Ordering::Release);
+                    self.shared.health.queue(|queue| queue.error.clear());
+                }
+                self.publish();
+                Ok(())
+            }
+            Err(trouble) => self.trouble(trouble),
+        }
+    }
+
+    fn write(&mut self) -> Result<(), Trouble> {
+        if self.database.is_none() {
+            self.database = Some(self.open()?);
+        }
+        let store = &mut self.database.as_mut().expect("it was opened").store;
+        let written = write_all(store, &self.changes);
+        if written.is_err() {
+            store.rollback();
+        }
+        Ok(written?)
+    }
+
+    /// What follows from a commit: the board knows, workers wake, receipts are signed.
+    fn publish(&mut self) {
+        let now = Instant::now();
+        let mut receipts = Vec::new();
+        let mut claimable = false;
+        let mut arrived = 0;
+        let mut board = lock(&self.shared.board);
+        for change in self.changes.drain(..) {
+            match change {
+                Change::Insert(row, delivery, receipt) => {
+                    arrived += usize::try_from(super::weight(&delivery)).unwrap_or(0);
+                    claimable |= board.add_stored(row, delivery, 0, now);
+                    receipts.extend(receipt);
+                }
+                Change::SetAside(lane, mut entry, head, until) => {
+                    receipts.extend(entry.receipt.take());
+                    board.give_back(lane, entry, head, until);
+                    claimable = true;
+                }
+                Change::Bury(row, letter, receipt) => {
+                    if row.is_none() {
+                        arrived += letter.body.len();
+                    }
+                    log::warn!(
+                        "queue: a dead letter from {}: {}",
+                        letter.origin,
+                        letter.reason
+                    );
+                    receipts.extend(receipt);
+                }
+                Change::AddLane(..)
+                | Change::Delete(_)
+                | Change::Attempts(..)
+                | Change::ForgetLane(_)
+                | Change::ForgetUpstream(_) => {}
+            }
+        }
+        drop(board);
+        let way = &self.shared.on_the_way;
+        // Dead letters of deliveries were never on the way, so the sum may be too large.
+        let _ = way.fetch_update(Ordering::AcqRel, Ordering::Acquire, |bytes| {
+            Some(bytes.saturating_sub(arrived))
+        });
+        if claimable {
+            self.shared.wake_worker();
+        }
+        receipts.into_iter().for_each(Receipt::sign);
+    }
+
+    /// Reads lanes on whose entries on the board run low.
+    fn read_on(&mut self) -> Result<(), String> {
+        while let Some(number) = self.reads.first().copied() {
+            let wanted = {
+                let board = lock(&self.shared.board);
+                board.to_read(number).zip(board.name(number))
+            };
+            if let Some(((from, limit), name)) = wanted
+                && let Some(database) = &self.database
+            {
+                match database.store.read(number, &name, from, limit) {
+                    Ok((rows, more)) => {
+                        let mut board = lock(&self.shared.board);
+                        board.add_read(number, rows, more, self.started);
+                    }
+                    Err(error) => return self.trouble(Trouble::from(error)),
+                }
+                self.shared.wake_worker();
+            }
+            self.reads.remove(&number);
+        }
+        Ok(())
+    }
+
+    /// A database that cannot be written is tried again; one that is damaged ends the agent.
+    fn trouble(&mut self, trouble: Trouble) -> Result<(), String> {
+        if trouble.damaged {
+            let aside = schema::move_aside(&self.settings.path)
+                .map_or_else(|error| error.to_string(), |path| path.display().to_string());
+            return Err(format!(
+                "{} is damaged ({}); it was moved aside: {aside}",
+                self.settings.path.display(),
+                trouble.what
+            ));
+        }
+        let what = format!("{} cannot be written: {}", self.settings.path.display(), trouble.what);
+        if self.failures == 0 {
+            log::error!("queue: {what}; nothing is lost, it is tried again");
+        }
+        self.failures = self.failures.saturating_add(1);
+        self.shared.unwritable.store(true, Ordering::Release);
+        self.shared.health.queue(|queue| queue.error = what);
+        Ok(())
+    }
+
+    /// Opens a database that was not needed before.
+    fn open(&self) -> Result<Database, Trouble> {
+        let mut board = lock(&self.shared.board);
+        Database::open(&self.settings, &mut board, &self.shared.requests)
+            .map_err(|what| Trouble { what, damaged: false })
+    }
+
+    fn admin(&mut self, command: &admin::Command, answer: &Sender<Result<String, String>>) {
+        // What was settled before the question is part of the answer.
+        let said = match self.commit() {
+            Ok(()) => match &mut self.database {
+                Some(database) => {
+                    admin::carry_out(&mut database.store, Some(&self.shared.board), command)
+                }
+                None => Err("nothing was ever stored".to_owned()),
+            },
+            Err(what) => Err(what),
+        };
+        self.shared.wake_worker();
+        // A person who does not wait for the answer needs none.
+        let _ = answer.send(said);
+    }
+
+    fn upstream(&mut self, answer: &Sender<Vec<UpstreamMessage>>) {
+        let messages = self.database.as_ref().map(|database| upstream::messages(&database.store));
+        let _ = answer.send(messages.unwrap_or_default());
+    }
+
+    fn report(&self) {
+        let letters = self.database.as_ref().map_or(0, |database| database.store.letters.count);
+        self.shared.report(&lock(&self.shared.board));
+        self.shared.health.queue(|queue| queue.dead_letters = letters);
+    }
+
+    fn close(&mut self) {
+        if let Some(database) = self.database.take() {
+            if !self.changes.is_empty() {
+                log::error!(
+                    "queue: {} changes could not be written; deliveries may be repeated",
+                    self.changes.len()
+                );
+            }
+            database.store.checkpoint();
+            if let Some(control) = database.control {
+                control.close();
+            }
+        }
+    }
+}
+
+fn write_all(store: &mut Store, changes: &[Change]) -> rusqlite::Result<()> {
+    store.begin()?;
+    for change in changes {
+        match change {
+            Change::AddLane(number, name) => store.add_lane(*number, name)?,
+            Change::Insert(row, delivery, _) => store.insert(*row, delivery, 0)?,
+            Change::SetAside(lane, entry, ..) => {
+                let row = RowId { lane: *lane, seq: entry.seq };
+                store.insert(row, &entry.delivery, entry.attempts)?;
+            }
+            Change::Bury(row, letter, _) => {
+                if let Some(row) = row {
+                    store.delete(*row)?;
+                }
+                store.bury(letter)?;
+            }
+            Change::Delete(row) => store.delete(*row)?,
+            Change::Attempts(row, attempts) => store.attempts(*row, *attempts)?,
+            Change::ForgetLane(number) => store.forget_lane(*number)?,
+            Change::ForgetUpstream(rows) => upstream::forget(store, rows)?,
+        }
+    }
+    store.commit()
+}
+
+/// Why the database could not be written.
+struct Trouble {
+    what: String,
+    damaged: bool,
+}
+
+impl From<rusqlite::Error> for Trouble {
+    fn from(error: rusqlite::Error) -> Self {
+        Trouble { damaged: schema::is_corrupt(&error), what: error.to_string() }
+    }
+}
