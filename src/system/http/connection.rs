@@ -1,0 +1,217 @@
+//! One connection, by deadlines: read a request, have it answered, write, again.
+
+use crate::system::http::incoming::{Incoming, KeepAlive, Progress, Refusal};
+use crate::system::http::slots::{Slot, Slots};
+use crate::system::http::{Ending, Handler, Limits, Response};
+use crate::system::stop::Stop;
+use log::debug;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::time::{Duration, Instant};
+
+/// A change of a socket's timeout costs a call, so one that is this much off is left.
+const TIMEOUT_SLACK: Duration = Duration::from_millis(100);
+/// What a refused client may still send, so that it gets to read why.
+const DRAIN_BYTES_MAX: usize = 64 * 1024;
+/// How long it may take for that.
+const DRAIN_MAX: Duration = Duration::from_secs(1);
+/// A larger buffer is given back after the answer that needed it.
+const ANSWER_BYTES_KEPT: usize = 4 * 1024;
+
+/// Answers the requests of one connection until either side has enough.
+pub(super) fn serve(slot: &Slot, slots: &Slots, limits: &Limits, handler: &Handler, stop: &Stop) {
+    let connection = Connection {
+        slot,
+        limits,
+        incoming: Incoming::new(limits.body_bytes_max),
+        outgoing: Vec::new(),
+        read_timeout: Duration::ZERO,
+    };
+    if let Err(error) = connection.run(slots, handler, stop) {
+        debug!("http: {}: {error}", slot.peer);
+    }
+}
+
+struct Connection<'a> {
+    slot: &'a Slot,
+    limits: &'a Limits,
+    incoming: Incoming,
+    outgoing: Vec<u8>,
+    /// As the socket has it; zero stands for none.
+    read_timeout: Duration,
+}
+
+/// What came of waiting for a request.
+enum Received {
+    /// It is whole.
+    Request,
+    /// It is not acceptable.
+    Refused(Refusal),
+    /// The client has gone, or has nothing to say.
+    Gone,
+}
+
+impl Connection<'_> {
+    fn run(mut self, slots: &Slots, handler: &Handler, stop: &Stop) -> io::Result<()> {
+        let stream = &self.slot.stream;
+        stream.set_nodelay(true)?;
+        stream.set_write_timeout(Some(self.limits.write_max))?;
+        let mut deadline = Instant::now() + self.limits.request_max;
+        let mut first = true;
+        loop {
+            match self.receive(deadline, first)? {
+                Received::Gone => return Ok(()),
+                Received::Refused(refusal) => return self.refuse(refusal),
+                Received::Request => (),
+            }
+            let ending = self.answer(handler, || stop.is_set() || slots.closing());
+            self.send(Instant::now() + self.limits.write_max)?;
+            if ending == Ending::Close {
+                return Ok(());
+            }
+            self.incoming.next();
+            first = false;
+            let now = Instant::now();
+            if self.incoming.is_empty() {
+                deadline = now + self.limits.idle_max;
+                self.slot.rest_since(now);
+                // After coming to rest: who closes looks at the slots after setting the flag.
+                if slots.closing() {
+                    return Ok(());
+                }
+            } else {
+                deadline = now + self.limits.request_max;
+            }
+        }
+    }
+
+    /// Reads until a request is whole.
+    ///
+    /// The first request has to be whole at `deadline`. A later one has to begin before it, and
+    /// its time counts from there.
+    fn receive(&mut self, mut deadline: Instant, first: bool) -> io::Result<Received> {
+        // A request may have come together with the one before it.
+        let mut count = 0;
+        loop {
+            match self.incoming.advance(count) {
+                Ok(Progress::Whole) => return Ok(Received::Request),
+                Ok(Progress::Partial) => (),
+                Ok(Progress::Awaited) => {
+                    self.outgoing.clear();
+                    self.outgoing.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+                    self.send(deadline)?;
+                }
+                Err(refusal) => return Ok(Received::Refused(refusal)),
+            }
+            let waiting = self.incoming.is_empty();
+            count = match self.read(deadline) {
+                Ok(0) => return Ok(Received::Gone),
+                Ok(count) => count,
+                Err(error) if error.kind() == ErrorKind::TimedOut => {
+                    return Ok(if waiting { Received::Gone } else { Received::Refused(TIMED_OUT) });
+                }
+                Err(error) => return Err(error),
+            };
+            if waiting {
+                if !self.slot.work() {
+                    return Ok(Received::Gone);
+                }
+                if !first {
+                    deadline = Instant::now() + self.limits.request_max;
+                }
+            }
+        }
+    }
+
+    /// Has the request answered and prepares the answer for sending.
+    fn answer(&mut self, handler: &Handler, ends: impl FnOnce() -> bool) -> Ending {
+        let outgoing = &mut self.outgoing;
+        outgoing.clear();
+        let answered = self.incoming.request(|request, keep_alive| {
+            let response = handler(request);
+            let ending = match keep_alive {
+                KeepAlive::No => Ending::Close,
+                _ if ends() => Ending::Close,
+                KeepAlive::Yes => Ending::KeepAlive,
+                KeepAlive::YesAndSaySo => Ending::KeepAliveTold,
+            };
+            response.put(outgoing, ending, request.method == "HEAD");
+            ending
+        });
+        answered.unwrap_or(Ending::Close)
+    }
+
+    /// Says why, and leaves the client time to read it: closing a socket that has unread bytes
+    /// would tear the answer out of its hands.
+    fn refuse(&mut self, refusal: Refusal) -> io::Result<()> {
+        debug!("http: {}: {} {}", self.slot.peer, refusal.status, refusal.why);
+        self.outgoing.clear();
+        Response::text(refusal.status, refusal.why).put(&mut self.outgoing, Ending::Close, false);
+        self.send(Instant::now() + self.limits.write_max)?;
+        self.slot.stream.shutdown(Shutdown::Write)?;
+        let deadline = Instant::now() + DRAIN_MAX;
+        let mut waste = [0; 2048];
+        let mut drained = 0;
+        while drained < DRAIN_BYTES_MAX {
+            arm(&self.slot.stream, &mut self.read_timeout, deadline)?;
+            match (&self.slot.stream).read(&mut waste)? {
+                0 => break,
+                count => drained += count,
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads once; fails with `TimedOut` at the deadline.
+    fn read(&mut self, deadline: Instant) -> io::Result<usize> {
+        let mut stream = &self.slot.stream;
+        loop {
+            arm(stream, &mut self.read_timeout, deadline)?;
+            match stream.read(self.incoming.room()) {
+                // The deadline decides, not the socket.
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted
+                    ) => {}
+                done => return done,
+            }
+        }
+    }
+
+    /// Sends what is prepared, in one call unless the client is slow.
+    fn send(&mut self, deadline: Instant) -> io::Result<()> {
+        let mut stream = &self.slot.stream;
+        let mut left = self.outgoing.as_slice();
+        while !left.is_empty() {
+            match stream.write(left) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(count) => left = &left[count..],
+                Err(error) if error.kind() == ErrorKind::Interrupted => (),
+                Err(error) => return Err(error),
+            }
+            if !left.is_empty() && Instant::now() >= deadline {
+                return Err(ErrorKind::TimedOut.into());
+            }
+        }
+        if self.outgoing.capacity() > ANSWER_BYTES_KEPT {
+            self.outgoing = Vec::new();
+        }
+        Ok(())
+    }
+}
+
+const TIMED_OUT: Refusal = Refusal { status: 408, why: "the request did not arrive in time" };
+
+/// Makes the next read end about at the deadline; fails when that has passed.
+fn arm(stream: &TcpStream, armed: &mut Duration, deadline: Instant) -> io::Result<()> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    if left.is_zero() {
+        return Err(ErrorKind::TimedOut.into());
+    }
+    if armed.is_zero() || armed.abs_diff(left) > TIMEOUT_SLACK {
+        stream.set_read_timeout(Some(left))?;
+        *armed = left;
+    }
+    Ok(())
+}

@@ -1,0 +1,542 @@
+//! What the bytes of a connection mean: where a request begins and ends, and what is wrong with
+//! it. Does no I/O and knows no time.
+
+use crate::system::http::Request;
+use crate::system::http::chunked::{Chunked, Decoded};
+use httparse::{EMPTY_HEADER, Header, Status};
+
+/// Bytes of a request line and headers.
+const HEAD_BYTES_MAX: usize = 8 * 1024;
+/// Headers of a request.
+const HEADERS_MAX: usize = 64;
+/// Bytes of a request target.
+const TARGET_BYTES_MAX: usize = 4 * 1024;
+/// Bytes of a method. None that is registered is longer.
+const METHOD_BYTES_MAX: usize = 20;
+
+/// The buffer of a new connection: most requests fit.
+const BUFFER_BYTES_FIRST: usize = 2 * 1024;
+/// A larger buffer is given back after the request that needed it.
+const BUFFER_BYTES_KEPT: usize = 16 * 1024;
+/// Room to read the next piece of a chunked body into.
+const CHUNK_BYTES_ROOM: usize = 4 * 1024;
+
+/// Why a request cannot be taken. The connection is closed after the answer, because it is not
+/// known where the next request begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    /// The status code of the answer.
+    pub(super) status: u16,
+    /// The body of the answer.
+    pub(super) why: &'static str,
+}
+
+impl Refusal {
+    /// The body is larger than allowed.
+    pub(super) const TOO_LARGE: Refusal =
+        Refusal { status: 413, why: "the request body is too large" };
+    /// The head, or what else comes besides content, is larger than allowed.
+    pub(super) const HEAD_TOO_LARGE: Refusal =
+        Refusal { status: 431, why: "the request headers are too large" };
+
+    fn bad(why: &'static str) -> Self {
+        Refusal { status: 400, why }
+    }
+}
+
+/// What can be done with the bytes so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// More bytes are needed.
+    Partial,
+    /// More bytes are needed, and the client waits to be told that they are welcome.
+    Awaited,
+    /// A request is whole, see [`Incoming::request`].
+    Whole,
+}
+
+/// The bytes of one connection that are not yet dealt with.
+#[derive(Debug)]
+pub(super) struct Incoming {
+    /// Filled with zeros after `filled`.
+    bytes: Vec<u8>,
+    filled: usize,
+    body_bytes_max: usize,
+    stage: Stage,
+}
+
+/// How much of the request at the front is known.
+#[derive(Debug)]
+enum Stage {
+    /// Its head is not complete.
+    Head,
+    /// Its head is complete and its body ends at `end`.
+    Counted { head: Head, end: usize },
+    /// Its head is complete and its body is chunked.
+    Chunked { head: Head, body: Chunked },
+    /// It is complete.
+    Whole { head: Head, end: usize },
+}
+
+/// What a head says about the bytes around it.
+#[derive(Clone, Copy, Debug)]
+struct Head {
+    bytes: usize,
+    keep_alive: KeepAlive,
+    /// The client waits for a 100 before it sends the body.
+    awaits: bool,
+}
+
+/// What a client wants to become of its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum KeepAlive {
+    /// It is done after this request.
+    No,
+    /// It will come again, as usual in HTTP/1.1.
+    Yes,
+    /// It will come again, and as it speaks HTTP/1.0 it has to be told that it may.
+    YesAndSaySo,
+}
+
+impl Incoming {
+    pub(super) fn new(body_bytes_max: usize) -> Self {
+        let bytes = vec![0; BUFFER_BYTES_FIRST];
+        Incoming { bytes, filled: 0, body_bytes_max, stage: Stage::Head }
+    }
+
+    /// Whether nothing of a request has come yet.
+    pub(super) fn is_empty(&self) -> bool {
+        self.filled == 0
+    }
+
+    /// Room to read into, never empty unless a request is whole; see [`Incoming::advance`].
+    pub(super) fn room(&mut self) -> &mut [u8] {
+        // The buffer grows with what has come, not with what was announced.
+        let longest = match &self.stage {
+            Stage::Head => HEAD_BYTES_MAX,
+            Stage::Counted { end, .. } | Stage::Whole { end, .. } => *end,
+            Stage::Chunked { .. } => self.filled + CHUNK_BYTES_ROOM,
+        };
+        if self.filled == self.bytes.len() && self.filled < longest {
+            self.bytes.resize(longest.min(self.filled.saturating_mul(2)), 0);
+        }
+        &mut self.bytes[self.filled..]
+    }
+
+    /// Notes that the first `count` bytes of the room have been filled, and looks at them.
+    pub(super) fn advance(&mut self, count: usize) -> Result<Progress, Refusal> {
+        self.filled += count;
+        if let Stage::Head = self.stage {
+            self.skip_empty_lines();
+            let Some(stage) = self.read_head()? else { return Ok(Progress::Partial) };
+            self.stage = stage;
+        }
+        match &mut self.stage {
+            Stage::Counted { head, end } if self.filled >= *end => {
+                self.stage = Stage::Whole { head: *head, end: *end };
+            }
+            Stage::Chunked { head, body } => match body.decode(&mut self.bytes[..self.filled])? {
+                Decoded::More(body_end) => self.filled = body_end,
+                Decoded::Whole { body_end, rest } => {
+                    self.bytes.copy_within(rest..self.filled, body_end);
+                    self.filled -= rest - body_end;
+                    self.stage = Stage::Whole { head: *head, end: body_end };
+                }
+            },
+            Stage::Head | Stage::Counted { .. } | Stage::Whole { .. } => (),
+        }
+        Ok(self.progress())
+    }
+
+    /// The request at the front, if it is whole, and what its client wants to become of the
+    /// connection.
+    pub(super) fn request<T>(&self, answer: impl FnOnce(&Request, KeepAlive) -> T) -> Option<T> {
+        let Stage::Whole { head, end } = self.stage else { return None };
+        let mut headers = [EMPTY_HEADER; HEADERS_MAX];
+        let mut parsed = httparse::Request::new(&mut headers);
+        parsed.parse(&self.bytes[..head.bytes]).ok()?;
+        let request = Request {
+            method: parsed.method?,
+            path: path_of(parsed.path?)?,
+            headers: parsed.headers,
+            body: &self.bytes[head.bytes..end],
+        };
+        Some(answer(&request, head.keep_alive))
+    }
+
+    /// Forgets the request at the front. What came after it is kept; look at it with `advance(0)`.
+    pub(super) fn next(&mut self) {
+        let Stage::Whole { end, .. } = self.stage else { return };
+        self.bytes.copy_within(end..self.filled, 0);
+        self.filled -= end;
+        self.stage = Stage::Head;
+        if self.bytes.len() > BUFFER_BYTES_KEPT && self.filled <= BUFFER_BYTES_FIRST {
+            self.bytes.truncate(BUFFER_BYTES_FIRST);
+            self.bytes.shrink_to_fit();
+        }
+    }
+
+    fn progress(&mut self) -> Progress {
+        match &mut self.stage {
+            Stage::Whole { .. } => Progress::Whole,
+            Stage::Counted { head, .. } | Stage::Chunked { head, .. } => {
+                // A client that has begun to send does not wait any more.
+                let awaits = std::mem::take(&mut head.awaits) && self.filled == head.bytes;
+                if awaits { Progress::Awaited } else { Progress::Partial }
+            }
+            Stage::Head => Progress::Partial,
+        }
+    }
+
+    /// Some clients send an empty line after a body; RFC 9112 section 2.2 asks to ignore it.
+    fn skip_empty_lines(&mut self) {
+        let filled = &self.bytes[..self.filled];
+        let empty = filled.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+        if empty > 0 {
+            self.bytes.copy_within(empty..self.filled, 0);
+            self.filled -= empty;
+        }
+    }
+
+    fn read_head(&self) -> Result<Option<Stage>, Refusal> {
+        let bytes = &self.bytes[..self.filled.min(HEAD_BYTES_MAX)];
+        let mut headers = [EMPTY_HEADER; HEADERS_MAX];
+        let mut parsed = httparse::Request::new(&mut headers);
+        match parsed.parse(bytes) {
+            Ok(Status::Complete(count)) => self.judge(&parsed, count).map(Some),
+            Ok(Status::Partial) if bytes.len() < HEAD_BYTES_MAX => Ok(None),
+            Ok(Status::Partial) if bytes.contains(&b'\n') => Err(Refusal::HEAD_TOO_LARGE),
+            Ok(Status::Partial) => Err(TARGET_TOO_LONG),
+            Err(httparse::Error::TooManyHeaders) => Err(Refusal::HEAD_TOO_LARGE),
+            Err(httparse::Error::Version) => {
+                Err(Refusal { status: 505, why: "only HTTP/1.0 and HTTP/1.1 are spoken here" })
+            }
+            Err(_) => Err(Refusal::bad("malformed request head")),
+        }
+    }
+
+    /// Says where the body of a request ends, or what is wrong with its head.
+    fn judge(&self, parsed: &httparse::Request, head_bytes: usize) -> Result<Stage, Refusal> {
+        let headers = &*parsed.headers;
+        let target = parsed.path.unwrap_or_default();
+        if target.len() > TARGET_BYTES_MAX {
+            return Err(TARGET_TOO_LONG);
+        }
+        if parsed.method.is_none_or(|method| method.len() > METHOD_BYTES_MAX) {
+            return Err(Refusal { status: 501, why: "unknown method" });
+        }
+        if path_of(target).is_none() {
+            return Err(Refusal::bad("malformed request target"));
+        }
+        let modern = parsed.version == Some(1);
+        let hosts = values(headers, "host").count();
+        if hosts > 1 || (modern && hosts == 0) {
+            return Err(Refusal::bad("a request needs one Host header"));
+        }
+        let mut awaits = false;
+        // RFC 9110 section 10.1.1: an expectation in HTTP/1.0 is ignored.
+        for expectation in values(headers, "expect").filter(|_| modern) {
+            if !expectation.eq_ignore_ascii_case(b"100-continue") {
+                return Err(Refusal { status: 417, why: "only 100-continue can be expected" });
+            }
+            awaits = true;
+        }
+        let head = Head { bytes: head_bytes, keep_alive: keep_alive(headers, modern), awaits };
+        self.framing(headers, modern, head)
+    }
+
+    fn framing(&self, headers: &[Header], modern: bool, head: Head) -> Result<Stage, Refusal> {
+        let mut encodings = values(headers, "transfer-encoding");
+        let mut lengths = values(headers, "content-length");
+        match (encodings.next(), lengths.next()) {
+            (None, None) => Ok(Stage::Counted { head, end: head.bytes }),
+            (None, Some(length)) => {
+                if lengths.next().is_some() {
+                    return Err(Refusal::bad("a request has one Content-Length"));
+                }
+                let length = content_length(length)?;
+                if length > self.body_bytes_max {
+                    return Err(Refusal::TOO_LARGE);
+                }
+                Ok(Stage::Counted { head, end: head.bytes + length })
+            }
+            (Some(_), Some(_)) => {
+                Err(Refusal::bad("Content-Length and Transfer-Encoding exclude each other"))
+            }
+            (Some(_), None) if !modern => Err(Refusal::bad("HTTP/1.0 has no Transfer-Encoding")),
+            (Some(encoding), None)
+                if encoding.eq_ignore_ascii_case(b"chunked") && encodings.next().is_none() =>
+            {
+                let body = Chunked::new(head.bytes, self.body_bytes_max);
+                Ok(Stage::Chunked { head, body })
+            }
+            (Some(_), None) => {
+                Err(Refusal { status: 501, why: "the only transfer encoding known is chunked" })
+            }
+        }
+    }
+}
+
+const TARGET_TOO_LONG: Refusal = Refusal { status: 414, why: "the request target is too long" };
+
+/// The values of all headers called `name`, without spaces around them.
+fn values<'a>(headers: &'a [Header<'a>], name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+    headers
+        .iter()
+        .filter(move |header| header.name.eq_ignore_ascii_case(name))
+        .map(|header| header.value.trim_ascii())
+}
+
+/// The path in a request target, without its query; `None` when it is none of the known forms.
+fn path_of(target: &str) -> Option<&str> {
+    let path = if target.starts_with('/') || target == "*" {
+        target
+    } else {
+        // The absolute form, which proxies get and servers have to understand.
+        let (scheme, rest) = target.split_once("://")?;
+        if !["http", "https"].iter().any(|known| known.eq_ignore_ascii_case(scheme)) {
+            return None;
+        }
+        rest.find(['/', '?']).map_or("", |at| &rest[at..])
+    };
+    let path = path.split('?').next().unwrap_or_default();
+    Some(if path.is_empty() { "/" } else { path })
+}
+
+fn content_length(value: &[u8]) -> Result<usize, Refusal> {
+    if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
+        return Err(Refusal::bad("malformed Content-Length"));
+    }
+    // Digits that are no number are more than the machine can count.
+    let digits = std::str::from_utf8(value).ok();
+    digits.and_then(|digits| digits.parse().ok()).ok_or(Refusal::TOO_LARGE)
+}
+
+fn keep_alive(headers: &[Header], modern: bool) -> KeepAlive {
+    let says = |word: &str| {
+        values(headers, "connection")
+            .flat_map(|value| value.split(|&byte| byte == b','))
+            .any(|token| token.trim_ascii().eq_ignore_ascii_case(word.as_bytes()))
+    };
+    if says("close") {
+        KeepAlive::No
+    } else if modern {
+        KeepAlive::Yes
+    } else if says("keep-alive") {
+        KeepAlive::YesAndSaySo
+    } else {
+        KeepAlive::No
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const BODY_BYTES_MAX: usize = 64;
+
+    /// What a client sees of its stream: each request, and the refusal that ended it, if one did.
+    type Seen = (Vec<(String, String, Vec<u8>)>, Option<u16>);
+
+    /// Feeds the pieces one by one.
+    fn see<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Seen {
+        let mut incoming = Incoming::new(BODY_BYTES_MAX);
+        let mut seen = Vec::new();
+        for mut piece in pieces {
+            while !piece.is_empty() {
+                let room = incoming.room();
+                assert!(!room.is_empty());
+                let count = room.len().min(piece.len());
+                room[..count].copy_from_slice(&piece[..count]);
+                piece = &piece[count..];
+                let mut progress = incoming.advance(count);
+                while progress == Ok(Progress::Whole) {
+                    seen.extend(incoming.request(|request, _| {
+                        let (method, path) = (request.method.to_owned(), request.path.to_owned());
+                        (method, path, request.body.to_vec())
+                    }));
+                    incoming.next();
+                    progress = incoming.advance(0);
+                }
+                if let Err(refusal) = progress {
+                    return (seen, Some(refusal.status));
+                }
+            }
+        }
+        (seen, None)
+    }
+
+    fn see_text(text: &str) -> Seen {
+        see([text.as_bytes()])
+    }
+
+    #[track_caller]
+    fn check(text: &str, wanted: &[(&str, &str, &str)]) {
+        let wanted: Vec<_> = wanted
+            .iter()
+            .map(|(method, path, body)| {
+                ((*method).to_owned(), (*path).to_owned(), body.as_bytes().to_vec())
+            })
+            .collect();
+        assert_eq!(see_text(text), (wanted, None), "{text:?}");
+    }
+
+    #[test]
+    fn requests_are_found_one_after_another() {
+        check("GET / HTTP/1.1\r\nHost: a\r\n\r\n", &[("GET", "/", "")]);
+        check("GET / HTTP/1.1\nHost: a\n\n", &[("GET", "/", "")]);
+        check("GET / HTTP/1.0\r\n\r\n", &[("GET", "/", "")]);
+        check("\r\n\r\nGET / HTTP/1.0\r\n\r\n\r\n", &[("GET", "/", "")]);
+        check("GET /a?b=/c HTTP/1.0\r\n\r\n", &[("GET", "/a", "")]);
+        check("GET http://a:80/b?c HTTP/1.0\r\n\r\n", &[("GET", "/b", "")]);
+        check("GET HTTP://a?c HTTP/1.0\r\n\r\n", &[("GET", "/", "")]);
+        check("OPTIONS * HTTP/1.0\r\n\r\n", &[("OPTIONS", "*", "")]);
+        check(
+            "POST /x HTTP/1.1\r\nhost:\r\ncontent-length: 3\r\n\r\nabcPOST /y HTTP/1.1\r\nHost: a\r\n\
+             Transfer-Encoding: Chunked\r\n\r\n2\r\nde\r\n0\r\n\r\nGET /z HTTP/1.0\r\n\r\nGET",
+            &[("POST", "/x", "abc"), ("POST", "/y", "de"), ("GET", "/z", "")],
+        );
+        check("POST / HTTP/1.0\r\nContent-Length: 3\r\n\r\nab", &[]);
+    }
+
+    #[test]
+    fn what_could_be_misunderstood_is_refused() {
+        let post = |headers: &str| format!("POST / HTTP/1.1\r\nHost: a\r\n{headers}\r\n\r\n");
+        let many = "A: b\r\n".repeat(HEADERS_MAX);
+        for (text, status) in [
+            ("bare garbage\r\n\r\n".to_owned(), 400),
+            ("\u{16}\u{3}\u{1}".to_owned(), 400),
+            ("GET /\r\n\r\n".to_owned(), 400),
+            ("GET a/b HTTP/1.0\r\n\r\n".to_owned(), 400),
+            ("GET ftp://a/b HTTP/1.0\r\n\r\n".to_owned(), 400),
+            ("CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n".to_owned(), 400),
+            ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_owned(), 505),
+            ("GET / HTTP/1.1\r\n\r\n".to_owned(), 400),
+            ("GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n".to_owned(), 400),
+            ("GET / HTTP/1.1\r\nHost : a\r\n\r\n".to_owned(), 400),
+            ("GET / HTTP/1.1\r\nHost: a\r\n b\r\n\r\n".to_owned(), 400),
+            ("GETGETGETGETGETGETGETGET / HTTP/1.0\r\n\r\n".to_owned(), 501),
+            (format!("GET /{} HTTP/1.0\r\n\r\n", "a".repeat(TARGET_BYTES_MAX)), 414),
+            (format!("GET /{}", "a".repeat(HEAD_BYTES_MAX)), 414),
+            (format!("GET / HTTP/1.0\r\nA: {}", "a".repeat(HEAD_BYTES_MAX)), 431),
+            (format!("GET / HTTP/1.1\r\nHost: a\r\n{many}\r\n"), 431),
+            (post("Content-Length: 65"), 413),
+            (post("Content-Length: 99999999999999999999999"), 413),
+            (post("Content-Length: +1"), 400),
+            (post("Content-Length: 1, 1"), 400),
+            (post("Content-Length:"), 400),
+            (post("Content-Length: 1\r\nContent-Length: 1"), 400),
+            (post("Content-Length: 1\r\nTransfer-Encoding: chunked"), 400),
+            (post("Transfer-Encoding: gzip"), 501),
+            (post("Transfer-Encoding: gzip, chunked"), 501),
+            (post("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked"), 501),
+            ("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n".to_owned(), 400),
+            (post("Transfer-Encoding: chunked") + "41\r\n", 413),
+            (post("Transfer-Encoding: chunked") + "x\r\n", 400),
+            (post("Expect: a miracle"), 417),
+        ] {
+            assert_eq!(see_text(&text), (Vec::new(), Some(status)), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_client_that_waits_is_asked_once_and_only_for_a_body_that_is_wanted() {
+        for (head, wanted) in [
+            ("HTTP/1.1\r\nHost: a\r\nContent-Length: 3", Ok(Progress::Awaited)),
+            ("HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked", Ok(Progress::Awaited)),
+            ("HTTP/1.1\r\nHost: a\r\nContent-Length: 0", Ok(Progress::Whole)),
+            ("HTTP/1.1\r\nHost: a\r\nContent-Length: 65", Err(Refusal::TOO_LARGE)),
+            ("HTTP/1.0\r\nContent-Length: 3", Ok(Progress::Partial)),
+        ] {
+            let text = format!("POST / {head}\r\nExpect: 100-Continue\r\n\r\n");
+            let mut incoming = Incoming::new(BODY_BYTES_MAX);
+            incoming.room()[..text.len()].copy_from_slice(text.as_bytes());
+            assert_eq!(incoming.advance(text.len()), wanted, "{head}");
+            if wanted == Ok(Progress::Awaited) {
+                assert_eq!(incoming.advance(0), Ok(Progress::Partial), "{head}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_connection_is_kept_as_the_client_says() {
+        for (version, connection, wanted) in [
+            ("1.1", "Host: a", KeepAlive::Yes),
+            ("1.1", "Host: a\r\nConnection: close", KeepAlive::No),
+            ("1.1", "Host: a\r\nConnection: TE, Close", KeepAlive::No),
+            ("1.1", "Host: a\r\nConnection: keep-alive", KeepAlive::Yes),
+            ("1.0", "A: b", KeepAlive::No),
+            ("1.0", "Connection: Keep-Alive", KeepAlive::YesAndSaySo),
+        ] {
+            let text = format!("GET / HTTP/{version}\r\n{connection}\r\n\r\n");
+            let mut incoming = Incoming::new(BODY_BYTES_MAX);
+            incoming.room()[..text.len()].copy_from_slice(text.as_bytes());
+            assert_eq!(incoming.advance(text.len()), Ok(Progress::Whole));
+            assert_eq!(incoming.request(|_, wish| wish), Some(wanted), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_large_buffer_is_given_back() {
+        let mut incoming = Incoming::new(1 << 20);
+        let head = "POST / HTTP/1.0\r\nContent-Length: 200000\r\n\r\n";
+        let text = head.to_owned() + &"x".repeat(200_000) + "GET";
+        let mut bytes = text.as_bytes();
+        while !bytes.is_empty() {
+            let room = incoming.room();
+            let count = room.len().min(bytes.len());
+            room[..count].copy_from_slice(&bytes[..count]);
+            bytes = &bytes[count..];
+            if incoming.advance(count) == Ok(Progress::Whole) {
+                incoming.next();
+            }
+        }
+        assert_eq!((incoming.bytes.capacity(), incoming.filled), (BUFFER_BYTES_FIRST, 3));
+    }
+
+    /// Streams that look enough like HTTP to get past the first line.
+    fn stream() -> impl Strategy<Value = Vec<u8>> {
+        let part = prop_oneof![
+            Just(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n".to_vec()),
+            Just(b"POST /e HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n12345".to_vec()),
+            Just(b"POST /e HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec()),
+            Just(b"3;x\r\nabc\r\n0\r\nT: v\r\n\r\n".to_vec()),
+            Just(b"Expect: 100-continue\r\n".to_vec()),
+            Just(b"\r\n".to_vec()),
+            Just(vec![b'a'; 3_000]),
+            proptest::collection::vec(any::<u8>(), 0..12),
+        ];
+        proptest::collection::vec(part, 0..6).prop_map(|parts| parts.concat())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(400))]
+
+        #[test]
+        fn it_does_not_matter_how_a_stream_is_cut(
+            stream in stream(),
+            cuts in proptest::collection::vec(1_usize..2_000, 1..8),
+        ) {
+            let whole = see([stream.as_slice()]);
+            prop_assert_eq!(&see(stream.chunks(1)), &whole);
+            let mut pieces = Vec::new();
+            let mut rest = stream.as_slice();
+            for cut in cuts.iter().cycle() {
+                if rest.is_empty() {
+                    break;
+                }
+                let (piece, after) = rest.split_at((*cut).min(rest.len()));
+                pieces.push(piece);
+                rest = after;
+            }
+            prop_assert_eq!(&see(pieces), &whole);
+        }
+
+        #[test]
+        fn arbitrary_bytes_do_no_harm(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+            let (_, refused) = see([bytes.as_slice()]);
+            prop_assert!(refused.is_none_or(|status| (400..=505).contains(&status)));
+        }
+    }
+}
