@@ -26,6 +26,11 @@ impl Faults {
     pub fn add(&mut self, place: impl Into<String>, what: impl Into<String>) {
         self.0.push(Fault { place: place.into(), what: what.into() });
     }
+
+    /// Keeps a value, or notes why there is none.
+    pub fn keep<T>(&mut self, place: &str, parsed: Result<T, String>) -> Option<T> {
+        parsed.map_err(|what| self.add(place, what)).ok()
+    }
 }
 
 impl fmt::Display for Faults {
