@@ -29,10 +29,8 @@ fn edits(from: &str, to: &str) -> usize {
         for (column, target) in to.iter().enumerate() {
             let change = above[column] + usize::from(source != target);
             let mut least = change.min(above[column + 1] + 1).min(current[column] + 1);
-            let swapped = row > 0
-                && column > 0
-                && *source == to[column - 1]
-                && from[row - 1] == *target;
+            let swapped =
+                row > 0 && column > 0 && *source == to[column - 1] && from[row - 1] == *target;
             if swapped {
                 least = least.min(before[column - 1] + 1);
             }

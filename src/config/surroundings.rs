@@ -37,7 +37,8 @@ impl Surroundings<'_> {
     ///
     /// Says why there is none, without showing what was found.
     pub fn secret_file(&self, path: &Path) -> Result<Secret, String> {
-        let text = (self.read)(path)?.ok_or_else(|| format!("there is no file {}", path.display()))?;
+        let text =
+            (self.read)(path)?.ok_or_else(|| format!("there is no file {}", path.display()))?;
         secret(text.strip_suffix('\n').map_or(text.as_str(), |t| t.strip_suffix('\r').unwrap_or(t)))
             .map_err(|why| format!("{}: {why}", path.display()))
     }

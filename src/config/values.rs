@@ -197,9 +197,8 @@ pub fn sync(text: &str) -> Result<Sync, String> {
 /// An address to listen on.
 pub fn ip(text: &str) -> Result<IpAddr, String> {
     let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
-    bare.parse().map_err(|_| {
-        format!("`{text}` is not an IP address such as 127.0.0.1, 0.0.0.0 or ::1")
-    })
+    bare.parse()
+        .map_err(|_| format!("`{text}` is not an IP address such as 127.0.0.1, 0.0.0.0 or ::1"))
 }
 
 /// A text that is not empty.
@@ -275,17 +274,20 @@ pub fn address(text: &str) -> Result<Address, String> {
                 "mqtt" | "tcp" => (Some(Scheme::Plain), rest),
                 "mqtts" | "ssl" | "tls" => (Some(Scheme::Tls), rest),
                 "ws" | "wss" => return Err("MQTT over WebSocket is not supported".to_owned()),
-                _ => return Err(format!(
-                    "`{scheme}://` is not supported; use mqtt:// (or tcp://) or mqtts:// (or ssl://)"
-                )),
+                _ => {
+                    return Err(format!(
+                        "`{scheme}://` is not supported; use mqtt:// (or tcp://) or mqtts:// (or ssl://)"
+                    ));
+                }
             }
         }
     };
     if rest.contains('@') {
         return Err("user name and password have settings of their own".to_owned());
     }
-    let (host, port) = host_and_port(rest)
-        .ok_or_else(|| format!("`{text}` is not a host, a host:port or a URL such as mqtt://host:1883"))?;
+    let (host, port) = host_and_port(rest).ok_or_else(|| {
+        format!("`{text}` is not a host, a host:port or a URL such as mqtt://host:1883")
+    })?;
     Ok(Address { scheme, host, port })
 }
 

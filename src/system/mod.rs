@@ -2,6 +2,7 @@
 
 pub mod health;
 pub mod http;
+pub mod log;
 pub mod stop;
 pub mod threads;
 pub mod tls;

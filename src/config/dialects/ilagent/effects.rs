@@ -131,8 +131,8 @@ const KEYS: [(&str, &str); 50] = [
 ];
 
 /// Notes every flag that would do nothing. `given` holds names with underscores.
-pub(super) fn check(given: &[&str], faults: &mut Faults) {
-    let has = |name: &&str| given.contains(name);
+pub(super) fn check(given: &[String], faults: &mut Faults) {
+    let has = |name: &&str| given.iter().any(|given| given == name);
     for need in NEEDS.iter().chain([&DELIVERING]) {
         if need.one_of.iter().any(has) {
             continue;
@@ -152,8 +152,8 @@ pub(super) fn check(given: &[&str], faults: &mut Faults) {
 }
 
 /// Notes every flag that stands beside `--config` and would be overlooked.
-pub(super) fn check_beside_file(given: &[&str], faults: &mut Faults) {
-    for flag in given.iter().filter(|flag| !matches!(**flag, "config" | "port")) {
+pub(super) fn check_beside_file(given: &[String], faults: &mut Faults) {
+    for flag in given.iter().filter(|flag| !matches!(flag.as_str(), "config" | "port")) {
         if let Some((_, key)) = KEYS.iter().find(|(known, _)| known == flag) {
             let what = format!("with --config, write {key} of the file instead");
             faults.add(format!("--{flag}"), what);
@@ -162,7 +162,7 @@ pub(super) fn check_beside_file(given: &[&str], faults: &mut Faults) {
     not_in_this_build(given, faults);
 }
 
-fn not_in_this_build(given: &[&str], faults: &mut Faults) {
+fn not_in_this_build(given: &[String], faults: &mut Faults) {
     for flag in given {
         if flag.starts_with("kafka_") {
             faults.add(format!("--{flag}"), "this build of ilagent has no Kafka support");

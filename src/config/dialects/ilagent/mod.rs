@@ -19,7 +19,7 @@ pub struct Asked {
     /// The flags, as written.
     pub flags: Flags,
     /// The names of those that were given, with underscores.
-    pub given: Vec<&'static str>,
+    pub given: Vec<String>,
     /// `--file`, if it was given.
     pub database: Option<String>,
 }
@@ -204,9 +204,8 @@ impl Reading<'_> {
         let letters = self.keep("--dead_letters", flags.dead_letters.as_ref(), |text| {
             values::count(text, values::DEAD_LETTERS)
         });
-        let age = self.keep("--max_age", flags.max_age.as_ref(), |text| {
-            values::duration(text, values::AGES)
-        });
+        let age = self
+            .keep("--max_age", flags.max_age.as_ref(), |text| values::duration(text, values::AGES));
         let sync = self.keep("--queue_sync", flags.queue_sync.as_ref(), values::sync);
         queue.bytes_max = bytes.unwrap_or(queue.bytes_max);
         queue.dead_letters_max = letters.unwrap_or(queue.dead_letters_max);

@@ -14,19 +14,14 @@ const QOS_0: &str = "QoS 0 without --mqtt_buffer is rejected at startup because 
     or add --mqtt_buffer to accept QoS 0 messages";
 
 /// The documented words for a broker that nothing is wanted from.
-const NO_TOPIC: &str =
-    "at least one topic (-e, -r, or --policy_topic) must be configured";
+const NO_TOPIC: &str = "at least one topic (-e, -r, or --policy_topic) must be configured";
 
 pub(super) struct Mqtt<'r, 'a> {
     pub(super) reading: &'r mut Reading<'a>,
 }
 
 impl Mqtt<'_, '_> {
-    pub(super) fn broker(
-        &mut self,
-        enrichment: &Enrichment,
-        has_api_key: bool,
-    ) -> Option<Broker> {
+    pub(super) fn broker(&mut self, enrichment: &Enrichment, has_api_key: bool) -> Option<Broker> {
         let flags = &self.reading.asked.flags;
         let address = self.reading.keep("--mqtt_host", flags.mqtt_host.as_ref(), values::address);
         let port = self.port(address.as_ref());
@@ -75,8 +70,7 @@ impl Mqtt<'_, '_> {
     /// The port may stand in either place, and in both if it is the same.
     fn port(&mut self, address: Option<&Address>) -> u16 {
         let text = self.reading.asked.flags.mqtt_port.as_ref();
-        let flag =
-            self.reading.keep("--mqtt_port", text, |text| values::port(text, values::PORTS));
+        let flag = self.reading.keep("--mqtt_port", text, |text| values::port(text, values::PORTS));
         let in_host = address.and_then(|address| address.port);
         if let (Some(flag), Some(in_host)) = (flag, in_host)
             && flag != in_host

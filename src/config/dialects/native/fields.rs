@@ -82,7 +82,14 @@ impl<'f> Fields<'f> {
                 file.add(entry.at, format!("this is the same key as `{}`", first.key));
             }
         }
-        Fields { file, at: node.at, what, entries, asked: RefCell::default(), skipped: Cell::new(false) }
+        Fields {
+            file,
+            at: node.at,
+            what,
+            entries,
+            asked: RefCell::default(),
+            skipped: Cell::new(false),
+        }
     }
 
     /// The value of a key, if it is there. Dashes and underscores are the same.
@@ -174,8 +181,7 @@ impl<'f> Fields<'f> {
     /// Reads a secret, from `key` or the file named by `file_key`.
     pub(super) fn secret(&self, key: &'static str, file_key: &'static str) -> Option<Secret> {
         let written = self.text(key, surroundings::secret);
-        let in_file =
-            self.text(file_key, |path| self.file.around.secret_file(Path::new(path)));
+        let in_file = self.text(file_key, |path| self.file.around.secret_file(Path::new(path)));
         if self.node(key).is_some() && self.node(file_key).is_some() {
             let what = format!("give this or `{key}`, not both");
             self.file.add(self.place(file_key), what);

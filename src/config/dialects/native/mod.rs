@@ -154,9 +154,9 @@ fn http(fields: &Fields<'_>, enrichment: Enrichment, outside: &mut Faults) -> Ht
     let connections = |text: &str| values::count_usize(text, values::CONNECTIONS);
     http.connections_max =
         fields.number("connections", connections).unwrap_or(http.connections_max);
-    http.token = fields.secret("token", "token-file").or_else(|| {
-        fields.file.around.secret(Some("ILAGENT_HTTP_TOKEN"), "http_token", outside)
-    });
+    http.token = fields
+        .secret("token", "token-file")
+        .or_else(|| fields.file.around.secret(Some("ILAGENT_HTTP_TOKEN"), "http_token", outside));
     fields.end();
     http
 }

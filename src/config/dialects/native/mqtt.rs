@@ -22,11 +22,7 @@ pub(super) struct Rest<'a> {
 }
 
 /// Reads all brokers that are not disabled, and checks that they do not get in each other's way.
-pub(super) fn brokers(
-    tables: &[Fields<'_>],
-    rest: Rest<'_>,
-    outside: &mut Faults,
-) -> Vec<Broker> {
+pub(super) fn brokers(tables: &[Fields<'_>], rest: Rest<'_>, outside: &mut Faults) -> Vec<Broker> {
     let mut brokers: Vec<Broker> = Vec::new();
     for fields in tables {
         let enabled = fields.truth("enabled").unwrap_or(true);
@@ -156,13 +152,7 @@ fn routing(text: &str) -> Result<Routing, String> {
     }
 }
 
-fn rules(
-    fields: &Fields<'_>,
-    qos: Qos,
-    rest: Rest<'_>,
-    buffer: bool,
-    enabled: bool,
-) -> Vec<Rule> {
+fn rules(fields: &Fields<'_>, qos: Qos, rest: Rest<'_>, buffer: bool, enabled: bool) -> Vec<Rule> {
     let mut rules = Vec::new();
     for table in fields.tables("subscription", "[[mqtt.subscription]]") {
         let found = subscription::rules(&table, qos, rest);

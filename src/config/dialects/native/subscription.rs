@@ -14,11 +14,8 @@ pub(super) fn rules(fields: &Fields<'_>, qos: Qos, rest: Rest<'_>) -> Vec<Rule> 
         "event" | "heartbeat" | "policy" => Ok(text.to_owned()),
         _ => Err(format!("the kind is `event`, `heartbeat` or `policy`, not `{text}`")),
     };
-    let kind = if fields.has(&["kind"]) {
-        fields.text("kind", kind)
-    } else {
-        Some("event".to_owned())
-    };
+    let kind =
+        if fields.has(&["kind"]) { fields.text("kind", kind) } else { Some("event".to_owned()) };
     let qos = fields.number("qos", values::qos).unwrap_or(qos);
     let to = match kind.as_deref() {
         Some("heartbeat") => Target::Heartbeat,
@@ -99,12 +96,9 @@ fn policy(fields: &Fields<'_>, has_api_key: bool) -> PolicyRule {
     let path = |key, default: &str| {
         fields.text(key, values::path).unwrap_or_else(|| JsonPath(default.to_owned()))
     };
-    let offset = |text: &str| {
-        text.parse().map_err(|_| format!("`{text}` is not a whole number"))
-    };
-    let name = |node: &super::Node| {
-        fields.file.keep(node.at, text(&node.value).and_then(values::filled))
-    };
+    let offset = |text: &str| text.parse().map_err(|_| format!("`{text}` is not a whole number"));
+    let name =
+        |node: &super::Node| fields.file.keep(node.at, text(&node.value).and_then(values::filled));
     let rule = PolicyRule {
         filter: filter(fields),
         routing_keys: fields.list("routing-keys").iter().filter_map(name).collect(),
