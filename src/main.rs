@@ -1,1 +1,120 @@
-fn main() {}
+//! Reads the command line, runs, turns the result into words and an exit code.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "the one file that prints")]
+
+use ilagent::cli::{self, Command, Invocation, daemon, describe, event, heartbeat};
+use ilagent::config::dialects::ilagent::Asked;
+use ilagent::config::{Checked, Config, Surroundings};
+use ilagent::{agent, queue, system};
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+use std::{env, fs};
+
+/// It did not work: no such file, no such port, no answer.
+const FAILED: u8 = 1;
+
+/// The command line or the configuration is wrong.
+const WRONG: u8 = 2;
+
+/// Largest file read as configuration or secret, in bytes.
+const FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+fn main() -> ExitCode {
+    match cli::read(env::args_os().skip(1)) {
+        Ok(invocation) => run(invocation),
+        Err(usage) => {
+            eprintln!("{usage}");
+            ExitCode::from(WRONG)
+        }
+    }
+}
+
+fn run(invocation: Invocation) -> ExitCode {
+    let rust_log = env::var("RUST_LOG").ok();
+    let level = system::log::level(invocation.verbosity, rust_log.as_deref());
+    system::log::start(level, env::var_os("JOURNAL_STREAM").is_some());
+    let around = Surroundings { env: &|name| env::var(name).ok(), read: &read };
+    match invocation.command {
+        Command::Daemon(asked) => match configured(&asked, &around) {
+            Ok(config) => done(agent::run(config)),
+            Err(code) => code,
+        },
+        Command::Check(asked) => match configured(&asked, &around) {
+            Ok(config) => check(&config),
+            Err(code) => code,
+        },
+        Command::Event(asked) => done(event::run(&asked, &around)),
+        Command::Heartbeat(asked) => done(heartbeat::run(&asked, &around)),
+        Command::Queue { database, command } => {
+            done(queue::admin::run(&database, &command).map(|text| say(&text)))
+        }
+        Command::Say(text) => {
+            say(&text);
+            ExitCode::SUCCESS
+        }
+    }
+}
+
+/// What to do, or the exit code after all that is wrong has been told.
+fn configured(asked: &Asked, around: &Surroundings<'_>) -> Result<Config, ExitCode> {
+    match daemon::configure(asked, around) {
+        Ok(Checked { config, warnings }) => {
+            for warning in warnings {
+                log::warn!("{warning}");
+            }
+            Ok(config)
+        }
+        Err(faults) => {
+            eprintln!("{faults}");
+            Err(ExitCode::from(WRONG))
+        }
+    }
+}
+
+fn check(config: &Config) -> ExitCode {
+    say(&describe::describe(config));
+    match agent::check(config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(faults) => {
+            for fault in faults {
+                eprintln!("ilagent: {fault}");
+            }
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+fn done(result: Result<(), String>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("ilagent: {why}");
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+/// Prints, and does not mind a reader that has gone, such as `head`.
+fn say(text: &str) {
+    let end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
+    let _ = write!(io::stdout(), "{text}{end}");
+}
+
+/// The text of a file; `None` when there is no such file.
+fn read(path: &Path) -> Result<Option<String>, String> {
+    let wrong = |why: &dyn std::fmt::Display| format!("cannot read {}: {why}", path.display());
+    let file = match fs::File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(wrong(&error)),
+    };
+    let mut bytes = Vec::new();
+    // One byte more, to notice a file that is too large instead of reading half of it.
+    io::Read::read_to_end(&mut io::Read::take(file, FILE_BYTES_MAX + 1), &mut bytes)
+        .map_err(|error| wrong(&error))?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        return Err(wrong(&format_args!("it is larger than {FILE_BYTES_MAX} bytes")));
+    }
+    String::from_utf8(bytes).map(Some).map_err(|_| wrong(&"it is not UTF-8"))
+}

@@ -1,1 +1,328 @@
-//! TODO
+//! The command line: what was asked for, in words that can be acted on.
+
+pub mod daemon;
+pub mod describe;
+pub mod event;
+pub mod heartbeat;
+mod help;
+mod normalize;
+mod queue;
+
+use crate::config::dialects::ilagent::{Asked, Flags};
+use crate::config::suggest;
+use crate::queue::admin;
+use argh::{ArgsInfo, CommandInfoWithArgs, FlagInfo, FlagInfoKind, FromArgs, Optionality};
+use normalize::{Given, Item, Scan};
+use std::ffi::OsString;
+use std::fmt;
+use std::path::PathBuf;
+
+/// What the program calls itself.
+pub const NAME: &str = "ilagent";
+
+/// The line that `--version` prints.
+pub const VERSION: &str = concat!("ilagent ", env!("CARGO_PKG_VERSION"));
+
+/// What was asked for.
+#[derive(Debug)]
+pub struct Invocation {
+    /// How often `-v` was given; the count after the command replaces the one before it.
+    pub verbosity: u32,
+    /// What to do.
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug)]
+pub enum Command {
+    /// Run the agent.
+    Daemon(Box<Asked>),
+    /// Say what is wrong, or else what the agent would do.
+    Check(Box<Asked>),
+    /// Send one event.
+    Event(event::Event),
+    /// Ping one heartbeat monitor.
+    Heartbeat(heartbeat::Heartbeat),
+    /// Look at the queue or set it free.
+    Queue {
+        /// The database file.
+        database: PathBuf,
+        /// What to do with it.
+        command: admin::Command,
+    },
+    /// Print this: a help text, or the version.
+    Say(String),
+}
+
+/// A command line that cannot be understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Usage {
+    /// Nothing was asked for; this is the help text.
+    Nothing(String),
+    /// Something was asked for that there is not.
+    Wrong {
+        /// What is wrong.
+        what: String,
+        /// The command whose help says more, such as `ilagent daemon`.
+        command: String,
+    },
+}
+
+impl fmt::Display for Usage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Usage::Nothing(help) => f.write_str(help.trim_end()),
+            Usage::Wrong { what, command } => {
+                write!(f, "ilagent: {what}; see `{command} --help`")
+            }
+        }
+    }
+}
+
+impl std::error::Error for Usage {}
+
+/// flags of every command
+#[derive(ArgsInfo, FromArgs)]
+struct Globals {
+    /// say more: -v -v for changes of state and each message, -v -v -v for everything
+    #[argh(switch, short = 'v')]
+    verbose: u32,
+    /// database file [./ilagent.db3]
+    #[argh(option, short = 'f', arg_name = "FILE")]
+    file: Option<String>,
+}
+
+/// One command, as the command line and the help know it.
+struct Entry {
+    /// The words that call it.
+    name: &'static str,
+    /// What it does, in one line.
+    about: &'static str,
+    /// Its flags and arguments.
+    info: fn() -> CommandInfoWithArgs,
+    /// Headings of its help, each with the flag that it stands before.
+    groups: &'static [(&'static str, &'static str)],
+}
+
+const COMMANDS: [Entry; 8] = [
+    Entry {
+        name: "daemon",
+        about: "run the agent until it is told to stop",
+        info: Flags::get_args_info,
+        groups: &crate::config::dialects::ilagent::GROUPS,
+    },
+    Entry {
+        name: "check",
+        about: "say what is wrong with the same flags, or what the agent would do",
+        info: Flags::get_args_info,
+        groups: &crate::config::dialects::ilagent::GROUPS,
+    },
+    Entry {
+        name: "event",
+        about: "send one event to ilert",
+        info: event::Event::get_args_info,
+        groups: &[],
+    },
+    Entry {
+        name: "heartbeat",
+        about: "ping one heartbeat monitor",
+        info: heartbeat::Heartbeat::get_args_info,
+        groups: &[],
+    },
+    Entry {
+        name: "queue list",
+        about: "list what waits and what was given up",
+        info: queue::List::get_args_info,
+        groups: &[],
+    },
+    Entry {
+        name: "queue show",
+        about: "show one delivery or dead letter with its body",
+        info: queue::Show::get_args_info,
+        groups: &[],
+    },
+    Entry {
+        name: "queue retry",
+        about: "try deliveries now, put dead letters back",
+        info: queue::Chosen::get_args_info,
+        groups: &[],
+    },
+    Entry {
+        name: "queue drop",
+        about: "delete deliveries or dead letters",
+        info: queue::Chosen::get_args_info,
+        groups: &[],
+    },
+];
+
+/// Understands a command line, without the name of the program.
+///
+/// # Errors
+///
+/// Says what cannot be understood, on one line; that is exit code 2.
+pub fn read(args: impl IntoIterator<Item = OsString>) -> Result<Invocation, Usage> {
+    let mut scan = Scan::new(args)?;
+    let globals = Globals::get_args_info().flags;
+    let mut before = Given::default();
+    let Some(name) = command_name(&mut scan, globals, &mut before)? else {
+        return Err(Usage::Nothing(help::of_all()));
+    };
+    let name = match name {
+        Named::Command(name) => name,
+        Named::Say(text) => {
+            return Ok(Invocation { verbosity: 0, command: Command::Say(text) });
+        }
+    };
+    let Some(entry) = COMMANDS.iter().find(|entry| entry.name == name) else {
+        return Err(unknown_command(&name));
+    };
+    let info = (entry.info)();
+    let mut own = Given::default();
+    let mut after = Given::default();
+    loop {
+        match scan.next(&[info.flags, globals], &format!("{NAME} {name}"))? {
+            None => break,
+            Some(Item::Help) => {
+                let command = Command::Say(help::of_one(entry));
+                return Ok(Invocation { verbosity: 0, command });
+            }
+            Some(Item::Word(word)) => own.words.push(word),
+            Some(Item::Flag(flag, value)) if globals.iter().any(|g| g.long == flag.long) => {
+                after.add(flag, value);
+            }
+            Some(Item::Flag(flag, value)) => own.add(flag, value),
+        }
+    }
+    complete(entry, &info, &own)?;
+    let globals = merge(before, after, entry)?;
+    let command = command(entry, &own, globals.file)?;
+    Ok(Invocation { verbosity: globals.verbose, command })
+}
+
+/// What the words before the flags of a command came to.
+enum Named {
+    Command(String),
+    Say(String),
+}
+
+/// Reads up to the command: one word, or two where the first is `queue`.
+fn command_name(
+    scan: &mut Scan,
+    globals: &'static [FlagInfo<'static>],
+    before: &mut Given,
+) -> Result<Option<Named>, Usage> {
+    let mut first: Option<String> = None;
+    loop {
+        let place = first.as_ref().map_or(NAME.to_owned(), |word| format!("{NAME} {word}"));
+        match scan.next(&[globals], &place)? {
+            None if first.is_some() => return Err(Usage::Nothing(help::of_queue())),
+            None => return Ok(None),
+            Some(Item::Help) if first.is_some() => return Ok(Some(Named::Say(help::of_queue()))),
+            Some(Item::Help) => return Ok(Some(Named::Say(help::of_all()))),
+            Some(Item::Flag(flag, _)) if flag.long == normalize::VERSION_FLAG.long => {
+                return Ok(Some(Named::Say(format!("{VERSION}\n"))));
+            }
+            Some(Item::Flag(flag, value)) => before.add(flag, value),
+            Some(Item::Word(word)) if first.is_some() => {
+                return Ok(Some(Named::Command(format!("queue {word}"))));
+            }
+            Some(Item::Word(word)) => match word.as_str() {
+                "queue" => first = Some(word),
+                "help" => return help_of(&scan.rest()).map(|text| Some(Named::Say(text))),
+                _ => return Ok(Some(Named::Command(word))),
+            },
+        }
+    }
+}
+
+fn help_of(words: &[String]) -> Result<String, Usage> {
+    let name = words.join(" ");
+    match name.as_str() {
+        "" | "help" => Ok(help::of_all()),
+        "queue" => Ok(help::of_queue()),
+        _ => match COMMANDS.iter().find(|entry| entry.name == name) {
+            Some(entry) => Ok(help::of_one(entry)),
+            None => Err(unknown_command(&name)),
+        },
+    }
+}
+
+fn unknown_command(name: &str) -> Usage {
+    if name == "cleanup" {
+        let what = "`cleanup` was removed upstream in 0.9.0; see `ilagent queue --help` \
+                    for what is stuck";
+        return Usage::Wrong { what: what.to_owned(), command: NAME.to_owned() };
+    }
+    let hint = match suggest::nearest(name, COMMANDS.iter().map(|entry| entry.name)) {
+        Some(meant) => format!("; did you mean `{meant}`?"),
+        None => String::new(),
+    };
+    let what = format!("there is no command `{name}`{hint}");
+    Usage::Wrong { what, command: NAME.to_owned() }
+}
+
+/// Checks that nothing is missing and nothing is said twice.
+fn complete(entry: &Entry, info: &CommandInfoWithArgs, own: &Given) -> Result<(), Usage> {
+    let wrong = |what| Usage::Wrong { what, command: format!("{NAME} {}", entry.name) };
+    own.check_repeats().map_err(wrong)?;
+    for flag in info.flags {
+        if flag.optionality == Optionality::Required && !own.has(flag) {
+            return Err(wrong(format!("`{}` is missing", normalize::documented(flag))));
+        }
+    }
+    let repeating = |optionality: &Optionality| *optionality == Optionality::Repeating;
+    let many = info.positionals.iter().any(|words| repeating(&words.optionality));
+    match own.words.get(info.positionals.len()) {
+        Some(word) if !many => {
+            Err(wrong(format!("`{word}` is one word too many; values belong to a flag")))
+        }
+        _ if own.words.is_empty() && !many && !info.positionals.is_empty() => {
+            Err(wrong(format!("{} is missing", info.positionals[0].name)))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The count of `-v` after the command replaces the one before it, as upstream.
+fn merge(mut before: Given, after: Given, entry: &Entry) -> Result<Globals, Usage> {
+    if after.flags.iter().any(|(flag, _)| flag.kind == FlagInfoKind::Switch) {
+        before.flags.retain(|(flag, _)| flag.kind != FlagInfoKind::Switch);
+    }
+    before.flags.extend(after.flags);
+    let wrong = |what| Usage::Wrong { what, command: format!("{NAME} {}", entry.name) };
+    before.check_repeats().map_err(wrong)?;
+    parse(entry, &before)
+}
+
+/// Hands the words to argh, which by now can find nothing wrong with them.
+fn parse<T: FromArgs>(entry: &Entry, given: &Given) -> Result<T, Usage> {
+    let words = given.for_argh();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    T::from_args(&[NAME, entry.name], &words).map_err(|exit| Usage::Wrong {
+        what: exit.output.trim().replace('\n', " "),
+        command: format!("{NAME} {}", entry.name),
+    })
+}
+
+fn command(entry: &Entry, own: &Given, database: Option<String>) -> Result<Command, Usage> {
+    let file = |database: Option<String>| {
+        PathBuf::from(database.unwrap_or_else(|| crate::config::defaults::DATABASE.to_owned()))
+    };
+    let wrong = |what| Usage::Wrong { what, command: format!("{NAME} {}", entry.name) };
+    let asked = |database| -> Result<Box<Asked>, Usage> {
+        Ok(Box::new(Asked { flags: parse(entry, own)?, given: own.names(), database }))
+    };
+    let command = match entry.name {
+        "daemon" => return Ok(Command::Daemon(asked(database)?)),
+        "check" => return Ok(Command::Check(asked(database)?)),
+        "event" => return Ok(Command::Event(parse::<event::Event>(entry, own)?)),
+        "heartbeat" => {
+            return Ok(Command::Heartbeat(parse::<heartbeat::Heartbeat>(entry, own)?));
+        }
+        "queue list" => parse::<queue::List>(entry, own)?.command(),
+        "queue show" => Ok(parse::<queue::Show>(entry, own)?.command()),
+        "queue retry" => parse::<queue::Chosen>(entry, own)?.choice().map(admin::Command::Retry),
+        _ => parse::<queue::Chosen>(entry, own)?.choice().map(admin::Command::Drop),
+    };
+    Ok(Command::Queue { database: file(database), command: command.map_err(wrong)? })
+}

@@ -22,9 +22,20 @@ impl fmt::Display for Fault {
 pub struct Faults(pub Vec<Fault>);
 
 impl Faults {
+    /// Only this one.
+    #[must_use]
+    pub fn one(place: impl Into<String>, what: impl Into<String>) -> Self {
+        Faults(vec![Fault { place: place.into(), what: what.into() }])
+    }
+
     /// Notes one more.
     pub fn add(&mut self, place: impl Into<String>, what: impl Into<String>) {
         self.0.push(Fault { place: place.into(), what: what.into() });
+    }
+
+    /// Keeps a value, or notes why there is none.
+    pub fn keep<T>(&mut self, place: &str, parsed: Result<T, String>) -> Option<T> {
+        parsed.map_err(|what| self.add(place, what)).ok()
     }
 }
 

@@ -3,9 +3,13 @@
 pub mod dialects;
 mod fault;
 mod secret;
+pub mod suggest;
+mod surroundings;
+pub mod values;
 
 pub use fault::{Fault, Faults};
 pub use secret::Secret;
+pub use surroundings::{Checked, Surroundings};
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -273,6 +277,32 @@ pub enum Sync {
     Normal,
 }
 
+impl Default for Ilert {
+    fn default() -> Self {
+        Ilert {
+            api: defaults::API.to_owned(),
+            beat: defaults::BEAT.to_owned(),
+            api_key: None,
+            heartbeat: None,
+            attempts_max: Some(defaults::ATTEMPTS_MAX),
+            in_flight_max: defaults::IN_FLIGHT_MAX,
+            timeout: defaults::TIMEOUT,
+        }
+    }
+}
+
+impl Default for Queue {
+    fn default() -> Self {
+        Queue {
+            path: PathBuf::from(defaults::DATABASE),
+            bytes_max: defaults::QUEUE_BYTES_MAX,
+            dead_letters_max: defaults::DEAD_LETTERS_MAX,
+            sync: Sync::Full,
+            age_max: defaults::AGE_MAX,
+        }
+    }
+}
+
 /// Values that are used when nothing else is said.
 pub mod defaults {
     use std::time::Duration;
@@ -287,8 +317,10 @@ pub mod defaults {
     pub const ATTEMPTS_MAX: u32 = 100;
     /// MQTT client id.
     pub const CLIENT_ID: &str = "ilagent";
-    /// MQTT port, without and (in our own dialect) with TLS.
+    /// MQTT port; as documented upstream, also with `--mqtt_tls`.
     pub const MQTT_PORT: u16 = 1883;
+    /// MQTT port of a URL that asks for TLS.
+    pub const MQTT_TLS_PORT: u16 = 8883;
     /// Signs of life.
     pub const KEEP_ALIVE: Duration = Duration::from_secs(60);
     /// Largest MQTT packet, in bytes.

@@ -2,6 +2,7 @@
 
 pub mod health;
 pub mod http;
+pub mod log;
 pub mod signals;
 pub mod stop;
 pub mod threads;

@@ -1,0 +1,202 @@
+//! What `ilagent check` prints: what the agent would do, for people.
+
+use crate::config::values::{duration_words, size_words};
+use crate::config::{
+    Broker, Config, EventRule, Http, PolicyRule, Qos, Routing, Rule, Secret, Sync, Target, Version,
+};
+use crate::message::masked;
+use std::fmt::{self, Write};
+
+/// Says in a few lines where messages come from, what becomes of them and where they wait.
+///
+/// Keys and passwords are not shown in full.
+#[must_use]
+pub fn describe(config: &Config) -> String {
+    let mut text = String::new();
+    // Writing to a text cannot fail.
+    let _ = write(&mut text, config);
+    text
+}
+
+fn write(out: &mut String, config: &Config) -> fmt::Result {
+    for source in &config.brokers {
+        broker(out, source)?;
+    }
+    if let Some(listener) = &config.http {
+        http(out, listener)?;
+    }
+    let queue = &config.queue;
+    let safe = match queue.sync {
+        Sync::Full => "safe from power cuts",
+        Sync::Normal => "safe from crashes, not from power cuts",
+    };
+    writeln!(
+        out,
+        "queue {}: up to {}, {safe}; up to {} dead letters; not ready when older than {}",
+        queue.path.display(),
+        size_words(queue.bytes_max),
+        queue.dead_letters_max,
+        duration_words(queue.age_max)
+    )?;
+    let ilert = &config.ilert;
+    let attempts = match ilert.attempts_max {
+        None => "never gives up".to_owned(),
+        Some(1) => "gives up after 1 attempt".to_owned(),
+        Some(attempts) => format!("gives up after {attempts} attempts"),
+    };
+    writeln!(
+        out,
+        "ilert {}: {attempts}; up to {} requests at a time, {} each",
+        ilert.api,
+        ilert.in_flight_max,
+        duration_words(ilert.timeout)
+    )?;
+    if let Some(key) = &ilert.api_key {
+        writeln!(out, "  API key {} (policy updates only)", shown(key))?;
+    }
+    if let Some(key) = &ilert.heartbeat {
+        writeln!(out, "  heartbeat {} at {}, while healthy", shown(key), ilert.beat)?;
+    }
+    Ok(())
+}
+
+fn shown(secret: &Secret) -> String {
+    masked(secret.expose())
+}
+
+fn broker(out: &mut String, broker: &Broker) -> fmt::Result {
+    let host = match broker.host.contains(':') {
+        true => format!("[{}]", broker.host),
+        false => broker.host.clone(),
+    };
+    let version = match broker.version {
+        Version::V311 => "3.1.1",
+        Version::V5 => "5",
+    };
+    write!(out, "mqtt {}: {host}:{}, MQTT {version}", broker.name, broker.port)?;
+    write!(out, ", client id {}", broker.client_id)?;
+    if let Some(user) = &broker.username {
+        let with = if broker.password.is_some() { "with" } else { "without" };
+        write!(out, ", user {user} {with} password")?;
+    }
+    match &broker.tls {
+        None => write!(out, ", no TLS")?,
+        Some(tls) => {
+            match &tls.ca {
+                Some(ca) => write!(out, ", TLS with CA {}", ca.display())?,
+                None => write!(out, ", TLS with the system's CAs")?,
+            }
+            if let Some(client) = &tls.client {
+                write!(out, " and client certificate {}", client.chain.display())?;
+            }
+        }
+    }
+    writeln!(out)?;
+    let store = match broker.buffer {
+        true => "stored, then acknowledged, then delivered",
+        false => "delivered, then acknowledged",
+    };
+    let routing = match broker.routing {
+        Routing::First => "the first rule that matches",
+        Routing::Every => "every rule that matches",
+    };
+    write!(out, "  each message goes to {routing}; {store}")?;
+    if let Some(group) = &broker.shared_group {
+        write!(out, "; shared with group {group}")?;
+    }
+    writeln!(out, "; up to {}", size_words(broker.packet_bytes_max as u64))?;
+    broker.rules.iter().try_for_each(|each| rule(out, each))
+}
+
+fn rule(out: &mut String, rule: &Rule) -> fmt::Result {
+    let qos = match rule.qos {
+        Qos::AtMostOnce => 0,
+        Qos::AtLeastOnce => 1,
+        Qos::ExactlyOnce => 2,
+    };
+    write!(out, "  {} (QoS {qos}) → ", rule.filter)?;
+    match &rule.to {
+        Target::Heartbeat => writeln!(out, "heartbeat with the key in the payload"),
+        Target::Policy(to) => policy(out, to),
+        Target::Event(to) => event(out, to),
+    }
+}
+
+fn policy(out: &mut String, rule: &PolicyRule) -> fmt::Result {
+    let keys = rule.routing_keys.join(" + ");
+    write!(out, "policy of routing key {keys}, user at {}", rule.email.0)?;
+    write!(out, ", level at {}", rule.shift.0)?;
+    if rule.shift_offset != 0 {
+        write!(out, " {:+}", rule.shift_offset)?;
+    }
+    filter(out, rule.filter.as_ref())
+}
+
+fn event(out: &mut String, rule: &EventRule) -> fmt::Result {
+    match &rule.event_key {
+        Some(key) => write!(out, "event with key {}", shown(key))?,
+        None => write!(out, "event with the key in the payload")?,
+    }
+    let kind = &rule.event_type;
+    for (what, path) in [
+        ("type", &kind.path),
+        ("alert key", &rule.alert_key),
+        ("summary", &rule.summary),
+        ("severity", &rule.severity),
+        ("routing key", &rule.routing_key),
+    ] {
+        if let Some(path) = path {
+            write!(out, ", {what} at {}", path.0)?;
+        }
+    }
+    for (value, meaning) in
+        [(&kind.alert, "ALERT"), (&kind.accept, "ACCEPT"), (&kind.resolve, "RESOLVE")]
+    {
+        if let Some(value) = value {
+            write!(out, ", `{value}` is {meaning}")?;
+        }
+    }
+    for (name, path) in &rule.labels {
+        write!(out, ", label {name} at {}", path.0)?;
+    }
+    enrichment(out, &rule.enrichment)?;
+    if rule.forward_payload {
+        write!(out, ", with the whole payload")?;
+    }
+    filter(out, rule.filter.as_ref())
+}
+
+fn enrichment(out: &mut String, enrichment: &crate::config::Enrichment) -> fmt::Result {
+    for (name, value) in &enrichment.labels {
+        write!(out, ", label {name}={value}")?;
+    }
+    if let Some(severity) = enrichment.severity {
+        write!(out, ", severity {severity}")?;
+    }
+    for service in &enrichment.services {
+        match service {
+            crate::config::Service::Id(id) => write!(out, ", service {id}")?,
+            crate::config::Service::Alias(alias) => write!(out, ", service {alias}")?,
+        }
+    }
+    Ok(())
+}
+
+fn filter(out: &mut String, filter: Option<&crate::config::PayloadFilter>) -> fmt::Result {
+    match filter {
+        None => writeln!(out),
+        Some(filter) => match &filter.value {
+            None => writeln!(out, ", only with `{}`", filter.key),
+            Some(value) => writeln!(out, ", only with `{}` = `{value}`", filter.key),
+        },
+    }
+}
+
+fn http(out: &mut String, http: &Http) -> fmt::Result {
+    let address = std::net::SocketAddr::new(http.bind, http.port);
+    let token = if http.token.is_some() { "with" } else { "without" };
+    write!(out, "http {address}: events and heartbeats, {token} token")?;
+    enrichment(out, &http.enrichment)?;
+    let body = size_words(http.body_bytes_max as u64);
+    writeln!(out, "; bodies up to {body}, {} connections at a time", http.connections_max)
+}

@@ -1,0 +1,66 @@
+//! `ilagent queue …`, as written on the command line.
+
+use crate::config::values;
+use crate::queue::admin::{self, Command};
+use argh::{ArgsInfo, FromArgs};
+
+/// Lines of each kind that `list` prints when nothing is said.
+const LIMIT: usize = 100;
+
+/// Most lines that can be asked for.
+const LIMIT_MAX: u64 = 1_000_000;
+
+/// List what waits and what was given up.
+#[derive(ArgsInfo, FromArgs)]
+pub(super) struct List {
+    /// most lines of each kind [100]
+    #[argh(option, arg_name = "NUMBER")]
+    limit: Option<String>,
+    /// print JSON, one object a line
+    #[argh(switch)]
+    json: bool,
+}
+
+/// Show one delivery or dead letter with its body.
+#[derive(ArgsInfo, FromArgs)]
+pub(super) struct Show {
+    /// a number, or d and a number for a dead letter, as `list` prints it
+    #[argh(positional, arg_name = "ID")]
+    id: String,
+}
+
+/// Choose deliveries and dead letters.
+#[derive(ArgsInfo, FromArgs)]
+pub(super) struct Chosen {
+    /// all of them, waiting and given up
+    #[argh(switch)]
+    all: bool,
+    /// numbers, or d and a number for dead letters, as `list` prints them
+    #[argh(positional, arg_name = "ID")]
+    ids: Vec<String>,
+}
+
+impl List {
+    pub(super) fn command(self) -> Result<Command, String> {
+        let limit = self.limit.as_deref().map(|text| values::count_usize(text, 1..=LIMIT_MAX));
+        let limit = limit.transpose().map_err(|why| format!("`--limit`: {why}"))?;
+        Ok(Command::List { limit: limit.unwrap_or(LIMIT), json: self.json })
+    }
+}
+
+impl Show {
+    pub(super) fn command(self) -> Command {
+        Command::Show { id: self.id }
+    }
+}
+
+impl Chosen {
+    pub(super) fn choice(self) -> Result<admin::Chosen, String> {
+        match (self.all, self.ids.is_empty()) {
+            (true, true) => Ok(admin::Chosen::All),
+            (false, false) => Ok(admin::Chosen::Ids(self.ids)),
+            (true, false) => Err("give ids or `--all`, not both".to_owned()),
+            (false, true) => Err("ids or `--all` are missing".to_owned()),
+        }
+    }
+}

@@ -1,1 +1,0 @@
-//! Our own dialect: TOML, and the same keys as JSON.

@@ -1,0 +1,229 @@
+//! A table, read key by key: every key that nobody asked for is a fault.
+
+use super::tree::{Entry, Node, Value};
+use crate::config::{Faults, Secret, Surroundings, suggest, surroundings};
+use std::cell::{Cell, RefCell};
+use std::path::Path;
+
+/// A file being read, and what was found wrong in it.
+pub(super) struct File<'a> {
+    pub(super) name: &'a str,
+    pub(super) text: &'a str,
+    pub(super) around: &'a Surroundings<'a>,
+    found: RefCell<Vec<(usize, String)>>,
+}
+
+impl<'a> File<'a> {
+    pub(super) fn new(name: &'a str, text: &'a str, around: &'a Surroundings<'a>) -> Self {
+        File { name, text, around, found: RefCell::default() }
+    }
+
+    /// Notes what is wrong at a byte of the file.
+    pub(super) fn add(&self, at: usize, what: impl Into<String>) {
+        self.found.borrow_mut().push((at, what.into()));
+    }
+
+    /// Keeps a value, or notes why there is none.
+    pub(super) fn keep<T>(&self, at: usize, parsed: Result<T, String>) -> Option<T> {
+        parsed.map_err(|what| self.add(at, what)).ok()
+    }
+
+    /// Whether nothing was found wrong so far.
+    pub(super) fn is_right(&self) -> bool {
+        self.found.borrow().is_empty()
+    }
+
+    /// All that was found, in the order of the file.
+    pub(super) fn faults(&self) -> Faults {
+        let mut found = self.found.borrow().clone();
+        found.sort_by_key(|(at, _)| *at);
+        let mut faults = Faults::default();
+        for (at, what) in found {
+            faults.add(self.place(at), what);
+        }
+        faults
+    }
+
+    fn place(&self, at: usize) -> String {
+        let before = self.text.get(..at).unwrap_or(self.text);
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        format!("{}:{line}:{column}", self.name)
+    }
+}
+
+/// One table of a file.
+pub(super) struct Fields<'f> {
+    pub(super) file: &'f File<'f>,
+    /// The byte at which it begins.
+    pub(super) at: usize,
+    /// What it is called in a fault: `[http]`.
+    what: &'static str,
+    entries: &'f [Entry],
+    asked: RefCell<Vec<&'static str>>,
+    skipped: Cell<bool>,
+}
+
+const NONE: &[Entry] = &[];
+
+impl<'f> Fields<'f> {
+    /// The fields of a node, which are none if it is no table.
+    pub(super) fn new(file: &'f File<'f>, node: &'f Node, what: &'static str) -> Self {
+        let entries = match &node.value {
+            Value::Table(entries) => entries.as_slice(),
+            other => {
+                file.add(node.at, format!("{what} is a table, not {}", other.kind()));
+                NONE
+            }
+        };
+        for (index, entry) in entries.iter().enumerate() {
+            let other = |other: &&Entry| plain(&other.key) == plain(&entry.key);
+            if let Some(first) = entries[..index].iter().find(other) {
+                file.add(entry.at, format!("this is the same key as `{}`", first.key));
+            }
+        }
+        Fields {
+            file,
+            at: node.at,
+            what,
+            entries,
+            asked: RefCell::default(),
+            skipped: Cell::new(false),
+        }
+    }
+
+    /// The value of a key, if it is there. Dashes and underscores are the same.
+    pub(super) fn node(&self, key: &'static str) -> Option<&'f Node> {
+        self.asked.borrow_mut().push(key);
+        self.entries.iter().find(|entry| plain(&entry.key) == key).map(|entry| &entry.node)
+    }
+
+    /// Where the value of a key stands, or else the table.
+    pub(super) fn place(&self, key: &'static str) -> usize {
+        self.node(key).map_or(self.at, |node| node.at)
+    }
+
+    /// Reads the value of a key, or notes why it cannot be read.
+    pub(super) fn keep<T>(
+        &self,
+        key: &'static str,
+        parse: impl FnOnce(&Value) -> Result<T, String>,
+    ) -> Option<T> {
+        let node = self.node(key)?;
+        self.file.keep(node.at, parse(&node.value))
+    }
+
+    /// Reads a text.
+    pub(super) fn text<T>(
+        &self,
+        key: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        self.keep(key, |value| parse(text(value)?))
+    }
+
+    /// Reads a number, or a text that says the same: `"64 KB"`.
+    pub(super) fn number<T>(
+        &self,
+        key: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        self.keep(key, |value| match value {
+            Value::Number(written) => parse(&written.replace('_', "")),
+            Value::Text(written) => parse(written),
+            other => Err(format!("this is a number, not {}", other.kind())),
+        })
+    }
+
+    /// Reads `true` or `false`.
+    pub(super) fn truth(&self, key: &'static str) -> Option<bool> {
+        self.keep(key, |value| match value {
+            Value::Truth(truth) => Ok(*truth),
+            other => Err(format!("this is true or false, not {}", other.kind())),
+        })
+    }
+
+    /// Reads a list, or the one value that stands for a list of one.
+    pub(super) fn list(&self, key: &'static str) -> &'f [Node] {
+        match self.node(key) {
+            Some(Node { value: Value::List(nodes), .. }) => nodes,
+            Some(node) => std::slice::from_ref(node),
+            None => &[],
+        }
+    }
+
+    /// Reads a list of tables.
+    pub(super) fn tables(&self, key: &'static str, what: &'static str) -> Vec<Fields<'f>> {
+        self.list(key).iter().map(|node| Fields::new(self.file, node, what)).collect()
+    }
+
+    /// Reads a table of texts.
+    pub(super) fn pairs<T>(
+        &self,
+        key: &'static str,
+        what: &'static str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Vec<(String, T)> {
+        let Some(node) = self.node(key) else {
+            return Vec::new();
+        };
+        let Value::Table(entries) = &node.value else {
+            self.file.add(node.at, format!("{what} is a table, not {}", node.value.kind()));
+            return Vec::new();
+        };
+        let pair = |entry: &Entry| {
+            let parsed = text(&entry.node.value).and_then(&parse);
+            Some((entry.key.clone(), self.file.keep(entry.node.at, parsed)?))
+        };
+        entries.iter().filter_map(pair).collect()
+    }
+
+    /// Reads a secret, from `key` or the file named by `file_key`.
+    pub(super) fn secret(&self, key: &'static str, file_key: &'static str) -> Option<Secret> {
+        let written = self.text(key, surroundings::secret);
+        let in_file = self.text(file_key, |path| self.file.around.secret_file(Path::new(path)));
+        if self.node(key).is_some() && self.node(file_key).is_some() {
+            let what = format!("give this or `{key}`, not both");
+            self.file.add(self.place(file_key), what);
+        }
+        written.or(in_file)
+    }
+
+    /// Whether one of these keys is there.
+    pub(super) fn has(&self, keys: &[&'static str]) -> bool {
+        keys.iter().any(|key| self.node(key).is_some())
+    }
+
+    /// Lets every key pass, because it cannot be told which of them belong here.
+    pub(super) fn skip(&self) {
+        self.skipped.set(true);
+    }
+
+    /// Notes every key that nobody asked for.
+    pub(super) fn end(&self) {
+        if self.skipped.get() {
+            return;
+        }
+        let asked = self.asked.borrow();
+        for entry in self.entries.iter().filter(|e| !asked.contains(&plain(&e.key).as_str())) {
+            let hint = match suggest::nearest(&entry.key, asked.iter().copied()) {
+                Some(meant) => format!("; did you mean `{meant}`?"),
+                None => String::new(),
+            };
+            let what = format!("there is no key `{}` in {}{hint}", entry.key, self.what);
+            self.file.add(entry.at, what);
+        }
+    }
+}
+
+/// The text of a value.
+pub(super) fn text(value: &Value) -> Result<&str, String> {
+    match value {
+        Value::Text(text) => Ok(text),
+        other => Err(format!("this is a text in quotes, not {}", other.kind())),
+    }
+}
+
+fn plain(key: &str) -> String {
+    key.replace('_', "-")
+}

@@ -1,0 +1,118 @@
+//! `[[mqtt.subscription]]`: what is subscribed to, and what becomes of it.
+
+use super::enrichment;
+use super::fields::{Fields, text};
+use super::mqtt::Rest;
+use crate::config::{
+    Enrichment, EventRule, EventTypeMap, JsonPath, PayloadFilter, PolicyRule, Qos, Rule, Target,
+    values,
+};
+
+/// One rule for each topic. The caller ends the table.
+pub(super) fn rules(fields: &Fields<'_>, qos: Qos, rest: Rest<'_>) -> Vec<Rule> {
+    let kind = |text: &str| match text {
+        "event" | "heartbeat" | "policy" => Ok(text.to_owned()),
+        _ => Err(format!("the kind is `event`, `heartbeat` or `policy`, not `{text}`")),
+    };
+    let kind =
+        if fields.has(&["kind"]) { fields.text("kind", kind) } else { Some("event".to_owned()) };
+    let qos = fields.number("qos", values::qos).unwrap_or(qos);
+    let to = match kind.as_deref() {
+        Some("heartbeat") => Target::Heartbeat,
+        Some("policy") => Target::Policy(Box::new(policy(fields, rest.has_api_key))),
+        Some(_) => Target::Event(Box::new(event(fields, rest.enrichment))),
+        None => {
+            // Without a kind nobody can tell which keys belong here, so all of them may.
+            fields.skip();
+            return Vec::new();
+        }
+    };
+    let mut rules = Vec::new();
+    for node in fields.list("topic") {
+        let filter = text(&node.value).and_then(values::topic_filter);
+        if let Some(filter) = fields.file.keep(node.at, filter) {
+            rules.push(Rule { filter, qos, to: to.clone() });
+        }
+    }
+    if fields.list("topic").is_empty() {
+        fields.file.add(fields.place("topic"), "[[mqtt.subscription]] needs a `topic`");
+    }
+    rules
+}
+
+fn filter(fields: &Fields<'_>) -> Option<PayloadFilter> {
+    let table = Fields::new(fields.file, fields.node("filter")?, "`filter`");
+    let key = table.text("key", values::filled);
+    let value = table.text("value", |text| Ok(text.to_owned()));
+    if !table.has(&["key"]) {
+        table.file.add(table.at, "`filter` needs a `key`");
+    }
+    table.end();
+    Some(PayloadFilter { key: key?, value })
+}
+
+fn event(fields: &Fields<'_>, defaults: &Enrichment) -> EventRule {
+    let mut rule = EventRule {
+        filter: filter(fields),
+        event_key: fields.secret("integration-key", "integration-key-file"),
+        forward_payload: fields.truth("forward-payload").unwrap_or(false),
+        enrichment: defaults.clone(),
+        ..EventRule::default()
+    };
+    let own = enrichment(fields, false);
+    rule.enrichment.labels.extend(own.labels);
+    rule.enrichment.severity = own.severity.or(rule.enrichment.severity);
+    if !own.services.is_empty() {
+        rule.enrichment.services = own.services;
+    }
+    if let Some(node) = fields.node("map") {
+        map(&Fields::new(fields.file, node, "`map`"), &mut rule);
+    }
+    rule
+}
+
+fn map(fields: &Fields<'_>, rule: &mut EventRule) {
+    let word = |key| fields.text(key, |text| Ok(text.to_owned()));
+    rule.event_type = EventTypeMap {
+        path: fields.text("event-type", values::path),
+        alert: word("alert-when"),
+        accept: word("accept-when"),
+        resolve: word("resolve-when"),
+    };
+    rule.alert_key = fields.text("alert-key", values::path);
+    rule.summary = fields.text("summary", values::path);
+    rule.severity = fields.text("severity", values::path);
+    rule.routing_key = fields.text("routing-key", values::path);
+    rule.labels = fields.pairs("labels", "`labels`", values::path).into_iter().collect();
+    for key in ["alert-when", "accept-when", "resolve-when"] {
+        if fields.has(&[key]) && !fields.has(&["event-type"]) {
+            fields.file.add(fields.place(key), "this has no effect without `event-type`");
+        }
+    }
+    fields.end();
+}
+
+fn policy(fields: &Fields<'_>, has_api_key: bool) -> PolicyRule {
+    let path = |key, default: &str| {
+        fields.text(key, values::path).unwrap_or_else(|| JsonPath(default.to_owned()))
+    };
+    let offset = |text: &str| text.parse().map_err(|_| format!("`{text}` is not a whole number"));
+    let name =
+        |node: &super::Node| fields.file.keep(node.at, text(&node.value).and_then(values::filled));
+    let rule = PolicyRule {
+        filter: filter(fields),
+        routing_keys: fields.list("routing-keys").iter().filter_map(name).collect(),
+        email: path("email", "data.email"),
+        shift: path("shift", "data.shift"),
+        shift_offset: fields.number("shift-offset", offset).unwrap_or(0),
+    };
+    if fields.list("routing-keys").is_empty() {
+        let what = "a policy subscription needs `routing-keys`: the members that make the key";
+        fields.file.add(fields.place("kind"), what);
+    }
+    if !has_api_key {
+        let what = "a policy subscription needs an `api-key` in [ilert] or in ILERT_API_KEY";
+        fields.file.add(fields.place("kind"), what);
+    }
+    rule
+}

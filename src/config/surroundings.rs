@@ -1,0 +1,168 @@
+//! What a configuration may look up outside of itself: the environment and files that hold
+//! secrets. `main` hands in how, so that this module stays a function of what it is given.
+
+use crate::config::{Config, Faults, Ilert, Secret, values};
+use std::path::{Path, PathBuf};
+
+/// Where systemd puts the credentials of a unit, one file each.
+const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
+
+/// The outside, as two questions.
+pub struct Surroundings<'a> {
+    /// The value of an environment variable.
+    pub env: &'a dyn Fn(&str) -> Option<String>,
+    /// The text of a file; `None` when there is no such file, otherwise why it cannot be read.
+    pub read: &'a dyn Fn(&Path) -> Result<Option<String>, String>,
+}
+
+/// A configuration without a fault.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Checked {
+    /// What to do.
+    pub config: Config,
+    /// What somebody should know nevertheless, one line each.
+    pub warnings: Vec<String>,
+}
+
+impl Surroundings<'_> {
+    /// An environment variable that says something.
+    #[must_use]
+    pub fn variable(&self, name: &str) -> Option<String> {
+        (self.env)(name).filter(|value| !value.is_empty())
+    }
+
+    /// The secret in a file, without the end of its line.
+    ///
+    /// # Errors
+    ///
+    /// Says why there is none, without showing what was found.
+    pub fn secret_file(&self, path: &Path) -> Result<Secret, String> {
+        let text =
+            (self.read)(path)?.ok_or_else(|| format!("there is no file {}", path.display()))?;
+        secret(text.strip_suffix('\n').map_or(text.as_str(), |t| t.strip_suffix('\r').unwrap_or(t)))
+            .map_err(|why| format!("{}: {why}", path.display()))
+    }
+
+    /// A secret that was not configured: from the environment, or else a systemd credential.
+    pub(crate) fn secret(
+        &self,
+        variable: Option<&str>,
+        credential: &str,
+        faults: &mut Faults,
+    ) -> Option<Secret> {
+        if let Some((variable, text)) = variable.and_then(|v| Some((v, self.variable(v)?))) {
+            return secret(&text).map_err(|why| faults.add(variable, why)).ok();
+        }
+        let path = PathBuf::from(self.variable(CREDENTIALS)?).join(credential);
+        match (self.read)(&path) {
+            Ok(None) => None,
+            Ok(Some(_)) => self.secret_file(&path).map_err(|why| faults.add(CREDENTIALS, why)).ok(),
+            Err(why) => {
+                faults.add(CREDENTIALS, why);
+                None
+            }
+        }
+    }
+
+    /// ilert's hosts, where the environment replaces them.
+    pub fn hosts(&self, ilert: &mut Ilert, faults: &mut Faults) {
+        for (variable, host) in
+            [("ILERT_API_HOST", &mut ilert.api), ("ILERT_HBT_HOST", &mut ilert.beat)]
+        {
+            if let Some(text) = self.variable(variable) {
+                match values::base_url(&text) {
+                    Ok(url) => *host = url,
+                    Err(why) => faults.add(variable, why),
+                }
+            }
+        }
+    }
+}
+
+/// A text that can be used as a password, key or token.
+pub(crate) fn secret(text: &str) -> Result<Secret, String> {
+    if text.is_empty() {
+        return Err("this cannot be empty".to_owned());
+    }
+    if text.chars().any(char::is_control) {
+        return Err("this is one line of text without control characters".to_owned());
+    }
+    Ok(Secret::new(text))
+}
+
+/// An API key without the `Bearer ` that is often copied along with it; says whether it was there.
+pub(crate) fn api_key(key: &Secret) -> (Secret, bool) {
+    let text = key.expose();
+    match text.strip_prefix("Bearer ").or_else(|| text.strip_prefix("bearer ")) {
+        Some(bare) => (Secret::new(bare), true),
+        None => (key.clone(), false),
+    }
+}
+
+/// What is said when an API key came with a `Bearer `.
+pub(crate) const BEARER: &str =
+    "config: the API key begins with `Bearer `, which is left out; give the key alone";
+
+/// What everybody who runs this configuration should know.
+pub(crate) fn warnings(config: &Config) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if let Some(http) = &config.http
+        && http.token.is_none()
+        && !http.bind.is_loopback()
+    {
+        warnings.push(format!(
+            "http: anybody who can reach {} port {} can raise and resolve alerts; \
+             set a token or bind 127.0.0.1",
+            http.bind, http.port
+        ));
+    }
+    warnings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_file_is_one_line() {
+        let read = |path: &Path| match path.to_str() {
+            Some("good") => Ok(Some("hush\n".to_owned())),
+            Some("dos") => Ok(Some("hush\r\n".to_owned())),
+            Some("empty") => Ok(Some("\n".to_owned())),
+            Some("two") => Ok(Some("hush\nhush\n".to_owned())),
+            Some("locked") => Err("locked: permission denied".to_owned()),
+            _ => Ok(None),
+        };
+        let around = Surroundings { env: &|_| None, read: &read };
+        let found = |path: &str| {
+            around.secret_file(Path::new(path)).map(|secret| secret.expose().to_owned())
+        };
+        assert_eq!(found("good"), Ok("hush".to_owned()));
+        assert_eq!(found("dos"), Ok("hush".to_owned()));
+        assert_eq!(found("empty"), Err("empty: this cannot be empty".to_owned()));
+        assert_eq!(found("locked"), Err("locked: permission denied".to_owned()));
+        assert_eq!(found("none"), Err("there is no file none".to_owned()));
+        assert!(found("two").is_err());
+    }
+
+    #[test]
+    fn the_environment_wins_over_a_credential() {
+        let env = |name: &str| match name {
+            "CREDENTIALS_DIRECTORY" => Some("/run/cred".to_owned()),
+            "ILERT_API_KEY" => Some("from-env".to_owned()),
+            _ => None,
+        };
+        let read = |path: &Path| {
+            Ok((path == Path::new("/run/cred/api_key")).then(|| "from-file\n".to_owned()))
+        };
+        let around = Surroundings { env: &env, read: &read };
+        let mut faults = Faults::default();
+        let mut found = |variable, credential| {
+            around.secret(variable, credential, &mut faults).map(|s| s.expose().to_owned())
+        };
+        assert_eq!(found(Some("ILERT_API_KEY"), "api_key").as_deref(), Some("from-env"));
+        assert_eq!(found(Some("OTHER"), "api_key").as_deref(), Some("from-file"));
+        assert_eq!(found(None, "none"), None);
+        assert_eq!(faults, Faults::default());
+    }
+}

@@ -1,0 +1,449 @@
+//! Words into values: numbers, sizes, durations, addresses.
+//!
+//! Every error is the end of a sentence that begins with the place where the words stand.
+
+use crate::config::{Qos, Service, Sync, Version};
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+/// A TCP port that can be connected to.
+pub const PORTS: RangeInclusive<u64> = 1..=65_535;
+/// A TCP port to listen on; 0 lets the system choose.
+pub const LISTENING_PORTS: RangeInclusive<u64> = 0..=65_535;
+/// Attempts of a delivery; 0 is for ever.
+pub const ATTEMPTS: RangeInclusive<u64> = 0..=u32::MAX as u64;
+/// Severity of an event, as ilert defines it.
+pub const SEVERITIES: RangeInclusive<u64> = 1..=5;
+/// Dead letters kept. At least one, so that what was given up last can always be looked at.
+pub const DEAD_LETTERS: RangeInclusive<u64> = 1..=1_000_000;
+/// HTTP connections at a time; each is a thread.
+pub const CONNECTIONS: RangeInclusive<u64> = 1..=1_024;
+/// Requests to ilert at a time; each is a thread.
+pub const IN_FLIGHT: RangeInclusive<u64> = 1..=256;
+/// Bytes of an MQTT packet; the upper end is the protocol's.
+pub const PACKET_BYTES: RangeInclusive<u64> = 1_024..=268_435_455;
+/// Bytes of an HTTP body.
+pub const BODY_BYTES: RangeInclusive<u64> = 1_024..=64 * 1_024 * 1_024;
+/// Bytes of waiting deliveries.
+pub const QUEUE_BYTES: RangeInclusive<u64> = 64 * 1_024..=1 << 40;
+/// Seconds the oldest delivery may be old.
+pub const AGES: RangeInclusive<u64> = 1..=30 * 86_400;
+/// Seconds between signs of life; the upper end is the protocol's.
+pub const KEEP_ALIVES: RangeInclusive<u64> = 5..=65_535;
+/// Seconds one request to ilert may take.
+pub const TIMEOUTS: RangeInclusive<u64> = 1..=300;
+
+/// How a broker's address says it is to be reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// `mqtt://` or `tcp://`.
+    Plain,
+    /// `mqtts://`, `ssl://` or `tls://`.
+    Tls,
+}
+
+/// Where a broker is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address {
+    /// What stood before `://`, if anything.
+    pub scheme: Option<Scheme>,
+    /// Host name or address; an IPv6 address without brackets.
+    pub host: String,
+    /// The port, if one was given.
+    pub port: Option<u16>,
+}
+
+/// A whole number within `range`.
+pub fn count(text: &str, range: RangeInclusive<u64>) -> Result<u64, String> {
+    let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = text.parse().ok().filter(|number| plain && range.contains(number));
+    number.ok_or_else(|| {
+        format!("`{text}` is not a whole number from {} to {}", range.start(), range.end())
+    })
+}
+
+/// A TCP port within `range`.
+pub fn port(text: &str, range: RangeInclusive<u64>) -> Result<u16, String> {
+    count(text, range)
+        .and_then(|port| u16::try_from(port).map_err(|error| error.to_string()))
+        .map_err(|_| format!("`{text}` is not a TCP port"))
+}
+
+/// A number of attempts; 0 means that nothing is ever given up.
+pub fn attempts(text: &str) -> Result<Option<u32>, String> {
+    let attempts = count(text, ATTEMPTS)?;
+    Ok(u32::try_from(attempts).ok().filter(|attempts| *attempts > 0))
+}
+
+/// A severity of ilert.
+pub fn severity(text: &str) -> Result<u8, String> {
+    count(text, SEVERITIES).and_then(|number| u8::try_from(number).map_err(|e| e.to_string()))
+}
+
+/// A number that counts things in memory.
+pub fn count_usize(text: &str, range: RangeInclusive<u64>) -> Result<usize, String> {
+    count(text, range).and_then(|number| usize::try_from(number).map_err(|e| e.to_string()))
+}
+
+/// A size in bytes: `65536`, `64 KB`, `1 MB`, `2 GB`; a KB is 1024 bytes.
+pub fn size(text: &str, range: RangeInclusive<u64>) -> Result<u64, String> {
+    let (number, unit) = split_unit(text);
+    let factor = match unit.to_ascii_lowercase().as_str() {
+        "" | "b" => Some(1),
+        "k" | "kb" | "kib" => Some(1 << 10),
+        "m" | "mb" | "mib" => Some(1 << 20),
+        "g" | "gb" | "gib" => Some(1_u64 << 30),
+        _ => None,
+    };
+    let bytes = number.zip(factor).and_then(|(number, factor)| number.checked_mul(factor));
+    let Some(bytes) = bytes else {
+        return Err(format!("`{text}` is not a size such as 65536, 64 KB or 1 MB"));
+    };
+    if range.contains(&bytes) {
+        Ok(bytes)
+    } else {
+        let (least, most) = (size_words(*range.start()), size_words(*range.end()));
+        Err(format!("`{text}` is not between {least} and {most}"))
+    }
+}
+
+/// A size that is held in memory.
+pub fn size_usize(text: &str, range: RangeInclusive<u64>) -> Result<usize, String> {
+    size(text, range).and_then(|bytes| usize::try_from(bytes).map_err(|e| e.to_string()))
+}
+
+/// A size as people write it, without losing a byte.
+#[must_use]
+pub fn size_words(bytes: u64) -> String {
+    for (shift, unit) in [(30, "GB"), (20, "MB"), (10, "KB")] {
+        if bytes >= 1 << shift && bytes % (1 << shift) == 0 {
+            return format!("{} {unit}", bytes >> shift);
+        }
+    }
+    format!("{bytes} bytes")
+}
+
+/// A time: `30` (seconds), `30 s`, `5 min`, `2 h`, `1 d`; `range` is in seconds.
+pub fn duration(text: &str, range: RangeInclusive<u64>) -> Result<Duration, String> {
+    let (number, unit) = split_unit(text);
+    let factor = match unit.to_ascii_lowercase().as_str() {
+        "" | "s" | "sec" => Some(1),
+        "m" | "min" => Some(60),
+        "h" => Some(3_600),
+        "d" => Some(86_400),
+        _ => None,
+    };
+    let seconds = number.zip(factor).and_then(|(number, factor)| number.checked_mul(factor));
+    let Some(seconds) = seconds else {
+        return Err(format!("`{text}` is not a time such as 30 (seconds), 30 s, 5 min or 2 h"));
+    };
+    if range.contains(&seconds) {
+        Ok(Duration::from_secs(seconds))
+    } else {
+        let [least, most] = [*range.start(), *range.end()].map(Duration::from_secs);
+        let (least, most) = (duration_words(least), duration_words(most));
+        Err(format!("`{text}` is not between {least} and {most}"))
+    }
+}
+
+/// A time as people write it; parts of a second are left out.
+#[must_use]
+pub fn duration_words(time: Duration) -> String {
+    let seconds = time.as_secs();
+    for (length, unit) in [(86_400, "d"), (3_600, "h"), (60, "min")] {
+        if seconds >= length && seconds % length == 0 {
+            return format!("{} {unit}", seconds / length);
+        }
+    }
+    format!("{seconds} s")
+}
+
+fn split_unit(text: &str) -> (Option<u64>, &str) {
+    let text = text.trim();
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    (number.parse().ok(), unit.trim_start())
+}
+
+/// A quality of service.
+pub fn qos(text: &str) -> Result<Qos, String> {
+    match text {
+        "0" => Ok(Qos::AtMostOnce),
+        "1" => Ok(Qos::AtLeastOnce),
+        "2" => Ok(Qos::ExactlyOnce),
+        _ => Err(format!("the QoS is 0, 1 or 2, not `{text}`")),
+    }
+}
+
+/// A version of MQTT.
+pub fn version(text: &str) -> Result<Version, String> {
+    match text {
+        "3" | "3.1.1" => Ok(Version::V311),
+        "5" | "5.0" => Ok(Version::V5),
+        _ => Err(format!("the version is 3 or 5, not `{text}`")),
+    }
+}
+
+/// When a commit counts as safe.
+pub fn sync(text: &str) -> Result<Sync, String> {
+    match text {
+        "full" => Ok(Sync::Full),
+        "normal" => Ok(Sync::Normal),
+        _ => Err(format!("this is `full` or `normal`, not `{text}`")),
+    }
+}
+
+/// An address to listen on.
+pub fn ip(text: &str) -> Result<IpAddr, String> {
+    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    bare.parse()
+        .map_err(|_| format!("`{text}` is not an IP address such as 127.0.0.1, 0.0.0.0 or ::1"))
+}
+
+/// A text that is not empty.
+pub fn filled(text: &str) -> Result<String, String> {
+    if text.is_empty() { Err("this cannot be empty".to_owned()) } else { Ok(text.to_owned()) }
+}
+
+/// A client id, user name or other text that MQTT carries.
+pub fn mqtt_text(text: &str) -> Result<String, String> {
+    match filled(text)? {
+        text if text.contains('\0') => Err("this cannot hold a NUL character".to_owned()),
+        text if text.len() > usize::from(u16::MAX) => Err("this is too long for MQTT".to_owned()),
+        text => Ok(text),
+    }
+}
+
+/// The name of a group of a shared subscription.
+pub fn shared_group(text: &str) -> Result<String, String> {
+    if text.contains(['/', '+', '#']) {
+        return Err(format!("`{text}` is not a group name: it cannot hold `/`, `+` or `#`"));
+    }
+    mqtt_text(text)
+}
+
+/// A topic filter that may be subscribed to.
+pub fn topic_filter(text: &str) -> Result<String, String> {
+    if text.starts_with("$share/") {
+        return Err(format!(
+            "`{text}`: the group of a shared subscription has a setting of its own"
+        ));
+    }
+    crate::topic::check_filter(text).map(|()| text.to_owned())
+}
+
+/// A dotted path into a JSON document.
+pub fn path(text: &str) -> Result<crate::config::JsonPath, String> {
+    if text.split('.').any(str::is_empty) {
+        return Err(format!("`{text}` is not a path such as data.sensors.0.name"));
+    }
+    Ok(crate::config::JsonPath(text.to_owned()))
+}
+
+/// `name=value`, with a name.
+pub fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.trim().is_empty() => {
+            Ok((name.trim().to_owned(), value.to_owned()))
+        }
+        _ => Err(format!("`{text}` is not of the form name=value")),
+    }
+}
+
+/// `alias=NAME` or `id=NUMBER`.
+pub fn service(text: &str) -> Result<Service, String> {
+    match text.split_once('=') {
+        Some(("alias", name)) if !name.is_empty() => Ok(Service::Alias(name.to_owned())),
+        Some(("id", number)) => service_id(number),
+        _ => Err(format!("`{text}` is not of the form alias=NAME or id=NUMBER")),
+    }
+}
+
+fn service_id(text: &str) -> Result<Service, String> {
+    text.parse().map(Service::Id).map_err(|_| format!("`{text}` is not the number of a service"))
+}
+
+/// Where a broker is: `host`, `host:port`, `[::1]:1883`, `mqtts://host:8883`.
+pub fn address(text: &str) -> Result<Address, String> {
+    let (scheme, rest) = match text.split_once("://") {
+        None => (None, text),
+        Some((scheme, rest)) => {
+            let rest = rest.strip_suffix('/').unwrap_or(rest);
+            match scheme.to_ascii_lowercase().as_str() {
+                "mqtt" | "tcp" => (Some(Scheme::Plain), rest),
+                "mqtts" | "ssl" | "tls" => (Some(Scheme::Tls), rest),
+                "ws" | "wss" => return Err("MQTT over WebSocket is not supported".to_owned()),
+                _ => {
+                    return Err(format!(
+                        "`{scheme}://` is not supported; use mqtt:// (or tcp://) or mqtts:// (or ssl://)"
+                    ));
+                }
+            }
+        }
+    };
+    if rest.contains('@') {
+        return Err("user name and password have settings of their own".to_owned());
+    }
+    let (host, port) = host_and_port(rest).ok_or_else(|| {
+        format!("`{text}` is not a host, a host:port or a URL such as mqtt://host:1883")
+    })?;
+    Ok(Address { scheme, host, port })
+}
+
+/// Scheme, host and port of an HTTP server, without the slash at the end.
+pub fn base_url(text: &str) -> Result<String, String> {
+    let wrong = || format!("`{text}` is not of the form http(s)://host or http(s)://host:port");
+    let whole = text.strip_suffix('/').unwrap_or(text);
+    let (scheme, rest) = whole.split_once("://").ok_or_else(wrong)?;
+    let scheme = scheme.to_ascii_lowercase();
+    if !matches!(scheme.as_str(), "http" | "https") || rest.contains('@') {
+        return Err(wrong());
+    }
+    // A bare IPv6 address is no part of a URL.
+    if !rest.starts_with('[') && rest.matches(':').count() > 1 {
+        return Err(wrong());
+    }
+    host_and_port(rest).ok_or_else(wrong)?;
+    Ok(format!("{scheme}://{rest}"))
+}
+
+/// Host and port; an IPv6 address needs brackets only where a port follows it.
+fn host_and_port(text: &str) -> Option<(String, Option<u16>)> {
+    let (host, port) = if let Some(rest) = text.strip_prefix('[') {
+        let (host, after) = rest.split_once(']')?;
+        host.parse::<std::net::Ipv6Addr>().ok()?;
+        match after {
+            "" => (host, None),
+            _ => (host, Some(after.strip_prefix(':')?)),
+        }
+    } else if text.parse::<std::net::Ipv6Addr>().is_ok() {
+        (text, None)
+    } else {
+        match text.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (text, None),
+        }
+    };
+    let named = host.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '.' | '_' | ':'));
+    if host.is_empty() || !named {
+        return None;
+    }
+    match port {
+        None => Some((host.to_owned(), None)),
+        Some(port) => Some((host.to_owned(), Some(self::port(port, PORTS).ok()?))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_numbers_with_a_unit() {
+        for (text, wanted) in [
+            ("65536", Ok(65_536)),
+            ("64 KB", Ok(65_536)),
+            ("64k", Ok(65_536)),
+            ("1 MiB", Ok(1_048_576)),
+            ("1 XB", Err("`1 XB` is not a size such as 65536, 64 KB or 1 MB")),
+            ("", Err("`` is not a size such as 65536, 64 KB or 1 MB")),
+            ("-1", Err("`-1` is not a size such as 65536, 64 KB or 1 MB")),
+            ("99999999999 GB", Err("`99999999999 GB` is not a size such as 65536, 64 KB or 1 MB")),
+            ("1", Err("`1` is not between 1 KB and 64 MB")),
+        ] {
+            assert_eq!(size(text, BODY_BYTES), wanted.map_err(str::to_owned), "{text}");
+        }
+        assert_eq!(size_words(65_536), "64 KB");
+        assert_eq!(size_words(268_435_455), "268435455 bytes");
+    }
+
+    #[test]
+    fn durations_are_seconds_unless_they_say_otherwise() {
+        for (text, wanted) in [
+            ("30", Ok(30)),
+            ("30 s", Ok(30)),
+            ("5min", Ok(300)),
+            ("2 h", Ok(7_200)),
+            ("5 y", Err("`5 y` is not a time such as 30 (seconds), 30 s, 5 min or 2 h")),
+            ("31 d", Err("`31 d` is not between 1 s and 30 d")),
+        ] {
+            let wanted = wanted.map(Duration::from_secs).map_err(str::to_owned);
+            assert_eq!(duration(text, AGES), wanted, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_broker_has_an_address() {
+        let plain = |host: &str, port| Some((None, host.to_owned(), port));
+        for (text, wanted) in [
+            ("broker", plain("broker", None)),
+            ("broker:1883", plain("broker", Some(1883))),
+            ("10.0.0.1:1", plain("10.0.0.1", Some(1))),
+            ("::1", plain("::1", None)),
+            ("[fe80::1]:1883", plain("fe80::1", Some(1883))),
+            ("mqtt://b", Some((Some(Scheme::Plain), "b".to_owned(), None))),
+            ("TCP://b:1/", Some((Some(Scheme::Plain), "b".to_owned(), Some(1)))),
+            ("ssl://b:8883", Some((Some(Scheme::Tls), "b".to_owned(), Some(8883)))),
+            ("mqtts://[::1]", Some((Some(Scheme::Tls), "::1".to_owned(), None))),
+            ("ws://b", None),
+            ("http://b", None),
+            ("b:0", None),
+            ("b:65536", None),
+            ("b:", None),
+            (":1883", None),
+            ("", None),
+            ("b/c", None),
+            ("a b", None),
+            ("u:p@b", None),
+            ("[::1", None),
+            ("[b]:1", None),
+        ] {
+            let found = address(text).ok().map(|a| (a.scheme, a.host, a.port));
+            assert_eq!(found, wanted, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_server_is_a_scheme_a_host_and_perhaps_a_port() {
+        for (text, wanted) in [
+            ("https://api.ilert.com", Some("https://api.ilert.com")),
+            ("http://127.0.0.1:8080/", Some("http://127.0.0.1:8080")),
+            ("http://[::1]:80", Some("http://[::1]:80")),
+            ("HTTP://host", Some("http://host")),
+            ("127.0.0.1:8080", None),
+            ("ftp://host", None),
+            ("https://host/api", None),
+            ("https://host?x", None),
+            ("https://me@host", None),
+            ("https://", None),
+            ("http://::1", None),
+            ("https://host//", None),
+        ] {
+            assert_eq!(base_url(text).ok().as_deref(), wanted, "{text}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_plain_and_within_their_range() {
+        assert_eq!(count("5", SEVERITIES), Ok(5));
+        for text in ["0", "6", "+5", "05x", "", " 5", "99999999999999999999"] {
+            assert!(count(text, SEVERITIES).is_err(), "{text}");
+        }
+        assert_eq!(attempts("0"), Ok(None));
+        assert_eq!(attempts("2"), Ok(Some(2)));
+        assert!(attempts("4294967296").is_err());
+    }
+
+    #[test]
+    fn services_and_labels_are_pairs() {
+        assert_eq!(service("alias=db"), Ok(Service::Alias("db".to_owned())));
+        assert_eq!(service("id=-7"), Ok(Service::Id(-7)));
+        for text in ["alias=", "id=x", "db", "name=db"] {
+            assert!(service(text).is_err(), "{text}");
+        }
+        assert_eq!(pair("site=a=b"), Ok(("site".to_owned(), "a=b".to_owned())));
+        assert_eq!(pair("site="), Ok(("site".to_owned(), String::new())));
+        assert!(pair("=x").is_err() && pair("x").is_err());
+    }
+}
