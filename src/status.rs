@@ -8,6 +8,10 @@ use std::time::Instant;
 
 /// The media type of the text format that Prometheus reads.
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+const CONNECTED: &str = "ilagent_mqtt_connected";
+const SUBSCRIBED: &str = "ilagent_mqtt_subscribed";
+const DELIVERIES: &str = "ilagent_deliveries_total";
+const FAILING: &str = "ilagent_sink_failing_seconds";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The routes that are not below `/api/`.
@@ -257,12 +261,10 @@ impl Metrics {
         if snapshot.sessions.is_empty() {
             return;
         }
-        const CONNECTED: &str = "ilagent_mqtt_connected";
         self.family(CONNECTED, "gauge", "Whether the session with the broker is up.");
         for (name, session) in &snapshot.sessions {
             self.sample(CONNECTED, &[("session", name)], u8::from(session.connected));
         }
-        const SUBSCRIBED: &str = "ilagent_mqtt_subscribed";
         self.family(SUBSCRIBED, "gauge", "Whether every subscription was granted.");
         for (name, session) in &snapshot.sessions {
             self.sample(SUBSCRIBED, &[("session", name)], u8::from(session.subscriptions_ready));
@@ -274,7 +276,6 @@ impl Metrics {
         if sinks.is_empty() {
             return;
         }
-        const DELIVERIES: &str = "ilagent_deliveries_total";
         self.family(DELIVERIES, "counter", "Attempts to hand a delivery over, by what came of it.");
         for sink in &sinks {
             for (outcome, count) in [
@@ -285,7 +286,6 @@ impl Metrics {
                 self.sample(DELIVERIES, &[("sink", sink.name), ("outcome", outcome)], count);
             }
         }
-        const FAILING: &str = "ilagent_sink_failing_seconds";
         self.family(FAILING, "gauge", "How long every attempt has failed, 0 when none did.");
         for sink in &sinks {
             self.sample(FAILING, &[("sink", sink.name)], sink.failing_for_seconds.unwrap_or(0));

@@ -467,6 +467,30 @@ fn every_kind_of_address_can_be_bound_and_stopped() {
     }
 }
 
+/// Set in the process that has few files to open.
+const FEW_FILES: &str = "ILAGENT_TEST_FEW_FILES";
+
+#[test]
+fn running_out_of_sockets_is_survived() {
+    if std::env::var_os(FEW_FILES).is_none() {
+        let run = "ulimit -n 40 && exec \"$0\" --exact running_out_of_sockets_is_survived";
+        let mut shell = std::process::Command::new("/bin/sh");
+        shell.args(["-c", run]).arg(std::env::current_exe().unwrap()).env(FEW_FILES, "1");
+        let output = shell.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        return;
+    }
+    let server = serve(Limits { connections_max: 100, ..limits() }, echo());
+    let mut open = Vec::new();
+    while let Ok(stream) = TcpStream::connect(server.address) {
+        open.push(stream);
+        assert!(open.len() < 100);
+    }
+    drop(open);
+    reach(&server);
+    assert!(server.running.stop(Instant::now() + PATIENCE));
+}
+
 #[test]
 fn a_port_in_use_is_found_at_the_door() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -1,8 +1,8 @@
 //! A small HTTP/1.1 listener with whole-request deadlines, bounds and a stop.
 //!
 //! One thread accepts; each connection has a thread of its own, up to a limit, and reads into one
-//! buffer that it keeps. [`incoming`] decides what the bytes mean and does no I/O; [`connection`]
-//! moves bytes by deadlines; [`slots`] knows who is connected and makes room; [`listener`] accepts
+//! buffer that it keeps. `incoming` decides what the bytes mean and does no I/O; `connection`
+//! moves bytes by deadlines; `slots` knows who is connected and makes room; `listener` accepts
 //! and stops.
 
 mod chunked;

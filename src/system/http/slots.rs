@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 /// A connection that rests at least this long may be closed to make room. Shorter ones are
 /// about to send their next request.
 const REST_SPARED: Duration = Duration::from_secs(1);
+/// When less than this part of the slots is free, connections that rest are closed.
+const SPARE_PART: usize = 4;
 
 /// The connections of one listener.
 #[derive(Debug)]
@@ -71,7 +73,7 @@ impl Slots {
         peer: SocketAddr,
     ) -> Result<Taken, TcpStream> {
         let mut board = self.board();
-        if board.open.len() >= self.connections_max / 4 * 3 {
+        if board.open.len() >= self.connections_max - self.connections_max / SPARE_PART {
             board.close_longest_rest();
         }
         if board.open.len() >= self.connections_max {
