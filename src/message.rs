@@ -1,6 +1,7 @@
 //! The two things that move: a raw [`Message`] and the [`Delivery`] mapped from it, and the
 //! [`Receipt`] that lets a source forget the message once it is safe.
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -43,6 +44,17 @@ pub fn masked(key: &str) -> String {
         return if key.is_empty() { "-".to_owned() } else { "***".to_owned() };
     }
     key.chars().take(SHOWN).chain(['…']).collect()
+}
+
+/// A key as one segment of a URL's path: nothing in it can end the segment or leave it.
+///
+/// `None` for a key that stands for no segment of its own: empty, or made of dots, which servers
+/// and proxies resolve whether they are escaped or not.
+#[must_use]
+pub fn path_segment(key: &str) -> Option<String> {
+    const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+    let usable = key.bytes().any(|byte| byte != b'.');
+    usable.then(|| utf8_percent_encode(key, PLAIN).to_string())
 }
 
 /// What a delivery asks of its sink.
@@ -200,6 +212,20 @@ mod tests {
         let desk = Arc::new(Signed::default());
         drop(Receipt::new(desk.clone(), 7, 1));
         assert!(desk.0.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_key_stays_inside_its_path_segment() {
+        for (key, segment) in [
+            ("il1api-1_2", Some("il1api-1_2")),
+            ("../../../users", Some("..%2F..%2F..%2Fusers")),
+            ("a?b#c", Some("a%3Fb%23c")),
+            ("a.b", Some("a.b")),
+            ("..", None),
+            ("", None),
+        ] {
+            assert_eq!(path_segment(key).as_deref(), segment, "{key}");
+        }
     }
 
     #[test]

@@ -8,6 +8,9 @@ pub mod routing;
 
 use crate::message::Delivery;
 
+/// The name of the sink all of these go to.
+const SINK: &str = "ilert";
+
 /// What a rule makes of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mapped {

@@ -1,1 +1,94 @@
-//! TODO
+//! From a message to an update of an escalation policy.
+
+use super::{Mapped, path, routing};
+use crate::config::PolicyRule;
+use crate::message::{Delivery, Kind, Lane, Message};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// What is asked of ilert; the body of a [`Kind::Policy`] delivery.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Update {
+    /// E-mail address of the user who is on duty.
+    pub email: String,
+    /// Level of the policy, counted from 0.
+    pub shift: i64,
+    /// Routing key that names the policy.
+    pub routing_key: String,
+}
+
+/// Maps a message on a policy topic, as iLert documents it under "escalation policies".
+#[must_use]
+pub fn from_message(rule: &PolicyRule, message: &Message) -> Mapped {
+    let document: Value = match serde_json::from_slice(&message.payload) {
+        Ok(document) => document,
+        Err(error) => return Mapped::Dead(format!("a policy update that is not JSON: {error}")),
+    };
+    if let Err(why) = routing::pass(rule.filter.as_ref(), &document) {
+        return Mapped::Dropped(why);
+    }
+    let email = path::find(&document, &rule.email).and_then(Value::as_str).unwrap_or_default();
+    if email.is_empty() {
+        return Mapped::Dead(format!("a policy update without an e-mail address at `{}`", rule.email.0));
+    }
+    let level = path::find(&document, &rule.shift).and_then(path::whole_number).unwrap_or(0);
+    let shift = level.saturating_add(rule.shift_offset).max(0);
+    let routing_key: String = rule
+        .routing_keys
+        .iter()
+        .filter_map(|name| document.get(name.trim()).and_then(Value::as_str))
+        .collect();
+    if routing_key.is_empty() {
+        return Mapped::Dead(format!(
+            "a policy update without a routing key in {}",
+            rule.routing_keys.join(", ")
+        ));
+    }
+    let update = Update { email: email.to_owned(), shift, routing_key };
+    Mapped::Deliver(Delivery {
+        lane: Lane { sink: super::SINK.to_owned(), key: "policies".to_owned() },
+        order_key: Some(update.routing_key.clone()),
+        kind: Kind::Policy,
+        target: update.routing_key.clone(),
+        body: serde_json::to_vec(&update).expect("texts and a number are JSON"),
+        origin: message.topic.clone(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::JsonPath;
+
+    fn mapped(offset: i64, payload: &str) -> Option<Update> {
+        let rule = PolicyRule {
+            filter: None,
+            routing_keys: vec!["site".to_owned(), " team ".to_owned()],
+            email: JsonPath("data.email".to_owned()),
+            shift: JsonPath("data.shift".to_owned()),
+            shift_offset: offset,
+        };
+        let message = Message { topic: "p".to_owned(), payload: payload.into() };
+        match from_message(&rule, &message) {
+            Mapped::Deliver(delivery) => serde_json::from_slice(&delivery.body).ok(),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn routing_keys_are_joined_and_the_level_is_shifted() {
+        for (offset, payload, wanted) in [
+            (0, r#"{"site":"A","team":"b","data":{"email":"x@y","shift":2}}"#, Some(("Ab", 2))),
+            (-1, r#"{"site":"A","data":{"email":"x@y","shift":"3"}}"#, Some(("A", 2))),
+            (-5, r#"{"site":"A","data":{"email":"x@y","shift":3}}"#, Some(("A", 0))),
+            (1, r#"{"site":"A","data":{"email":"x@y","shift":"no"}}"#, Some(("A", 1))),
+            (0, r#"{"site":"","data":{"email":"x@y"}}"#, None),
+            (0, r#"{"site":"A","data":{"email":""}}"#, None),
+        ] {
+            let found = mapped(offset, payload);
+            let found = found.as_ref().map(|update| (update.routing_key.as_str(), update.shift));
+            assert_eq!(found, wanted, "{payload}");
+        }
+    }
+}

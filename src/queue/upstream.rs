@@ -6,8 +6,8 @@
 use super::board::{Board, RowId};
 use super::store::Store;
 use super::UpstreamMessage;
-use crate::message::{Delivery, Kind, Lane};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use crate::message::{Delivery, Kind, Lane, path_segment};
+use percent_encoding::percent_decode_str;
 use rusqlite::Row;
 use serde_json::{Value, json};
 
@@ -16,9 +16,6 @@ const CHUNK: usize = 500;
 
 /// Raw messages handed out at a time.
 const MESSAGES: usize = 256;
-
-/// What may stand in a path segment as it is.
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// Where upstream sends an event that has no path of its own.
 const EVENTS: &str = "/events";
@@ -140,7 +137,9 @@ fn encoded(path: &str) -> String {
     for before in BEFORE_KEY {
         if let Some(key) = path.strip_prefix(before) {
             let plain = percent_decode_str(key).decode_utf8_lossy();
-            return format!("{before}{}", utf8_percent_encode(&plain, SEGMENT));
+            if let Some(segment) = path_segment(&plain) {
+                return format!("{before}{segment}");
+            }
         }
     }
     EVENTS.to_owned()

@@ -1,0 +1,48 @@
+//! The JSON document that goes to ilert: all thirteen members, those without a value null.
+
+use serde::Serialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// Members in the order of their names, as upstream writes them.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Body<'a> {
+    pub(super) alert_key: Option<&'a str>,
+    /// Only events of type COMMENT have them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) comments: Option<&'a Value>,
+    pub(super) custom_details: Details<'a>,
+    pub(super) details: Option<&'a str>,
+    pub(super) event_type: &'a str,
+    pub(super) images: Option<&'a Value>,
+    pub(super) integration_key: &'a str,
+    pub(super) labels: Option<BTreeMap<String, String>>,
+    pub(super) links: Option<&'a Value>,
+    pub(super) priority: Option<&'a str>,
+    pub(super) routing_key: Option<&'a str>,
+    pub(super) services: Option<Value>,
+    pub(super) severity: Option<i64>,
+    pub(super) summary: &'a str,
+}
+
+/// `customDetails`.
+#[derive(Debug, Default, Serialize)]
+#[serde(untagged)]
+pub(super) enum Details<'a> {
+    #[default]
+    None,
+    /// Those of the payload, or the whole of it.
+    Given(&'a Value),
+    /// Where the message came from.
+    Mqtt { topic: &'a str },
+    /// The same of a Kafka record.
+    #[serde(rename_all = "camelCase")]
+    Kafka { message_key: &'a str, topic: &'a str },
+}
+
+impl Body<'_> {
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("texts, numbers and JSON are JSON")
+    }
+}

@@ -1,0 +1,324 @@
+//! Events of consumers: the payload is anybody's JSON, and the rule says what it means.
+
+use super::{Body, Details, PRIORITIES, SEVERITIES, TYPES, delivery, labels, services};
+use crate::config::{EventRule, JsonPath};
+use crate::mapping::{From, Mapped, path, routing};
+use crate::message::{Message, path_segment};
+use serde_json::{Map, Value};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+/// Maps a payload by a rule, in the order upstream documents: filter, key, mapped fields, default
+/// summary, custom details.
+///
+/// A native field of a wrong type is read as text where that makes sense; one that a mapping
+/// replaces is not looked at.
+#[must_use]
+pub fn from_message(rule: &EventRule, message: &Message, from: From) -> Mapped {
+    let document: Value = match serde_json::from_slice(&message.payload) {
+        Ok(document) => document,
+        Err(error) => return Mapped::Dead(format!("not JSON: {error}")),
+    };
+    let Value::Object(members) = &document else {
+        return Mapped::Dead("not a JSON object".to_owned());
+    };
+    if let Err(why) = routing::pass(rule.filter.as_ref(), &document) {
+        return Mapped::Dropped(why);
+    }
+    map(rule, message, from, &document, members).unwrap_or_else(Mapped::Dead)
+}
+
+fn map(
+    rule: &EventRule,
+    message: &Message,
+    from: From,
+    document: &Value,
+    members: &Map<String, Value>,
+) -> Result<Mapped, String> {
+    let reading = Reading { document, members, topic: &message.topic };
+    let key = match &rule.event_key {
+        Some(key) => Cow::Borrowed(key.expose()),
+        None => reading.own_key()?,
+    };
+    let segment = path_segment(&key).ok_or(
+        "no usable integration key: the payload needs `integrationKey`, or the rule an event key",
+    )?;
+    let event_type = event_type(rule, &reading)?;
+    let alert_key = reading.mapped_or_own(rule.alert_key.as_ref(), "alertKey")?;
+    let summary = match reading.mapped_or_own(rule.summary.as_ref(), "summary")? {
+        Some(summary) => summary,
+        None if event_type == "ALERT" => Cow::Owned(format!("New alert from {}", message.topic)),
+        None => Cow::Borrowed(""),
+    };
+    let details = reading.details();
+    let routing_key = reading.mapped_or_own(rule.routing_key.as_ref(), "routingKey")?;
+    let body = Body {
+        alert_key: alert_key.as_deref(),
+        comments: members.get("comments").filter(|_| event_type == "COMMENT"),
+        custom_details: custom_details(rule, &reading, from),
+        details: details.as_deref(),
+        event_type: &event_type,
+        images: reading.list("images"),
+        integration_key: &key,
+        labels: labels(reading.labels(&rule.labels), &rule.enrichment),
+        links: reading.list("links"),
+        priority: reading.priority(),
+        routing_key: routing_key.as_deref(),
+        services: services(reading.list("services"), &rule.enrichment),
+        severity: reading
+            .severity(rule.severity.as_ref())
+            .or(rule.enrichment.severity.map(i64::from)),
+        summary: &summary,
+    };
+    let endpoint = match from {
+        From::Mqtt => "mqtt",
+        From::Kafka { .. } => "kafka",
+    };
+    let target = format!("/api/v1/events/{endpoint}/{segment}");
+    let bytes = body.to_bytes();
+    Ok(Mapped::Deliver(delivery(&key, alert_key.as_deref(), target, bytes, &message.topic)))
+}
+
+fn event_type<'a>(rule: &'a EventRule, reading: &Reading<'a>) -> Result<Cow<'a, str>, String> {
+    let types = &rule.event_type;
+    let mapped = types.path.as_ref().and_then(|path| reading.mapped(path));
+    // Upstream compares the empty text when no path gave one, and lets the last match win.
+    let compared = mapped.as_deref().unwrap_or_default();
+    let meant = [(&types.resolve, "RESOLVE"), (&types.accept, "ACCEPT"), (&types.alert, "ALERT")]
+        .into_iter()
+        .find(|(value, _)| value.as_deref() == Some(compared))
+        .map(|(_, meaning)| Cow::Borrowed(meaning));
+    let found = match meant.or(mapped) {
+        Some(found) => found,
+        None => reading.own("eventType")?.unwrap_or(Cow::Borrowed("ALERT")),
+    };
+    if TYPES.contains(&&*found) {
+        Ok(found)
+    } else {
+        Err(format!("`{}` is no event type; ilert knows {}", found.escape_debug(), TYPES.join(", ")))
+    }
+}
+
+fn custom_details<'a>(rule: &EventRule, reading: &Reading<'a>, from: From<'a>) -> Details<'a> {
+    match reading.members.get("customDetails") {
+        Some(own) if !own.is_null() => Details::Given(own),
+        _ if rule.forward_payload => Details::Given(reading.document),
+        _ => match from {
+            From::Mqtt => Details::Mqtt { topic: reading.topic },
+            From::Kafka { message_key } => Details::Kafka { message_key, topic: reading.topic },
+        },
+    }
+}
+
+/// A payload that is being read.
+struct Reading<'a> {
+    document: &'a Value,
+    members: &'a Map<String, Value>,
+    topic: &'a str,
+}
+
+impl<'a> Reading<'a> {
+    /// The integration key under either of its names.
+    fn own_key(&self) -> Result<Cow<'a, str>, String> {
+        match self.own("integrationKey")? {
+            Some(key) => Ok(key),
+            None => Ok(self.own("apiKey")?.unwrap_or_default()),
+        }
+    }
+
+    /// A mapped field, as text; a structure is not one, and leaves the native field in place.
+    fn mapped(&self, path: &JsonPath) -> Option<Cow<'a, str>> {
+        let found = path::find(self.document, path).filter(|value| !value.is_null())?;
+        let text = path::text(found);
+        if text.is_none() {
+            log::warn!("mapping: {}: the value at `{}` is no text", self.topic, path.0);
+        }
+        text
+    }
+
+    fn own(&self, name: &str) -> Result<Option<Cow<'a, str>>, String> {
+        match self.members.get(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(value) => {
+                path::text(value).map(Some).ok_or_else(|| format!("its member `{name}` is no text"))
+            }
+        }
+    }
+
+    fn mapped_or_own(
+        &self,
+        path: Option<&JsonPath>,
+        name: &str,
+    ) -> Result<Option<Cow<'a, str>>, String> {
+        match path.and_then(|path| self.mapped(path)) {
+            Some(mapped) => Ok(Some(mapped)),
+            None => self.own(name),
+        }
+    }
+
+    /// Details may be a whole document, which is shown as its text.
+    fn details(&self) -> Option<Cow<'a, str>> {
+        let details = self.members.get("details").filter(|details| !details.is_null())?;
+        Some(path::text(details).unwrap_or_else(|| Cow::Owned(details.to_string())))
+    }
+
+    fn priority(&self) -> Option<&'a str> {
+        let priority = self.members.get("priority").filter(|priority| !priority.is_null())?;
+        let known = priority.as_str().filter(|priority| PRIORITIES.contains(priority));
+        if known.is_none() {
+            log::warn!("mapping: {}: {priority} is no priority and is left out", self.topic);
+        }
+        known
+    }
+
+    /// A member that has to be an array.
+    fn list(&self, name: &str) -> Option<&'a Value> {
+        let list = self.members.get(name).filter(|list| !list.is_null())?;
+        if !list.is_array() {
+            log::warn!("mapping: {}: `{name}` is no array and is left out", self.topic);
+        }
+        Some(list).filter(|list| list.is_array())
+    }
+
+    /// A mapped severity that is not valid clears it; one that is not there leaves the native one.
+    fn severity(&self, mapped: Option<&JsonPath>) -> Option<i64> {
+        let given = match mapped.and_then(|path| path::find(self.document, path)) {
+            Some(given) => given,
+            None => self.members.get("severity").filter(|severity| !severity.is_null())?,
+        };
+        let known = path::whole_number(given).filter(|severity| SEVERITIES.contains(severity));
+        if known.is_none() {
+            log::warn!("mapping: {}: {given} is no severity and is left out", self.topic);
+        }
+        known
+    }
+
+    fn labels(&self, mapped: &BTreeMap<String, JsonPath>) -> BTreeMap<String, String> {
+        let own = self.members.get("labels").and_then(Value::as_object).into_iter().flatten();
+        let mut labels: BTreeMap<String, String> = own
+            .filter_map(|(name, value)| Some((name.clone(), path::text(value)?.into_owned())))
+            .collect();
+        for (name, path) in mapped {
+            if let Some(text) = self.mapped(path) {
+                labels.insert(name.clone(), text.into_owned());
+            }
+        }
+        labels
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Enrichment, EventTypeMap, PayloadFilter, Secret, Service};
+    use serde_json::json;
+
+    fn path(text: &str) -> Option<JsonPath> {
+        Some(JsonPath(text.to_owned()))
+    }
+
+    fn map_one(rule: &EventRule, payload: &str) -> Mapped {
+        let message = Message { topic: "a/b".to_owned(), payload: payload.into() };
+        from_message(rule, &message, From::Mqtt)
+    }
+
+    /// The members that are not null.
+    #[track_caller]
+    fn sent(rule: &EventRule, payload: &str) -> Value {
+        match map_one(rule, payload) {
+            Mapped::Deliver(delivery) => {
+                let mut body: Value = serde_json::from_slice(&delivery.body).unwrap();
+                body.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+                body
+            }
+            other => panic!("{payload}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn native_fields_travel_and_defaults_fill_in() {
+        assert_eq!(
+            sent(&EventRule::default(), r#"{"apiKey":"k","summary":5,"details":{"a":1},"alertKey":7}"#),
+            json!({"integrationKey":"k","eventType":"ALERT","summary":"5","details":"{\"a\":1}",
+                   "alertKey":"7","customDetails":{"topic":"a/b"}})
+        );
+        let resolve = r#"{"integrationKey":"k","eventType":"RESOLVE","priority":"MAYBE","severity":9}"#;
+        assert_eq!(
+            sent(&EventRule::default(), resolve),
+            json!({"integrationKey":"k","eventType":"RESOLVE","summary":"","customDetails":{"topic":"a/b"}})
+        );
+        assert_eq!(
+            sent(&EventRule::default(), r#"{"integrationKey":"k"}"#)["summary"],
+            "New alert from a/b"
+        );
+    }
+
+    #[test]
+    fn mapped_fields_win_over_native_ones() {
+        let rule = EventRule {
+            event_key: Some(Secret::new("own")),
+            event_type: EventTypeMap {
+                path: path("state"),
+                alert: Some("on".to_owned()),
+                accept: None,
+                resolve: Some("off".to_owned()),
+            },
+            alert_key: path("device.id"),
+            summary: path("text.0"),
+            severity: path("sev"),
+            labels: BTreeMap::from([("site".to_owned(), JsonPath("site".to_owned()))]),
+            forward_payload: true,
+            enrichment: Enrichment {
+                labels: BTreeMap::from([("by".to_owned(), "agent".to_owned())]),
+                severity: Some(2),
+                services: vec![Service::Alias("pumps".to_owned())],
+            },
+            ..EventRule::default()
+        };
+        let payload = json!({"integrationKey": {"not": "text"}, "alertKey": [], "state": "off",
+            "device": {"id": 12}, "text": ["hot"], "sev": "4", "site": "A", "labels": {"x": 1}});
+        assert_eq!(
+            sent(&rule, &payload.to_string()),
+            json!({"integrationKey": "own", "eventType": "RESOLVE", "alertKey": "12",
+                "summary": "hot", "severity": 4, "customDetails": payload,
+                "labels": {"site": "A", "by": "agent", "x": "1"}, "services": [{"alias": "pumps"}]})
+        );
+        let invalid = sent(&rule, r#"{"state":"on","alertKey":"a","sev":"high"}"#);
+        assert_eq!((&invalid["severity"], &invalid["alertKey"]), (&json!(2), &json!("a")));
+    }
+
+    #[test]
+    fn what_cannot_become_an_event_says_why() {
+        let filter = Some(PayloadFilter { key: "f".to_owned(), value: None });
+        let filtered = EventRule { filter, ..EventRule::default() };
+        let typed = EventRule {
+            event_type: EventTypeMap { path: path("t"), ..EventTypeMap::default() },
+            ..EventRule::default()
+        };
+        for (rule, payload, wanted) in [
+            (&EventRule::default(), "hello", "not JSON: "),
+            (&EventRule::default(), "[1]", "not a JSON object"),
+            (&EventRule::default(), "{}", "no usable integration key"),
+            (&EventRule::default(), r#"{"integrationKey":".."}"#, "no usable integration key"),
+            (&EventRule::default(), r#"{"integrationKey":"k","alertKey":[]}"#, "its member `alertKey`"),
+            (&typed, r#"{"integrationKey":"k","t":"cleared"}"#, "`cleared` is no event type"),
+        ] {
+            match map_one(rule, payload) {
+                Mapped::Dead(why) => assert!(why.starts_with(wanted), "{payload}: {why}"),
+                other => panic!("{payload}: {other:?}"),
+            }
+        }
+        assert!(matches!(map_one(&filtered, r#"{"integrationKey":"k"}"#), Mapped::Dropped(_)));
+    }
+
+    #[test]
+    fn a_key_stays_in_its_segment_of_the_path() {
+        let Mapped::Deliver(delivery) =
+            map_one(&EventRule::default(), r#"{"integrationKey":"../../../users","alertKey":" A "}"#)
+        else {
+            panic!("it should be delivered")
+        };
+        assert_eq!(delivery.target, "/api/v1/events/mqtt/..%2F..%2F..%2Fusers");
+        assert_eq!(delivery.order_key.as_deref(), Some("a"));
+    }
+}
