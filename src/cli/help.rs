@@ -8,7 +8,7 @@ use std::fmt::Write;
 /// Where descriptions begin.
 const COLUMN: usize = 34;
 /// Where lines end.
-const WIDTH: usize = 96;
+const WIDTH: usize = 80;
 
 /// The help of the program.
 pub(super) fn of_all() -> String {

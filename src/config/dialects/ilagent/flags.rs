@@ -20,7 +20,7 @@ pub const GROUPS: [(&str, &str); 9] = [
 ];
 
 /// Takes messages in, keeps them safe and hands them on, until told to stop.
-#[derive(ArgsInfo, Clone, Debug, Default, FromArgs, PartialEq, Eq)]
+#[derive(ArgsInfo, Clone, Default, FromArgs, PartialEq, Eq)]
 pub struct Flags {
     /// configuration file, TOML or JSON; only -v, -f and -p may accompany it
     #[argh(option, arg_name = "FILE")]
