@@ -85,7 +85,7 @@ struct Globals {
     /// say more: -v -v for changes of state and each message, -v -v -v for everything
     #[argh(switch, short = 'v')]
     verbose: u32,
-    /// database file [./ilagent.db3]
+    /// database file (default: ./ilagent.db3)
     #[argh(option, short = 'f', arg_name = "FILE")]
     file: Option<String>,
 }
