@@ -2,6 +2,7 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "the one file that prints")]
 
+use ilagent::cli::event::Ready;
 use ilagent::cli::{self, Command, Invocation, daemon, describe, event, heartbeat};
 use ilagent::config::dialects::ilagent::Asked;
 use ilagent::config::{Checked, Config, Surroundings};
@@ -23,10 +24,7 @@ const FILE_BYTES_MAX: u64 = 1024 * 1024;
 fn main() -> ExitCode {
     match cli::read(env::args_os().skip(1)) {
         Ok(invocation) => run(invocation),
-        Err(usage) => {
-            eprintln!("{usage}");
-            ExitCode::from(WRONG)
-        }
+        Err(usage) => wrong(&usage),
     }
 }
 
@@ -44,8 +42,18 @@ fn run(invocation: Invocation) -> ExitCode {
             Ok(config) => check(&config),
             Err(code) => code,
         },
-        Command::Event(asked) => done(event::run(&asked, &around)),
-        Command::Heartbeat(asked) => done(heartbeat::run(&asked, &around)),
+        Command::Event(asked) => {
+            match Ready::find(asked.integration_key.as_ref(), &event::VARIABLES, &around) {
+                Ok(ready) => done(event::run(&asked, &ready)),
+                Err(faults) => wrong(&faults),
+            }
+        }
+        Command::Heartbeat(asked) => {
+            match Ready::find(asked.integration_key.as_ref(), &heartbeat::VARIABLES, &around) {
+                Ok(ready) => done(heartbeat::run(&ready)),
+                Err(faults) => wrong(&faults),
+            }
+        }
         Command::Queue { database, command } => {
             done(queue::admin::run(&database, &command).map(|text| say(&text)))
         }
@@ -65,11 +73,13 @@ fn configured(asked: &Asked, around: &Surroundings<'_>) -> Result<Config, ExitCo
             }
             Ok(config)
         }
-        Err(faults) => {
-            eprintln!("{faults}");
-            Err(ExitCode::from(WRONG))
-        }
+        Err(faults) => Err(wrong(&faults)),
     }
+}
+
+fn wrong(faults: &dyn std::fmt::Display) -> ExitCode {
+    eprintln!("{faults}");
+    ExitCode::from(WRONG)
 }
 
 fn check(config: &Config) -> ExitCode {

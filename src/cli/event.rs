@@ -3,21 +3,21 @@
 use crate::config::{Faults, Ilert, Surroundings};
 use crate::ilert::Client;
 use crate::message::Outcome;
-use argh::{ArgsInfo, FromArgValue, FromArgs};
+use argh::{ArgsInfo, FromArgs};
 use serde_json::{Value, json};
 
 /// Below the host; the endpoint for events of any kind of alert source.
 const PATH: &str = "/api/events";
 
 /// Send one event to ilert.
-#[derive(ArgsInfo, Clone, Debug, FromArgs, PartialEq, Eq)]
+#[derive(ArgsInfo, Clone, FromArgs, PartialEq, Eq)]
 pub struct Event {
     /// integration key of the alert source; without it, ILERT_INTEGRATION_KEY
     #[argh(option, short = 'k', arg_name = "KEY")]
     pub integration_key: Option<String>,
     /// ALERT, ACCEPT or RESOLVE
     #[argh(option, short = 't', arg_name = "TYPE")]
-    pub event_type: EventType,
+    pub event_type: String,
     /// what happened, in one line
     #[argh(option, short = 's', arg_name = "TEXT")]
     pub summary: String,
@@ -26,7 +26,7 @@ pub struct Event {
     pub alert_key: Option<String>,
     /// LOW or HIGH
     #[argh(option, short = 'o', arg_name = "PRIORITY")]
-    pub priority: Option<Priority>,
+    pub priority: Option<String>,
     /// what happened, at length
     #[argh(option, short = 'd', arg_name = "TEXT")]
     pub details: Option<String>,
@@ -38,47 +38,71 @@ pub struct Event {
     pub link: Option<String>,
 }
 
-/// One of upstream's three; a COMMENT cannot be sent from the command line.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EventType(String);
-
-/// LOW or HIGH.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Priority(String);
-
-impl FromArgValue for EventType {
-    fn from_arg_value(value: &str) -> Result<Self, String> {
-        one_of(value, &["ALERT", "ACCEPT", "RESOLVE"]).map(EventType)
+impl Event {
+    /// Checks the words that upstream checks before anything is sent.
+    pub(super) fn check(self) -> Result<Self, String> {
+        one_of("--event_type", &self.event_type, &["ALERT", "ACCEPT", "RESOLVE"])?;
+        if let Some(priority) = &self.priority {
+            one_of("--priority", priority, &["HIGH", "LOW"])?;
+        }
+        Ok(self)
     }
 }
 
-impl FromArgValue for Priority {
-    fn from_arg_value(value: &str) -> Result<Self, String> {
-        one_of(value, &["HIGH", "LOW"]).map(Priority)
+fn one_of(flag: &str, value: &str, words: &[&str]) -> Result<(), String> {
+    if words.contains(&value) {
+        return Ok(());
+    }
+    Err(format!("`{flag}` is one of {}, not `{value}`", words.join(", ")))
+}
+
+/// What a command that sends one thing needs.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Ready {
+    /// How ilert is reached: without a token.
+    pub(super) ilert: Ilert,
+    /// The integration key.
+    pub(super) key: String,
+}
+
+impl Ready {
+    /// Finds the key, in the flag or else in the first of these variables, and the host.
+    ///
+    /// # Errors
+    ///
+    /// Says which of them are missing or wrong.
+    pub fn find(
+        flag: Option<&String>,
+        variables: &[&str],
+        around: &Surroundings<'_>,
+    ) -> Result<Self, Faults> {
+        let mut faults = Faults::default();
+        let mut ilert = Ilert::default();
+        around.hosts(&mut ilert, &mut faults);
+        let from_variable = || variables.iter().find_map(|name| around.variable(name));
+        let key = flag.filter(|key| !key.is_empty()).cloned().or_else(from_variable);
+        if key.is_none() {
+            let what = format!("give a key with it or in {}", variables.join(" or "));
+            faults.add("--integration_key", what);
+        }
+        match key {
+            Some(key) if faults.0.is_empty() => Ok(Ready { ilert, key }),
+            _ => Err(faults),
+        }
     }
 }
 
-fn one_of(value: &str, words: &[&str]) -> Result<String, String> {
-    match words.contains(&value) {
-        true => Ok(value.to_owned()),
-        false => Err(format!("this is one of {}", words.join(", "))),
-    }
-}
+/// Where the key of an event is looked for when there is no flag.
+pub const VARIABLES: [&str; 1] = ["ILERT_INTEGRATION_KEY"];
 
 /// Sends one event.
 ///
 /// # Errors
 ///
 /// Says in words why ilert does not have it.
-pub fn run(asked: &Event, around: &Surroundings<'_>) -> Result<(), String> {
-    let key = asked
-        .integration_key
-        .clone()
-        .filter(|key| !key.is_empty())
-        .or_else(|| around.variable("ILERT_INTEGRATION_KEY"))
-        .ok_or_else(|| "event: give a key with -k or in ILERT_INTEGRATION_KEY".to_owned())?;
-    let client = Client::new(&settings(around)?)?;
-    outcome(client.event(PATH, body(asked, &key).to_string().as_bytes()))
+pub fn run(asked: &Event, ready: &Ready) -> Result<(), String> {
+    let client = Client::new(&ready.ilert)?;
+    outcome(client.event(PATH, body(asked, &ready.key).to_string().as_bytes()))
 }
 
 /// The document, with all the members that upstream sends, used or not.
@@ -87,11 +111,11 @@ fn body(asked: &Event, key: &str) -> Value {
     let link = |url: &String| json!([{ "href": url, "text": "Provided Url" }]);
     json!({
         "integrationKey": key,
-        "eventType": asked.event_type.0,
+        "eventType": asked.event_type,
         "summary": asked.summary,
         "alertKey": asked.alert_key,
         "details": asked.details,
-        "priority": asked.priority.as_ref().map(|priority| &priority.0),
+        "priority": asked.priority,
         "severity": null,
         "images": asked.image.as_ref().map(image),
         "links": asked.link.as_ref().map(link),
@@ -100,14 +124,6 @@ fn body(asked: &Event, key: &str) -> Value {
         "labels": null,
         "services": null,
     })
-}
-
-/// How a command that sends one thing reaches ilert: without a token.
-pub(super) fn settings(around: &Surroundings<'_>) -> Result<Ilert, String> {
-    let mut ilert = Ilert::default();
-    let mut faults = Faults::default();
-    around.hosts(&mut ilert, &mut faults);
-    if faults.0.is_empty() { Ok(ilert) } else { Err(faults.to_string()) }
 }
 
 /// Whether the one attempt was enough.
@@ -126,7 +142,7 @@ mod tests {
     fn an_event_has_all_the_members_of_upstream() {
         let asked = Event {
             integration_key: None,
-            event_type: EventType("ALERT".to_owned()),
+            event_type: "ALERT".to_owned(),
             summary: "fire".to_owned(),
             alert_key: Some("a".to_owned()),
             priority: None,

@@ -8,7 +8,7 @@ use std::fmt::Write;
 /// Where descriptions begin.
 const COLUMN: usize = 34;
 /// Where lines end.
-const WIDTH: usize = 96;
+const WIDTH: usize = 80;
 
 /// The help of the program.
 pub(super) fn of_all() -> String {
@@ -75,8 +75,8 @@ pub(super) fn of_one(entry: &Entry) -> String {
 
 const NOTES: &str = "
 Names may be written with dashes or underscores, values as `--flag value` or `--flag=value`.
-In brackets: what is used when nothing is said. SIZE: 65536, 64 KB, 1 MB. TIME: 30 s, 5 min.
-PATH: names with dots between them, such as data.sensors.0.name.
+SIZE: 65536, 64 KB, 1 MB. TIME: 30 s, 5 min. PATH: names with dots between them, such as
+data.sensors.0.name.
 
 Environment: ILERT_API_KEY (policy updates), ILERT_HEARTBEAT_KEY, ILAGENT_MQTT_PASSWORD,
 ILAGENT_HTTP_TOKEN, ILERT_API_HOST and ILERT_HBT_HOST (another API), HTTPS_PROXY, NO_PROXY,

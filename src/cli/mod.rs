@@ -24,7 +24,6 @@ pub const NAME: &str = "ilagent";
 pub const VERSION: &str = concat!("ilagent ", env!("CARGO_PKG_VERSION"));
 
 /// What was asked for.
-#[derive(Debug)]
 pub struct Invocation {
     /// How often `-v` was given; the count after the command replaces the one before it.
     pub verbosity: u32,
@@ -33,7 +32,6 @@ pub struct Invocation {
 }
 
 /// What to do.
-#[derive(Debug)]
 pub enum Command {
     /// Run the agent.
     Daemon(Box<Asked>),
@@ -87,7 +85,7 @@ struct Globals {
     /// say more: -v -v for changes of state and each message, -v -v -v for everything
     #[argh(switch, short = 'v')]
     verbose: u32,
-    /// database file [./ilagent.db3]
+    /// database file (default: ./ilagent.db3)
     #[argh(option, short = 'f', arg_name = "FILE")]
     file: Option<String>,
 }
@@ -249,9 +247,9 @@ fn help_of(words: &[String]) -> Result<String, Usage> {
 
 fn unknown_command(name: &str) -> Usage {
     if name == "cleanup" {
-        let what = "`cleanup` was removed upstream in 0.9.0; see `ilagent queue --help` \
-                    for what is stuck";
-        return Usage::Wrong { what: what.to_owned(), command: NAME.to_owned() };
+        let what = "`cleanup` was removed upstream in 0.9.0; `ilagent queue` shows and drops \
+                    what is stuck";
+        return Usage::Wrong { what: what.to_owned(), command: format!("{NAME} queue") };
     }
     let hint = match suggest::nearest(name, COMMANDS.iter().map(|entry| entry.name)) {
         Some(meant) => format!("; did you mean `{meant}`?"),
@@ -315,7 +313,10 @@ fn command(entry: &Entry, own: &Given, database: Option<String>) -> Result<Comma
     let command = match entry.name {
         "daemon" => return Ok(Command::Daemon(asked(database)?)),
         "check" => return Ok(Command::Check(asked(database)?)),
-        "event" => return Ok(Command::Event(parse::<event::Event>(entry, own)?)),
+        "event" => {
+            let event = parse::<event::Event>(entry, own)?.check();
+            return event.map(Command::Event).map_err(wrong);
+        }
         "heartbeat" => {
             return Ok(Command::Heartbeat(parse::<heartbeat::Heartbeat>(entry, own)?));
         }
@@ -325,4 +326,67 @@ fn command(entry: &Entry, own: &Given, database: Option<String>) -> Result<Comma
         _ => parse::<queue::Chosen>(entry, own)?.choice().map(admin::Command::Drop),
     };
     Ok(Command::Queue { database: file(database), command: command.map_err(wrong)? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn invocation(line: &str) -> Invocation {
+        match read(line.split_whitespace().map(OsString::from)) {
+            Ok(invocation) => invocation,
+            Err(usage) => panic!("{line}: {usage}"),
+        }
+    }
+
+    #[test]
+    fn the_count_after_the_command_replaces_the_one_before_it() {
+        for (line, wanted) in [
+            ("daemon", 0),
+            ("-v daemon", 1),
+            ("daemon -v -v", 2),
+            ("daemon -vvv", 3),
+            ("-vv daemon -v", 1),
+            ("-v queue list -vv", 2),
+            ("--verbose --verbose daemon -f x", 2),
+        ] {
+            assert_eq!(invocation(line).verbosity, wanted, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_database_may_be_named_before_or_after_the_command() {
+        for line in ["-f x daemon", "daemon -f x", "--file=x daemon", "daemon -fx", "daemon -f=x"] {
+            let Command::Daemon(asked) = invocation(line).command else { panic!("{line}") };
+            assert_eq!(asked.database.as_deref(), Some("x"), "{line}");
+        }
+    }
+
+    #[test]
+    fn every_daemon_flag_is_listed_as_given_once() {
+        let line = "daemon -e a --event-topic=b --mqtt_tls --mqtt_tls -p=1";
+        let Command::Daemon(asked) = invocation(line).command else { panic!("{line}") };
+        assert_eq!(asked.given, ["event_topic", "mqtt_tls", "port"]);
+        assert_eq!(asked.flags.event_topic, ["a", "b"]);
+        assert_eq!(asked.flags.port.as_deref(), Some("1"));
+    }
+
+    #[test]
+    fn queue_commands_become_what_the_queue_does() {
+        use admin::{Chosen, Command as Do};
+        let ids = |ids: &[&str]| Chosen::Ids(ids.iter().map(|id| (*id).to_owned()).collect());
+        for (line, file, wanted) in [
+            ("queue list", "./ilagent.db3", Do::List { limit: 100, json: false }),
+            ("queue list --json --limit 5 -f x", "x", Do::List { limit: 5, json: true }),
+            ("-f x queue show d7", "x", Do::Show { id: "d7".to_owned() }),
+            ("queue retry 1 d2", "./ilagent.db3", Do::Retry(ids(&["1", "d2"]))),
+            ("queue retry --all", "./ilagent.db3", Do::Retry(Chosen::All)),
+            ("queue drop help", "./ilagent.db3", Do::Drop(ids(&["help"]))),
+        ] {
+            let Command::Queue { database, command } = invocation(line).command else {
+                panic!("{line}")
+            };
+            assert_eq!((database, command), (PathBuf::from(file), wanted), "{line}");
+        }
+    }
 }

@@ -13,7 +13,7 @@ const LIMIT_MAX: u64 = 1_000_000;
 /// List what waits and what was given up.
 #[derive(ArgsInfo, FromArgs)]
 pub(super) struct List {
-    /// most lines of each kind [100]
+    /// most lines of each kind (default: 100)
     #[argh(option, arg_name = "NUMBER")]
     limit: Option<String>,
     /// print JSON, one object a line

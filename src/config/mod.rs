@@ -9,7 +9,7 @@ pub mod values;
 
 pub use fault::{Fault, Faults};
 pub use secret::Secret;
-pub use surroundings::{Checked, Surroundings};
+pub use surroundings::{Checked, Surroundings, warnings};
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

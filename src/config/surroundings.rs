@@ -91,11 +91,12 @@ pub(crate) fn secret(text: &str) -> Result<Secret, String> {
 }
 
 /// An API key without the `Bearer ` that is often copied along with it; says whether it was there.
-pub(crate) fn api_key(key: &Secret) -> (Secret, bool) {
+pub(crate) fn api_key(key: &Secret) -> Option<(Secret, bool)> {
     let text = key.expose();
     match text.strip_prefix("Bearer ").or_else(|| text.strip_prefix("bearer ")) {
-        Some(bare) => (Secret::new(bare), true),
-        None => (key.clone(), false),
+        Some("") => None,
+        Some(bare) => Some((Secret::new(bare), true)),
+        None => Some((key.clone(), false)),
     }
 }
 
@@ -103,8 +104,9 @@ pub(crate) fn api_key(key: &Secret) -> (Secret, bool) {
 pub(crate) const BEARER: &str =
     "config: the API key begins with `Bearer `, which is left out; give the key alone";
 
-/// What everybody who runs this configuration should know.
-pub(crate) fn warnings(config: &Config) -> Vec<String> {
+/// What everybody who runs this configuration should know, one line each.
+#[must_use]
+pub fn warnings(config: &Config) -> Vec<String> {
     let mut warnings = Vec::new();
     if let Some(http) = &config.http
         && http.token.is_none()

@@ -117,7 +117,7 @@ pub fn size_usize(text: &str, range: RangeInclusive<u64>) -> Result<usize, Strin
 #[must_use]
 pub fn size_words(bytes: u64) -> String {
     for (shift, unit) in [(30, "GB"), (20, "MB"), (10, "KB")] {
-        if bytes >= 1 << shift && bytes % (1 << shift) == 0 {
+        if bytes >= 1 << shift && bytes.trailing_zeros() >= shift {
             return format!("{} {unit}", bytes >> shift);
         }
     }
@@ -152,7 +152,7 @@ pub fn duration(text: &str, range: RangeInclusive<u64>) -> Result<Duration, Stri
 pub fn duration_words(time: Duration) -> String {
     let seconds = time.as_secs();
     for (length, unit) in [(86_400, "d"), (3_600, "h"), (60, "min")] {
-        if seconds >= length && seconds % length == 0 {
+        if seconds >= length && seconds.is_multiple_of(length) {
             return format!("{} {unit}", seconds / length);
         }
     }

@@ -20,7 +20,7 @@ pub const GROUPS: [(&str, &str); 9] = [
 ];
 
 /// Takes messages in, keeps them safe and hands them on, until told to stop.
-#[derive(ArgsInfo, Clone, Debug, Default, FromArgs, PartialEq, Eq)]
+#[derive(ArgsInfo, Clone, Default, FromArgs, PartialEq, Eq)]
 pub struct Flags {
     /// configuration file, TOML or JSON; only -v, -f and -p may accompany it
     #[argh(option, arg_name = "FILE")]
@@ -29,10 +29,10 @@ pub struct Flags {
     /// broker: host, host:port, or a URL (mqtt://, tcp://, mqtts://, ssl://)
     #[argh(option, short = 'm', arg_name = "HOST")]
     pub mqtt_host: Option<String>,
-    /// port of the broker [1883]
+    /// port of the broker (default: 1883)
     #[argh(option, short = 'q', arg_name = "PORT")]
     pub mqtt_port: Option<String>,
-    /// client id; the broker keeps the session under it [ilagent]
+    /// client id; the broker keeps the session under it (default: ilagent)
     #[argh(option, short = 'n', arg_name = "ID")]
     pub mqtt_name: Option<String>,
     /// user name
@@ -47,7 +47,7 @@ pub struct Flags {
     /// connect with TLS
     #[argh(switch)]
     pub mqtt_tls: bool,
-    /// PEM bundle of the only CAs to trust [those of the system]
+    /// PEM bundle of the only CAs to trust (default: those of the system)
     #[argh(option, arg_name = "FILE")]
     pub mqtt_ca: Option<String>,
     /// PEM file of our certificate and its chain
@@ -56,7 +56,7 @@ pub struct Flags {
     /// PEM file of the key of our certificate
     #[argh(option, arg_name = "FILE")]
     pub mqtt_client_key: Option<String>,
-    /// quality of service of all subscriptions: 0 (only with --mqtt_buffer), 1 or 2 [0]
+    /// quality of service of all subscriptions: 0 (only with --mqtt_buffer), 1 or 2 (default: 0)
     #[argh(option, arg_name = "QOS")]
     pub mqtt_qos: Option<String>,
     /// acknowledge messages when they are stored, not when they are delivered
@@ -65,10 +65,10 @@ pub struct Flags {
     /// share the subscriptions with the other agents of this group
     #[argh(option, arg_name = "GROUP")]
     pub mqtt_shared_group: Option<String>,
-    /// MQTT version, 3 or 5 [3, with a shared group 5]
+    /// MQTT version, 3 or 5 (default: 3, with a shared group 5)
     #[argh(option, arg_name = "VERSION")]
     pub mqtt_version: Option<String>,
-    /// largest packet that is taken in; larger ones become dead letters [1 MB]
+    /// largest packet that is taken in; larger ones become dead letters (default: 1 MB)
     #[argh(option, arg_name = "SIZE")]
     pub mqtt_packet_limit: Option<String>,
 
@@ -82,10 +82,10 @@ pub struct Flags {
     #[argh(option, arg_name = "TOPIC")]
     pub policy_topic: Vec<String>,
 
-    /// listen for HTTP on this port [off]
+    /// listen for HTTP on this port (default: off)
     #[argh(option, short = 'p', arg_name = "PORT")]
     pub port: Option<String>,
-    /// address to listen on [0.0.0.0]
+    /// address to listen on (default: 0.0.0.0)
     #[argh(option, arg_name = "ADDRESS")]
     pub bind: Option<String>,
     /// bearer token that clients of /api/ must show; better in ILAGENT_HTTP_TOKEN or a file
@@ -94,7 +94,7 @@ pub struct Flags {
     /// file that holds the token
     #[argh(option, arg_name = "FILE")]
     pub http_token_file: Option<String>,
-    /// largest request body [64 KB]
+    /// largest request body (default: 64 KB)
     #[argh(option, arg_name = "SIZE")]
     pub http_body_limit: Option<String>,
 
@@ -153,13 +153,13 @@ pub struct Flags {
     /// members whose values make the routing key, with commas between them
     #[argh(option, arg_name = "NAMES")]
     pub policy_routing_keys: Option<String>,
-    /// path of the user's e-mail address [data.email]
+    /// path of the user's e-mail address (default: data.email)
     #[argh(option, arg_name = "PATH")]
     pub map_key_email: Option<String>,
-    /// path of the escalation level [data.shift]
+    /// path of the escalation level (default: data.shift)
     #[argh(option, arg_name = "PATH")]
     pub map_key_shift: Option<String>,
-    /// added to the level [0]; write a negative one as --shift_offset=-1
+    /// added to the level (default: 0); write a negative one as --shift_offset=-1
     #[argh(option, arg_name = "NUMBER")]
     pub shift_offset: Option<String>,
 
@@ -170,19 +170,19 @@ pub struct Flags {
     #[argh(option, arg_name = "FILE")]
     pub heartbeat_file: Option<String>,
 
-    /// attempts before a delivery becomes a dead letter; 0 never gives up [100]
+    /// attempts before a delivery becomes a dead letter; 0 never gives up (default: 100)
     #[argh(option, arg_name = "NUMBER")]
     pub max_retries: Option<String>,
-    /// most bytes of deliveries waiting; beyond it sources have to wait [256 MB]
+    /// most bytes of deliveries waiting; beyond it sources have to wait (default: 256 MB)
     #[argh(option, arg_name = "SIZE")]
     pub queue_limit: Option<String>,
-    /// when a commit counts as safe: full (survives a power cut) or normal (spares flash) [full]
+    /// when a commit counts as safe: full (survives a power cut) or normal (spares flash) (default: full)
     #[argh(option, arg_name = "MODE")]
     pub queue_sync: Option<String>,
-    /// most dead letters kept; beyond it the oldest goes [1000]
+    /// most dead letters kept; beyond it the oldest goes (default: 1000)
     #[argh(option, arg_name = "NUMBER")]
     pub dead_letters: Option<String>,
-    /// not ready when the oldest delivery is older than this [10 min]
+    /// not ready when the oldest delivery is older than this (default: 10 min)
     #[argh(option, arg_name = "TIME")]
     pub max_age: Option<String>,
 

@@ -13,8 +13,8 @@ use crate::config::{
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
-/// What was asked for on the command line.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// What was asked for on the command line. It may hold secrets, so it does not print.
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Asked {
     /// The flags, as written.
     pub flags: Flags,
@@ -52,38 +52,14 @@ pub fn read(asked: &Asked, around: &Surroundings<'_>) -> Result<Checked, Faults>
         return Err(reading.faults);
     }
     let config = Config { brokers: broker.into_iter().collect(), http, ilert, queue };
-    let mut warnings = reading.warnings;
-    warnings.extend(surroundings::warnings(&config));
-    Ok(Checked { config, warnings })
+    Ok(Checked { config, warnings: reading.warnings })
 }
 
-/// Lets `-f` and `-p`, which may stand beside `--config`, win over the file.
-///
-/// # Errors
-///
-/// Every flag that may not stand there, with the key that says the same.
-pub fn accompany(asked: &Asked, checked: Result<Checked, Faults>) -> Result<Checked, Faults> {
-    let mut faults = Faults::default();
-    effects::check_beside_file(&asked.given, &mut faults);
-    let port = port(&asked.flags, &mut faults);
-    let mut checked = match checked {
-        Ok(checked) => checked,
-        Err(found) => {
-            faults.0.extend(found.0);
-            return Err(faults);
-        }
-    };
-    if !faults.0.is_empty() {
-        return Err(faults);
-    }
-    if let Some(database) = &asked.database {
-        checked.config.queue.path = PathBuf::from(database);
-    }
-    if let Some(port) = port {
-        let http = checked.config.http.get_or_insert_with(|| Http::on_port(port));
-        http.port = port;
-    }
-    Ok(checked)
+/// Notes every flag that may not stand beside `--config`, with the key that says the same, and
+/// returns the port, which may.
+pub fn beside_file(asked: &Asked, faults: &mut Faults) -> Option<u16> {
+    effects::check_beside_file(&asked.given, faults);
+    port(&asked.flags, faults)
 }
 
 fn port(flags: &Flags, faults: &mut Faults) -> Option<u16> {
@@ -152,7 +128,7 @@ impl Reading<'_> {
         let mut ilert = Ilert::default();
         self.around.hosts(&mut ilert, &mut self.faults);
         let key = self.around.secret(Some("ILERT_API_KEY"), "api_key", &mut self.faults);
-        if let Some((key, bearer)) = key.as_ref().map(surroundings::api_key) {
+        if let Some((key, bearer)) = key.as_ref().and_then(surroundings::api_key) {
             ilert.api_key = Some(key);
             self.warnings.extend(bearer.then(|| surroundings::BEARER.to_owned()));
         }

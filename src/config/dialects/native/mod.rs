@@ -32,7 +32,8 @@ impl Syntax {
     }
 }
 
-/// Turns the text of a file into the model. `name` is what it is called in faults.
+/// Turns the text of a file into the model. `name` is what it is called in faults; `port`, from
+/// the command line, wins over that of `[http]`.
 ///
 /// # Errors
 ///
@@ -41,6 +42,7 @@ pub fn read(
     name: &str,
     text: &str,
     syntax: Syntax,
+    port: Option<u16>,
     around: &Surroundings<'_>,
 ) -> Result<Checked, Faults> {
     // Some editors begin a file with a byte order mark.
@@ -60,23 +62,22 @@ pub fn read(
         }
     };
     let mut outside = Faults::default();
-    let checked = whole(&file, &tree, &mut outside);
+    let checked = whole(&file, &tree, port, &mut outside);
     let mut faults = file.faults();
     faults.0.extend(outside.0);
     if faults.0.is_empty() { Ok(checked) } else { Err(faults) }
 }
 
 /// Reads all tables. Where something is wrong, what is returned is not to be used.
-fn whole(file: &File<'_>, tree: &Node, outside: &mut Faults) -> Checked {
+fn whole(file: &File<'_>, tree: &Node, port: Option<u16>, outside: &mut Faults) -> Checked {
     let empty = Node { at: 0, value: Value::Table(Vec::new()) };
     let top = Fields::new(file, tree, "the file");
     let table = |key, what| Fields::new(file, top.node(key).unwrap_or(&empty), what);
     let enrichment = enrichment(&table("event", "[event]"), true);
     let (ilert, bearer) = ilert(&table("ilert", "[ilert]"), outside);
     let queue = queue(&table("queue", "[queue]"));
-    let http = top
-        .node("http")
-        .map(|node| http(&Fields::new(file, node, "[http]"), enrichment.clone(), outside));
+    let http = (top.has(&["http"]) || port.is_some())
+        .then(|| http(&table("http", "[http]"), port, enrichment.clone(), outside));
     let rest = mqtt::Rest { enrichment: &enrichment, has_api_key: ilert.api_key.is_some() };
     let brokers = mqtt::brokers(&top.tables("mqtt", "[[mqtt]]"), rest, outside);
     top.end();
@@ -86,9 +87,10 @@ fn whole(file: &File<'_>, tree: &Node, outside: &mut Faults) -> Checked {
         file.add(0, what);
     }
     let config = Config { brokers, http, ilert, queue };
-    let mut warnings = surroundings::warnings(&config);
-    warnings.extend(bearer.then(|| surroundings::BEARER.to_owned()));
-    Checked { config, warnings }
+    Checked {
+        config,
+        warnings: bearer.then(|| surroundings::BEARER.to_owned()).into_iter().collect(),
+    }
 }
 
 /// `[ilert]`; says as well whether the API key came with a `Bearer `.
@@ -105,7 +107,7 @@ fn ilert(fields: &Fields<'_>, outside: &mut Faults) -> (Ilert, bool) {
     let key = fields
         .secret("api-key", "api-key-file")
         .or_else(|| around.secret(Some("ILERT_API_KEY"), "api_key", outside));
-    let key = key.as_ref().map(surroundings::api_key);
+    let key = key.as_ref().and_then(surroundings::api_key);
     let bearer = key.as_ref().is_some_and(|(_, bearer)| *bearer);
     ilert.api_key = key.map(|(key, _)| key);
     ilert.heartbeat = fields
@@ -140,13 +142,18 @@ fn queue(fields: &Fields<'_>) -> Queue {
     queue
 }
 
-/// `[http]`.
-fn http(fields: &Fields<'_>, enrichment: Enrichment, outside: &mut Faults) -> Http {
+/// `[http]`, whose port may have been given on the command line.
+fn http(
+    fields: &Fields<'_>,
+    given: Option<u16>,
+    enrichment: Enrichment,
+    outside: &mut Faults,
+) -> Http {
     let port = fields.number("port", |text| values::port(text, values::LISTENING_PORTS));
-    if !fields.has(&["port"]) {
+    if given.is_none() && !fields.has(&["port"]) {
         fields.file.add(fields.at, "[http] needs a `port`");
     }
-    let mut http = Http::on_port(port.unwrap_or_default());
+    let mut http = Http::on_port(given.or(port).unwrap_or_default());
     http.enrichment = enrichment;
     http.bind = fields.text("bind", values::ip).unwrap_or(http.bind);
     let body = |text: &str| values::size_usize(text, values::BODY_BYTES);

@@ -1,0 +1,162 @@
+//! The map of the crate. To add an arrow, move a name here and say why in the commit.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a broken test may panic")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A module may name the modules on the lines below its own, and no others.
+const LEVELS: [&[&str]; 8] = [
+    &["main", "lib"],
+    &["agent"],
+    &["cli", "heartbeat", "sinks", "sources", "status"],
+    &["intake"],
+    &["ilert", "mapping", "mqtt", "queue"],
+    &["config"],
+    &["message", "retry", "topic"],
+    &["system"],
+];
+
+/// Modules that decide and never do: the clock, the disk and the network are for others.
+const PURE: [&str; 5] = ["config", "mapping", "message", "retry", "topic"];
+
+/// What gives doing away. Addresses are words, so `std::net` is not among them as a whole.
+const DOING: [&str; 11] = [
+    "std::fs",
+    "std::env",
+    "std::io",
+    "std::process",
+    "std::thread",
+    "std::net::Tcp",
+    "std::net::Udp",
+    "ToSocketAddrs",
+    "::now()",
+    "rusqlite::",
+    "crossbeam_channel::",
+];
+
+#[test]
+fn imports_point_one_way() {
+    each_line(|module, place, code| {
+        let below = &LEVELS[level(module) + 1..];
+        // `main` is a crate of its own and calls ours by its name.
+        let root = if module == "main" { "ilagent::" } else { "crate::" };
+        for named in names_after(root, code) {
+            let allowed = named == module
+                || named.starts_with(char::is_uppercase)
+                || below.iter().any(|level| level.contains(&named.as_str()));
+            assert!(allowed, "{place}: `{module}` may not name `{named}`");
+        }
+    });
+}
+
+#[test]
+fn pure_modules_do_nothing() {
+    each_line(|module, place, code| {
+        let doing = DOING.into_iter().find(|doing| code.contains(doing));
+        if let (true, Some(doing)) = (PURE.contains(&module), doing) {
+            panic!("{place}: `{module}` is pure and may not use `{doing}`");
+        }
+    });
+}
+
+#[test]
+fn modules_are_named_from_the_root() {
+    each_line(|_, place, code| {
+        let climbs = code.contains("super::super");
+        assert!(!climbs, "{place}: write `crate::…`, so that the map can be checked");
+    });
+}
+
+#[test]
+fn only_main_prints_and_exits() {
+    each_line(|module, place, code| {
+        for doing in ["println!", "eprintln!", "print!(", "process::exit"] {
+            let allowed = module == "main" || !code.contains(doing);
+            assert!(allowed, "{place}: only main may use `{doing}`");
+        }
+    });
+}
+
+/// The modules named after `root`: one, or several in braces.
+fn names_after(root: &str, code: &str) -> Vec<String> {
+    let word = |text: &str| -> String {
+        text.trim_start().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
+    };
+    let parts = code.split(root).skip(1);
+    parts
+        .flat_map(|after| match after.strip_prefix('{') {
+            Some(list) => outermost(list).iter().map(|part| word(part)).collect(),
+            None => vec![word(after)],
+        })
+        .filter(|name| !name.is_empty())
+        .collect()
+}
+
+/// The parts of a list in braces, without what stands in braces of their own.
+fn outermost(list: &str) -> Vec<String> {
+    let mut parts = vec![String::new()];
+    let mut depth = 0;
+    for letter in list.chars() {
+        match letter {
+            '{' => depth += 1,
+            '}' if depth == 0 => break,
+            '}' => depth -= 1,
+            ',' if depth == 0 => parts.push(String::new()),
+            _ if depth == 0 => parts.last_mut().expect("there is a first").push(letter),
+            _ => (),
+        }
+    }
+    parts
+}
+
+fn level(module: &str) -> usize {
+    LEVELS
+        .iter()
+        .position(|level| level.contains(&module))
+        .unwrap_or_else(|| panic!("`{module}` is on no level"))
+}
+
+/// Calls `look` with module, place and code of every statement, without comments and tests.
+fn each_line(mut look: impl FnMut(&str, &str, &str)) {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    walk(&src, &mut files);
+    assert!(files.len() > 20, "the files are found");
+    for file in files {
+        let short = file.strip_prefix(&src).unwrap();
+        let first = short.components().next().unwrap().as_os_str().to_str().unwrap();
+        let module = first.strip_suffix(".rs").unwrap_or(first);
+        let text = fs::read_to_string(&file).unwrap();
+        // Imports in braces may span lines; they are looked at as one.
+        let mut open: Option<(usize, String)> = None;
+        for (index, line) in text.lines().enumerate() {
+            if line.trim_start().starts_with("#[cfg(test)]") {
+                break;
+            }
+            let code = line.split("//").next().unwrap_or_default();
+            let (start, statement) = match open.take() {
+                Some((start, before)) => (start, format!("{before} {}", code.trim())),
+                None => (index, code.to_owned()),
+            };
+            let import = statement.trim_start();
+            let import = import.starts_with("use ") || import.starts_with("pub use ");
+            if import && !statement.contains(';') {
+                open = Some((start, statement));
+                continue;
+            }
+            look(module, &format!("src/{}:{}", short.display(), start + 1), &statement);
+        }
+    }
+}
+
+fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            walk(&path, files);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+}
