@@ -5,8 +5,7 @@
 
 use crate::config::{Broker, Config};
 use crate::ilert::Client;
-use crate::intake::{Arrival, Intake, Plan};
-use crate::message::Message;
+use crate::intake::Intake;
 use crate::queue::Queue;
 use crate::system::health::{Health, Limits};
 use crate::system::http::{self, Request, Response};
@@ -93,7 +92,6 @@ struct Running {
     http: Option<http::Running>,
     workers: sinks::worker::Workers,
     sessions: Vec<sources::mqtt::Running>,
-    sinks_open: Stopper,
     sources_open: Stopper,
     http_open: Stopper,
 }
@@ -113,9 +111,8 @@ impl Running {
                 .map_err(|what| format!("queue: {what}"))?;
         let intake = Intake::new(queue.clone());
         let sessions = prepare(&config.brokers, &intake, &health)?;
-        take_over(&queue, &config.brokers)?;
+        sources::mqtt::take_over(&config.brokers, &intake);
 
-        let (sinks_open, sinks_stop) = stop::pair();
         let (sources_open, sources_stop) = stop::pair();
         let (http_open, http_stop) = stop::pair();
         let started = |what: &str, error: std::io::Error| format!("{what}: {error}");
@@ -129,7 +126,7 @@ impl Running {
             }
             _ => None,
         };
-        let workers = start_sink(&config, &client, &queue, &health, &sinks_stop, failures)
+        let workers = start_sink(&config, &client, &queue, &health)
             .map_err(|error| started("sink ilert", error))?;
         let sessions = sessions
             .into_iter()
@@ -144,14 +141,13 @@ impl Running {
             .map_err(|error| started("heartbeat", error))?;
         }
         info!("agent: ilagent {} started", env!("CARGO_PKG_VERSION"));
-        Ok(Running { health, queue, http, workers, sessions, sinks_open, sources_open, http_open })
+        Ok(Running { health, queue, http, workers, sessions, sources_open, http_open })
     }
 
     /// Attempts first, so that what they deliver is still acknowledged; then the sessions, which
     /// send their last acknowledgements and DISCONNECT; the probes stay until both are done.
     fn stop(self) {
         self.health.stopping();
-        drop(self.sinks_open);
         self.queue.stop_claims();
         if !self.workers.join(Instant::now() + ATTEMPTS_END) {
             warn!("agent: attempts were still under way; they will be made again");
@@ -165,7 +161,8 @@ impl Running {
         }
         drop(self.http_open);
         if let Some(http) = self.http {
-            http.stop(Instant::now() + REQUESTS_END);
+            // Requests that are cut off were not answered, so their clients send them again.
+            let _ = http.stop(Instant::now() + REQUESTS_END);
         }
         self.queue.close();
         info!("agent: stopped");
@@ -173,15 +170,10 @@ impl Running {
 }
 
 fn bind(settings: &crate::config::Http) -> Result<http::Listener, String> {
-    let listener = http::bind(settings.bind, settings.port)
-        .map_err(|error| format!("http: cannot listen on {} port {}: {error}", settings.bind, settings.port))?;
+    let listener = http::bind(settings.bind, settings.port).map_err(|error| {
+        format!("http: cannot listen on {} port {}: {error}", settings.bind, settings.port)
+    })?;
     info!("http: listening on {}", listener.address());
-    if !settings.bind.is_loopback() && settings.token.is_none() {
-        warn!(
-            "http: anyone who can reach {} may send events; bind to 127.0.0.1 or set a token",
-            listener.address()
-        );
-    }
     Ok(listener)
 }
 
@@ -205,10 +197,10 @@ fn routes(
     client: &Client,
     health: &Health,
     limits: Limits,
-) -> Arc<dyn Fn(&Request) -> Response + Send + Sync> {
+) -> Arc<http::Handler> {
     let api = sources::http::Api::new(settings, queue.clone(), client.clone());
     let status = status::Status::new(health.clone(), limits);
-    Arc::new(move |request| {
+    Arc::new(move |request: &Request| {
         api.answer(request)
             .or_else(|| status.answer(request))
             .unwrap_or_else(|| Response::empty(404))
@@ -220,8 +212,6 @@ fn start_sink(
     client: &Client,
     queue: &Queue,
     health: &Health,
-    stop: &stop::Stop,
-    failures: &Failures,
 ) -> std::io::Result<sinks::worker::Workers> {
     let client = client.clone();
     sinks::worker::start(
@@ -230,7 +220,5 @@ fn start_sink(
         config.ilert.in_flight_max,
         queue,
         health,
-        stop,
-        failures,
     )
 }

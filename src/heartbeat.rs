@@ -1,11 +1,42 @@
 //! Pings ilert's heartbeat monitor on a beat, only while the agent is healthy.
+//!
+//! The monitor raises the alarm when pings stay away, so a ping says: messages get through. An
+//! agent that cannot do its work must not send it.
 
 use crate::ilert::Client;
+use crate::message::Outcome;
 use crate::system::health::{Health, Limits};
 use crate::system::stop::Stop;
+use log::{info, warn};
+use std::time::{Duration, Instant};
+
+/// The time between two pings.
+const BEAT: Duration = Duration::from_secs(30);
+
+/// How soon an agent that is not healthy looks again whether it is.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 /// Pings `key` at once and then every 30 s until told to stop, skipping beats while the agent is
 /// not healthy.
-pub fn run(_client: &Client, _key: &str, _health: &Health, _limits: Limits, _stop: &Stop) {
-    todo!()
+pub fn run(client: &Client, key: &str, health: &Health, limits: Limits, stop: &Stop) {
+    let mut paused = false;
+    loop {
+        let trouble = health.snapshot().trouble(Instant::now(), limits);
+        match (&trouble, paused) {
+            (Some(trouble), false) => warn!("heartbeat: paused, because of {trouble:?}"),
+            (None, true) => info!("heartbeat: resumed"),
+            _ => {}
+        }
+        paused = trouble.is_some();
+        let began = Instant::now();
+        if !paused
+            && let Outcome::Later { why, .. } | Outcome::Never { why } = client.heartbeat(key)
+        {
+            warn!("heartbeat: the ping failed: {why}");
+        }
+        let pause = if paused { LOOK_AGAIN } else { BEAT.saturating_sub(began.elapsed()) };
+        if stop.is_set_within(pause) {
+            return;
+        }
+    }
 }

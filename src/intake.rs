@@ -1,8 +1,10 @@
 //! The one way in: rule, map, push.
 
-use crate::config::{Routing, Rule};
-use crate::message::{Desk, Message};
-use crate::queue::{self, Push, Queue, Store};
+use crate::config::{Routing, Rule, Target};
+use crate::mapping::{From, Mapped, event, heartbeat, policy, routing};
+use crate::message::{Desk, Kind, Message, Receipt};
+use crate::queue::{self, DeadLetter, Push, Queue, Store, UpstreamMessage};
+use log::{debug, info};
 use std::sync::Arc;
 
 /// What a source brings.
@@ -63,11 +65,22 @@ impl Intake {
     /// until [`Desk::room`], and then calls [`Intake::push`].
     pub fn accept(
         &self,
-        _plan: &Plan,
-        _arrivals: Vec<Arrival>,
-        _desk: &Arc<dyn Desk>,
+        plan: &Plan,
+        arrivals: Vec<Arrival>,
+        desk: &Arc<dyn Desk>,
     ) -> Result<(), queue::Error> {
-        todo!()
+        let mut batch = Vec::with_capacity(arrivals.len());
+        for arrival in arrivals {
+            let ticket = arrival.ticket();
+            let pushes = plan.pushes(arrival);
+            if pushes.is_empty() {
+                desk.signed(ticket);
+                continue;
+            }
+            let receipt = Receipt::new(Arc::clone(desk), ticket, pushes.len());
+            batch.extend(pushes.into_iter().map(|push| push.with_receipt(receipt.clone())));
+        }
+        if batch.is_empty() { Ok(()) } else { self.push(batch, desk) }
     }
 
     /// Pushes a batch that was refused before.
@@ -77,5 +90,84 @@ impl Intake {
     /// As [`Intake::accept`].
     pub fn push(&self, batch: Vec<Push>, desk: &Arc<dyn Desk>) -> Result<(), queue::Error> {
         self.queue.push(batch, Some(desk))
+    }
+
+    /// Maps the messages that upstream's agent left in its database by the rules of `plan`, and
+    /// stores what becomes of them in their place.
+    pub fn take_over(&self, plan: &Plan) {
+        let durable = Plan { store: Store::Durable, ..plan.clone() };
+        loop {
+            let messages = self.queue.upstream_messages();
+            if messages.is_empty() {
+                return;
+            }
+            info!("intake: taking over {} messages that iLert's agent had queued", messages.len());
+            let mut rows = Vec::with_capacity(messages.len());
+            let mut pushes = Vec::new();
+            for UpstreamMessage { row, topic, payload } in messages {
+                let message = Message { topic, payload };
+                pushes.extend(durable.pushes(Arrival::Message { message, ticket: 0 }));
+                rows.push(row);
+            }
+            self.queue.replace_upstream(rows, pushes);
+        }
+    }
+}
+
+impl Arrival {
+    fn ticket(&self) -> u64 {
+        match self {
+            Arrival::Message { ticket, .. } | Arrival::Oversized { ticket, .. } => *ticket,
+        }
+    }
+}
+
+impl Plan {
+    /// What becomes of a message: a delivery or dead letter for each rule that wants it.
+    fn pushes(&self, arrival: Arrival) -> Vec<Push> {
+        let message = match arrival {
+            Arrival::Message { message, .. } => message,
+            Arrival::Oversized { topic, bytes, limit, .. } => {
+                let reason = format!("a packet of {bytes} bytes; the limit is {limit}");
+                return vec![dead(reason, None, Message { topic, payload: Vec::new() })];
+            }
+        };
+        let mut pushes = Vec::new();
+        for rule in routing::route(&self.rules, self.routing, &message.topic) {
+            let (kind, mapped) = match &rule.to {
+                Target::Event(rule) => {
+                    (Kind::Event, event::from_message(rule, &message, From::Mqtt))
+                }
+                Target::Heartbeat => (Kind::Heartbeat, heartbeat::from_message(&message)),
+                Target::Policy(rule) => (Kind::Policy, policy::from_message(rule, &message)),
+            };
+            let topic = message.topic.escape_debug();
+            match mapped {
+                Mapped::Deliver(delivery) => {
+                    info!("intake: {topic} → {} for {}", kind.as_str(), delivery.lane);
+                    // An old ping is a lie, so pings are never stored.
+                    let store = if kind == Kind::Heartbeat { Store::Transit } else { self.store };
+                    pushes.push(Push::Delivery { delivery, store, receipt: None });
+                }
+                Mapped::Dropped(why) => debug!("intake: {topic} dropped: {why}"),
+                Mapped::Dead(why) => pushes.push(dead(why, Some(kind), message.clone())),
+            }
+        }
+        pushes
+    }
+}
+
+fn dead(reason: String, kind: Option<Kind>, message: Message) -> Push {
+    Push::DeadLetter {
+        letter: DeadLetter {
+            reason,
+            kind,
+            lane_key: String::new(),
+            order_key: None,
+            target: String::new(),
+            origin: message.topic,
+            body: message.payload,
+        },
+        receipt: None,
     }
 }

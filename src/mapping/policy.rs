@@ -30,7 +30,10 @@ pub fn from_message(rule: &PolicyRule, message: &Message) -> Mapped {
     }
     let email = path::find(&document, &rule.email).and_then(Value::as_str).unwrap_or_default();
     if email.is_empty() {
-        return Mapped::Dead(format!("a policy update without an e-mail address at `{}`", rule.email.0));
+        return Mapped::Dead(format!(
+            "a policy update without an e-mail address at `{}`",
+            rule.email.0
+        ));
     }
     let level = path::find(&document, &rule.shift).and_then(path::whole_number).unwrap_or(0);
     let shift = level.saturating_add(rule.shift_offset).max(0);

@@ -5,7 +5,11 @@ use crate::topic;
 use serde_json::Value;
 
 /// The rules that a message on `topic` is for, in order of precedence.
-pub fn route<'a>(rules: &'a [Rule], routing: Routing, topic: &str) -> impl Iterator<Item = &'a Rule> {
+pub fn route<'a>(
+    rules: &'a [Rule],
+    routing: Routing,
+    topic: &str,
+) -> impl Iterator<Item = &'a Rule> {
     let most = match routing {
         Routing::First => 1,
         Routing::Every => usize::MAX,

@@ -155,10 +155,8 @@ fn ids(chosen: &Chosen) -> Result<Option<Vec<Id>>, String> {
 fn list(store: &Store, board: Option<&Mutex<Board>>, limit: usize, as_json: bool) -> Done {
     let waiting = store.shown(None, limit)?;
     let dead = dead_letters::shown(&store.connection, None, limit)?;
-    let lines = waiting
-        .iter()
-        .map(|shown| waiting_line(shown, board))
-        .chain(dead.iter().map(dead_line));
+    let lines =
+        waiting.iter().map(|shown| waiting_line(shown, board)).chain(dead.iter().map(dead_line));
     if as_json {
         return Ok(lines.map(|line| format!("{line}\n")).collect());
     }
@@ -189,8 +187,7 @@ fn list(store: &Store, board: Option<&Mutex<Board>>, limit: usize, as_json: bool
 }
 
 fn waiting_line(shown: &Shown, board: Option<&Mutex<Board>>) -> Value {
-    let in_flight =
-        board.is_some_and(|board| super::lock(board).is_in_flight(shown.row.seq));
+    let in_flight = board.is_some_and(|board| super::lock(board).is_in_flight(shown.row.seq));
     json!({
         "id": shown.row.seq.to_string(),
         "state": if in_flight { "in flight" } else { "waiting" },
@@ -255,11 +252,14 @@ fn show(store: &Store, board: Option<&Mutex<Board>>, id: Id) -> Done {
         // The last part of an event's path is its integration key.
         let shown = target.rsplit_once('/').map_or_else(
             || masked(&target),
-            |(path, last)| if last == "events" { target.clone() } else { format!("{path}/{}", masked(last)) },
+            |(path, last)| {
+                if last == "events" { target.clone() } else { format!("{path}/{}", masked(last)) }
+            },
         );
         let _ = writeln!(out, "{:<10} {shown}", "target");
     }
-    let _ = writeln!(out, "{:<10} {} bytes\n{}", "body", body.len(), String::from_utf8_lossy(&body));
+    let _ =
+        writeln!(out, "{:<10} {} bytes\n{}", "body", body.len(), String::from_utf8_lossy(&body));
     Ok(out)
 }
 
@@ -430,7 +430,10 @@ impl Command {
         let chosen = || match value {
             Value::Null => Some(Chosen::All),
             ids => Some(Chosen::Ids(
-                ids.as_array()?.iter().filter_map(|id| id.as_str().map(ToOwned::to_owned)).collect(),
+                ids.as_array()?
+                    .iter()
+                    .filter_map(|id| id.as_str().map(ToOwned::to_owned))
+                    .collect(),
             )),
         };
         Some(match word.as_str() {

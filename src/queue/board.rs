@@ -167,9 +167,7 @@ impl Board {
 
     /// Whether a lane's row has to be stored now, which the caller then does.
     pub(super) fn lane_is_new(&mut self, number: u32) -> bool {
-        self.lanes
-            .get_mut(&number)
-            .is_some_and(|lane| !std::mem::replace(&mut lane.stored, true))
+        self.lanes.get_mut(&number).is_some_and(|lane| !std::mem::replace(&mut lane.stored, true))
     }
 
     /// Lanes that were restored and have to be read.
@@ -190,15 +188,17 @@ impl Board {
     /// its lane is held while the sink takes others.
     pub(super) fn needs_storing(&self, delivery: &Delivery) -> bool {
         delivery.kind != Kind::Heartbeat
-            && self.numbers.get(&delivery.lane).and_then(|number| self.lanes.get(number)).is_some_and(
-                |lane| {
+            && self
+                .numbers
+                .get(&delivery.lane)
+                .and_then(|number| self.lanes.get(number))
+                .is_some_and(|lane| {
                     let sink_open = self
                         .sinks
                         .get(&delivery.lane.sink)
                         .is_none_or(|sink| !sink.gate.is_closed());
                     lane.unread_from.is_some() || (lane.gate.is_closed() && sink_open)
-                },
-            )
+                })
     }
 
     pub(super) fn transit_is_full(&self) -> bool {
@@ -309,7 +309,9 @@ impl Board {
             Pass::NotBefore(at) => return Found::Nothing(Some(at)),
             Pass::AfterProbe => return Found::Nothing(None),
         };
-        while let Some(number) = self.sinks.get_mut(sink).and_then(|state| state.rotation.pop_front()) {
+        while let Some(number) =
+            self.sinks.get_mut(sink).and_then(|state| state.rotation.pop_front())
+        {
             let Some(lane) = self.lanes.get_mut(&number) else { continue };
             lane.in_rotation = false;
             match lane.gate.pass(now) {
@@ -335,7 +337,13 @@ impl Board {
         Found::Nothing(self.timers.first().map(|(at, _)| *at))
     }
 
-    fn hand_out(&mut self, number: u32, entry: Entry, probe: bool, orders: &mut Vec<Order>) -> Claim {
+    fn hand_out(
+        &mut self,
+        number: u32,
+        entry: Entry,
+        probe: bool,
+        orders: &mut Vec<Order>,
+    ) -> Claim {
         let lane = self.lanes.get_mut(&number).expect("the claimed lane is known");
         lane.in_flight += 1;
         lane.gate.probing();
@@ -429,8 +437,14 @@ impl Board {
                 lane.wake_all();
             }
         }
-        if claim.delivery.kind != Kind::Heartbeat && self.attempts_max.is_some_and(|max| attempts >= max) {
-            self.bury(claim, format!("given up after {attempts} attempts, the last one: {why}"), orders);
+        if claim.delivery.kind != Kind::Heartbeat
+            && self.attempts_max.is_some_and(|max| attempts >= max)
+        {
+            self.bury(
+                claim,
+                format!("given up after {attempts} attempts, the last one: {why}"),
+                orders,
+            );
             return;
         }
         let until = now + after.unwrap_or_else(|| BACKOFF.wait_after(attempts, dice));
@@ -528,7 +542,11 @@ impl Board {
     fn gone(&mut self, number: u32, claim: &Claim) {
         let bytes = weight(&claim.delivery);
         self.ages.remove(&claim.id);
-        if claim.stored { self.stored.take(bytes) } else { self.transit.take(bytes) }
+        if claim.stored {
+            self.stored.take(bytes)
+        } else {
+            self.transit.take(bytes)
+        }
         if let Some(lane) = self.lanes.get_mut(&number) {
             lane.release(claim.delivery.order_key.as_deref());
         }
@@ -629,7 +647,13 @@ impl Board {
         number
     }
 
-    fn put_stored(&mut self, row: RowId, delivery: Delivery, attempts: u32, since: Instant) -> bool {
+    fn put_stored(
+        &mut self,
+        row: RowId,
+        delivery: Delivery,
+        attempts: u32,
+        since: Instant,
+    ) -> bool {
         self.on_board += weight(&delivery);
         self.ages.insert(row.seq, since);
         let seq = row.seq;
@@ -647,10 +671,9 @@ impl Board {
 
     fn has_heartbeat(&self, number: u32, delivery: &Delivery) -> bool {
         self.lanes.get(&number).is_some_and(|lane| {
-            lane.ready
-                .iter()
-                .chain(lane.waiting.values())
-                .any(|entry| entry.delivery.kind == delivery.kind && entry.delivery.target == delivery.target)
+            lane.ready.iter().chain(lane.waiting.values()).any(|entry| {
+                entry.delivery.kind == delivery.kind && entry.delivery.target == delivery.target
+            })
         })
     }
 

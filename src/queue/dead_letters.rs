@@ -105,7 +105,9 @@ impl Bounds {
 
     fn let_oldest_go(&mut self, connection: &Connection) -> rusqlite::Result<()> {
         let oldest = connection
-            .prepare_cached("SELECT id, reason, LENGTH(body) FROM dead_letters ORDER BY id LIMIT 1")?
+            .prepare_cached(
+                "SELECT id, reason, LENGTH(body) FROM dead_letters ORDER BY id LIMIT 1",
+            )?
             .query_row([], |row| Ok((row.get(0)?, row.get::<_, String>(1)?, row.get::<_, i64>(2)?)))
             .optional()?;
         let Some((id, reason, bytes)) = oldest else {

@@ -59,10 +59,12 @@ impl Gate {
         if self.closed.is_some() && !probe && after.is_none() {
             return;
         }
-        let own = probe_wait(now.saturating_duration_since(since), PROBE_SHORTEST, PROBE_LONGEST, dice);
+        let own =
+            probe_wait(now.saturating_duration_since(since), PROBE_SHORTEST, PROBE_LONGEST, dice);
         let asked = now + after.unwrap_or(own);
         let probing = !probe && self.closed.as_ref().is_some_and(|closed| closed.probing);
-        let probe_at = self.closed.as_ref().filter(|_| !probe).map_or(asked, |c| c.probe_at.max(asked));
+        let probe_at =
+            self.closed.as_ref().filter(|_| !probe).map_or(asked, |c| c.probe_at.max(asked));
         self.closed = Some(Closed { since, probe_at, probing });
     }
 

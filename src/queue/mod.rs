@@ -53,6 +53,19 @@ pub enum Push {
     },
 }
 
+impl Push {
+    /// The same, with what its source waits for.
+    #[must_use]
+    pub fn with_receipt(mut self, new: Receipt) -> Self {
+        match &mut self {
+            Push::Delivery { receipt, .. } | Push::DeadLetter { receipt, .. } => {
+                *receipt = Some(new)
+            }
+        }
+        self
+    }
+}
+
 /// Where a delivery waits, and so when its receipt is signed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Store {
@@ -286,6 +299,12 @@ impl Queue {
         }
     }
 
+    /// Whether a claim would find something at this moment.
+    #[must_use]
+    pub fn has_more(&self, sink: &str) -> bool {
+        !self.0.stopped.load(Ordering::Acquire) && lock(&self.0.board).has_more(sink)
+    }
+
     /// Gives a claimed delivery back with what came of the attempt.
     pub fn settle(&self, claim: Claim, outcome: Outcome) {
         let mut orders = Vec::new();
@@ -426,7 +445,9 @@ fn bytes(batch: &[Push]) -> usize {
     batch
         .iter()
         .map(|push| match push {
-            Push::Delivery { delivery, .. } => usize::try_from(weight(delivery)).unwrap_or(usize::MAX),
+            Push::Delivery { delivery, .. } => {
+                usize::try_from(weight(delivery)).unwrap_or(usize::MAX)
+            }
             Push::DeadLetter { letter, .. } => letter.body.len(),
         })
         .sum()

@@ -91,10 +91,7 @@ impl From<rusqlite::Error> for Unusable {
 }
 
 pub(super) fn is_corrupt(error: &rusqlite::Error) -> bool {
-    matches!(
-        error.sqlite_error_code(),
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
-    )
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
 }
 
 /// Opens the file, makes it if it is not there, and moves it aside if it is damaged.
@@ -123,7 +120,13 @@ pub(super) fn open(path: &Path, sync: Sync) -> Result<Connection, String> {
 
 /// The file may hold keys and alarms: nobody else may read it.
 fn make(path: &Path) -> io::Result<()> {
-    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)?;
     if file.metadata()?.permissions().mode() & 0o077 != 0 {
         file.set_permissions(fs::Permissions::from_mode(0o600))?;
     }
@@ -163,7 +166,8 @@ fn open_once(path: &Path, sync: Sync) -> Result<Connection, Unusable> {
 /// ourselves, and given up for a rollback journal when that fails too.
 fn journal(connection: &Connection, path: &Path, sync: Sync) -> rusqlite::Result<()> {
     let ask = |mode: &str| {
-        connection.query_row(&format!("PRAGMA journal_mode={mode}"), [], |row| row.get::<_, String>(0))
+        connection
+            .query_row(&format!("PRAGMA journal_mode={mode}"), [], |row| row.get::<_, String>(0))
     };
     if !ask("WAL").is_ok_and(|mode| mode == "wal") {
         connection.execute_batch("PRAGMA locking_mode=EXCLUSIVE")?;

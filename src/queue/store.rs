@@ -89,7 +89,12 @@ impl Store {
             .map(|_| ())
     }
 
-    pub(super) fn insert(&self, row: RowId, delivery: &Delivery, attempts: u32) -> rusqlite::Result<()> {
+    pub(super) fn insert(
+        &self,
+        row: RowId,
+        delivery: &Delivery,
+        attempts: u32,
+    ) -> rusqlite::Result<()> {
         self.connection
             .prepare_cached(
                 "INSERT INTO deliveries (id, kind, order_key, target, origin, attempts, stored_at, body)
@@ -181,7 +186,8 @@ impl Store {
     }
 
     fn ends(&self, lane: u32) -> rusqlite::Result<Option<(u64, u64)>> {
-        let (first, end) = (RowId { lane, seq: 0 }.rowid(), RowId { lane: lane + 1, seq: 0 }.rowid());
+        let (first, end) =
+            (RowId { lane, seq: 0 }.rowid(), RowId { lane: lane + 1, seq: 0 }.rowid());
         let one = |order: &str| {
             self.connection
                 .prepare_cached(&format!(

@@ -3,9 +3,9 @@
 //! Its columns came and went over the versions, and one migration can stop half way, so they are
 //! looked up before they are read. The tables stay, empty, so that one can go back.
 
+use super::UpstreamMessage;
 use super::board::{Board, RowId};
 use super::store::Store;
-use super::UpstreamMessage;
 use crate::message::{Delivery, Kind, Lane, path_segment};
 use percent_encoding::percent_decode_str;
 use rusqlite::Row;
@@ -92,7 +92,10 @@ fn select(columns: &[String]) -> String {
     let list: Vec<String> =
         wanted.iter().map(|(name, names)| format!("{} AS {name}", first_of(names))).collect();
     let order = first_of(&["inserted_at", "created_at"]);
-    format!("SELECT rowid AS rowid, {} FROM event_items ORDER BY {order}, rowid LIMIT {CHUNK}", list.join(", "))
+    format!(
+        "SELECT rowid AS rowid, {} FROM event_items ORDER BY {order}, rowid LIMIT {CHUNK}",
+        list.join(", ")
+    )
 }
 
 fn delivery(row: &Row) -> rusqlite::Result<Delivery> {
@@ -100,7 +103,9 @@ fn delivery(row: &Row) -> rusqlite::Result<Delivery> {
     let json = |name: &str| {
         // What does not parse counts as absent, as upstream reads it.
         Ok::<_, rusqlite::Error>(
-            text(name)?.and_then(|text| serde_json::from_str::<Value>(&text).ok()).unwrap_or(Value::Null),
+            text(name)?
+                .and_then(|text| serde_json::from_str::<Value>(&text).ok())
+                .unwrap_or(Value::Null),
         )
     };
     let key = text("integration_key")?.unwrap_or_default();
@@ -224,7 +229,8 @@ mod tests {
     ];
 
     fn scratch(name: &str) -> PathBuf {
-        let dir = std::env::temp_dir().join(format!("ilagent-upstream-{}-{name}", std::process::id()));
+        let dir =
+            std::env::temp_dir().join(format!("ilagent-upstream-{}-{name}", std::process::id()));
         std::fs::create_dir_all(&dir).unwrap();
         dir.join("ilagent.db3")
     }

@@ -272,11 +272,7 @@ impl Writer {
                     if row.is_none() {
                         arrived += letter.body.len();
                     }
-                    log::warn!(
-                        "queue: a dead letter from {}: {}",
-                        letter.origin,
-                        letter.reason
-                    );
+                    log::warn!("queue: a dead letter from {}: {}", letter.origin, letter.reason);
                     receipts.extend(receipt);
                 }
                 Change::AddLane(..)
@@ -367,7 +363,10 @@ impl Writer {
     }
 
     fn upstream(&mut self, answer: &Sender<Vec<UpstreamMessage>>) {
-        let messages = self.database.as_ref().map(|database| upstream::messages(&database.store));
+        // Rows that are about to go must not be told again.
+        let written = self.commit().is_ok() && self.changes.is_empty();
+        let messages =
+            self.database.as_ref().filter(|_| written).map(|open| upstream::messages(&open.store));
         let _ = answer.send(messages.unwrap_or_default());
     }
 

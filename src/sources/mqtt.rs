@@ -5,7 +5,6 @@ use crate::intake::Intake;
 use crate::system::health::Health;
 use crate::system::stop::Stop;
 use crate::system::threads::Failures;
-use std::thread::JoinHandle;
 
 /// A session that is ready to start: certificates are loaded, filters are valid.
 pub struct Session;
@@ -25,7 +24,19 @@ impl Session {
     /// # Errors
     ///
     /// Fails when the thread cannot be started.
-    pub fn start(self, _stop: &Stop, _failures: &Failures) -> std::io::Result<JoinHandle<()>> {
+    pub fn start(self, _stop: &Stop, _failures: &Failures) -> std::io::Result<Running> {
         todo!()
     }
 }
+
+/// A session that runs.
+pub struct Running;
+impl Running {
+    /// .
+    pub fn wake(&self) {}
+    /// .
+    pub fn join(self) {}
+}
+
+/// .
+pub fn take_over(_brokers: &[Broker], _intake: &Intake) {}

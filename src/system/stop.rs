@@ -1,7 +1,8 @@
 //! The orderly end: how every thread learns of it.
 
-use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded};
 use std::convert::Infallible;
+use std::time::Duration;
 
 /// Held by the agent; dropping it stops every thread that holds the matching [`Stop`].
 #[derive(Debug)]
@@ -30,6 +31,12 @@ impl Stop {
     #[must_use]
     pub fn receiver(&self) -> &Receiver<Infallible> {
         &self.closed
+    }
+
+    /// Waits until the stopper is gone, for `patience` at most; says whether it is.
+    #[must_use]
+    pub fn is_set_within(&self, patience: Duration) -> bool {
+        self.closed.recv_timeout(patience) == Err(RecvTimeoutError::Disconnected)
     }
 
     /// Whether the stopper is gone.

@@ -95,7 +95,11 @@ fn event_type<'a>(rule: &'a EventRule, reading: &Reading<'a>) -> Result<Cow<'a, 
     if TYPES.contains(&&*found) {
         Ok(found)
     } else {
-        Err(format!("`{}` is no event type; ilert knows {}", found.escape_debug(), TYPES.join(", ")))
+        Err(format!(
+            "`{}` is no event type; ilert knows {}",
+            found.escape_debug(),
+            TYPES.join(", ")
+        ))
     }
 }
 
@@ -238,11 +242,15 @@ mod tests {
     #[test]
     fn native_fields_travel_and_defaults_fill_in() {
         assert_eq!(
-            sent(&EventRule::default(), r#"{"apiKey":"k","summary":5,"details":{"a":1},"alertKey":7}"#),
+            sent(
+                &EventRule::default(),
+                r#"{"apiKey":"k","summary":5,"details":{"a":1},"alertKey":7}"#
+            ),
             json!({"integrationKey":"k","eventType":"ALERT","summary":"5","details":"{\"a\":1}",
                    "alertKey":"7","customDetails":{"topic":"a/b"}})
         );
-        let resolve = r#"{"integrationKey":"k","eventType":"RESOLVE","priority":"MAYBE","severity":9}"#;
+        let resolve =
+            r#"{"integrationKey":"k","eventType":"RESOLVE","priority":"MAYBE","severity":9}"#;
         assert_eq!(
             sent(&EventRule::default(), resolve),
             json!({"integrationKey":"k","eventType":"RESOLVE","summary":"","customDetails":{"topic":"a/b"}})
@@ -300,7 +308,11 @@ mod tests {
             (&EventRule::default(), "[1]", "not a JSON object"),
             (&EventRule::default(), "{}", "no usable integration key"),
             (&EventRule::default(), r#"{"integrationKey":".."}"#, "no usable integration key"),
-            (&EventRule::default(), r#"{"integrationKey":"k","alertKey":[]}"#, "its member `alertKey`"),
+            (
+                &EventRule::default(),
+                r#"{"integrationKey":"k","alertKey":[]}"#,
+                "its member `alertKey`",
+            ),
             (&typed, r#"{"integrationKey":"k","t":"cleared"}"#, "`cleared` is no event type"),
         ] {
             match map_one(rule, payload) {
@@ -313,9 +325,10 @@ mod tests {
 
     #[test]
     fn a_key_stays_in_its_segment_of_the_path() {
-        let Mapped::Deliver(delivery) =
-            map_one(&EventRule::default(), r#"{"integrationKey":"../../../users","alertKey":" A "}"#)
-        else {
+        let Mapped::Deliver(delivery) = map_one(
+            &EventRule::default(),
+            r#"{"integrationKey":"../../../users","alertKey":" A "}"#,
+        ) else {
             panic!("it should be delivered")
         };
         assert_eq!(delivery.target, "/api/v1/events/mqtt/..%2F..%2F..%2Fusers");

@@ -71,7 +71,13 @@ fn order_key(alert_key: Option<&str>) -> Option<String> {
     alert_key.map(|key| key.trim().to_lowercase()).filter(|key| !key.is_empty())
 }
 
-fn delivery(key: &str, alert_key: Option<&str>, target: String, body: Vec<u8>, origin: &str) -> Delivery {
+fn delivery(
+    key: &str,
+    alert_key: Option<&str>,
+    target: String,
+    body: Vec<u8>,
+    origin: &str,
+) -> Delivery {
     Delivery {
         lane: Lane { sink: super::SINK.to_owned(), key: key.to_owned() },
         order_key: order_key(alert_key),
@@ -83,7 +89,10 @@ fn delivery(key: &str, alert_key: Option<&str>, target: String, body: Vec<u8>, o
 }
 
 /// Labels of an event: static ones win over the others.
-fn labels(mut own: BTreeMap<String, String>, enrichment: &Enrichment) -> Option<BTreeMap<String, String>> {
+fn labels(
+    mut own: BTreeMap<String, String>,
+    enrichment: &Enrichment,
+) -> Option<BTreeMap<String, String>> {
     own.extend(enrichment.labels.iter().map(|(name, value)| (name.clone(), value.clone())));
     (!own.is_empty()).then_some(own)
 }
@@ -127,8 +136,7 @@ mod tests {
 
     #[test]
     fn alert_keys_are_compared_as_ilert_compares_them() {
-        for (key, wanted) in
-            [(Some(" Pump 1 "), Some("pump 1")), (Some("  "), None), (None, None)]
+        for (key, wanted) in [(Some(" Pump 1 "), Some("pump 1")), (Some("  "), None), (None, None)]
         {
             assert_eq!(order_key(key).as_deref(), wanted);
         }

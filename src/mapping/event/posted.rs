@@ -69,7 +69,8 @@ pub fn from_http(body: &[u8], enrichment: &Enrichment) -> Result<HttpEvent, Reje
     if body.trim_ascii_start().first() != Some(&b'{') {
         return Err(malformed("expected a JSON object"));
     }
-    let posted: Posted = serde_json::from_slice(body).map_err(|error| malformed(&error.to_string()))?;
+    let posted: Posted =
+        serde_json::from_slice(body).map_err(|error| malformed(&error.to_string()))?;
     check(&posted)?;
     let images = posted.images.as_ref().map(|images| json!(images));
     let links = posted.links.as_ref().map(|links| json!(links));
@@ -97,7 +98,8 @@ pub fn from_http(body: &[u8], enrichment: &Enrichment) -> Result<HttpEvent, Reje
 }
 
 fn check(posted: &Posted) -> Result<(), Reject> {
-    let known_priority = posted.priority.as_deref().is_none_or(|priority| PRIORITIES.contains(&priority));
+    let known_priority =
+        posted.priority.as_deref().is_none_or(|priority| PRIORITIES.contains(&priority));
     let known_severity = posted.severity.is_none_or(|severity| SEVERITIES.contains(&severity));
     for (field, known) in [
         ("eventType", TYPES.contains(&posted.event_type.as_str())),
@@ -131,7 +133,8 @@ mod tests {
 
     #[test]
     fn a_valid_event_is_echoed_with_all_its_members() {
-        let body = br#"{"apiKey":"k","eventType":"ALERT","summary":"","extra":1,"images":[{"src":"s"}]}"#;
+        let body =
+            br#"{"apiKey":"k","eventType":"ALERT","summary":"","extra":1,"images":[{"src":"s"}]}"#;
         let event = from_http(body, &Enrichment::default()).unwrap();
         let echo: Value = serde_json::from_slice(&event.echo).unwrap();
         assert_eq!(echo["integrationKey"], "k");
@@ -145,7 +148,10 @@ mod tests {
         for (body, wanted) in [
             ("", "Json deserialize error: expected a JSON object"),
             (r#"["k","ALERT","s"]"#, "Json deserialize error: expected a JSON object"),
-            (r#"{"eventType":"ALERT","summary":"s"}"#, "Json deserialize error: missing field `integrationKey`"),
+            (
+                r#"{"eventType":"ALERT","summary":"s"}"#,
+                "Json deserialize error: missing field `integrationKey`",
+            ),
             (
                 r#"{"integrationKey":"k","apiKey":"k","eventType":"ALERT","summary":"s"}"#,
                 "Json deserialize error: duplicate field `integrationKey`",

@@ -1,0 +1,195 @@
+//! ilert's HTTP API: requests out, replies judged.
+
+mod judge;
+mod policy;
+
+use crate::config;
+use crate::message::{Holds, Outcome, masked, path_segment};
+use crate::system::tls;
+use judge::{Reply, judge};
+use std::io::ErrorKind;
+use std::sync::Arc;
+use std::time::Duration;
+use ureq::http::{HeaderMap, Response, header};
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
+use ureq::{Agent, Body, Error, Proxy};
+
+/// How long a connection may take to be made, TLS included.
+const CONNECT_MAX: Duration = Duration::from_secs(10);
+
+/// A connection that rested longer is not used again: address translation on the way may have
+/// forgotten it, and so may the other side.
+const IDLE_MAX: Duration = Duration::from_secs(10);
+
+/// Most bytes of a reply that are read: more than any of ilert's has.
+const REPLY_MAX: u64 = 64 * 1024;
+
+/// Buffers of a connection, in each direction, in bytes.
+const BUFFER: usize = 8 * 1024;
+
+/// Heartbeat keys of this kind are pinged on the API's own host.
+const API_HEARTBEAT: &str = "il1hbt";
+
+/// A client of ilert's API. Clones share the connections.
+#[derive(Clone, Debug)]
+pub struct Client {
+    agent: Agent,
+    settings: Arc<config::Ilert>,
+}
+
+impl Client {
+    /// Builds the client; connects nowhere.
+    ///
+    /// # Errors
+    ///
+    /// Says in words what is wrong with the settings or the environment (a bad proxy, say).
+    pub fn new(settings: &config::Ilert) -> Result<Self, String> {
+        let mut builder = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .user_agent(concat!("ilagent/", env!("CARGO_PKG_VERSION")))
+            .accept("application/json")
+            .input_buffer_size(BUFFER)
+            .output_buffer_size(BUFFER)
+            .max_idle_connections(settings.in_flight_max)
+            .max_idle_connections_per_host(settings.in_flight_max)
+            .max_idle_age(IDLE_MAX)
+            .timeout_connect(Some(CONNECT_MAX.min(settings.timeout)))
+            .timeout_recv_response(Some(settings.timeout))
+            .timeout_recv_body(Some(settings.timeout))
+            .proxy(proxy()?);
+        if [&settings.api, &settings.beat].iter().any(|host| host.starts_with("https:")) {
+            builder = builder.tls_config(trust());
+        }
+        Ok(Client { agent: builder.build().into(), settings: Arc::new(settings.clone()) })
+    }
+
+    /// Posts one event. `path` is below the host: `/api/events`.
+    #[must_use]
+    pub fn event(&self, path: &str, body: &[u8]) -> Outcome {
+        let request = || {
+            self.agent
+                .post(format!("{}{path}", self.settings.api))
+                .header(header::CONTENT_TYPE, "application/json")
+                .send(body)
+        };
+        match answer(&request) {
+            Ok(reply) => {
+                let outcome = judge(&reply);
+                if outcome == Outcome::Delivered {
+                    log::info!(
+                        "ilert: event accepted, correlation id {}",
+                        reply.correlation_id.as_deref().unwrap_or("-")
+                    );
+                }
+                outcome
+            }
+            Err(outcome) => outcome,
+        }
+    }
+
+    /// Pings one heartbeat monitor.
+    #[must_use]
+    pub fn heartbeat(&self, key: &str) -> Outcome {
+        let Some(segment) = path_segment(key) else {
+            return Outcome::Never { why: "this is no heartbeat key".to_owned() };
+        };
+        let request = || {
+            if key.starts_with(API_HEARTBEAT) {
+                self.agent.get(format!("{}/api/heartbeats/{segment}", self.settings.api)).call()
+            } else {
+                self.agent.head(format!("{}/api/pings/{segment}", self.settings.beat)).call()
+            }
+        };
+        match answer(&request) {
+            Ok(reply) => {
+                let outcome = judge(&reply);
+                if outcome == Outcome::Delivered {
+                    log::info!("ilert: heartbeat {} accepted", masked(key));
+                }
+                outcome
+            }
+            Err(outcome) => outcome,
+        }
+    }
+
+    /// Updates an escalation policy from the document that `mapping::policy` made.
+    #[must_use]
+    pub fn policy(&self, body: &[u8]) -> Outcome {
+        policy::update(&self.agent, &self.settings, body)
+    }
+}
+
+/// The proxy the environment names (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`).
+fn proxy() -> Result<Option<Proxy>, String> {
+    for name in ["ALL_PROXY", "all_proxy", "HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"]
+    {
+        if let Some(url) = std::env::var_os(name).filter(|url| !url.is_empty()) {
+            let proxy = url
+                .to_str()
+                .ok_or("it is not UTF-8".to_owned())
+                .and_then(|url| Proxy::new(url).map_err(|error| error.to_string()));
+            proxy.map_err(|error| format!("the proxy in {name} cannot be used: {error}"))?;
+        }
+    }
+    Ok(Proxy::try_from_env())
+}
+
+fn trust() -> TlsConfig {
+    let roots: Vec<Certificate<'static>> =
+        tls::system_roots().iter().map(|root| Certificate::from_der(root).to_owned()).collect();
+    let roots =
+        if roots.is_empty() { RootCerts::WebPki } else { RootCerts::Specific(Arc::new(roots)) };
+    TlsConfig::builder()
+        .root_certs(roots)
+        .unversioned_rustls_crypto_provider(tls::provider())
+        .build()
+}
+
+/// Makes a request and reads its reply.
+///
+/// A connection that rested may have been closed by the other side just now. A request that fails
+/// so is made once more, on a new one: the other side has not answered, and deliveries are made
+/// at least once anyway.
+fn answer(request: &dyn Fn() -> Result<Response<Body>, Error>) -> Result<Reply, Outcome> {
+    let replied = match request() {
+        Err(Error::Io(error)) if was_closed(error.kind()) => request(),
+        replied => replied,
+    };
+    match replied {
+        Ok(response) => read(response).map_err(|error| unreachable(&error)),
+        Err(error) => Err(unreachable(&error)),
+    }
+}
+
+fn was_closed(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof)
+}
+
+fn read(mut response: Response<Body>) -> Result<Reply, Error> {
+    let body = match response.body_mut().with_config().limit(REPLY_MAX).read_to_vec() {
+        Ok(body) => body,
+        // A reply that long is not ilert's; its status is judged all the same.
+        Err(Error::BodyExceedsLimit(_)) => Vec::new(),
+        Err(error) => return Err(error),
+    };
+    let headers = response.headers();
+    Ok(Reply {
+        status: response.status().as_u16(),
+        content_type: text(headers, "content-type").unwrap_or_default(),
+        retry_after: text(headers, "retry-after"),
+        date: text(headers, "date"),
+        correlation_id: text(headers, "correlation-id"),
+        body,
+    })
+}
+
+fn text(headers: &HeaderMap, name: &str) -> Option<String> {
+    headers.get(name)?.to_str().ok().map(ToOwned::to_owned)
+}
+
+/// A broken reply or no reply says nothing about the delivery.
+fn unreachable(error: &Error) -> Outcome {
+    Outcome::Later { why: error.to_string(), holds: Holds::Sink, after: None }
+}
