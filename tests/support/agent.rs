@@ -1,0 +1,215 @@
+//! The agent as a process of its own, with its own folder, database and log.
+
+use super::stand_in::StandIn;
+use super::{Folder, free_port, wait_until};
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::{Duration, Instant};
+
+pub const BINARY: &str = env!("CARGO_BIN_EXE_ilagent");
+
+/// Sends a signal to a process by its id.
+pub fn signal(id: u32, name: &str) {
+    let sent = Command::new("kill").arg(format!("-{name}")).arg(id.to_string()).status().unwrap();
+    assert!(sent.success(), "kill -{name} {id}");
+}
+
+/// An agent that can be started, ended and started again.
+pub struct Agent {
+    folder: Folder,
+    api: String,
+    arguments: Vec<String>,
+    environment: Vec<(String, String)>,
+    http: u16,
+    process: Option<Child>,
+    starts: usize,
+}
+
+impl Agent {
+    /// `ilagent daemon -v -v -f … -p …` and `arguments`; not started yet.
+    pub fn new(api: &StandIn, arguments: &[&str]) -> Self {
+        Agent {
+            folder: Folder::new(),
+            api: api.url(),
+            arguments: arguments.iter().map(|&argument| argument.to_owned()).collect(),
+            environment: Vec::new(),
+            http: free_port(),
+            process: None,
+            starts: 0,
+        }
+    }
+
+    /// The same, listening to a broker, ready to receive.
+    pub fn mqtt(api: &StandIn, port: u16, arguments: &[&str]) -> Self {
+        let port = port.to_string();
+        let mut all = vec!["-m", "127.0.0.1", "-q", &port];
+        all.extend(arguments);
+        Agent::new(api, &all)
+    }
+
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub fn started(mut self) -> Self {
+        self.start();
+        self
+    }
+
+    pub fn ready(mut self) -> Self {
+        self.start();
+        self.wait_ready();
+        self
+    }
+
+    pub fn database(&self) -> PathBuf {
+        self.folder.join("ilagent.db3")
+    }
+
+    pub fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(BINARY);
+        command
+            .args(["daemon", "-v", "-v", "--bind", "127.0.0.1"])
+            .arg("-f")
+            .arg(self.database())
+            .arg("-p")
+            .arg(self.http.to_string())
+            .args(&self.arguments)
+            .env("ILERT_API_HOST", &self.api)
+            .env("ILERT_HBT_HOST", &self.api)
+            .envs(self.environment.iter().cloned())
+            .stdin(Stdio::null());
+        command
+    }
+
+    pub fn start(&mut self) {
+        assert!(self.process.is_none(), "the agent runs already");
+        self.starts += 1;
+        let log = File::options().create(true).append(true).open(self.log_path()).unwrap();
+        let process =
+            self.command().stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
+        self.process = Some(process);
+    }
+
+    #[track_caller]
+    pub fn wait_ready(&mut self) {
+        wait_until("the agent is ready", || {
+            if let Some(process) = &mut self.process {
+                assert!(process.try_wait().unwrap().is_none(), "the agent ended:\n{}", self.log());
+            }
+            self.get("/ready").is_some_and(|(status, _)| status == 204)
+        });
+    }
+
+    pub fn id(&self) -> u32 {
+        self.process.as_ref().expect("the agent runs").id()
+    }
+
+    /// SIGKILL.
+    pub fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.kill().unwrap();
+            process.wait().unwrap();
+        }
+    }
+
+    /// Sends a signal and waits for the end; gives the exit status and the time it took.
+    #[track_caller]
+    pub fn end(&mut self, name: &str) -> (ExitStatus, Duration) {
+        let since = Instant::now();
+        signal(self.id(), name);
+        let status = self.wait_end();
+        (status, since.elapsed())
+    }
+
+    #[track_caller]
+    pub fn wait_end(&mut self) -> ExitStatus {
+        let mut process = self.process.take().expect("the agent runs");
+        let mut status = None;
+        wait_until("the agent ends", || {
+            status = process.try_wait().unwrap();
+            status.is_some()
+        });
+        status.unwrap()
+    }
+
+    pub fn is_running(&mut self) -> bool {
+        self.process.as_mut().is_some_and(|process| process.try_wait().unwrap().is_none())
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.folder.join("agent.log")
+    }
+
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&fs::read(self.log_path()).unwrap_or_default()).into_owned()
+    }
+
+    #[track_caller]
+    pub fn wait_for_log(&self, text: &str) {
+        wait_until(&format!("the agent logs `{text}`"), || self.log().contains(text));
+    }
+
+    /// `ilagent queue …` on its database.
+    pub fn queue(&self, arguments: &[&str]) -> Output {
+        Command::new(BINARY)
+            .arg("queue")
+            .args(arguments)
+            .arg("-f")
+            .arg(self.database())
+            .output()
+            .unwrap()
+    }
+
+    /// What `ilagent queue list` shows.
+    pub fn list(&self) -> Vec<serde_json::Value> {
+        let output = self.queue(&["list", "--json"]);
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    pub fn get(&self, path: &str) -> Option<(u16, String)> {
+        self.http(&format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"))
+    }
+
+    pub fn post(&self, body: &str) -> Option<(u16, String)> {
+        self.http(&format!(
+            "POST /api/events HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        ))
+    }
+
+    /// One request as it stands; the status and everything after the head.
+    pub fn http(&self, request: &str) -> Option<(u16, String)> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.http)).ok()?;
+        stream.set_read_timeout(Some(Duration::from_secs(30))).ok()?;
+        stream.write_all(request.as_bytes()).ok()?;
+        let mut reply = String::new();
+        stream.read_to_string(&mut reply).ok()?;
+        let (head, body) = reply.split_once("\r\n\r\n")?;
+        Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+        if std::thread::panicking() {
+            let log = self.log();
+            let from = log.len().saturating_sub(6_000);
+            eprintln!("--- the agent's log ends\n{}", String::from_utf8_lossy(&log.as_bytes()[from..]));
+        }
+    }
+}

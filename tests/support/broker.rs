@@ -1,0 +1,118 @@
+//! A real mosquitto with its own configuration, folder and port.
+
+use super::{Folder, free_port, wait_until};
+use std::fs;
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+
+pub struct Broker {
+    folder: Folder,
+    port: u16,
+    process: Option<Child>,
+}
+
+impl Broker {
+    /// As Debian ships it, without persistence.
+    pub fn new() -> Self {
+        Broker::with("persistence false\n")
+    }
+
+    /// Keeps sessions and messages over its own restarts.
+    pub fn persistent() -> Self {
+        Broker::with("persistence true\nautosave_interval 1\nautosave_on_changes true\n")
+    }
+
+    /// With lines of its own in the configuration; `{folder}` in them is its folder.
+    pub fn with(lines: &str) -> Self {
+        Broker::prepared(Folder::new(), lines)
+    }
+
+    /// In a folder that holds files the lines speak of.
+    pub fn prepared(folder: Folder, lines: &str) -> Self {
+        let port = free_port();
+        let here = folder.path().display().to_string();
+        let listener = if lines.contains("listener ") {
+            String::new()
+        } else {
+            format!("listener {port} 127.0.0.1\n")
+        };
+        let access = if lines.contains("password_file") { "false" } else { "true" };
+        let text = format!(
+            "{listener}{lines}\nallow_anonymous {access}\npersistence_location {here}/\nuser root\n\
+             max_queued_messages 0\nlog_dest file {here}/broker.log\nlog_type all\n"
+        );
+        let text = text.replace("{folder}", &here).replace("{port}", &port.to_string());
+        fs::write(folder.join("broker.conf"), text).unwrap();
+        let mut broker = Broker { folder, port, process: None };
+        broker.start();
+        broker
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
+    pub fn start(&mut self) {
+        let process = Command::new("/usr/sbin/mosquitto")
+            .arg("-c")
+            .arg(self.folder.join("broker.conf"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("mosquitto is installed");
+        self.process = Some(process);
+        wait_until("mosquitto listens", || TcpStream::connect(("127.0.0.1", self.port)).is_ok());
+    }
+
+    /// SIGKILL.
+    pub fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+
+    /// SIGTERM: what is to persist is written.
+    pub fn stop(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            super::agent::signal(process.id(), "TERM");
+            let _ = process.wait();
+        }
+    }
+
+    pub fn log(&self) -> String {
+        let bytes = fs::read(self.folder.join("broker.log")).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// How often a line with this in it stands in the log.
+    pub fn logged(&self, text: &str) -> usize {
+        self.log().lines().filter(|line| line.contains(text)).count()
+    }
+
+    /// How often a client with this id connected.
+    pub fn connects(&self, client: &str) -> usize {
+        self.logged(&format!(" as {client} ("))
+    }
+
+    #[track_caller]
+    pub fn wait_for_log(&self, text: &str, times: usize) {
+        wait_until(&format!("mosquitto logs `{text}` {times} times"), || self.logged(text) >= times);
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        self.kill();
+        if std::thread::panicking() {
+            let log = self.log();
+            let from = log.len().saturating_sub(4_000);
+            eprintln!("--- the broker's log ends\n{}", String::from_utf8_lossy(&log.as_bytes()[from..]));
+        }
+    }
+}

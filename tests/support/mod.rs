@@ -1,0 +1,75 @@
+//! What the tests of the whole agent share: a real mosquitto, a stand-in for ilert's API, the
+//! agent as a process of its own, and patience that ends.
+
+#![allow(dead_code, reason = "each test file uses its part")]
+#![allow(clippy::unwrap_used, reason = "a broken test may panic")]
+
+pub mod agent;
+pub mod broker;
+pub mod publisher;
+pub mod stand_in;
+
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+/// How long anything may take that is bound to happen.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How often it is looked for.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// Waits until `happened`, and fails the test with `what` when it does not.
+#[track_caller]
+pub fn wait_until(what: &str, happened: impl FnMut() -> bool) {
+    wait_within(PATIENCE, what, happened);
+}
+
+/// The same with another patience.
+#[track_caller]
+pub fn wait_within(patience: Duration, what: &str, mut happened: impl FnMut() -> bool) {
+    let until = Instant::now() + patience;
+    while !happened() {
+        assert!(Instant::now() < until, "within {patience:?} it did not happen: {what}");
+        std::thread::sleep(LOOK);
+    }
+}
+
+/// A folder of its own for each test, removed at its end.
+pub struct Folder(PathBuf);
+
+impl Folder {
+    pub fn new() -> Self {
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("ilagent-test-{}-{number}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        Folder(path)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub fn join(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A port that was free a moment ago.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// An event as the documentation shows it, with its own id as summary and alert key.
+pub fn event(key: &str, id: &str) -> String {
+    format!(r#"{{"integrationKey":"{key}","eventType":"ALERT","summary":"{id}","alertKey":"{id}"}}"#)
+}
