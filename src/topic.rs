@@ -1,1 +1,244 @@
-//! MQTT topics and topic filters (MQTT 3.1.1 and 5, section 4.7). Pure.
+//! Topic filters (MQTT 3.1.1 and 5, section 4.7): valid ones, what they match, what they cover.
+//! Pure, and nothing here allocates unless something is wrong.
+
+use std::iter;
+
+/// The longest filter or topic that fits into a packet, in bytes.
+pub const BYTES_MAX: usize = 65_535;
+
+/// What a shared subscription begins with; the session adds it, filters are written without.
+const SHARED: &str = "$share";
+
+/// Checks a topic filter as it is written in a configuration.
+///
+/// # Errors
+///
+/// Says in words what is wrong with it; the text can follow the name of a flag.
+pub fn check_filter(filter: &str) -> Result<(), String> {
+    if filter.is_empty() {
+        return Err("a topic filter may not be empty".to_owned());
+    }
+    if filter.len() > BYTES_MAX {
+        return Err(format!("a topic filter has at most {BYTES_MAX} bytes, not {}", filter.len()));
+    }
+    if filter.contains('\0') {
+        return Err("a topic filter may not contain the character NUL".to_owned());
+    }
+    if filter.split('/').next() == Some(SHARED) {
+        return Err(format!(
+            "`{filter}` names a shared subscription: give the topic filter alone, and the group \
+             with --mqtt_shared_group"
+        ));
+    }
+    let mut levels = filter.split('/').peekable();
+    while let Some(level) = levels.next() {
+        if level.contains('#') && (level != "#" || levels.peek().is_some()) {
+            return Err(format!(
+                "`{filter}` is not a topic filter: `#` stands alone and at the end, as in `a/#`"
+            ));
+        }
+        if level.contains('+') && level != "+" {
+            return Err(format!(
+                "`{filter}` is not a topic filter: `+` stands alone between slashes, as in `a/+/b`"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Whether a message on `topic` is one that `filter` asks for.
+///
+/// `a/#` matches `a` too; a filter that begins with a wildcard matches no topic that begins with
+/// `$`: those belong to the broker.
+#[must_use]
+pub fn matches(filter: &str, topic: &str) -> bool {
+    if topic.starts_with('$') && begins_with_wildcard(filter) {
+        return false;
+    }
+    let mut topic = topic.split('/');
+    for level in filter.split('/') {
+        if level == "#" {
+            return true;
+        }
+        match topic.next() {
+            Some(found) if level == "+" || level == found => (),
+            Some(_) | None => return false,
+        }
+    }
+    topic.next().is_none()
+}
+
+/// Whether every topic that matches `narrow` matches `wide` as well.
+#[must_use]
+pub fn covers(wide: &str, narrow: &str) -> bool {
+    if narrow.starts_with('$') && begins_with_wildcard(wide) {
+        return false;
+    }
+    if narrow == "#" {
+        // Every topic has a first level, so `+/#` says the same in other words.
+        return wide == "#" || wide == "+/#";
+    }
+    let mut narrow = narrow.split('/');
+    for level in wide.split('/') {
+        if level == "#" {
+            return true;
+        }
+        match narrow.next() {
+            Some("#") | None => return false,
+            Some(found) if level == "+" || level == found => (),
+            Some(_) => return false,
+        }
+    }
+    narrow.next().is_none()
+}
+
+/// Whether some topic matches both filters.
+#[must_use]
+pub fn overlap(one: &str, other: &str) -> bool {
+    let reserved = |a: &str, b: &str| a.starts_with('$') && begins_with_wildcard(b);
+    if reserved(one, other) || reserved(other, one) {
+        return false;
+    }
+    let padded = |filter| str::split(filter, '/').map(Some).chain(iter::repeat(None));
+    for levels in padded(one).zip(padded(other)) {
+        match levels {
+            (Some("#"), _) | (_, Some("#")) | (None, None) => return true,
+            (Some(a), Some(b)) if a == b || a == "+" || b == "+" => (),
+            (Some(_), _) | (None, Some(_)) => return false,
+        }
+    }
+    true
+}
+
+fn begins_with_wildcard(filter: &str) -> bool {
+    filter.starts_with(['#', '+'])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::{Strategy, prop_assert, proptest};
+
+    #[test]
+    fn only_filters_of_section_4_7_are_valid() {
+        let longest = "x".repeat(BYTES_MAX);
+        for good in ["#", "+", "/", "a", "a/#", "/#", "+/+", "a//b", "$SYS/#", "a b/ü", &longest] {
+            assert_eq!(check_filter(good), Ok(()), "{good}");
+        }
+        let too_long = "x".repeat(BYTES_MAX + 1);
+        for (bad, words) in [
+            ("", "empty"),
+            ("a/#/b", "`#` stands alone"),
+            ("a#", "`#` stands alone"),
+            ("##", "`#` stands alone"),
+            ("a/b+", "`+` stands alone"),
+            ("++", "`+` stands alone"),
+            ("a\0b", "NUL"),
+            ("$share/group/a", "--mqtt_shared_group"),
+            ("$share", "--mqtt_shared_group"),
+            (&too_long, "at most 65535 bytes"),
+        ] {
+            let fault = check_filter(bad).expect_err(bad);
+            assert!(fault.contains(words), "{fault}");
+        }
+    }
+
+    #[test]
+    fn filters_match_as_the_standard_says() {
+        for (filter, topic, wanted) in [
+            ("#", "a/b", true),
+            ("#", "/", true),
+            ("#", "$SYS/x", false),
+            ("+/x", "$SYS/x", false),
+            ("$SYS/#", "$SYS/x", true),
+            ("$SYS/+", "$SYS/x", true),
+            ("a/#", "a", true),
+            ("a/#", "a/b/c", true),
+            ("a/#", "ab", false),
+            ("+", "a", true),
+            ("+", "/a", false),
+            ("+/+", "/a", true),
+            ("/+", "/a", true),
+            ("a/+", "a", false),
+            ("a/+", "a/", true),
+            ("a/+/c", "a/b/c", true),
+            ("a/+/c", "a/b/d", false),
+            ("a/b", "a/b", true),
+            ("a/b", "A/b", false),
+            ("a/b", "a/b/c", false),
+            ("+/b/#", "a/b", true),
+            ("$x", "$x", true),
+        ] {
+            assert_eq!(matches(filter, topic), wanted, "{filter} on {topic}");
+        }
+    }
+
+    #[test]
+    fn covering_is_a_question_of_every_topic() {
+        for (wide, narrow, wanted) in [
+            ("#", "a/b", true),
+            ("#", "#", true),
+            ("#", "+/#", true),
+            ("+/#", "#", true),
+            ("a/+/#", "a/#", false),
+            ("a/#", "a", true),
+            ("a/#", "a/#", true),
+            ("a/#", "a/+/b", true),
+            ("a/+", "a/b", true),
+            ("a/+", "a/#", false),
+            ("a/+", "a/+", true),
+            ("a/b", "a/+", false),
+            ("#", "$SYS/#", false),
+            ("$SYS/#", "$SYS/x", true),
+            ("+/x", "$SYS/x", false),
+            ("a", "a/b", false),
+            ("a/b", "a", false),
+        ] {
+            assert_eq!(covers(wide, narrow), wanted, "{wide} over {narrow}");
+        }
+    }
+
+    #[test]
+    fn filters_overlap_when_one_topic_matches_both() {
+        for (one, other, wanted) in [
+            ("a/+/c", "a/b/+", true),
+            ("a/+/c", "a/b/d", false),
+            ("a/#", "+", true),
+            ("a/#", "b", false),
+            ("a/b/#", "a", false),
+            ("#", "$SYS/#", false),
+            ("a/b", "a/b", true),
+        ] {
+            assert_eq!(overlap(one, other), wanted, "{one} and {other}");
+            assert_eq!(overlap(other, one), wanted, "{other} and {one}");
+        }
+    }
+
+    fn levels(of: &'static [&'static str]) -> impl Strategy<Value = String> {
+        proptest::collection::vec(proptest::sample::select(of), 1..4)
+            .prop_map(|levels| levels.join("/"))
+    }
+
+    fn filter() -> impl Strategy<Value = String> {
+        levels(&["a", "b", "+", "#", "", "$s"])
+            .prop_filter("valid", |filter| check_filter(filter).is_ok())
+    }
+
+    proptest! {
+        #[test]
+        fn what_a_covered_filter_matches_the_wider_one_matches(
+            wide in filter(), narrow in filter(), topic in levels(&["a", "b", "c", "", "$s"])
+        ) {
+            if matches(&narrow, &topic) {
+                prop_assert!(!covers(&wide, &narrow) || matches(&wide, &topic));
+                prop_assert!(!matches(&wide, &topic) || overlap(&wide, &narrow));
+            }
+        }
+
+        #[test]
+        fn no_text_makes_them_panic(one in ".*", other in ".*") {
+            let _ = (check_filter(&one), matches(&one, &other), covers(&one, &other));
+            let _ = overlap(&one, &other);
+        }
+    }
+}
