@@ -1,9 +1,7 @@
 //! From the bytes of one packet to its meaning.
 
 use crate::config::{Qos, Version};
-use crate::mqtt::packet::{
-    ConnAck, Disconnect, Malformed, Packet, Publish, PublishHead, SubAck,
-};
+use crate::mqtt::packet::{ConnAck, Disconnect, Malformed, Packet, Publish, PublishHead, SubAck};
 use crate::mqtt::properties::Fields;
 
 /// The packet type of PUBLISH.
@@ -51,11 +49,7 @@ pub(super) fn publish_head<'a>(
     Ok((topic, PublishHead { qos, packet_id, dup: flags & 8 != 0, retain: flags & 1 != 0 }))
 }
 
-fn publish(
-    version: Version,
-    flags: u8,
-    mut fields: Fields<'_>,
-) -> Result<Publish<'_>, Malformed> {
+fn publish(version: Version, flags: u8, mut fields: Fields<'_>) -> Result<Publish<'_>, Malformed> {
     let (topic, head) = publish_head(flags, &mut fields)?;
     if version == Version::V5 {
         fields.properties()?;

@@ -147,8 +147,11 @@ impl Connect<'_> {
     /// Names a field that is too long for MQTT; nothing is appended then.
     pub fn encode(&self, out: &mut Vec<u8>) -> Result<(), String> {
         let password = self.username.and(self.password);
-        let fields =
-            [("client id", Some(self.client_id)), ("user name", self.username), ("password", password)];
+        let fields = [
+            ("client id", Some(self.client_id)),
+            ("user name", self.username),
+            ("password", password),
+        ];
         for (name, field) in fields {
             let bytes = field.map_or(0, str::len);
             if bytes > FIELD_BYTES_MAX {

@@ -394,8 +394,9 @@ mod tests {
     }
 
     fn stream() -> impl Strategy<Value = Vec<u8>> {
-        let message = (".{0,12}", 0..3_u8, 1..9_u16, proptest::collection::vec(any::<u8>(), 0..300))
-            .prop_map(|(topic, qos, id, payload)| publish(topic.as_bytes(), qos, id, &payload));
+        let message =
+            (".{0,12}", 0..3_u8, 1..9_u16, proptest::collection::vec(any::<u8>(), 0..300))
+                .prop_map(|(topic, qos, id, payload)| publish(topic.as_bytes(), qos, id, &payload));
         let other = proptest::sample::select(vec![
             b"\x20\x02\x01\x00".to_vec(),
             b"\x62\x02\0\x07".to_vec(),
