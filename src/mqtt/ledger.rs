@@ -118,6 +118,7 @@ impl Ledger {
             if let Some(held) = held {
                 held.packet_id = 0;
             }
+            self.by_id.remove(&packet_id);
             self.drop_if_done(ticket);
         }
         if head.qos == Qos::AtLeastOnce && self.recent.is_repeated(head, content) {
@@ -189,6 +190,18 @@ impl Ledger {
             }
             self.line.pop_front();
         }
+    }
+
+    /// The last chance before the end: lets go of what would hold up acknowledgements that are due.
+    ///
+    /// Messages that are not safe stay with the broker. Those behind them would be sent again
+    /// after a restart and be delivered twice, which is worse than a gap in the order.
+    pub(super) fn leave_unsigned(&mut self) {
+        let held = &self.held;
+        self.line.retain(|turn| {
+            let held = turn.ticket.and_then(|ticket| held.get(&ticket));
+            held.is_none_or(|held| held.signed)
+        });
     }
 
     /// The broker let go of a QoS 2 message. PUBCOMP is due whether we know the id or not: the
@@ -405,6 +418,17 @@ mod tests {
         assert_eq!(due(&mut ledger), []);
         ledger.signed(1);
         assert_eq!(due(&mut ledger), [(0x40, 5)]);
+    }
+
+    #[test]
+    fn at_the_end_what_is_safe_is_acknowledged_past_what_is_not() {
+        let mut ledger = connected();
+        ledger.arrived(b"t", b"a", qos_1(5));
+        ledger.arrived(b"t", b"b", qos_1(6));
+        ledger.signed(1);
+        assert_eq!(due(&mut ledger), []);
+        ledger.leave_unsigned();
+        assert_eq!(due(&mut ledger), [(0x40, 6)]);
     }
 
     #[test]
