@@ -1,1 +1,30 @@
 //! One broker session: connect, TLS and its reload, subscribe, acknowledge.
+//!
+//! From the bytes up: [`packet`] writes packets, [`reader`] finds them in a stream and bounds
+//! what they may take, [`words`] says what their codes mean; none of them knows a socket.
+//! `ledger` knows which messages are in our hands and in which order they are acknowledged,
+//! `subscriptions` what is asked for and granted, `pace` when to ping, `material` which TLS files
+//! are in use. `wire` moves bytes, `pump` is where the thread sleeps and `bell` how it is woken.
+//! `dial`, `handshake` and `connection` are the life of one connection, in that order, and
+//! [`session`] is what outlives connections.
+//!
+//! The client is our own because a library gives no hold on three things: an oversized message
+//! has to become a dead letter and not a reconnect, what is unacknowledged has to be known across
+//! connections, and an acknowledgement has to wait for a signature from another thread.
+
+mod bell;
+mod connection;
+mod decode;
+mod dial;
+mod handshake;
+mod ledger;
+mod material;
+mod pace;
+pub mod packet;
+mod properties;
+mod pump;
+pub mod reader;
+pub mod session;
+mod subscriptions;
+mod wire;
+pub mod words;

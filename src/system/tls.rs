@@ -1,10 +1,21 @@
 //! TLS files: read, checked, and looked at again. The one place that chooses the TLS provider.
 
-use rustls::ClientConfig;
+use rustls::client::Resumption;
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore};
+use std::fs::File;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
+
+/// The largest certificate or key file that is read, in bytes; the system's bundle has 0.2 MB.
+const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+/// Sessions kept for resumption; there is one broker to a configuration.
+const RESUMED_SESSIONS_MAX: usize = 4;
 
 /// The provider every TLS connection of the agent uses.
 #[must_use]
@@ -12,8 +23,7 @@ pub fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
-/// The roots to trust when no CA is configured: the system's (or `SSL_CERT_FILE`'s), and the
-/// Mozilla roots built in when the system has none.
+/// The roots of the system (or `SSL_CERT_FILE`'s); empty when it has none.
 #[must_use]
 pub fn system_roots() -> Vec<CertificateDer<'static>> {
     let system = rustls_native_certs::load_native_certs();
@@ -32,14 +42,212 @@ pub struct Material {
     pub fingerprint: u64,
 }
 
+/// The trust anchors to use when no CA is configured: [`system_roots`], or the Mozilla roots built
+/// in when the system has none.
+#[must_use]
+pub fn root_store() -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    let (added, _unusable) = roots.add_parsable_certificates(system_roots());
+    if added == 0 {
+        log::debug!("tls: the system has no root certificates; those built in are used");
+        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    }
+    roots
+}
+
 /// Reads the files and checks that they can be used together.
 ///
 /// # Errors
 ///
 /// Names the file and says what is wrong with it.
-pub fn load(
-    _ca: Option<&Path>,
-    _chain_and_key: Option<(&Path, &Path)>,
-) -> Result<Material, String> {
-    todo!()
+pub fn load(ca: Option<&Path>, chain_and_key: Option<(&Path, &Path)>) -> Result<Material, String> {
+    let files = Files::read(ca, chain_and_key)?;
+    let roots = match (ca, &files.ca) {
+        (Some(path), Some(pem)) => own_roots(path, pem)?,
+        _ => root_store(),
+    };
+    let builder = ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .map_err(|error| format!("TLS cannot be set up: {error}"))?
+        .with_root_certificates(roots);
+    let mut client = match (chain_and_key, &files.client) {
+        (Some((chain_path, key_path)), Some((chain, key))) => builder
+            .with_client_auth_cert(certificates(chain_path, chain)?, private_key(key_path, key)?)
+            .map_err(|error| unusable_pair(chain_path, key_path, &error))?,
+        _ => builder.with_no_client_auth(),
+    };
+    client.resumption = Resumption::in_memory_sessions(RESUMED_SESSIONS_MAX);
+    Ok(Material { client: Arc::new(client), fingerprint: files.fingerprint() })
+}
+
+/// The fingerprint that [`load`] would give, without the work of it: for a look every now and
+/// then.
+///
+/// # Errors
+///
+/// Names the file that cannot be read.
+pub fn fingerprint(
+    ca: Option<&Path>,
+    chain_and_key: Option<(&Path, &Path)>,
+) -> Result<u64, String> {
+    Ok(Files::read(ca, chain_and_key)?.fingerprint())
+}
+
+/// The bytes of the files. What is checked and what is fingerprinted is read once, together.
+#[derive(Hash)]
+struct Files {
+    ca: Option<Vec<u8>>,
+    client: Option<(Vec<u8>, Vec<u8>)>,
+}
+
+impl Files {
+    fn read(ca: Option<&Path>, client: Option<(&Path, &Path)>) -> Result<Self, String> {
+        let client = client.map(|(chain, key)| Ok::<_, String>((read(chain)?, read(key)?)));
+        Ok(Files { ca: ca.map(read).transpose()?, client: client.transpose()? })
+    }
+
+    fn fingerprint(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.hash(&mut hasher);
+        hasher.finish()
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, String> {
+    let unreadable = |error| format!("cannot read {}: {error}", path.display());
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(unreadable)?;
+    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
+        return Err(format!("{} has more than {FILE_BYTES_MAX} bytes", path.display()));
+    }
+    Ok(bytes)
+}
+
+fn own_roots(path: &Path, pem: &[u8]) -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    for (index, certificate) in certificates(path, pem)?.into_iter().enumerate() {
+        roots.add(certificate).map_err(|error| {
+            format!("certificate {} in {} cannot be used: {error}", index + 1, path.display())
+        })?;
+    }
+    Ok(roots)
+}
+
+fn certificates(path: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    match found {
+        Ok(found) if found.is_empty() => {
+            Err(format!("{} has no certificate in PEM form in it", path.display()))
+        }
+        Ok(found) => Ok(found),
+        Err(error) => Err(format!("{} is not valid PEM: {error}", path.display())),
+    }
+}
+
+fn private_key(path: &Path, pem: &[u8]) -> Result<PrivateKeyDer<'static>, String> {
+    PrivateKeyDer::from_pem_slice(pem).map_err(|error| match error {
+        pem::Error::NoItemsFound => format!(
+            "{} has no private key in PEM form in it (an encrypted key has to be decrypted first)",
+            path.display()
+        ),
+        error => format!("{} is not valid PEM: {error}", path.display()),
+    })
+}
+
+/// rustls looks whether the key belongs to the certificate when it takes the two.
+fn unusable_pair(chain: &Path, key: &Path, error: &rustls::Error) -> String {
+    let (chain, key) = (chain.display(), key.display());
+    match error {
+        rustls::Error::InconsistentKeys(_) => {
+            format!("the key in {key} does not belong to the certificate in {chain}")
+        }
+        error => format!("the certificate in {chain} and the key in {key} cannot be used: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rcgen::{CertificateParams, KeyPair};
+    use std::fs;
+    use std::path::PathBuf;
+
+    /// A folder of its own for one test, removed at the end.
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Self {
+            let path =
+                std::env::temp_dir().join(format!("ilagent-tls-{}-{name}", std::process::id()));
+            fs::create_dir_all(&path).unwrap();
+            Folder(path)
+        }
+
+        fn write(&self, name: &str, text: &str) -> PathBuf {
+            let path = self.0.join(name);
+            fs::write(&path, text).unwrap();
+            path
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    /// A certificate and its key, as PEM.
+    fn pair() -> (String, String) {
+        let key = KeyPair::generate().unwrap();
+        let certificate = CertificateParams::new(["agent".to_owned()]).unwrap().self_signed(&key);
+        (certificate.unwrap().pem(), key.serialize_pem())
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_the_name_of_the_file() {
+        let folder = Folder::new("wrong");
+        let ((certificate, key), (_, other_key)) = (pair(), pair());
+        let cert = folder.write("cert.pem", &certificate);
+        let good_key = folder.write("key.pem", &key);
+        let other = folder.write("other.pem", &other_key);
+        let empty = folder.write("empty.pem", "");
+        let torn = folder.write("torn.pem", &certificate[..certificate.len() / 2]);
+        let missing = folder.0.join("missing.pem");
+        let nonsense = folder.write(
+            "nonsense.pem",
+            "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+        );
+        for (ca, client, words) in [
+            (Some(&missing), None, "cannot read"),
+            (Some(&empty), None, "empty.pem has no certificate in PEM form in it"),
+            (Some(&good_key), None, "key.pem has no certificate in PEM form in it"),
+            (Some(&torn), None, "torn.pem is not valid PEM"),
+            (Some(&nonsense), None, "certificate 1 in"),
+            (None, Some((&missing, &good_key)), "missing.pem"),
+            (None, Some((&cert, &missing)), "missing.pem"),
+            (None, Some((&cert, &cert)), "cert.pem has no private key in PEM form"),
+            (None, Some((&cert, &other)), "does not belong to the certificate in"),
+        ] {
+            let client = client.map(|(chain, key)| (chain.as_path(), key.as_path()));
+            let fault = load(ca.map(PathBuf::as_path), client).expect_err(words);
+            assert!(fault.contains(words), "{fault}");
+        }
+        load(Some(&cert), Some((&cert, &good_key))).unwrap();
+        load(None, Some((&cert, &good_key))).unwrap();
+    }
+
+    #[test]
+    fn the_fingerprint_follows_the_content() {
+        let folder = Folder::new("fingerprint");
+        let ((one, _), (other, _)) = (pair(), pair());
+        let ca = folder.write("ca.pem", &one);
+        let first = load(Some(&ca), None).unwrap().fingerprint;
+        folder.write("ca.pem", &one);
+        assert_eq!(fingerprint(Some(&ca), None), Ok(first));
+        folder.write("ca.pem", &other);
+        assert_ne!(fingerprint(Some(&ca), None), Ok(first));
+        fs::remove_file(&ca).unwrap();
+        assert!(fingerprint(Some(&ca), None).unwrap_err().contains("ca.pem"));
+    }
 }

@@ -1,0 +1,120 @@
+//! How other threads reach a session that sleeps in its poll.
+
+use crate::message::Desk;
+use mio::Waker;
+use std::mem;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Where receipts are handed in, and what wakes the session.
+///
+/// A wake-up is a system call, so only the first who brings something to a sleeping session pays
+/// for it: `awake` says that the session will look anyway before it sleeps again.
+pub(super) struct Bell {
+    waker: Waker,
+    awake: AtomicBool,
+    mail: Mutex<Mail>,
+}
+
+#[derive(Default)]
+struct Mail {
+    signed: Vec<u64>,
+    room: bool,
+}
+
+impl Bell {
+    /// A bell of a session that is awake.
+    pub(super) fn new(waker: Waker) -> Self {
+        Bell { waker, awake: AtomicBool::new(true), mail: Mutex::default() }
+    }
+
+    /// Wakes the session whether it sleeps or not.
+    pub(super) fn ring(&self) {
+        if let Err(error) = self.waker.wake() {
+            log::error!("mqtt: a session cannot be woken: {error}");
+        }
+    }
+
+    /// Takes what was brought: signed tickets replace the content of `signed`. Says whether there
+    /// is room in the queue again.
+    pub(super) fn collect(&self, signed: &mut Vec<u64>) -> bool {
+        signed.clear();
+        let mut mail = self.mail();
+        mem::swap(&mut mail.signed, signed);
+        mem::take(&mut mail.room)
+    }
+
+    /// The session is about to sleep. `true` if something has been brought, and it should not.
+    pub(super) fn doze(&self) -> bool {
+        // Whoever brings something later takes the lock after us, and so sees this.
+        self.awake.store(false, Ordering::Release);
+        let mail = self.mail();
+        mail.room || !mail.signed.is_empty()
+    }
+
+    /// The session does not sleep any more.
+    pub(super) fn rise(&self) {
+        self.awake.store(true, Ordering::Release);
+    }
+
+    fn bring(&self, bring: impl FnOnce(&mut Mail)) {
+        bring(&mut self.mail());
+        if !self.awake.swap(true, Ordering::AcqRel) {
+            self.ring();
+        }
+    }
+
+    fn mail(&self) -> MutexGuard<'_, Mail> {
+        self.mail.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Desk for Bell {
+    fn signed(&self, ticket: u64) {
+        self.bring(|mail| mail.signed.push(ticket));
+    }
+
+    fn room(&self) {
+        self.bring(|mail| mail.room = true);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mio::{Events, Poll, Token};
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    #[test]
+    fn a_sleeping_session_is_woken_once_and_finds_everything() {
+        let mut poll = Poll::new().unwrap();
+        let mut events = Events::with_capacity(4);
+        let bell = Arc::new(Bell::new(Waker::new(poll.registry(), Token(0)).unwrap()));
+        let mut wakes = |timeout: u64| {
+            poll.poll(&mut events, Some(Duration::from_millis(timeout))).unwrap();
+            events.iter().count()
+        };
+
+        bell.signed(1);
+        assert_eq!(wakes(0), 0, "it is awake, and will look");
+        assert!(bell.doze(), "something has been brought");
+        let mut signed = vec![9];
+        assert!(!bell.collect(&mut signed));
+        assert_eq!(signed, [1]);
+
+        assert!(!bell.doze());
+        let other = bell.clone();
+        let bringer = std::thread::spawn(move || {
+            for ticket in 2..100 {
+                other.signed(ticket);
+            }
+            other.room();
+        });
+        assert_eq!(wakes(5_000), 1);
+        bringer.join().unwrap();
+        bell.rise();
+        assert!(bell.collect(&mut signed));
+        assert_eq!(signed.len(), 98);
+    }
+}

@@ -1,0 +1,379 @@
+//! One connection to a broker, from dialling to its end.
+
+use crate::config::Version;
+use crate::mqtt::dial::NoDial;
+use crate::mqtt::handshake::shake_hands;
+use crate::mqtt::pace::{Due, Pace};
+use crate::mqtt::packet::{self, ConnAck, Disconnect, Malformed, Packet, SubAck};
+use crate::mqtt::reader::Reader;
+use crate::mqtt::session::{Arrival, Life};
+use crate::mqtt::subscriptions::Answer;
+use crate::mqtt::wire::Wire;
+use crate::mqtt::words;
+use log::{debug, error, info, warn};
+use rustls::ClientConnection;
+use std::io;
+use std::time::{Duration, Instant};
+
+/// After so many reads acknowledgements go out and timers are looked at.
+const READS_PER_TURN: usize = 8;
+
+/// With so many bytes that a broker does not take, nothing more is read from it.
+const BACKLOG_MAX: usize = 64 * 1024;
+
+/// How long the last bytes may take at the end, and how long the broker may take to close.
+const GOODBYE_MAX: Duration = Duration::from_millis(300);
+
+/// How a connection ended.
+#[derive(Debug)]
+pub(super) enum End {
+    /// The stop has come, or the queue is closed.
+    Stopped,
+    /// It is to be made again at once, for this reason.
+    Again(String),
+    /// It failed, for this reason, and is made again after a wait.
+    Lost(String),
+    /// The system cannot wait for sockets.
+    Broken(io::Error),
+}
+
+impl From<io::Error> for End {
+    fn from(error: io::Error) -> Self {
+        End::Broken(error)
+    }
+}
+
+impl From<Malformed> for End {
+    fn from(malformed: Malformed) -> Self {
+        End::Lost(malformed.to_string())
+    }
+}
+
+/// What one connection needs to know.
+pub(super) struct Connection {
+    pub wire: Wire,
+    pub reader: Reader,
+    pace: Pace,
+    /// Since when the broker has taken no byte of what waits.
+    stalled: Option<Instant>,
+    /// When what is not granted is asked for again.
+    ask_at: Option<Instant>,
+    asked: u32,
+    /// When the TLS files are looked at.
+    look_at: Option<Instant>,
+    was_paused: bool,
+}
+
+/// Connects, and stays until something ends it.
+pub(super) fn live(life: &mut Life) -> End {
+    let ended = Connection::open(life).and_then(|(mut connection, connack)| {
+        connection.begin(life, &connack);
+        connection.serve(life)
+    });
+    match ended {
+        Ok(never) => match never {},
+        Err(end) => end,
+    }
+}
+
+/// What [`Connection::serve`] returns when it does not fail: it always ends for a reason.
+enum Never {}
+
+impl Connection {
+    fn open(life: &mut Life) -> Result<(Self, ConnAck), End> {
+        let deadline = Instant::now() + life.timing.connect;
+        if let Some(materials) = &mut life.materials {
+            materials.look();
+        }
+        let dialled = life.dialer.dial(&mut life.pump, deadline);
+        let (stream, address) = dialled.map_err(|no| match no {
+            NoDial::Stopped => End::Stopped,
+            NoDial::Failed(why) => End::Lost(why),
+            NoDial::Broken(error) => End::Broken(error),
+        })?;
+        debug!("mqtt {}: connected to {address}", life.broker.name);
+        let tls = match (&life.materials, &life.server_name) {
+            (Some(materials), Some(name)) => {
+                let tls = ClientConnection::new(materials.client(), name.clone());
+                Some(tls.map_err(|error| End::Lost(format!("TLS cannot be used: {error}")))?)
+            }
+            _ => None,
+        };
+        let now = Instant::now();
+        let mut connection = Connection {
+            wire: Wire::new(stream, tls),
+            reader: Reader::new(life.version, life.broker.packet_bytes_max),
+            pace: Pace::new(life.broker.keep_alive, now),
+            stalled: None,
+            ask_at: None,
+            asked: 0,
+            look_at: None,
+            was_paused: false,
+        };
+        let connack = shake_hands(&mut connection, life, deadline)?;
+        Ok((connection, connack))
+    }
+
+    /// The broker has accepted the connection.
+    fn begin(&mut self, life: &mut Life, connack: &ConnAck) {
+        let now = Instant::now();
+        let keep_alive = connack.keep_alive.map(|secs| Duration::from_secs(secs.into()));
+        self.pace = Pace::new(keep_alive.unwrap_or(life.broker.keep_alive), now);
+        self.look_at = life
+            .materials
+            .as_ref()
+            .and_then(|materials| materials.has_files().then(|| now + life.timing.files));
+        life.up_since = Some(now);
+        life.ledger.connected(connack.session_present);
+        info!(
+            "mqtt {}: connected to {} as {} ({}, {})",
+            life.broker.name,
+            life.address(),
+            life.broker.client_id,
+            match life.version {
+                Version::V311 => "MQTT 3.1.1",
+                Version::V5 => "MQTT 5",
+            },
+            if connack.session_present { "session resumed" } else { "new session" }
+        );
+        // What an earlier process subscribed to may not be what we want.
+        life.subscriptions.begin(connack.session_present && life.has_connected);
+        life.has_connected = true;
+        self.ask(life, now);
+        life.is_up();
+    }
+
+    /// Subscribes to what is wanted, and sees to it that this is repeated until it is granted.
+    fn ask(&mut self, life: &mut Life, now: Instant) {
+        self.ask_at = None;
+        if !life.subscriptions.are_ready() {
+            life.subscriptions.ask(life.version, &mut self.wire.out);
+            self.asked = self.asked.saturating_add(1);
+            let wait = life.timing.subscribe.wait_after(self.asked, fastrand::f64());
+            self.ask_at = Some(now + wait);
+        }
+    }
+
+    /// Reads, acknowledges and keeps the connection alive until something ends it.
+    fn serve(&mut self, life: &mut Life) -> Result<Never, End> {
+        loop {
+            if life.pump.is_stopped() {
+                self.farewell(life);
+                return Err(End::Stopped);
+            }
+            life.collect()?;
+            self.take_in(life)?;
+            life.ledger.acknowledge(&mut self.wire.out);
+            let now = Instant::now();
+            let paused = self.is_paused(life);
+            if paused && self.wire.is_closed() {
+                return Err(End::Lost("the broker closed the connection".to_owned()));
+            }
+            if self.was_paused && !paused {
+                self.pace.heard(now); // What came meanwhile is still to be read.
+            }
+            self.was_paused = paused;
+            self.look_at_timers(life, now, paused)?;
+            self.flush(life, now)?;
+            let busy = self.wire.is_readable() && !paused;
+            if busy && self.wire.is_flushed() {
+                continue;
+            }
+            let until = if busy { Some(now) } else { self.wake_at(life, paused) };
+            self.wire.note(life.pump.wait(until)?);
+        }
+    }
+
+    /// Nothing is read while nothing could be done with it.
+    fn is_paused(&self, life: &Life) -> bool {
+        life.is_paused() || self.wire.out.len() > BACKLOG_MAX
+    }
+
+    fn take_in(&mut self, life: &mut Life) -> Result<(), End> {
+        for _ in 0..READS_PER_TURN {
+            self.parse(life)?;
+            if self.is_paused(life) || !self.wire.is_readable() {
+                return Ok(());
+            }
+            match self.wire.read(self.reader.space()) {
+                Ok(None) => return Ok(()),
+                Ok(Some(0)) => {
+                    return Err(End::Lost("the broker closed the connection".to_owned()));
+                }
+                Ok(Some(bytes)) => self.reader.filled(bytes),
+                Err(error) => return Err(End::Lost(format!("the connection broke: {error}"))),
+            }
+            self.pace.heard(Instant::now());
+        }
+        self.parse(life)
+    }
+
+    /// Makes sense of all packets that are complete, and hands the messages in together.
+    fn parse(&mut self, life: &mut Life) -> Result<(), End> {
+        if self.is_paused(life) {
+            return Ok(());
+        }
+        let mut batch = Vec::new();
+        let parsed = self.parse_into(life, &mut batch);
+        // Messages in front of a malformed packet are entered, so they have to be handed in.
+        life.hand_in(batch)?;
+        parsed
+    }
+
+    fn parse_into(&mut self, life: &mut Life, batch: &mut Vec<Arrival>) -> Result<(), End> {
+        let mut answered = false;
+        while let Some(packet) = self.reader.next()? {
+            match packet {
+                Packet::Publish(publish) => life.published(&publish, batch),
+                Packet::Oversized(oversized) => life.oversized(&oversized, batch),
+                Packet::PubRel { packet_id } => {
+                    life.ledger.released(packet_id, &mut self.wire.out);
+                }
+                Packet::SubAck(suback) => {
+                    note_answer(life, &suback);
+                    answered = true;
+                }
+                Packet::PingResp => life.ledger.answered(),
+                Packet::Disconnect(disconnect) => return Err(sent_away(life, &disconnect)),
+                Packet::ConnAck(_) => {
+                    return Err(End::Lost("the broker sent a second CONNACK".to_owned()));
+                }
+                Packet::Ignored(name) => debug!("mqtt {}: ignored {name}", life.broker.name),
+            }
+        }
+        if answered {
+            if life.subscriptions.are_ready() {
+                (self.ask_at, self.asked) = (None, 0);
+            }
+            life.is_up();
+        }
+        Ok(())
+    }
+
+    fn look_at_timers(&mut self, life: &mut Life, now: Instant, paused: bool) -> Result<(), End> {
+        if self.ask_at.is_some_and(|at| at <= now) {
+            if !paused && !life.subscriptions.are_answered() {
+                warn!("mqtt {}: the broker has not answered a subscription", life.broker.name);
+            }
+            life.subscriptions.want_again();
+            self.ask(life, now);
+        }
+        if self.look_at.is_some_and(|at| at <= now) {
+            self.look_at = Some(now + life.timing.files);
+            if life.materials.as_mut().is_some_and(|materials| materials.look()) {
+                self.goodbye(life);
+                return Err(End::Again("with the new TLS files".to_owned()));
+            }
+        }
+        match self.pace.due(now, paused) {
+            Due::Nothing => (),
+            Due::Ping => {
+                packet::ping(&mut self.wire.out);
+                life.ledger.pinged();
+                self.pace.pinged(now);
+                life.try_again()?;
+            }
+            Due::GiveUp => {
+                return Err(End::Lost("the broker does not answer a ping".to_owned()));
+            }
+        }
+        if self.stalled.is_some_and(|since| since + life.timing.stall <= now) {
+            return Err(End::Lost("the broker takes no bytes any more".to_owned()));
+        }
+        Ok(())
+    }
+
+    fn wake_at(&self, life: &Life, paused: bool) -> Option<Instant> {
+        let stall = self.stalled.map(|since| since + life.timing.stall);
+        [self.pace.wake_at(paused), self.ask_at, self.look_at, stall].into_iter().flatten().min()
+    }
+
+    fn flush(&mut self, life: &Life, now: Instant) -> Result<(), End> {
+        let wrote = self
+            .wire
+            .flush()
+            .map_err(|error| End::Lost(format!("the connection broke: {error}")))?;
+        if wrote {
+            self.pace.sent(now);
+            self.stalled = None;
+        }
+        if self.wire.is_flushed() {
+            self.stalled = None;
+        } else if self.stalled.is_none() {
+            debug!("mqtt {}: the broker is slow to take what we send", life.broker.name);
+            self.stalled = Some(now);
+        }
+        Ok(())
+    }
+
+    /// The orderly end: nothing more is read, but what is signed meanwhile is acknowledged.
+    fn farewell(&mut self, life: &mut Life) {
+        let deadline = Instant::now() + life.timing.farewell;
+        let _ = life.try_again();
+        loop {
+            if life.collect().is_err() {
+                break;
+            }
+            life.ledger.acknowledge(&mut self.wire.out);
+            let settled = !life.ledger.owes();
+            let now = Instant::now();
+            if settled || now >= deadline || self.wire.is_closed() {
+                break;
+            }
+            if self.flush(life, now).is_err() {
+                return;
+            }
+            match life.pump.wait(Some(deadline)) {
+                Ok(ready) => self.wire.note(ready),
+                Err(_) => return,
+            }
+        }
+        life.ledger.leave_unsigned();
+        life.ledger.acknowledge(&mut self.wire.out);
+        self.goodbye(life);
+    }
+
+    /// Sends what is left and a DISCONNECT, and waits a moment for the broker to close.
+    fn goodbye(&mut self, life: &mut Life) {
+        let deadline = Instant::now() + GOODBYE_MAX;
+        packet::disconnect(&mut self.wire.out);
+        self.wire.say_goodbye();
+        let mut shut = false;
+        loop {
+            if self.wire.flush().is_err() {
+                return;
+            }
+            if self.wire.is_flushed() && !shut {
+                self.wire.shut();
+                shut = true;
+            }
+            if (shut && self.wire.drain()) || Instant::now() >= deadline {
+                return;
+            }
+            match life.pump.wait(Some(deadline)) {
+                Ok(ready) => self.wire.note(ready),
+                Err(_) => return,
+            }
+        }
+    }
+}
+
+fn note_answer(life: &mut Life, suback: &SubAck) {
+    let name = &life.broker.name;
+    match life.subscriptions.answer(suback) {
+        Answer::Granted(words) => info!("mqtt {name}: {words}"),
+        Answer::Tolerated(words) => warn!("mqtt {name}: {words}"),
+        Answer::Refused(words) => error!("mqtt {name}: {words}; it is tried again"),
+        Answer::Unknown => debug!("mqtt {name}: a SUBACK belongs to no SUBSCRIBE"),
+    }
+}
+
+/// The broker of MQTT 5 says why it ends the connection.
+fn sent_away(life: &Life, disconnect: &Disconnect) -> End {
+    const TAKEN_OVER: u8 = 0x8E;
+    let mut why = words::with_text(&words::reason(disconnect.code), &disconnect.text);
+    if disconnect.code == TAKEN_OVER {
+        why = format!("{why}, `{}`; each client needs its own", life.broker.client_id);
+    }
+    End::Lost(format!("the broker ended the connection: {why}"))
+}

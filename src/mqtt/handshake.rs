@@ -1,0 +1,162 @@
+//! From CONNECT to CONNACK, and what a refusal means for the next try.
+
+use crate::config::Version;
+use crate::mqtt::connection::{Connection, End};
+use crate::mqtt::packet::{ConnAck, Packet};
+use crate::mqtt::session::{Life, connect_packet};
+use crate::mqtt::words;
+use log::warn;
+use std::io;
+use std::time::Instant;
+
+/// Why the broker did not accept the connection.
+enum NoHandshake {
+    /// The stop has come, or the system is broken.
+    End(End),
+    /// It said so.
+    Refused(ConnAck),
+    /// It closed the connection, or TLS failed.
+    Closed(String),
+    /// Its answer was none.
+    Failed(String),
+}
+
+impl From<io::Error> for NoHandshake {
+    fn from(error: io::Error) -> Self {
+        NoHandshake::End(End::Broken(error))
+    }
+}
+
+/// Introduces us to the broker.
+pub(super) fn shake_hands(
+    connection: &mut Connection,
+    life: &mut Life,
+    deadline: Instant,
+) -> Result<ConnAck, End> {
+    connect_packet(&life.broker, life.version)
+        .encode(&mut connection.wire.out)
+        .map_err(End::Lost)?;
+    match wait_for_connack(connection, life, deadline) {
+        Ok(connack) if connack.code == 0 => {
+            accepted(life);
+            Ok(connack)
+        }
+        Ok(connack) => Err(judge(life, NoHandshake::Refused(connack))),
+        Err(no) => Err(judge(life, no)),
+    }
+}
+
+fn wait_for_connack(
+    connection: &mut Connection,
+    life: &mut Life,
+    deadline: Instant,
+) -> Result<ConnAck, NoHandshake> {
+    let encrypted = life.materials.is_some();
+    let closed = |error: &io::Error| match encrypted {
+        true => NoHandshake::Closed(format!("TLS with the broker failed: {error}")),
+        false => NoHandshake::Closed(format!("the broker closed the connection: {error}")),
+    };
+    let Connection { wire, reader, .. } = connection;
+    loop {
+        wire.flush().map_err(|error| closed(&error))?;
+        match reader.next() {
+            Ok(Some(Packet::ConnAck(connack))) => return Ok(connack),
+            Ok(Some(_)) => {
+                let why = "the broker sent something else than a CONNACK";
+                return Err(NoHandshake::Failed(why.to_owned()));
+            }
+            Ok(None) => (),
+            Err(malformed) => return Err(NoHandshake::Failed(malformed.to_string())),
+        }
+        match wire.read(reader.space()).map_err(|error| closed(&error))? {
+            Some(0) if wire.is_shaking_hands() => {
+                let why = "the broker closed the connection during the TLS handshake";
+                return Err(NoHandshake::Closed(why.to_owned()));
+            }
+            Some(0) => {
+                let why = "the broker closed the connection without answering CONNECT";
+                return Err(NoHandshake::Closed(why.to_owned()));
+            }
+            Some(bytes) => reader.filled(bytes),
+            None => {
+                wire.flush().map_err(|error| closed(&error))?;
+                if life.pump.is_stopped() {
+                    return Err(NoHandshake::End(End::Stopped));
+                }
+                if Instant::now() >= deadline {
+                    let limit = life.timing.connect.as_secs();
+                    return Err(NoHandshake::Failed(format!("no CONNACK within {limit} s")));
+                }
+                wire.note(life.pump.wait(Some(deadline))?);
+                life.collect().map_err(NoHandshake::End)?;
+            }
+        }
+    }
+}
+
+/// What was only tried is settled now.
+fn accepted(life: &mut Life) {
+    if let Some(materials) = &mut life.materials {
+        materials.accepted();
+    }
+    if life.version == Version::V5 {
+        life.speaks_five = true;
+    }
+    if life.guessing {
+        life.guessing = false;
+        warn_of_fallback(life);
+    }
+}
+
+fn judge(life: &mut Life, no: NoHandshake) -> End {
+    let (why, blames_material) = match &no {
+        NoHandshake::Refused(connack) => {
+            let words = words::connect_refusal(connack);
+            (format!("the broker refuses the connection: {words}"), !is_busy(connack))
+        }
+        NoHandshake::Closed(why) => (why.clone(), true),
+        NoHandshake::Failed(why) => (why.clone(), false),
+        NoHandshake::End(_) => (String::new(), false),
+    };
+    if let NoHandshake::End(end) = no {
+        return end;
+    }
+    if blames_material && life.materials.as_mut().is_some_and(|files| files.rejected(&why)) {
+        return End::Again("with the former TLS files".to_owned());
+    }
+    match (&no, life.version) {
+        (NoHandshake::Refused(connack), Version::V5) if words::is_version_refusal(connack) => {
+            life.version = Version::V311;
+            warn_of_fallback(life);
+            return End::Again("with MQTT 3.1.1".to_owned());
+        }
+        // An old broker may close without a word. So may one that is stopping, or a proxy in
+        // front of it, so 3.1.1 is a guess until it has been accepted.
+        (NoHandshake::Closed(_), Version::V5) if !life.speaks_five => {
+            life.version = Version::V311;
+            life.guessing = true;
+        }
+        (_, Version::V311) if life.guessing => {
+            life.version = Version::V5;
+            life.guessing = false;
+        }
+        _ => (),
+    }
+    End::Lost(why)
+}
+
+/// A refusal that says nothing about us.
+fn is_busy(connack: &ConnAck) -> bool {
+    match connack.legacy {
+        true => connack.code == 3,
+        false => matches!(connack.code, 0x88 | 0x89 | 0x97 | 0x9C | 0x9D | 0x9F),
+    }
+}
+
+fn warn_of_fallback(life: &Life) {
+    warn!(
+        "mqtt {}: the broker at {} does not speak MQTT 5; MQTT 3.1.1 is used",
+        life.broker.name,
+        life.address()
+    );
+}

@@ -1,0 +1,521 @@
+//! Which messages are in our hands, and in which order they are acknowledged.
+//!
+//! This is the protocol state of MQTT 4.3 and 4.4 on the receiving side. It lives as long as the
+//! process: when a connection is lost the broker sends again what it has not seen acknowledged,
+//! and a message that is still in our hands must not be handed in a second time.
+
+use crate::config::Qos;
+use crate::mqtt::packet::{self, PublishHead};
+use std::collections::hash_map::RandomState;
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::hash::{BuildHasher, Hasher};
+
+/// How many acknowledgements that may have been lost on their way are remembered.
+const RECENT_MAX: usize = 1_024;
+
+/// How many topics with a retained message are remembered.
+const RETAINED_MAX: usize = 1_024;
+
+/// What is to be done with a message that arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Arrived {
+    /// Hand it in under this ticket.
+    New(u64),
+    /// Nothing: it is in our hands, or was; the acknowledgement is seen to.
+    Again,
+}
+
+/// The messages of one session.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    ticket_next: u64,
+    held: HashMap<u64, Held>,
+    /// How many of `held` are not signed.
+    unsettled: usize,
+    /// Packet ids of this session that are not acknowledged.
+    by_id: HashMap<u16, u64>,
+    /// What has arrived on this connection and is not acknowledged, in order of arrival.
+    line: VecDeque<Turn>,
+    /// QoS 2: acknowledged with PUBREC, and not yet let go of by the broker with PUBREL.
+    unreleased: HashSet<u16>,
+    recent: Recent,
+    retained: Retained,
+    hasher: RandomState,
+}
+
+/// A message that is not acknowledged.
+#[derive(Debug)]
+struct Held {
+    /// 0 when there is nothing to acknowledge: QoS 0, or the broker lost the session.
+    packet_id: u16,
+    content: u64,
+    signed: bool,
+}
+
+/// A place in the order of acknowledgements.
+#[derive(Debug)]
+struct Turn {
+    qos: Qos,
+    packet_id: u16,
+    /// What has to be signed first, if anything.
+    ticket: Option<u64>,
+}
+
+impl Ledger {
+    /// The broker accepted a connection. Acknowledgements belong to the connection on which the
+    /// message came, so each waits until the broker has sent its message again.
+    pub(super) fn connected(&mut self, session_present: bool) {
+        self.line.clear();
+        if session_present {
+            return;
+        }
+        self.by_id.clear();
+        self.unreleased.clear();
+        self.recent = Recent::default();
+        self.held.retain(|_, held| !held.signed);
+        for held in self.held.values_mut() {
+            held.packet_id = 0;
+        }
+    }
+
+    /// Says what is to be done with a message.
+    pub(super) fn arrived(&mut self, topic: &[u8], payload: &[u8], head: PublishHead) -> Arrived {
+        let content = if head.qos == Qos::AtMostOnce { 0 } else { self.hash(&[topic, payload]) };
+        if head.qos != Qos::AtMostOnce && self.is_known(head, content) {
+            return Arrived::Again;
+        }
+        if self.is_repeated_copy(topic, payload, head.retain) {
+            self.take_turn(head, None);
+            return Arrived::Again;
+        }
+        let ticket = self.ticket_next;
+        self.ticket_next += 1;
+        self.held.insert(ticket, Held { packet_id: head.packet_id, content, signed: false });
+        self.unsettled += 1;
+        if head.qos != Qos::AtMostOnce {
+            self.by_id.insert(head.packet_id, ticket);
+        }
+        self.take_turn(head, Some(ticket));
+        Arrived::New(ticket)
+    }
+
+    /// Whether a message is one we had before, and if so sees to its acknowledgement.
+    fn is_known(&mut self, head: PublishHead, content: u64) -> bool {
+        let packet_id = head.packet_id;
+        if head.qos == Qos::ExactlyOnce && self.unreleased.contains(&packet_id) {
+            self.take_turn(head, None);
+            return true;
+        }
+        if let Some(&ticket) = self.by_id.get(&packet_id) {
+            let held = self.held.get_mut(&ticket);
+            if held.as_ref().is_some_and(|held| held.content == content) {
+                if !self.line.iter().any(|turn| turn.ticket == Some(ticket)) {
+                    self.take_turn(head, Some(ticket));
+                }
+                return true;
+            }
+            // The broker gave the id to another message, so it waits for no answer to this one.
+            if let Some(held) = held {
+                held.packet_id = 0;
+            }
+            self.by_id.remove(&packet_id);
+            self.drop_if_done(ticket);
+        }
+        if head.qos == Qos::AtLeastOnce && self.recent.is_repeated(head, content) {
+            self.take_turn(head, None);
+            return true;
+        }
+        false
+    }
+
+    /// A retained message comes with every new subscription. One that says what the topic said
+    /// last has been seen to already.
+    fn is_repeated_copy(&mut self, topic: &[u8], payload: &[u8], retain: bool) -> bool {
+        if !retain && self.retained.is_empty() {
+            return false;
+        }
+        let (topic, payload) = (self.hash(&[topic]), self.hash(&[payload]));
+        self.retained.says(topic, payload, retain)
+    }
+
+    fn take_turn(&mut self, head: PublishHead, ticket: Option<u64>) {
+        if head.qos != Qos::AtMostOnce {
+            self.line.push_back(Turn { qos: head.qos, packet_id: head.packet_id, ticket });
+        }
+    }
+
+    /// The message with this ticket is safe.
+    pub(super) fn signed(&mut self, ticket: u64) {
+        if let Some(held) = self.held.get_mut(&ticket)
+            && !held.signed
+        {
+            held.signed = true;
+            self.unsettled -= 1;
+            self.drop_if_done(ticket);
+        }
+    }
+
+    /// Forgets a message that is safe and needs no acknowledgement.
+    fn drop_if_done(&mut self, ticket: u64) {
+        if self.held.get(&ticket).is_some_and(|held| held.signed && held.packet_id == 0) {
+            self.held.remove(&ticket);
+        }
+    }
+
+    /// Appends the acknowledgements that are due, in the order in which the messages came.
+    pub(super) fn acknowledge(&mut self, out: &mut Vec<u8>) {
+        while let Some(turn) = self.line.front() {
+            let content = match turn.ticket.map(|ticket| (ticket, self.held.get(&ticket))) {
+                Some((_, Some(held))) if !held.signed && held.packet_id != 0 => return,
+                Some((ticket, Some(held))) if held.packet_id != 0 => {
+                    let content = held.content;
+                    self.held.remove(&ticket);
+                    self.by_id.remove(&turn.packet_id);
+                    Some(content)
+                }
+                // The id has gone to another message, which has a turn of its own.
+                Some(_) => {
+                    self.line.pop_front();
+                    continue;
+                }
+                None => None,
+            };
+            packet::acknowledge(out, turn.qos, turn.packet_id);
+            match (turn.qos, content) {
+                (Qos::ExactlyOnce, _) => {
+                    self.unreleased.insert(turn.packet_id);
+                }
+                (Qos::AtLeastOnce, Some(content)) => self.recent.note(turn.packet_id, content),
+                (Qos::AtLeastOnce | Qos::AtMostOnce, _) => (),
+            }
+            self.line.pop_front();
+        }
+    }
+
+    /// The last chance before the end: lets go of what would hold up acknowledgements that are due.
+    ///
+    /// Messages that are not safe stay with the broker. Those behind them would be sent again
+    /// after a restart and be delivered twice, which is worse than a gap in the order.
+    pub(super) fn leave_unsigned(&mut self) {
+        let held = &self.held;
+        self.line.retain(|turn| {
+            let held = turn.ticket.and_then(|ticket| held.get(&ticket));
+            held.is_none_or(|held| held.signed)
+        });
+    }
+
+    /// The broker let go of a QoS 2 message. PUBCOMP is due whether we know the id or not: the
+    /// PUBREC may have been sent before a restart.
+    pub(super) fn released(&mut self, packet_id: u16, out: &mut Vec<u8>) {
+        self.unreleased.remove(&packet_id);
+        packet::complete(out, packet_id);
+    }
+
+    /// A PINGREQ goes out behind all acknowledgements so far.
+    pub(super) fn pinged(&mut self) {
+        self.recent.confirmable = self.recent.order.len();
+    }
+
+    /// The PINGREQ was answered, so the broker has all that went out in front of it.
+    pub(super) fn answered(&mut self) {
+        self.recent.confirm();
+    }
+
+    /// How many messages are not safe yet.
+    pub(super) fn unsettled(&self) -> usize {
+        self.unsettled
+    }
+
+    /// Whether the broker of this connection waits for an acknowledgement.
+    pub(super) fn owes(&self) -> bool {
+        !self.line.is_empty()
+    }
+
+    fn hash(&self, fields: &[&[u8]]) -> u64 {
+        let mut hasher = self.hasher.build_hasher();
+        for field in fields {
+            hasher.write_usize(field.len());
+            hasher.write(field);
+        }
+        hasher.finish()
+    }
+}
+
+/// QoS 1 acknowledgements that may have been lost with their connection.
+///
+/// A message that comes again after its acknowledgement was lost looks like one that is new to us
+/// and has the same content, id and DUP flag. Brokers that count their ids up give an id twice
+/// only after 65,535 messages, so there the two cannot be confused. With a broker that gives a
+/// free id again at once they could, and then a message would be lost: once it shows that it does,
+/// nothing is remembered any more and a message may rather be handed in twice.
+#[derive(Debug, Default)]
+struct Recent {
+    contents: HashMap<u16, u64>,
+    order: VecDeque<u16>,
+    confirmable: usize,
+    ids_return: bool,
+}
+
+impl Recent {
+    fn note(&mut self, packet_id: u16, content: u64) {
+        if self.ids_return {
+            return;
+        }
+        if self.order.len() == RECENT_MAX {
+            self.forget_oldest();
+        }
+        if self.contents.insert(packet_id, content).is_none() {
+            self.order.push_back(packet_id);
+        }
+    }
+
+    fn is_repeated(&mut self, head: PublishHead, content: u64) -> bool {
+        let Some(&known) = self.contents.get(&head.packet_id) else {
+            return false;
+        };
+        if head.dup && known == content {
+            return true;
+        }
+        *self = Recent { ids_return: true, ..Recent::default() };
+        false
+    }
+
+    fn confirm(&mut self) {
+        for _ in 0..self.confirmable {
+            self.forget_oldest();
+        }
+    }
+
+    fn forget_oldest(&mut self) {
+        if let Some(packet_id) = self.order.pop_front() {
+            self.contents.remove(&packet_id);
+        }
+        self.confirmable = self.confirmable.saturating_sub(1);
+    }
+}
+
+/// What topics with a retained message said last, by hash.
+#[derive(Debug, Default)]
+struct Retained {
+    said: HashMap<u64, u64>,
+    order: VecDeque<u64>,
+}
+
+impl Retained {
+    fn is_empty(&self) -> bool {
+        self.order.is_empty()
+    }
+
+    /// Notes what a topic says; `true` if a retained copy only repeats it.
+    fn says(&mut self, topic: u64, payload: u64, retain: bool) -> bool {
+        if let Some(said) = self.said.get_mut(&topic) {
+            return std::mem::replace(said, payload) == payload && retain;
+        }
+        if retain {
+            if self.order.len() == RETAINED_MAX
+                && let Some(oldest) = self.order.pop_front()
+            {
+                self.said.remove(&oldest);
+            }
+            self.said.insert(topic, payload);
+            self.order.push_back(topic);
+        }
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Arrived::{Again, New};
+
+    fn qos_1(packet_id: u16) -> PublishHead {
+        PublishHead { qos: Qos::AtLeastOnce, packet_id, dup: false, retain: false }
+    }
+
+    fn qos_2(packet_id: u16) -> PublishHead {
+        PublishHead { qos: Qos::ExactlyOnce, ..qos_1(packet_id) }
+    }
+
+    fn again(head: PublishHead) -> PublishHead {
+        PublishHead { dup: true, ..head }
+    }
+
+    fn copy(head: PublishHead) -> PublishHead {
+        PublishHead { retain: true, ..head }
+    }
+
+    /// Acknowledgements as `(first byte, packet id)`.
+    fn due(ledger: &mut Ledger) -> Vec<(u8, u16)> {
+        let mut out = Vec::new();
+        ledger.acknowledge(&mut out);
+        out.chunks(4).map(|ack| (ack[0], u16::from_be_bytes([ack[2], ack[3]]))).collect()
+    }
+
+    fn connected() -> Ledger {
+        let mut ledger = Ledger::default();
+        ledger.connected(false);
+        ledger
+    }
+
+    #[test]
+    fn acknowledgements_go_out_in_the_order_of_arrival() {
+        let mut ledger = connected();
+        assert_eq!(ledger.arrived(b"t", b"a", qos_1(5)), New(0));
+        assert_eq!(ledger.arrived(b"t", b"b", qos_2(6)), New(1));
+        let qos_0 = PublishHead { qos: Qos::AtMostOnce, packet_id: 0, ..qos_1(1) };
+        assert_eq!(ledger.arrived(b"t", b"c", qos_0), New(2));
+        assert_eq!(ledger.arrived(b"t", b"d", qos_1(7)), New(3));
+        assert_eq!(ledger.unsettled(), 4);
+        ledger.signed(3);
+        ledger.signed(1);
+        assert_eq!(due(&mut ledger), []);
+        ledger.signed(0);
+        ledger.signed(0);
+        assert_eq!(due(&mut ledger), [(0x40, 5), (0x50, 6), (0x40, 7)]);
+        assert!(!ledger.owes());
+        assert_eq!(ledger.unsettled(), 1);
+        ledger.signed(2);
+        assert_eq!((ledger.unsettled(), ledger.held.len()), (0, 0));
+    }
+
+    #[test]
+    fn a_message_in_our_hands_is_not_handed_in_again() {
+        let mut ledger = connected();
+        ledger.arrived(b"t", b"a", qos_1(5));
+        ledger.arrived(b"t", b"b", qos_1(6));
+        ledger.connected(true);
+        ledger.signed(0);
+        assert_eq!(due(&mut ledger), [], "the broker has not sent it on this connection");
+        assert_eq!(ledger.arrived(b"t", b"a", again(qos_1(5))), Again);
+        assert_eq!(due(&mut ledger), [(0x40, 5)]);
+        assert_eq!(ledger.arrived(b"t", b"b", again(qos_1(6))), Again);
+        assert_eq!(due(&mut ledger), []);
+        ledger.signed(1);
+        assert_eq!(due(&mut ledger), [(0x40, 6)]);
+        assert_eq!((ledger.held.len(), ledger.by_id.len()), (0, 0));
+    }
+
+    #[test]
+    fn a_message_under_an_old_id_is_a_new_one() {
+        let mut ledger = connected();
+        ledger.arrived(b"t", b"a", qos_1(5));
+        ledger.connected(true);
+        assert_eq!(ledger.arrived(b"t", b"other", qos_1(5)), New(1));
+        ledger.signed(0);
+        assert_eq!(due(&mut ledger), []);
+        ledger.signed(1);
+        assert_eq!(due(&mut ledger), [(0x40, 5)]);
+        assert_eq!((ledger.held.len(), ledger.by_id.len()), (0, 0));
+    }
+
+    #[test]
+    fn an_id_used_twice_at_once_is_acknowledged_once() {
+        let mut ledger = connected();
+        ledger.arrived(b"t", b"a", qos_1(5));
+        assert_eq!(ledger.arrived(b"t", b"b", qos_1(5)), New(1));
+        ledger.signed(0);
+        assert_eq!(due(&mut ledger), []);
+        ledger.signed(1);
+        assert_eq!(due(&mut ledger), [(0x40, 5)]);
+    }
+
+    #[test]
+    fn at_the_end_what_is_safe_is_acknowledged_past_what_is_not() {
+        let mut ledger = connected();
+        ledger.arrived(b"t", b"a", qos_1(5));
+        ledger.arrived(b"t", b"b", qos_1(6));
+        ledger.signed(1);
+        assert_eq!(due(&mut ledger), []);
+        ledger.leave_unsigned();
+        assert_eq!(due(&mut ledger), [(0x40, 6)]);
+    }
+
+    #[test]
+    fn a_lost_session_ends_all_debts() {
+        let mut ledger = connected();
+        ledger.arrived(b"t", b"a", qos_1(5));
+        ledger.arrived(b"t", b"b", qos_1(6));
+        ledger.signed(1);
+        ledger.connected(false);
+        ledger.signed(0);
+        assert_eq!(due(&mut ledger), []);
+        assert_eq!((ledger.held.len(), ledger.unsettled()), (0, 0));
+        assert_eq!(ledger.arrived(b"t", b"a", qos_1(5)), New(2));
+    }
+
+    #[test]
+    fn an_acknowledgement_that_was_lost_is_given_again() {
+        let mut ledger = connected();
+        ledger.arrived(b"t", b"a", qos_1(5));
+        ledger.signed(0);
+        assert_eq!(due(&mut ledger), [(0x40, 5)]);
+        ledger.connected(true);
+        assert_eq!(ledger.arrived(b"t", b"a", again(qos_1(5))), Again);
+        assert_eq!(due(&mut ledger), [(0x40, 5)]);
+        // Confirmed by an answered ping: what comes now under this id is another message.
+        ledger.pinged();
+        ledger.answered();
+        assert_eq!(ledger.arrived(b"t", b"a", again(qos_1(5))), New(1));
+    }
+
+    #[test]
+    fn where_ids_return_at_once_no_message_is_taken_for_another() {
+        let mut ledger = connected();
+        for ticket in 0..2 {
+            assert_eq!(ledger.arrived(b"t", b"a", qos_1(1)), New(ticket));
+            ledger.signed(ticket);
+            assert_eq!(due(&mut ledger), [(0x40, 1)]);
+        }
+        ledger.connected(true);
+        assert_eq!(ledger.arrived(b"t", b"a", again(qos_1(1))), New(2));
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded() {
+        let mut ledger = connected();
+        for packet_id in 1..=4_000 {
+            let New(ticket) = ledger.arrived(b"t", b"a", qos_1(packet_id)) else { panic!() };
+            let topic = packet_id.to_be_bytes();
+            let qos_0 = PublishHead { qos: Qos::AtMostOnce, packet_id: 0, ..qos_1(1) };
+            assert_ne!(ledger.arrived(&topic, b"x", copy(qos_0)), Again);
+            ledger.signed(ticket);
+            ledger.signed(ticket + 1);
+            due(&mut ledger);
+        }
+        assert_eq!(ledger.recent.order.len(), RECENT_MAX);
+        assert_eq!(ledger.recent.contents.len(), RECENT_MAX);
+        assert_eq!(ledger.retained.said.len(), RETAINED_MAX);
+        assert_eq!((ledger.held.len(), ledger.line.len()), (0, 0));
+    }
+
+    #[test]
+    fn qos_2_is_acknowledged_in_two_steps_that_survive_a_connection() {
+        let mut ledger = connected();
+        ledger.arrived(b"t", b"a", qos_2(5));
+        ledger.signed(0);
+        assert_eq!(due(&mut ledger), [(0x50, 5)]);
+        ledger.connected(true);
+        assert_eq!(ledger.arrived(b"t", b"a", again(qos_2(5))), Again);
+        assert_eq!(due(&mut ledger), [(0x50, 5)]);
+        let mut out = Vec::new();
+        ledger.released(5, &mut out);
+        ledger.released(999, &mut out);
+        assert_eq!(out, [0x70, 2, 0, 5, 0x70, 2, 0x03, 0xE7]);
+        assert_eq!(ledger.arrived(b"t", b"a", qos_2(5)), New(1));
+    }
+
+    #[test]
+    fn a_retained_copy_is_handed_in_when_it_says_something_new() {
+        let mut ledger = connected();
+        assert_eq!(ledger.arrived(b"t", b"on", copy(qos_1(1))), New(0));
+        ledger.connected(false);
+        assert_eq!(ledger.arrived(b"t", b"on", copy(qos_1(1))), Again);
+        assert_eq!(due(&mut ledger), [(0x40, 1)]);
+        assert_eq!(ledger.arrived(b"t", b"off", qos_1(2)), New(1));
+        assert_eq!(ledger.arrived(b"t", b"off", qos_1(3)), New(2), "only copies are repeated");
+        ledger.connected(false);
+        assert_eq!(ledger.arrived(b"t", b"on", copy(qos_1(1))), New(3));
+        assert_eq!(ledger.arrived(b"u", b"on", copy(qos_1(2))), New(4));
+    }
+}

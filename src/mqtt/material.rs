@@ -1,0 +1,128 @@
+//! Which TLS files are in use: looked at again, taken over, rolled back.
+
+use crate::config::Tls;
+use crate::system::tls::{self, Material};
+use log::{info, warn};
+use rustls::ClientConfig;
+use std::path::Path;
+use std::sync::Arc;
+
+/// The TLS material of one session.
+pub(super) struct Materials {
+    name: String,
+    files: Tls,
+    /// What the next connection is made with.
+    current: Material,
+    /// What the broker accepted last.
+    good: Option<Material>,
+    /// The fingerprint of what the broker did not accept, so that it is not tried for ever.
+    refused: Option<u64>,
+    /// What was last said about files that cannot be used: each thing is said once.
+    complaint: String,
+}
+
+impl Materials {
+    /// Loads the files for the session `name`.
+    ///
+    /// # Errors
+    ///
+    /// Names the file that cannot be used, and says why.
+    pub(super) fn load(name: &str, files: &Tls) -> Result<Self, String> {
+        let current = tls::load(ca(files), pair(files))?;
+        Ok(Materials {
+            name: name.to_owned(),
+            files: files.clone(),
+            current,
+            good: None,
+            refused: None,
+            complaint: String::new(),
+        })
+    }
+
+    /// Whether there is a file to look at.
+    pub(super) fn has_files(&self) -> bool {
+        self.files != Tls::default()
+    }
+
+    /// What the next connection is made with.
+    pub(super) fn client(&self) -> Arc<ClientConfig> {
+        self.current.client.clone()
+    }
+
+    /// Looks at the files. `true` when they hold something new that can be used; files that cannot
+    /// be used change nothing.
+    pub(super) fn look(&mut self) -> bool {
+        if !self.has_files() {
+            return false;
+        }
+        let (ca, pair) = (ca(&self.files), pair(&self.files));
+        let loaded = tls::fingerprint(ca, pair).and_then(|fingerprint| {
+            if fingerprint == self.current.fingerprint || Some(fingerprint) == self.refused {
+                Ok(None)
+            } else {
+                tls::load(ca, pair).map(Some)
+            }
+        });
+        match loaded {
+            Ok(None) => {
+                self.complaint.clear();
+                false
+            }
+            Ok(Some(new)) => {
+                info!("mqtt {}: the TLS files have changed", self.name);
+                self.complaint.clear();
+                self.refused = None;
+                self.current = new;
+                true
+            }
+            Err(why) => {
+                self.complain(why);
+                false
+            }
+        }
+    }
+
+    /// The broker accepted a connection.
+    pub(super) fn accepted(&mut self) {
+        self.good = Some(self.current.clone());
+    }
+
+    /// The connection failed in a way that may be due to the material. `true` when an older one
+    /// that was good is used instead.
+    ///
+    /// When the older one fails as well, the newer one gets another chance: a new CA may have been
+    /// put in place before the broker had its new certificate.
+    pub(super) fn rejected(&mut self, why: &str) -> bool {
+        match &self.good {
+            Some(good) if good.fingerprint != self.current.fingerprint => {
+                warn!(
+                    "mqtt {}: not connected with the changed TLS files, the former ones are used \
+                     again: {why}",
+                    self.name
+                );
+                self.refused = Some(self.current.fingerprint);
+                self.current = good.clone();
+                true
+            }
+            Some(_) | None => {
+                self.refused = None;
+                false
+            }
+        }
+    }
+
+    fn complain(&mut self, why: String) {
+        if why != self.complaint {
+            warn!("mqtt {}: the TLS files in use are kept: {why}", self.name);
+            self.complaint = why;
+        }
+    }
+}
+
+fn ca(files: &Tls) -> Option<&Path> {
+    files.ca.as_deref()
+}
+
+fn pair(files: &Tls) -> Option<(&Path, &Path)> {
+    files.client.as_ref().map(|client| (client.chain.as_path(), client.key.as_path()))
+}

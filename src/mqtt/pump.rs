@@ -1,0 +1,74 @@
+//! The one place where a session sleeps.
+
+use crate::mqtt::bell::Bell;
+use crate::system::stop::Stop;
+use mio::net::TcpStream;
+use mio::{Events, Interest, Poll, Token, Waker};
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+
+const BELL: Token = Token(0);
+const SOCKET: Token = Token(1);
+
+/// A socket and a bell: nothing else happens to a session.
+const EVENTS_MAX: usize = 4;
+
+/// Waits for the socket, the bell, the stop and the time.
+pub(super) struct Pump {
+    poll: Poll,
+    events: Events,
+    bell: Arc<Bell>,
+    stop: Stop,
+}
+
+/// What has happened to the socket; events are edges, so each is told once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Ready {
+    pub readable: bool,
+    pub writable: bool,
+    /// The other side will send nothing more.
+    pub closed: bool,
+}
+
+impl Pump {
+    pub(super) fn new(stop: &Stop) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let bell = Arc::new(Bell::new(Waker::new(poll.registry(), BELL)?));
+        Ok(Pump { poll, events: Events::with_capacity(EVENTS_MAX), bell, stop: stop.clone() })
+    }
+
+    pub(super) fn bell(&self) -> &Arc<Bell> {
+        &self.bell
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stop.is_set()
+    }
+
+    /// Hears of a socket; closing it ends that.
+    pub(super) fn add(&self, stream: &mut TcpStream) -> io::Result<()> {
+        self.poll.registry().register(stream, SOCKET, Interest::READABLE | Interest::WRITABLE)
+    }
+
+    /// Sleeps until something happens, at most until `until`. Returns at once when something
+    /// has been brought to the bell, and after any ring of it: the caller looks at the stop.
+    pub(super) fn wait(&mut self, until: Option<Instant>) -> io::Result<Ready> {
+        let now = Instant::now();
+        let until = if self.bell.doze() { Some(now) } else { until };
+        let timeout = until.map(|until| until.saturating_duration_since(now));
+        let polled = self.poll.poll(&mut self.events, timeout);
+        self.bell.rise();
+        match polled {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(Ready::default()),
+            polled => polled?,
+        }
+        let mut ready = Ready::default();
+        for event in self.events.iter().filter(|event| event.token() == SOCKET) {
+            ready.closed |= event.is_read_closed() || event.is_error();
+            ready.readable |= event.is_readable() || ready.closed;
+            ready.writable |= event.is_writable() || ready.closed;
+        }
+        Ok(ready)
+    }
+}

@@ -1,0 +1,164 @@
+//! Bytes in and out of a socket that never blocks, with TLS or without.
+
+use crate::mqtt::pump::Ready;
+use mio::net::TcpStream;
+use rustls::ClientConnection;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::Shutdown;
+
+/// One connection to a broker.
+pub(super) struct Wire {
+    stream: TcpStream,
+    tls: Option<Box<ClientConnection>>,
+    /// Bytes that are to go out; packets are appended to it.
+    pub out: Vec<u8>,
+    /// How many of `out` have gone.
+    gone: usize,
+    /// Reading may bring something. Cleared only when there is nothing left to read.
+    readable: bool,
+    writable: bool,
+    closed: bool,
+}
+
+impl Wire {
+    pub(super) fn new(stream: TcpStream, tls: Option<ClientConnection>) -> Self {
+        Wire {
+            stream,
+            tls: tls.map(Box::new),
+            out: Vec::new(),
+            gone: 0,
+            readable: true,
+            writable: true,
+            closed: false,
+        }
+    }
+
+    pub(super) fn note(&mut self, ready: Ready) {
+        self.readable |= ready.readable;
+        self.writable |= ready.writable;
+        self.closed |= ready.closed;
+    }
+
+    pub(super) fn is_readable(&self) -> bool {
+        self.readable
+    }
+
+    /// The other side has closed, though not everything it sent may have been read.
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    pub(super) fn is_flushed(&self) -> bool {
+        self.out.is_empty() && !self.tls.as_ref().is_some_and(|tls| tls.wants_write())
+    }
+
+    /// Whether the handshake of TLS is still under way.
+    pub(super) fn is_shaking_hands(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.is_handshaking())
+    }
+
+    /// Reads what is there: `None` when nothing is at present, `Some(0)` at the end.
+    pub(super) fn read(&mut self, into: &mut [u8]) -> io::Result<Option<usize>> {
+        let Some(tls) = &mut self.tls else {
+            let read = patient(self.stream.read(into))?;
+            // After a short read the socket is empty, which saves asking it once more; only the
+            // end of the stream is not announced a second time.
+            self.readable = self.closed || read == Some(into.len());
+            return Ok(read);
+        };
+        loop {
+            match tls.reader().read(into) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => (),
+                Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(Some(0)),
+                read => return read.map(Some),
+            }
+            match patient(tls.read_tls(&mut self.stream))? {
+                None => {
+                    self.readable = false;
+                    return Ok(None);
+                }
+                Some(0) => return Ok(Some(0)),
+                Some(_) => (),
+            }
+            if let Err(error) = tls.process_new_packets() {
+                // There may be an alert that tells the broker what we do not like.
+                let _ = tls.write_tls(&mut self.stream);
+                return Err(io::Error::new(ErrorKind::InvalidData, error));
+            }
+        }
+    }
+
+    /// Writes what the socket takes. Says whether it took anything.
+    pub(super) fn flush(&mut self) -> io::Result<bool> {
+        let mut wrote = false;
+        while self.writable && !self.is_flushed() {
+            let written = match &mut self.tls {
+                None => {
+                    let written = patient(self.stream.write(&self.out[self.gone..]))?;
+                    self.gone += written.unwrap_or_default();
+                    written
+                }
+                Some(tls) => {
+                    self.gone += tls.writer().write(&self.out[self.gone..])?;
+                    if !tls.wants_write() {
+                        // The handshake waits for the broker; what goes out is kept until then.
+                        self.drop_gone();
+                        break;
+                    }
+                    patient(tls.write_tls(&mut self.stream))?
+                }
+            };
+            match written {
+                None => self.writable = false,
+                Some(0) => return Err(ErrorKind::WriteZero.into()),
+                Some(_) => wrote = true,
+            }
+            self.drop_gone();
+        }
+        Ok(wrote)
+    }
+
+    fn drop_gone(&mut self) {
+        if self.gone == self.out.len() {
+            self.out.clear();
+            self.gone = 0;
+        }
+    }
+
+    /// Says that nothing more will come from us; the last of it goes out with [`Wire::flush`].
+    pub(super) fn say_goodbye(&mut self) {
+        if let Some(tls) = &mut self.tls {
+            let _ = tls.writer().write_all(&self.out[self.gone..]);
+            self.out.clear();
+            self.gone = 0;
+            tls.send_close_notify();
+        }
+    }
+
+    /// Ends our direction, so that the other side sees the end and not a reset.
+    pub(super) fn shut(&self) {
+        let _ = self.stream.shutdown(Shutdown::Write);
+    }
+
+    /// Throws away what still comes; `true` at the end. A socket that is closed with bytes in it
+    /// sends a reset, and a broker may then not read what we sent last.
+    pub(super) fn drain(&mut self) -> bool {
+        let mut scrap = [0; 4096];
+        loop {
+            match patient(self.stream.read(&mut scrap)) {
+                Ok(Some(0)) | Err(_) => return true,
+                Ok(Some(_)) => (),
+                Ok(None) => return false,
+            }
+        }
+    }
+}
+
+/// `None` instead of an error when it only takes time.
+fn patient(result: io::Result<usize>) -> io::Result<Option<usize>> {
+    match result {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
+        Err(error) => Err(error),
+    }
+}
