@@ -34,9 +34,6 @@ const TRANSIT_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// That many failures in a row, each of a delivery's own, say that the lane is what fails.
 const LANE_FAILURES_MAX: u32 = 100;
 
-/// A transit delivery that failed this often for a reason of its own is set aside.
-const SET_ASIDE_AFTER: u32 = 2;
-
 /// A heartbeat older than this says nothing any more.
 const HEARTBEAT_AGE_MAX: Duration = Duration::from_secs(30);
 
@@ -452,7 +449,8 @@ impl Board {
         let entry = self.entry(claim, attempts);
         if entry.stored {
             orders.push(Order::Attempts(RowId { lane: number, seq: entry.seq }, attempts));
-        } else if attempts >= SET_ASIDE_AFTER && entry.delivery.kind != Kind::Heartbeat {
+        } else if entry.delivery.kind != Kind::Heartbeat {
+            // The sink takes others, so this one may not hold the broker's window.
             self.set_aside(number, entry, Head::Yes, until, orders);
             return;
         }
