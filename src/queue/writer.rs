@@ -23,6 +23,11 @@ const REQUESTS_IN_COMMIT_MAX: usize = 1_024;
 /// Most bytes of new deliveries in one commit.
 const BYTES_IN_COMMIT_MAX: usize = 4 * 1024 * 1024;
 
+/// Settlements join the commit of the next push: so many of them, for so long at most. A crash
+/// in between repeats them like deliveries in flight.
+const HELD_MAX: usize = 16;
+const HELD_FOR: Duration = Duration::from_millis(5);
+
 /// How long to wait before a database that could not be written is tried again.
 const REWRITE: Backoff =
     Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(30) };
@@ -96,6 +101,8 @@ pub(super) struct Writer {
     /// Lanes to be read on.
     reads: BTreeSet<u32>,
     failures: u32,
+    /// Until when settlements may wait for a push.
+    held_until: Option<Instant>,
     started: Instant,
 }
 
@@ -116,6 +123,7 @@ impl Writer {
             changes,
             reads,
             failures: 0,
+            held_until: None,
             started: Instant::now(),
         }
     }
@@ -129,6 +137,11 @@ impl Writer {
         self.report();
         loop {
             let closing = self.collect();
+            if !closing && self.hold_back() {
+                self.read_on()?;
+                continue;
+            }
+            self.held_until = None;
             self.commit()?;
             self.read_on()?;
             self.report();
@@ -142,10 +155,10 @@ impl Writer {
 
     /// Waits for a request and takes all others that wait too; says whether it is the last.
     fn collect(&mut self) -> bool {
-        let first = if self.failures == 0 {
-            self.received.recv().map_err(|_| RecvTimeoutError::Disconnected)
-        } else {
-            self.received.recv_timeout(REWRITE.wait_after(self.failures, 1.0))
+        let first = match (self.failures, self.held_until) {
+            (0, None) => self.received.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            (0, Some(until)) => self.received.recv_deadline(until),
+            (failures, _) => self.received.recv_timeout(REWRITE.wait_after(failures, 1.0)),
         };
         let mut taken = match first {
             Ok(request) => request,
@@ -174,6 +187,19 @@ impl Writer {
             }
         }
         false
+    }
+
+    /// Whether what is there to commit may wait for the next push.
+    fn hold_back(&mut self) -> bool {
+        if self.changes.is_empty() || self.changes.len() >= HELD_MAX || self.failures > 0 {
+            return false;
+        }
+        let settled = |change: &Change| matches!(change, Change::Delete(_) | Change::Attempts(..));
+        if !self.changes.iter().all(settled) {
+            return false;
+        }
+        let now = Instant::now();
+        now < *self.held_until.get_or_insert(now + HELD_FOR)
     }
 
     fn store_batch(&mut self, batch: Vec<Push>) -> usize {
