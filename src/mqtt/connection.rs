@@ -1,12 +1,13 @@
 //! One connection to a broker, from dialling to its end.
 
 use crate::config::Version;
+use crate::mqtt::accept::Arrival;
 use crate::mqtt::dial::NoDial;
 use crate::mqtt::handshake::shake_hands;
 use crate::mqtt::pace::{Due, Pace};
 use crate::mqtt::packet::{self, ConnAck, Disconnect, Malformed, Packet, SubAck};
 use crate::mqtt::reader::Reader;
-use crate::mqtt::session::{Arrival, Life};
+use crate::mqtt::session::Life;
 use crate::mqtt::subscriptions::Answer;
 use crate::mqtt::wire::Wire;
 use crate::mqtt::words;
