@@ -6,10 +6,11 @@ mod mqtt_support;
 
 use ilagent::config::{Qos, Version};
 use ilagent::mqtt::accept::Arrival;
-use ilagent::mqtt::session::{Timing, UNSETTLED_MAX};
+use ilagent::mqtt::session::{IN_HAND_MAX, Timing};
+use ilagent::retry::Backoff;
 use mqtt_support::{Fake, Rig, broker, publish, quick, rule, until};
 use std::io::ErrorKind;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Flags of a PUBLISH.
 const QOS_1: u8 = 2;
@@ -314,11 +315,11 @@ fn a_batch_that_was_refused_survives_its_connection() {
 }
 
 #[test]
-fn messages_that_are_not_settled_are_bounded() {
+fn messages_in_our_hands_are_bounded() {
     let fake = Fake::new();
     let rig = Rig::start(&broker(fake.port()), quick());
     let mut peer = fake.welcome(false, true);
-    let count = 3 * UNSETTLED_MAX;
+    let count = 3 * IN_HAND_MAX;
     let mut writer = mqtt_support::Peer(peer.0.try_clone().unwrap());
     let payload = vec![b'x'; 1_000];
     let sender = std::thread::spawn(move || {
@@ -326,12 +327,12 @@ fn messages_that_are_not_settled_are_bounded() {
             writer.publish(QOS_1, "a", packet_id, &payload);
         }
     });
-    let mut tickets: Vec<u64> = (0..UNSETTLED_MAX).map(|_| rig.message().1).collect();
+    let mut tickets: Vec<u64> = (0..IN_HAND_MAX).map(|_| rig.message().1).collect();
     // One read may go beyond the limit, not more.
     while let Some(ticket) = rig.message_within(Duration::from_millis(300)) {
         tickets.push(ticket);
     }
-    assert!(tickets.len() < UNSETTLED_MAX + 100, "{}", tickets.len());
+    assert!(tickets.len() < IN_HAND_MAX + 100, "{}", tickets.len());
     for ticket in tickets.drain(..) {
         rig.sign(ticket);
     }
@@ -359,6 +360,65 @@ fn retained_copies_are_not_multiplied() {
     assert_eq!(peer.acks(1), [(PUBACK, 1)]);
     peer.publish(QOS_1 | RETAIN, "a/state", 2, b"off");
     assert_eq!(rig.message().0, "off");
+}
+
+#[test]
+fn a_connection_that_ends_at_once_makes_the_next_wait_longer() {
+    let fake = Fake::new();
+    let reconnect = Backoff { first: Duration::from_millis(40), longest: Duration::from_secs(10) };
+    let rig = Rig::start(&broker(fake.port()), Timing { reconnect, ..quick() });
+    let begin = Instant::now();
+    for session_present in [false, true, true, true, true] {
+        drop(fake.welcome(session_present, !session_present));
+    }
+    // The fixed halves of 40, 80, 160 and 320 ms: a message or a CONNACK is no reason to hurry.
+    assert!(begin.elapsed() > Duration::from_millis(300), "{:?}", begin.elapsed());
+    rig.wait_until("explained", |session| {
+        session.error.ends_with("it may be that another client uses the client id `agent`")
+    });
+}
+
+/// How often the session's thread has gone to sleep.
+#[cfg(target_os = "linux")]
+fn sleeps() -> u64 {
+    let status = std::fs::read_dir("/proc/self/task").unwrap().find_map(|task| {
+        let task = task.unwrap().path();
+        let name = std::fs::read_to_string(task.join("comm")).ok()?;
+        (name.trim() == "mqtt sleeper")
+            .then(|| std::fs::read_to_string(task.join("status")).unwrap())
+    });
+    let status = status.expect("the session runs");
+    let line = status.lines().find(|line| line.starts_with("voluntary_ctxt_switches")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_idle_session_sleeps_even_while_the_queue_is_full() {
+    let fake = Fake::new();
+    let mut settings = broker(fake.port());
+    settings.name = "sleeper".to_owned();
+    let rig = Rig::start(&settings, quick());
+    let mut peer = fake.welcome(false, true);
+    peer.publish(QOS_1, "a", 1, b"one");
+    let ticket = rig.message().1;
+    for full in [false, true] {
+        if full {
+            rig.make_full();
+            peer.publish(QOS_1, "a", 2, b"two");
+            peer.publish(QOS_1, "a", 3, b"three");
+            until("it is refused", || (rig.refusals() > 0).then_some(()));
+        }
+        let before = until("it sleeps", || {
+            let before = sleeps();
+            rig.nothing_arrives_for(Duration::from_millis(50));
+            (sleeps() == before).then_some(before)
+        });
+        rig.nothing_arrives_for(Duration::from_millis(1_000));
+        assert_eq!(sleeps(), before);
+    }
+    rig.sign(ticket);
+    assert_eq!(peer.acks(1), [(PUBACK, 1)]);
 }
 
 #[test]

@@ -351,7 +351,7 @@ impl Connection {
             if (shut && self.wire.drain()) || Instant::now() >= deadline {
                 return;
             }
-            match life.pump.wait(Some(deadline)) {
+            match life.pump.sleep(Some(deadline)) {
                 Ok(ready) => self.wire.note(ready),
                 Err(_) => return,
             }

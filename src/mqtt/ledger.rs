@@ -221,9 +221,10 @@ impl Ledger {
         self.recent.confirm();
     }
 
-    /// How many messages are not safe yet.
-    pub(super) fn unsettled(&self) -> usize {
-        self.unsettled
+    /// How many messages are in our hands: not safe yet, or not acknowledged because one that
+    /// came before them is not safe.
+    pub(super) fn in_hand(&self) -> usize {
+        self.unsettled.max(self.line.len())
     }
 
     /// Whether the broker of this connection waits for an acknowledgement.
@@ -366,7 +367,7 @@ mod tests {
         let qos_0 = PublishHead { qos: Qos::AtMostOnce, packet_id: 0, ..qos_1(1) };
         assert_eq!(ledger.arrived(b"t", b"c", qos_0), New(2));
         assert_eq!(ledger.arrived(b"t", b"d", qos_1(7)), New(3));
-        assert_eq!(ledger.unsettled(), 4);
+        assert_eq!(ledger.unsettled, 4);
         ledger.signed(3);
         ledger.signed(1);
         assert_eq!(due(&mut ledger), []);
@@ -374,9 +375,9 @@ mod tests {
         ledger.signed(0);
         assert_eq!(due(&mut ledger), [(0x40, 5), (0x50, 6), (0x40, 7)]);
         assert!(!ledger.owes());
-        assert_eq!(ledger.unsettled(), 1);
+        assert_eq!(ledger.unsettled, 1);
         ledger.signed(2);
-        assert_eq!((ledger.unsettled(), ledger.held.len()), (0, 0));
+        assert_eq!((ledger.unsettled, ledger.held.len()), (0, 0));
     }
 
     #[test]
@@ -440,7 +441,7 @@ mod tests {
         ledger.connected(false);
         ledger.signed(0);
         assert_eq!(due(&mut ledger), []);
-        assert_eq!((ledger.held.len(), ledger.unsettled()), (0, 0));
+        assert_eq!((ledger.held.len(), ledger.unsettled), (0, 0));
         assert_eq!(ledger.arrived(b"t", b"a", qos_1(5)), New(2));
     }
 

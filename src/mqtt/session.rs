@@ -22,8 +22,8 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// How many messages may be in our hands without being safe; then reading stops.
-pub const UNSETTLED_MAX: usize = 4_096;
+/// How many messages may be in our hands, not safe or not acknowledged; then reading stops.
+pub const IN_HAND_MAX: usize = 4_096;
 
 /// After so many connections that ended at once the words hint at a second client.
 const SHORT_LIVES_MAX: u32 = 3;
@@ -310,7 +310,7 @@ impl Life {
 
     /// Whether messages may not be read at present.
     pub(super) fn is_paused(&self) -> bool {
-        self.refused.is_some() || self.ledger.unsettled() >= UNSETTLED_MAX
+        self.refused.is_some() || self.ledger.in_hand() >= IN_HAND_MAX
     }
 
     /// Takes what was brought to the bell.
