@@ -166,6 +166,9 @@ impl Connection {
             self.take_in(life)?;
             life.ledger.acknowledge(&mut self.wire.out);
             let now = Instant::now();
+            if life.ledger.wants_ping() {
+                self.ping(life, now);
+            }
             let paused = self.is_paused(life);
             if paused && self.wire.is_closed() {
                 return Err(End::Lost("the broker closed the connection".to_owned()));
@@ -269,9 +272,7 @@ impl Connection {
         match self.pace.due(now, paused) {
             Due::Nothing => (),
             Due::Ping => {
-                packet::ping(&mut self.wire.out);
-                life.ledger.pinged();
-                self.pace.pinged(now);
+                self.ping(life, now);
                 life.try_again()?;
             }
             Due::GiveUp => {
@@ -282,6 +283,12 @@ impl Connection {
             return Err(End::Lost("the broker takes no bytes any more".to_owned()));
         }
         Ok(())
+    }
+
+    fn ping(&mut self, life: &mut Life, now: Instant) {
+        packet::ping(&mut self.wire.out);
+        life.ledger.pinged();
+        self.pace.pinged(now);
     }
 
     fn wake_at(&self, life: &Life, paused: bool) -> Option<Instant> {

@@ -1,7 +1,7 @@
 //! What the tests of the MQTT session share: a broker that follows a script, the mosquitto that
 //! is installed, and somebody who takes messages in.
 
-#![allow(clippy::unwrap_used, reason = "a broken test may panic")]
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a broken test may panic and shout")]
 #![allow(dead_code, unreachable_pub, reason = "each test file uses what it needs")]
 
 use ilagent::config::{Broker, Qos, Routing, Rule, Target, Tls, Version};
@@ -327,23 +327,35 @@ impl Peer {
         [body[0], body[1]]
     }
 
-    /// The next packets, each with a two-byte body, as `(first byte, packet id)`.
+    /// The next packet that is not a ping; pings are answered.
+    #[track_caller]
+    pub fn read_on(&mut self) -> Raw {
+        loop {
+            match self.read() {
+                (0xC0, _) => self.send(&[0xD0, 0]),
+                packet => return packet,
+            }
+        }
+    }
+
+    /// The next packets besides pings, as `(first byte, packet id)`.
     #[track_caller]
     pub fn acks(&mut self, count: usize) -> Vec<(u8, u16)> {
         let ack = |(first, body): Raw| (first, u16::from_be_bytes([body[0], body[1]]));
-        (0..count).map(|_| ack(self.read())).collect()
+        (0..count).map(|_| ack(self.read_on())).collect()
     }
 
     pub fn publish(&mut self, flags: u8, topic: &str, packet_id: u16, payload: &[u8]) {
         self.send(&publish(flags, topic.as_bytes(), packet_id, payload));
     }
 
-    /// Everything until the session closes its side: the packets by first byte.
+    /// Everything but pings until the session closes its side: the packets by first byte.
     pub fn rest(&mut self) -> Vec<u8> {
         let mut seen = Vec::new();
         while let Ok((first, _)) = self.try_read() {
             seen.push(first);
         }
+        seen.retain(|first| *first != 0xC0);
         seen
     }
 }
