@@ -337,7 +337,8 @@ fn messages_in_our_hands_are_bounded() {
     }
     let mut acked = 0;
     while acked < count {
-        acked += peer.acks(1).len();
+        // A ping is not answered: the other thread writes.
+        acked += usize::from(peer.read().0 == PUBACK);
         while let Some(ticket) = rig.message_within(Duration::ZERO) {
             rig.sign(ticket);
         }
