@@ -1,12 +1,13 @@
 //! One connection to a broker, from dialling to its end.
 
 use crate::config::Version;
+use crate::mqtt::accept::Arrival;
 use crate::mqtt::dial::NoDial;
 use crate::mqtt::handshake::shake_hands;
 use crate::mqtt::pace::{Due, Pace};
 use crate::mqtt::packet::{self, ConnAck, Disconnect, Malformed, Packet, SubAck};
 use crate::mqtt::reader::Reader;
-use crate::mqtt::session::{Arrival, Life};
+use crate::mqtt::session::Life;
 use crate::mqtt::subscriptions::Answer;
 use crate::mqtt::wire::Wire;
 use crate::mqtt::words;
@@ -165,6 +166,9 @@ impl Connection {
             self.take_in(life)?;
             life.ledger.acknowledge(&mut self.wire.out);
             let now = Instant::now();
+            if life.ledger.wants_ping() {
+                self.ping(life, now);
+            }
             let paused = self.is_paused(life);
             if paused && self.wire.is_closed() {
                 return Err(End::Lost("the broker closed the connection".to_owned()));
@@ -268,9 +272,7 @@ impl Connection {
         match self.pace.due(now, paused) {
             Due::Nothing => (),
             Due::Ping => {
-                packet::ping(&mut self.wire.out);
-                life.ledger.pinged();
-                self.pace.pinged(now);
+                self.ping(life, now);
                 life.try_again()?;
             }
             Due::GiveUp => {
@@ -281,6 +283,12 @@ impl Connection {
             return Err(End::Lost("the broker takes no bytes any more".to_owned()));
         }
         Ok(())
+    }
+
+    fn ping(&mut self, life: &mut Life, now: Instant) {
+        packet::ping(&mut self.wire.out);
+        life.ledger.pinged();
+        self.pace.pinged(now);
     }
 
     fn wake_at(&self, life: &Life, paused: bool) -> Option<Instant> {
@@ -350,7 +358,7 @@ impl Connection {
             if (shut && self.wire.drain()) || Instant::now() >= deadline {
                 return;
             }
-            match life.pump.wait(Some(deadline)) {
+            match life.pump.sleep(Some(deadline)) {
                 Ok(ready) => self.wire.note(ready),
                 Err(_) => return,
             }

@@ -88,7 +88,7 @@ impl Dialer {
                     self.host
                 )));
             }
-            pump.wait(Some(deadline))?;
+            pump.sleep(Some(deadline))?;
         }
     }
 
@@ -115,7 +115,7 @@ fn connect(pump: &mut Pump, address: SocketAddr, deadline: Instant) -> Result<Tc
         if pump.is_stopped() {
             return Err(NoDial::Stopped);
         }
-        let ready = pump.wait(Some(deadline))?;
+        let ready = pump.sleep(Some(deadline))?;
         if ready.writable {
             if let Some(error) = stream.take_error().map_err(failed)? {
                 return Err(failed(error));

@@ -4,6 +4,7 @@ use crate::config::Version;
 use crate::mqtt::connection::{Connection, End};
 use crate::mqtt::packet::{ConnAck, Packet};
 use crate::mqtt::session::{Life, connect_packet};
+use crate::mqtt::wire::Wire;
 use crate::mqtt::words;
 use log::warn;
 use std::io;
@@ -15,8 +16,10 @@ enum NoHandshake {
     End(End),
     /// It said so.
     Refused(ConnAck),
-    /// It closed the connection, or TLS failed.
+    /// It closed the connection when it had heard our CONNECT.
     Closed(String),
+    /// TLS failed.
+    Tls(String),
     /// Its answer was none.
     Failed(String),
 }
@@ -51,14 +54,9 @@ fn wait_for_connack(
     life: &mut Life,
     deadline: Instant,
 ) -> Result<ConnAck, NoHandshake> {
-    let encrypted = life.materials.is_some();
-    let closed = |error: &io::Error| match encrypted {
-        true => NoHandshake::Closed(format!("TLS with the broker failed: {error}")),
-        false => NoHandshake::Closed(format!("the broker closed the connection: {error}")),
-    };
     let Connection { wire, reader, .. } = connection;
     loop {
-        wire.flush().map_err(|error| closed(&error))?;
+        wire.flush().map_err(|error| broke(wire, &error))?;
         match reader.next() {
             Ok(Some(Packet::ConnAck(connack))) => return Ok(connack),
             Ok(Some(_)) => {
@@ -68,10 +66,10 @@ fn wait_for_connack(
             Ok(None) => (),
             Err(malformed) => return Err(NoHandshake::Failed(malformed.to_string())),
         }
-        match wire.read(reader.space()).map_err(|error| closed(&error))? {
+        match wire.read(reader.space()).map_err(|error| broke(wire, &error))? {
             Some(0) if wire.is_shaking_hands() => {
                 let why = "the broker closed the connection during the TLS handshake";
-                return Err(NoHandshake::Closed(why.to_owned()));
+                return Err(NoHandshake::Tls(why.to_owned()));
             }
             Some(0) => {
                 let why = "the broker closed the connection without answering CONNECT";
@@ -79,7 +77,7 @@ fn wait_for_connack(
             }
             Some(bytes) => reader.filled(bytes),
             None => {
-                wire.flush().map_err(|error| closed(&error))?;
+                wire.flush().map_err(|error| broke(wire, &error))?;
                 if life.pump.is_stopped() {
                     return Err(NoHandshake::End(End::Stopped));
                 }
@@ -91,6 +89,16 @@ fn wait_for_connack(
                 life.collect().map_err(NoHandshake::End)?;
             }
         }
+    }
+}
+
+/// With TLS 1.3 the broker looks at our certificate after the handshake has ended for us, so an
+/// alert may come late.
+fn broke(wire: &Wire, error: &io::Error) -> NoHandshake {
+    if wire.is_shaking_hands() || error.kind() == io::ErrorKind::InvalidData {
+        NoHandshake::Tls(format!("TLS with the broker failed: {error}"))
+    } else {
+        NoHandshake::Closed(format!("the broker closed the connection: {error}"))
     }
 }
 
@@ -112,9 +120,9 @@ fn judge(life: &mut Life, no: NoHandshake) -> End {
     let (why, blames_material) = match &no {
         NoHandshake::Refused(connack) => {
             let words = words::connect_refusal(connack);
-            (format!("the broker refuses the connection: {words}"), !is_busy(connack))
+            (format!("the broker refuses the connection: {words}"), !says_nothing_of_us(connack))
         }
-        NoHandshake::Closed(why) => (why.clone(), true),
+        NoHandshake::Closed(why) | NoHandshake::Tls(why) => (why.clone(), true),
         NoHandshake::Failed(why) => (why.clone(), false),
         NoHandshake::End(_) => (String::new(), false),
     };
@@ -145,12 +153,13 @@ fn judge(life: &mut Life, no: NoHandshake) -> End {
     End::Lost(why)
 }
 
-/// A refusal that says nothing about us.
-fn is_busy(connack: &ConnAck) -> bool {
-    match connack.legacy {
+/// A refusal that has nothing to do with who we are: the broker is busy, or too old.
+fn says_nothing_of_us(connack: &ConnAck) -> bool {
+    let busy = match connack.legacy {
         true => connack.code == 3,
         false => matches!(connack.code, 0x88 | 0x89 | 0x97 | 0x9C | 0x9D | 0x9F),
-    }
+    };
+    busy || words::is_version_refusal(connack)
 }
 
 fn warn_of_fallback(life: &Life) {

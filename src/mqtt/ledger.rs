@@ -66,6 +66,7 @@ impl Ledger {
     /// message came, so each waits until the broker has sent its message again.
     pub(super) fn connected(&mut self, session_present: bool) {
         self.line.clear();
+        self.recent.connected();
         if session_present {
             return;
         }
@@ -81,8 +82,11 @@ impl Ledger {
     /// Says what is to be done with a message.
     pub(super) fn arrived(&mut self, topic: &[u8], payload: &[u8], head: PublishHead) -> Arrived {
         let content = if head.qos == Qos::AtMostOnce { 0 } else { self.hash(&[topic, payload]) };
-        if head.qos != Qos::AtMostOnce && self.is_known(head, content) {
-            return Arrived::Again;
+        if head.qos != Qos::AtMostOnce {
+            if self.is_known(head, content) {
+                return Arrived::Again;
+            }
+            self.recent.learn(head);
         }
         if self.is_repeated_copy(topic, payload, head.retain) {
             self.take_turn(head, None);
@@ -211,9 +215,15 @@ impl Ledger {
         packet::complete(out, packet_id);
     }
 
+    /// Whether the answer to a ping would tell how the broker numbers its messages.
+    pub(super) fn wants_ping(&self) -> bool {
+        let Recent { pings, last, free, counts_up, .. } = &self.recent;
+        counts_up.is_none() && free.is_none() && *pings == 0 && last.is_some()
+    }
+
     /// A PINGREQ goes out behind all acknowledgements so far.
     pub(super) fn pinged(&mut self) {
-        self.recent.confirmable = self.recent.order.len();
+        self.recent.pinged();
     }
 
     /// The PINGREQ was answered, so the broker has all that went out in front of it.
@@ -221,9 +231,10 @@ impl Ledger {
         self.recent.confirm();
     }
 
-    /// How many messages are not safe yet.
-    pub(super) fn unsettled(&self) -> usize {
-        self.unsettled
+    /// How many messages are in our hands: not safe yet, or not acknowledged because one that
+    /// came before them is not safe.
+    pub(super) fn in_hand(&self) -> usize {
+        self.unsettled.max(self.line.len())
     }
 
     /// Whether the broker of this connection waits for an acknowledgement.
@@ -243,22 +254,34 @@ impl Ledger {
 
 /// QoS 1 acknowledgements that may have been lost with their connection.
 ///
-/// A message that comes again after its acknowledgement was lost looks like one that is new to us
-/// and has the same content, id and DUP flag. Brokers that count their ids up give an id twice
-/// only after 65,535 messages, so there the two cannot be confused. With a broker that gives a
-/// free id again at once they could, and then a message would be lost: once it shows that it does,
-/// nothing is remembered any more and a message may rather be handed in twice.
+/// A message that comes again after its acknowledgement was lost has the id and content of one
+/// that we had, and the DUP flag. So may a message that is new to us, if the broker gives an id
+/// again as soon as it is free and publishers repeat themselves. Taking the one for the other
+/// would lose a message, so nothing is recognised until the broker has shown that it counts its
+/// ids up, which makes an id come back only after 65,535 messages.
 #[derive(Debug, Default)]
 struct Recent {
     contents: HashMap<u16, u64>,
     order: VecDeque<u16>,
+    /// PINGREQs that are not answered.
+    pings: usize,
+    /// How many of `order` went out in front of the first of them.
     confirmable: usize,
-    ids_return: bool,
+    /// The id acknowledged last on this connection, and as it was at the first of the pings.
+    last: Option<u16>,
+    last_pinged: Option<u16>,
+    /// An id that the broker has certainly got back: the ping behind it was answered.
+    free: Option<u16>,
+    counts_up: Option<bool>,
 }
 
 impl Recent {
+    fn connected(&mut self) {
+        (self.pings, self.confirmable, self.last, self.last_pinged) = (0, 0, None, None);
+    }
+
     fn note(&mut self, packet_id: u16, content: u64) {
-        if self.ids_return {
+        if self.counts_up == Some(false) {
             return;
         }
         if self.order.len() == RECENT_MAX {
@@ -267,23 +290,51 @@ impl Recent {
         if self.contents.insert(packet_id, content).is_none() {
             self.order.push_back(packet_id);
         }
+        self.last = Some(packet_id);
     }
 
-    fn is_repeated(&mut self, head: PublishHead, content: u64) -> bool {
-        let Some(&known) = self.contents.get(&head.packet_id) else {
-            return false;
+    /// Whether the message is one that was acknowledged.
+    fn is_repeated(&self, head: PublishHead, content: u64) -> bool {
+        let known = self.contents.get(&head.packet_id);
+        head.dup && known == Some(&content) && self.counts_up == Some(true)
+    }
+
+    /// Learns from a message that is not known how the broker numbers them.
+    fn learn(&mut self, head: PublishHead) {
+        let (packet_id, open) = (head.packet_id, self.counts_up.is_none());
+        let returned = match head.dup {
+            true => open && self.free == Some(packet_id),
+            false => {
+                self.contents.contains_key(&packet_id)
+                    || open && self.free.is_some_and(|free| packet_id <= free)
+            }
         };
-        if head.dup && known == content {
-            return true;
+        if returned || self.counts_up == Some(false) {
+            *self = Recent { counts_up: Some(false), ..Recent::default() };
+        } else if !head.dup {
+            self.counts_up = self.counts_up.or(self.free.map(|_| true));
+        } else if self.contents.remove(&packet_id).is_some() {
+            // Its acknowledgement was lost; there will be another.
+            self.order.retain(|&known| known != packet_id);
+            self.confirmable = self.confirmable.saturating_sub(1);
         }
-        *self = Recent { ids_return: true, ..Recent::default() };
-        false
     }
 
+    fn pinged(&mut self) {
+        if self.pings == 0 {
+            (self.confirmable, self.last_pinged) = (self.order.len(), self.last);
+        }
+        self.pings += 1;
+    }
+
+    /// The first ping is answered; those behind it confirm nothing when theirs are.
     fn confirm(&mut self) {
+        self.pings = self.pings.saturating_sub(1);
+        self.free = self.last_pinged.take().or(self.free);
         for _ in 0..self.confirmable {
             self.forget_oldest();
         }
+        self.confirmable = 0;
     }
 
     fn forget_oldest(&mut self) {
@@ -328,6 +379,7 @@ impl Retained {
 mod tests {
     use super::*;
     use Arrived::{Again, New};
+    use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
 
     fn qos_1(packet_id: u16) -> PublishHead {
         PublishHead { qos: Qos::AtLeastOnce, packet_id, dup: false, retain: false }
@@ -366,7 +418,7 @@ mod tests {
         let qos_0 = PublishHead { qos: Qos::AtMostOnce, packet_id: 0, ..qos_1(1) };
         assert_eq!(ledger.arrived(b"t", b"c", qos_0), New(2));
         assert_eq!(ledger.arrived(b"t", b"d", qos_1(7)), New(3));
-        assert_eq!(ledger.unsettled(), 4);
+        assert_eq!(ledger.unsettled, 4);
         ledger.signed(3);
         ledger.signed(1);
         assert_eq!(due(&mut ledger), []);
@@ -374,9 +426,9 @@ mod tests {
         ledger.signed(0);
         assert_eq!(due(&mut ledger), [(0x40, 5), (0x50, 6), (0x40, 7)]);
         assert!(!ledger.owes());
-        assert_eq!(ledger.unsettled(), 1);
+        assert_eq!(ledger.unsettled, 1);
         ledger.signed(2);
-        assert_eq!((ledger.unsettled(), ledger.held.len()), (0, 0));
+        assert_eq!((ledger.unsettled, ledger.held.len()), (0, 0));
     }
 
     #[test]
@@ -440,35 +492,50 @@ mod tests {
         ledger.connected(false);
         ledger.signed(0);
         assert_eq!(due(&mut ledger), []);
-        assert_eq!((ledger.held.len(), ledger.unsettled()), (0, 0));
+        assert_eq!((ledger.held.len(), ledger.unsettled), (0, 0));
         assert_eq!(ledger.arrived(b"t", b"a", qos_1(5)), New(2));
+    }
+
+    /// Takes a message in and acknowledges it.
+    fn settle(ledger: &mut Ledger, payload: &[u8], packet_id: u16) {
+        let New(ticket) = ledger.arrived(b"t", payload, qos_1(packet_id)) else {
+            panic!("message {packet_id} was not new")
+        };
+        ledger.signed(ticket);
+        assert_eq!(due(ledger), [(0x40, packet_id)]);
     }
 
     #[test]
     fn an_acknowledgement_that_was_lost_is_given_again() {
         let mut ledger = connected();
-        ledger.arrived(b"t", b"a", qos_1(5));
-        ledger.signed(0);
-        assert_eq!(due(&mut ledger), [(0x40, 5)]);
+        settle(&mut ledger, b"a", 5);
+        assert!(ledger.wants_ping());
+        ledger.pinged();
+        assert!(!ledger.wants_ping());
+        ledger.answered();
+        settle(&mut ledger, b"a", 6); // Although 5 is free: it counts up.
         ledger.connected(true);
-        assert_eq!(ledger.arrived(b"t", b"a", again(qos_1(5))), Again);
-        assert_eq!(due(&mut ledger), [(0x40, 5)]);
+        assert_eq!(ledger.arrived(b"t", b"a", again(qos_1(6))), Again);
+        assert_eq!(due(&mut ledger), [(0x40, 6)]);
         // Confirmed by an answered ping: what comes now under this id is another message.
         ledger.pinged();
         ledger.answered();
-        assert_eq!(ledger.arrived(b"t", b"a", again(qos_1(5))), New(1));
+        assert_eq!(ledger.arrived(b"t", b"a", again(qos_1(6))), New(2));
+        assert!(!ledger.wants_ping());
     }
 
     #[test]
     fn where_ids_return_at_once_no_message_is_taken_for_another() {
         let mut ledger = connected();
-        for ticket in 0..2 {
-            assert_eq!(ledger.arrived(b"t", b"a", qos_1(1)), New(ticket));
-            ledger.signed(ticket);
-            assert_eq!(due(&mut ledger), [(0x40, 1)]);
-        }
+        settle(&mut ledger, b"a", 1);
         ledger.connected(true);
-        assert_eq!(ledger.arrived(b"t", b"a", again(qos_1(1))), New(2));
+        assert_eq!(ledger.arrived(b"t", b"a", again(qos_1(1))), New(1), "nothing is known yet");
+        ledger.signed(1);
+        due(&mut ledger);
+        settle(&mut ledger, b"a", 1);
+        assert!(!ledger.wants_ping());
+        ledger.connected(true);
+        assert_eq!(ledger.arrived(b"t", b"a", again(qos_1(1))), New(3));
     }
 
     #[test]
@@ -517,5 +584,146 @@ mod tests {
         ledger.connected(false);
         assert_eq!(ledger.arrived(b"t", b"on", copy(qos_1(1))), New(3));
         assert_eq!(ledger.arrived(b"u", b"on", copy(qos_1(2))), New(4));
+    }
+
+    /// A broker as MQTT 4.3 and 4.4 describe it, over a network that loses what is under way.
+    #[derive(Default)]
+    struct Simulation {
+        ledger: Ledger,
+        counts_up: bool,
+        id_last: u16,
+        in_flight: Vec<Sent>,
+        /// Packets on their way to the broker.
+        under_way: VecDeque<(u8, u16)>,
+        /// Tickets that are not signed, each with the number of its message.
+        held: Vec<(u64, usize)>,
+        signed: HashSet<usize>,
+        /// How often each message was handed in.
+        handed_in: Vec<usize>,
+    }
+
+    #[derive(Clone, Copy)]
+    struct Sent {
+        number: usize,
+        head: PublishHead,
+        received: bool,
+    }
+
+    impl Simulation {
+        fn publish(&mut self, qos: Qos, arrives: bool) {
+            let is_free = |id: &u16| !self.in_flight.iter().any(|sent| sent.head.packet_id == *id);
+            let from = if self.counts_up { self.id_last + 1 } else { 1 };
+            self.id_last = (from..).find(is_free).unwrap();
+            let number = self.handed_in.len();
+            self.handed_in.push(0);
+            let head = PublishHead { qos, ..qos_1(self.id_last) };
+            let sent = Sent { number, head, received: false };
+            self.in_flight.push(sent);
+            if arrives {
+                self.arrives(sent);
+            } else {
+                self.reconnect();
+            }
+        }
+
+        /// Publishers repeat themselves: every content is the same.
+        fn arrives(&mut self, sent: Sent) {
+            match self.ledger.arrived(b"t", b"same", sent.head) {
+                New(ticket) => {
+                    self.handed_in[sent.number] += 1;
+                    self.held.push((ticket, sent.number));
+                }
+                Again => assert!(self.handed_in[sent.number] > 0, "a message is lost"),
+            }
+        }
+
+        fn sign(&mut self, which: usize) {
+            if !self.held.is_empty() {
+                let (ticket, number) = self.held.remove(which % self.held.len());
+                self.ledger.signed(ticket);
+                self.signed.insert(number);
+            }
+        }
+
+        fn acknowledge(&mut self) {
+            self.under_way.extend(due(&mut self.ledger));
+        }
+
+        fn ping(&mut self) {
+            self.ledger.pinged();
+            self.under_way.push_back((0xC0, 0));
+        }
+
+        /// The broker takes one packet.
+        fn take(&mut self) {
+            let Some((kind, id)) = self.under_way.pop_front() else { return };
+            if kind == 0xC0 {
+                return self.ledger.answered();
+            }
+            let at = self.in_flight.iter().position(|sent| sent.head.packet_id == id).unwrap();
+            assert!(self.signed.contains(&self.in_flight[at].number), "acknowledged unsigned");
+            if kind == 0x50 {
+                self.in_flight[at].received = true;
+                self.release(id);
+            } else {
+                self.in_flight.remove(at);
+            }
+        }
+
+        fn release(&mut self, packet_id: u16) {
+            self.ledger.released(packet_id, &mut Vec::new());
+            self.under_way.push_back((0x70, packet_id));
+        }
+
+        fn reconnect(&mut self) {
+            self.under_way.clear();
+            self.ledger.connected(true);
+            for mut sent in self.in_flight.clone() {
+                if sent.received {
+                    self.release(sent.head.packet_id);
+                } else {
+                    sent.head.dup = true;
+                    self.arrives(sent);
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_message_is_lost_and_qos_2_comes_once(
+            counts_up in any::<bool>(), steps in proptest::collection::vec(any::<(u8, u8)>(), 0..300)
+        ) {
+            let mut simulation = Simulation { counts_up, ..Simulation::default() };
+            let mut qos_2 = HashSet::new();
+            for (step, which) in steps {
+                match step % 8 {
+                    0 | 1 if simulation.in_flight.len() < 6 => {
+                        let qos = [Qos::AtLeastOnce, Qos::ExactlyOnce][usize::from(which % 2)];
+                        if qos == Qos::ExactlyOnce {
+                            qos_2.insert(simulation.handed_in.len());
+                        }
+                        simulation.publish(qos, which > 30);
+                    }
+                    2 | 3 => simulation.sign(which.into()),
+                    4 => simulation.acknowledge(),
+                    5 | 6 => simulation.take(),
+                    7 if which > 200 => simulation.reconnect(),
+                    7 if which > 100 => simulation.ping(),
+                    _ => (),
+                }
+            }
+            simulation.reconnect();
+            while !simulation.in_flight.is_empty() || !simulation.held.is_empty() {
+                simulation.sign(0);
+                simulation.acknowledge();
+                simulation.take();
+            }
+            for (number, &times) in simulation.handed_in.iter().enumerate() {
+                prop_assert!(times >= 1, "message {number} is lost");
+                prop_assert!(times == 1 || !qos_2.contains(&number), "message {number} came twice");
+            }
+            prop_assert_eq!((simulation.ledger.held.len(), simulation.ledger.in_hand()), (0, 0));
+        }
     }
 }

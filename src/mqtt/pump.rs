@@ -52,14 +52,19 @@ impl Pump {
     }
 
     /// Sleeps until something happens, at most until `until`. Returns at once when something
-    /// has been brought to the bell, and after any ring of it: the caller looks at the stop.
+    /// has been brought to the bell, and after any ring of it: the caller collects it, and looks
+    /// at the stop.
     pub(super) fn wait(&mut self, until: Option<Instant>) -> io::Result<Ready> {
-        let now = Instant::now();
-        let until = if self.bell.doze() { Some(now) } else { until };
-        let timeout = until.map(|until| until.saturating_duration_since(now));
-        let polled = self.poll.poll(&mut self.events, timeout);
+        let until = if self.bell.doze() { Some(Instant::now()) } else { until };
+        let ready = self.sleep(until);
         self.bell.rise();
-        match polled {
+        ready
+    }
+
+    /// The same for who does not collect: what is brought meanwhile waits, and wakes nobody.
+    pub(super) fn sleep(&mut self, until: Option<Instant>) -> io::Result<Ready> {
+        let timeout = until.map(|until| until.saturating_duration_since(Instant::now()));
+        match self.poll.poll(&mut self.events, timeout) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(Ready::default()),
             polled => polled?,
         }

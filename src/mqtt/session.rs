@@ -2,6 +2,7 @@
 
 use crate::config::{Broker, Secret, Version};
 use crate::message::{Desk, Message};
+use crate::mqtt::accept::{Accept, Arrival, Refused};
 use crate::mqtt::bell::Bell;
 use crate::mqtt::connection::{self, End};
 use crate::mqtt::dial::Dialer;
@@ -16,91 +17,19 @@ use crate::system::stop::Stop;
 use crate::system::threads::{self, Failures};
 use log::{debug, info, warn};
 use rustls::pki_types::ServerName;
-use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// How many messages may be in our hands without being safe; then reading stops.
-pub const UNSETTLED_MAX: usize = 4_096;
+/// How many messages may be in our hands, not safe or not acknowledged; then reading stops.
+pub const IN_HAND_MAX: usize = 4_096;
 
 /// After so many connections that ended at once the words hint at a second client.
 const SHORT_LIVES_MAX: u32 = 3;
 
 /// A connection that ended earlier ended at once.
 const SHORT_LIFE: Duration = Duration::from_secs(5);
-
-/// What a session brings.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Arrival {
-    /// A message.
-    Message {
-        /// As received.
-        message: Message,
-        /// What the session knows it by.
-        ticket: u64,
-    },
-    /// A message above `packet_bytes_max`; its payload was thrown away.
-    Oversized {
-        /// Its topic.
-        topic: String,
-        /// Size of its packet, in bytes.
-        bytes: usize,
-        /// What the session knows it by.
-        ticket: u64,
-    },
-    /// A message that nobody can make sense of: its topic is not one.
-    Unreadable {
-        /// Its topic, as far as it can be shown.
-        topic: String,
-        /// What is wrong with it.
-        reason: &'static str,
-        /// Its payload.
-        payload: Vec<u8>,
-        /// What the session knows it by.
-        ticket: u64,
-    },
-}
-
-/// Why a batch was not taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refused {
-    /// There is no room.
-    Full,
-    /// It cannot be stored at present.
-    Unwritable,
-    /// Nothing will be taken any more.
-    Closed,
-}
-
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Refused::Full => "the queue is full: reading stopped",
-            Refused::Unwritable => "the queue cannot be written: reading stopped",
-            Refused::Closed => "the queue is closed",
-        })
-    }
-}
-
-/// Who takes charge of messages; owned by the thread of the session.
-pub trait Accept: Send {
-    /// Takes charge of a batch. `desk` hears of each ticket when its message is safe.
-    ///
-    /// # Errors
-    ///
-    /// On `Full` and `Unwritable` the acceptor keeps the batch, and [`Accept::again`] is called
-    /// after [`Desk::room`]; until then there is no other batch.
-    fn accept(&mut self, arrivals: Vec<Arrival>, desk: &Arc<dyn Desk>) -> Result<(), Refused>;
-
-    /// Tries once more with the batch that was refused.
-    ///
-    /// # Errors
-    ///
-    /// As [`Accept::accept`].
-    fn again(&mut self, desk: &Arc<dyn Desk>) -> Result<(), Refused>;
-}
 
 /// How patient a session is.
 #[derive(Clone, Copy, Debug)]
@@ -381,7 +310,7 @@ impl Life {
 
     /// Whether messages may not be read at present.
     pub(super) fn is_paused(&self) -> bool {
-        self.refused.is_some() || self.ledger.unsettled() >= UNSETTLED_MAX
+        self.refused.is_some() || self.ledger.in_hand() >= IN_HAND_MAX
     }
 
     /// Takes what was brought to the bell.

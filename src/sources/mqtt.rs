@@ -3,7 +3,8 @@
 use crate::config::Broker;
 use crate::intake::{self, Intake, Plan};
 use crate::message::{Desk, Receipt};
-use crate::mqtt::session::{self, Accept, Arrival, Refused, Timing};
+use crate::mqtt::accept::{Accept, Arrival, Refused};
+use crate::mqtt::session::{self, Timing};
 use crate::queue::{self, DeadLetter, Push, Store};
 use crate::system::health::Health;
 use crate::system::stop::Stop;

@@ -1,0 +1,299 @@
+//! The MQTT session against the mosquitto that is installed: restarts, TLS and its reload.
+
+#![allow(clippy::unwrap_used, reason = "a broken test may panic")]
+
+mod mqtt_support;
+
+use ilagent::config::{ClientCertificate, Qos, Tls, Version};
+use ilagent::mqtt::accept::Arrival;
+use mqtt_support::{Folder, Mosquitto, Rig, broker, quick, rule, until};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use std::collections::HashSet;
+use std::path::Path;
+use std::time::Duration;
+
+/// Flags of a PUBLISH.
+const QOS_1: u8 = 2;
+const QOS_2: u8 = 4;
+const RETAIN: u8 = 1;
+
+#[test]
+fn a_burst_far_beyond_the_window_of_the_broker_comes_through() {
+    for version in [Version::V311, Version::V5] {
+        let mosquitto = Mosquitto::start(&format!("burst-{version:?}"), "max_queued_messages 0");
+        let mut settings = broker(mosquitto.port);
+        settings.version = version;
+        settings.rules = vec![rule("a/#", Qos::ExactlyOnce)];
+        let rig = Rig::start(&settings, quick());
+        rig.wait_until_ready();
+        let texts: Vec<String> = (0..500).map(|number| number.to_string()).collect();
+        let messages: Vec<(&str, u8, &str)> = texts
+            .iter()
+            .enumerate()
+            .map(|(at, text)| ("a/b", [QOS_1, QOS_2][at % 2], &**text))
+            .collect();
+        mosquitto.publish(&messages);
+        for wanted in &texts {
+            let (payload, ticket) = rig.message();
+            assert_eq!(payload, *wanted);
+            rig.sign(ticket);
+        }
+        assert!(rig.stop() < Duration::from_secs(1), "nothing is owed");
+        // Nothing is left behind: a second agent of the same name gets nothing.
+        let rig = Rig::start(&settings, quick());
+        rig.wait_until_ready();
+        rig.nothing_arrives_for(Duration::from_millis(300));
+    }
+}
+
+#[test]
+fn a_restart_of_the_agent_brings_what_was_not_signed_and_nothing_else() {
+    let mosquitto = Mosquitto::start("restart-agent", "");
+    let mut settings = broker(mosquitto.port);
+    settings.rules = vec![rule("a/#", Qos::ExactlyOnce)];
+    let rig = Rig::start(&settings, quick());
+    rig.wait_until_ready();
+    mosquitto.publish(&[("a", QOS_1, "one"), ("a", QOS_2, "two"), ("a", QOS_2, "three")]);
+    let tickets = ["one", "two", "three"].map(|wanted| {
+        let (payload, ticket) = rig.message();
+        assert_eq!(payload, wanted);
+        ticket
+    });
+    rig.sign(tickets[0]);
+    rig.sign(tickets[1]);
+    rig.stop();
+    let rig = Rig::start(&settings, quick());
+    let (payload, ticket) = rig.message();
+    assert_eq!(payload, "three");
+    rig.sign(ticket);
+    rig.nothing_arrives_for(Duration::from_millis(300));
+}
+
+#[test]
+fn a_restart_of_the_broker_loses_and_doubles_nothing() {
+    for (version, kill) in [(Version::V311, false), (Version::V5, false), (Version::V311, true)] {
+        let name = format!("restart-{version:?}-{kill}");
+        let mut mosquitto =
+            Mosquitto::start(&name, "autosave_interval 1\nautosave_on_changes true");
+        let mut settings = broker(mosquitto.port);
+        settings.version = version;
+        settings.rules = vec![rule("a/#", Qos::ExactlyOnce)];
+        let rig = Rig::start(&settings, quick());
+        rig.wait_until_ready();
+        mosquitto.publish(&[("a", QOS_1, "one"), ("a", QOS_2, "two"), ("a", QOS_1, "three")]);
+        let tickets = [(); 3].map(|()| rig.message().1);
+        if kill {
+            mosquitto.kill();
+        } else {
+            mosquitto.terminate();
+        }
+        rig.wait_until("down", |session| !session.connected);
+        rig.sign(tickets[0]);
+        mosquitto.restart();
+        rig.wait_until_ready();
+        rig.sign(tickets[1]);
+        rig.sign(tickets[2]);
+        mosquitto.publish(&[("a", QOS_1, "four")]);
+        let (payload, ticket) = rig.message();
+        assert_eq!(payload, "four");
+        rig.sign(ticket);
+        assert!(rig.stop() < Duration::from_secs(1), "nothing is owed");
+        let rig = Rig::start(&settings, quick());
+        rig.wait_until_ready();
+        rig.nothing_arrives_for(Duration::from_millis(300));
+    }
+}
+
+#[test]
+fn a_retained_message_comes_once_and_an_oversized_one_is_told() {
+    let mut mosquitto = Mosquitto::start("retained", "persistence false");
+    mosquitto.publish(&[("a/state", QOS_1 | RETAIN, "on")]);
+    let mut settings = broker(mosquitto.port);
+    settings.rules.push(rule("a/state", Qos::AtLeastOnce)); // Covered: it brings no second copy.
+    let rig = Rig::start(&settings, quick());
+    let (payload, ticket) = rig.message();
+    assert_eq!(payload, "on");
+    rig.sign(ticket);
+    mosquitto.kill(); // And forgets everything.
+    rig.wait_until("down", |session| !session.connected);
+    mosquitto.restart();
+    rig.wait_until_ready();
+    mosquitto.publish(&[("a/state", QOS_1 | RETAIN, "on")]);
+    rig.sign(rig.message().1);
+    mosquitto.publish(&[("a/big", QOS_1, &"x".repeat(20_000)), ("a", QOS_1, "after")]);
+    let Arrival::Oversized { topic, ticket, .. } = rig.arrival() else { panic!() };
+    assert_eq!(topic, "a/big");
+    rig.sign(ticket);
+    assert_eq!(rig.message().0, "after");
+}
+
+#[test]
+fn two_agents_of_a_group_share_the_messages() {
+    let mosquitto = Mosquitto::start("shared", "");
+    let rigs = ["one", "two"].map(|client_id| {
+        let mut settings = broker(mosquitto.port);
+        settings.version = Version::V5;
+        settings.client_id = client_id.to_owned();
+        settings.shared_group = Some("team".to_owned());
+        let rig = Rig::start(&settings, quick());
+        rig.wait_until_ready();
+        rig
+    });
+    let texts: Vec<String> = (0..20).map(|number| number.to_string()).collect();
+    let messages: Vec<(&str, u8, &str)> =
+        texts.iter().map(|text| ("a/b", QOS_1, text.as_str())).collect();
+    mosquitto.publish(&messages);
+    let mut seen = HashSet::new();
+    until("all have come", || {
+        for rig in &rigs {
+            while let Some(ticket) = rig.message_within(Duration::from_millis(50)) {
+                rig.sign(ticket);
+                seen.insert((std::ptr::from_ref(rig), ticket));
+            }
+        }
+        (seen.len() == texts.len()).then_some(())
+    });
+    for rig in &rigs {
+        rig.nothing_arrives();
+    }
+}
+
+/// A certificate authority of one test.
+struct Authority {
+    pem: String,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+impl Authority {
+    fn new() -> Self {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, "authority");
+        let pem = params.self_signed(&key).unwrap().pem();
+        Authority { pem, issuer: Issuer::new(params, key) }
+    }
+
+    /// Writes `name.pem` and `name.key`.
+    fn issue(&self, folder: &Folder, name: &str, common_name: &str) {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+        params.distinguished_name.push(DnType::CommonName, common_name);
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        folder.write(&format!("{name}.key"), &key.serialize_pem());
+        folder.write(&format!("{name}.pem"), &certificate.pem());
+    }
+}
+
+/// A broker that wants client certificates and calls each client by the name in its own.
+fn mosquitto_with_tls(folder: &Folder, authority: &Authority) -> Mosquitto {
+    let ca = folder.write("broker-ca.pem", &authority.pem);
+    authority.issue(folder, "broker", "broker");
+    let path = |name: &str| folder.0.join(name).display().to_string();
+    let settings = format!(
+        "cafile {}\ncertfile {}\nkeyfile {}\nrequire_certificate true\nuse_identity_as_username true\n",
+        ca.display(),
+        path("broker.pem"),
+        path("broker.key"),
+    );
+    Mosquitto::start(folder.0.file_name().unwrap().to_str().unwrap(), &settings)
+}
+
+fn client_files(folder: &Path) -> Tls {
+    Tls {
+        ca: Some(folder.join("ca.pem")),
+        client: Some(ClientCertificate {
+            chain: folder.join("client.pem"),
+            key: folder.join("client.key"),
+        }),
+    }
+}
+
+fn wait_for_client(mosquitto: &Mosquitto, user: &str, times: usize) {
+    let user = format!("u'{user}'");
+    until(&user, || (mosquitto.log().matches(&user).count() >= times).then_some(()));
+}
+
+#[test]
+fn changed_tls_files_are_taken_over_and_broken_ones_change_nothing() {
+    let folder = Folder::new("tls-reload");
+    let authority = Authority::new();
+    let mosquitto = mosquitto_with_tls(&folder, &authority);
+    folder.write("ca.pem", &authority.pem);
+    authority.issue(&folder, "client", "first");
+    let mut settings = broker(mosquitto.port);
+    settings.tls = Some(client_files(&folder.0));
+    let rig = Rig::start(&settings, quick());
+    rig.wait_until_ready();
+    wait_for_client(&mosquitto, "first", 1);
+
+    // Half of a new pair, then none of it: the connection stays.
+    folder.write("client.key", "nonsense");
+    rig.nothing_arrives_for(Duration::from_millis(300)); // Several looks at the files.
+    assert!(rig.session().connected);
+    assert_eq!(mosquitto.log().matches("New client connected").count(), 1);
+
+    authority.issue(&folder, "client", "second");
+    wait_for_client(&mosquitto, "second", 1);
+    rig.wait_until_ready();
+    assert!(rig.stop() < Duration::from_secs(2));
+}
+
+#[test]
+fn a_certificate_that_the_broker_refuses_is_rolled_back() {
+    let folder = Folder::new("tls-rollback");
+    let (authority, stranger) = (Authority::new(), Authority::new());
+    let mosquitto = mosquitto_with_tls(&folder, &authority);
+    folder.write("ca.pem", &authority.pem);
+    authority.issue(&folder, "client", "first");
+    let mut settings = broker(mosquitto.port);
+    settings.tls = Some(client_files(&folder.0));
+    let rig = Rig::start(&settings, quick());
+    rig.wait_until_ready();
+    wait_for_client(&mosquitto, "first", 1);
+
+    stranger.issue(&folder, "client", "stranger");
+    wait_for_client(&mosquitto, "first", 2);
+    rig.wait_until_ready();
+    // A CA that the broker's certificate does not come from is no better.
+    authority.issue(&folder, "client", "third");
+    wait_for_client(&mosquitto, "third", 1);
+    rig.wait_until_ready();
+    folder.write("ca.pem", &stranger.pem);
+    wait_for_client(&mosquitto, "third", 2);
+    rig.wait_until_ready();
+    // What was refused is not tried over and over.
+    let before = mosquitto.log().matches("New connection").count();
+    rig.nothing_arrives_for(Duration::from_millis(300)); // Several looks at the files.
+    assert_eq!(mosquitto.log().matches("New connection").count(), before);
+    assert!(rig.session().connected);
+}
+
+#[test]
+fn large_and_small_messages_come_through_tls() {
+    let folder = Folder::new("tls-messages");
+    let authority = Authority::new();
+    let ca = folder.write("ca.pem", &authority.pem);
+    authority.issue(&folder, "broker", "broker");
+    let port = mqtt_support::free_port();
+    let path = |name: &str| folder.0.join(name).display().to_string();
+    let second = format!(
+        "listener {port} 127.0.0.1\ncertfile {}\nkeyfile {}",
+        path("broker.pem"),
+        path("broker.key")
+    );
+    let mosquitto = Mosquitto::start("tls-messages-broker", &second);
+    let mut settings = broker(port);
+    settings.tls = Some(Tls { ca: Some(ca), client: None });
+    settings.packet_bytes_max = 400_000;
+    let rig = Rig::start(&settings, quick());
+    rig.wait_until_ready();
+    let large = "x".repeat(300_000);
+    mosquitto.publish(&[("a/1", QOS_1, &large), ("a/2", QOS_1, "small"), ("a/3", QOS_1, &large)]);
+    for wanted in [300_000, 5, 300_000] {
+        let (payload, ticket) = rig.message();
+        assert_eq!(payload.len(), wanted);
+        rig.sign(ticket);
+    }
+    assert!(rig.stop() < Duration::from_secs(2), "nothing is owed");
+}
