@@ -33,7 +33,7 @@ const ATTEMPT_MARGIN: Duration = Duration::from_secs(35);
 /// # Errors
 ///
 /// Says in words what could not be opened, bound or loaded, or which part failed for good.
-pub fn run(config: Config) -> Result<(), String> {
+pub fn run(config: &Config) -> Result<(), String> {
     let terminations = signals::terminations().map_err(|error| format!("signals: {error}"))?;
     let (failures, failed) = failures();
     let running = Running::start(config, &failures)?;
@@ -97,7 +97,7 @@ struct Running {
 }
 
 impl Running {
-    fn start(config: Config, failures: &Failures) -> Result<Self, String> {
+    fn start(config: &Config, failures: &Failures) -> Result<Self, String> {
         let health = Health::default();
         let limits = Limits {
             age_max: config.queue.age_max,
@@ -126,7 +126,7 @@ impl Running {
             }
             _ => None,
         };
-        let workers = start_sink(&config, &client, &queue, &health)
+        let workers = start_sink(config, &client, &queue, &health)
             .map_err(|error| started("sink ilert", error))?;
         let sessions = sessions
             .into_iter()

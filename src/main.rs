@@ -35,7 +35,7 @@ fn run(invocation: Invocation) -> ExitCode {
     let around = Surroundings { env: &|name| env::var(name).ok(), read: &read };
     match invocation.command {
         Command::Daemon(asked) => match configured(&asked, &around) {
-            Ok(config) => done(agent::run(config)),
+            Ok(config) => done(agent::run(&config)),
             Err(code) => code,
         },
         Command::Check(asked) => match configured(&asked, &around) {

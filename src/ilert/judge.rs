@@ -162,7 +162,7 @@ mod tests {
             };
             match judge(&reply) {
                 Outcome::Later { after, .. } => {
-                    assert_eq!(after, wanted, "{status} {retry_after:?}")
+                    assert_eq!(after, wanted, "{status} {retry_after:?}");
                 }
                 other => panic!("{status}: {other:?}"),
             }

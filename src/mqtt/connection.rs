@@ -370,7 +370,6 @@ fn note_answer(life: &mut Life, suback: &SubAck) {
     let name = &life.broker.name;
     match life.subscriptions.answer(suback) {
         Answer::Granted(words) => info!("mqtt {name}: {words}"),
-        Answer::Tolerated(words) => warn!("mqtt {name}: {words}"),
         Answer::Refused(words) => error!("mqtt {name}: {words}; it is tried again"),
         Answer::Unknown => debug!("mqtt {name}: a SUBACK belongs to no SUBSCRIBE"),
     }

@@ -95,9 +95,8 @@ pub fn prepare(
         ServerName::try_from(broker.host.clone())
             .map_err(|_| format!("`{}` is not a host name that TLS can check", broker.host))
     });
-    let strict = !broker.buffer;
-    let subscriptions = Subscriptions::new(&broker.rules, broker.shared_group.as_deref(), strict)
-        .map_err(in_words)?;
+    let subscriptions =
+        Subscriptions::new(&broker.rules, broker.shared_group.as_deref()).map_err(in_words)?;
     for (one, other) in subscriptions.overlaps() {
         warn!(
             "mqtt {}: a message can match both '{one}' and '{other}'; a broker that sends a copy \

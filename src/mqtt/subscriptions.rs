@@ -12,8 +12,6 @@ const REFUSED: u8 = 0x80;
 #[derive(Debug)]
 pub(super) struct Subscriptions {
     all: Vec<Subscription>,
-    /// A QoS below the one asked for is an error, not only worth a warning.
-    strict: bool,
 }
 
 #[derive(Debug)]
@@ -40,8 +38,6 @@ enum State {
 pub(super) enum Answer {
     /// As asked for.
     Granted(String),
-    /// Less than asked for, and we can live with that.
-    Tolerated(String),
     /// Not good enough.
     Refused(String),
     /// Nothing was asked under this packet id.
@@ -55,7 +51,7 @@ impl Subscriptions {
     /// # Errors
     ///
     /// Says in words which filter is not valid.
-    pub(super) fn new(rules: &[Rule], group: Option<&str>, strict: bool) -> Result<Self, String> {
+    pub(super) fn new(rules: &[Rule], group: Option<&str>) -> Result<Self, String> {
         let mut all = Vec::new();
         for (filter, qos) in covering(rules) {
             topic::check_filter(filter)?;
@@ -68,7 +64,7 @@ impl Subscriptions {
             }
             all.push(Subscription { filter, qos, state: State::Wanted });
         }
-        Ok(Subscriptions { all, strict })
+        Ok(Subscriptions { all })
     }
 
     /// Pairs of subscriptions of which neither covers the other although a message can match
@@ -135,12 +131,8 @@ impl Subscriptions {
             "the broker grants QoS {} and not {asked} to the subscription to '{filter}'",
             suback.code
         );
-        if self.strict {
-            subscription.state = State::Refused(why.clone());
-            return Answer::Refused(why);
-        }
-        subscription.state = State::Granted;
-        Answer::Tolerated(why)
+        subscription.state = State::Refused(why.clone());
+        Answer::Refused(why)
     }
 
     /// Whether everything is granted.
@@ -234,7 +226,7 @@ mod tests {
     #[test]
     fn what_is_refused_is_asked_for_again_and_nothing_else() {
         let two = rules(&[("a", AtLeastOnce), ("b", AtLeastOnce)]);
-        let mut subscriptions = Subscriptions::new(&two, None, true).unwrap();
+        let mut subscriptions = Subscriptions::new(&two, None).unwrap();
         let mut out = Vec::new();
         subscriptions.ask(Version::V311, &mut out);
         assert_eq!(out, b"\x82\x06\0\x01\0\x01a\x01\x82\x06\0\x02\0\x01b\x01");
@@ -263,20 +255,18 @@ mod tests {
     }
 
     #[test]
-    fn a_lower_qos_is_an_error_where_the_broker_is_the_only_buffer() {
-        for (strict, ready) in [(true, false), (false, true)] {
-            let one = rules(&[("a", AtLeastOnce)]);
-            let mut subscriptions = Subscriptions::new(&one, None, strict).unwrap();
-            subscriptions.ask(Version::V5, &mut Vec::new());
-            subscriptions.answer(&suback(1, 0));
-            assert_eq!(subscriptions.are_ready(), ready);
-        }
+    fn a_lower_qos_than_asked_for_is_an_error() {
+        let one = rules(&[("a", AtLeastOnce)]);
+        let mut subscriptions = Subscriptions::new(&one, None).unwrap();
+        subscriptions.ask(Version::V5, &mut Vec::new());
+        subscriptions.answer(&suback(1, 0));
+        assert!(!subscriptions.are_ready());
     }
 
     #[test]
     fn a_group_shares_each_filter() {
         let one = rules(&[("a/#", AtLeastOnce)]);
-        let mut subscriptions = Subscriptions::new(&one, Some("team"), true).unwrap();
+        let mut subscriptions = Subscriptions::new(&one, Some("team")).unwrap();
         let mut out = Vec::new();
         subscriptions.ask(Version::V5, &mut out);
         assert!(out.ends_with(b"$share/team/a/#\x11"), "{out:?}");
@@ -285,7 +275,7 @@ mod tests {
     #[test]
     fn overlaps_that_cannot_be_resolved_are_found() {
         let three = rules(&[("a/+/c", AtLeastOnce), ("x", AtLeastOnce), ("a/b/+", AtLeastOnce)]);
-        let subscriptions = Subscriptions::new(&three, None, true).unwrap();
+        let subscriptions = Subscriptions::new(&three, None).unwrap();
         assert_eq!(subscriptions.overlaps().collect::<Vec<_>>(), [("a/+/c", "a/b/+")]);
     }
 }

@@ -68,6 +68,13 @@ pub(super) struct RowId {
     pub(super) seq: u64,
 }
 
+/// A row as it comes back from the database.
+pub(super) struct ReadRow {
+    pub(super) seq: u64,
+    pub(super) delivery: Delivery,
+    pub(super) attempts: u32,
+}
+
 /// What a claim found.
 pub(super) enum Found {
     Claim(Claim),
@@ -194,7 +201,10 @@ impl Board {
                         .sinks
                         .get(&delivery.lane.sink)
                         .is_none_or(|sink| !sink.gate.is_closed());
-                    lane.unread_from.is_some() || (lane.gate.is_closed() && sink_open)
+                    let behind = delivery.order_key.as_ref().and_then(|key| lane.chains.get(key));
+                    lane.unread_from.is_some()
+                        || (lane.gate.is_closed() && sink_open)
+                        || behind.is_some_and(|chain| chain.set_aside)
                 })
     }
 
@@ -252,20 +262,14 @@ impl Board {
     }
 
     /// Rows of a lane that were read, in order. `more` says that others follow.
-    pub(super) fn add_read(
-        &mut self,
-        number: u32,
-        rows: Vec<(u64, Delivery, u32)>,
-        more: bool,
-        since: Instant,
-    ) {
+    pub(super) fn add_read(&mut self, number: u32, rows: Vec<ReadRow>, more: bool, since: Instant) {
         let Some(lane) = self.lanes.get_mut(&number) else { return };
         lane.reading = false;
         lane.unread_from = match rows.last() {
-            Some((last, ..)) if more => Some(last + 1),
+            Some(last) if more => Some(last.seq + 1),
             _ => None,
         };
-        for (seq, delivery, attempts) in rows {
+        for ReadRow { seq, delivery, attempts } in rows {
             self.put_stored(RowId { lane: number, seq }, delivery, attempts, since);
         }
         self.rotate(number);
@@ -451,7 +455,7 @@ impl Board {
             orders.push(Order::Attempts(RowId { lane: number, seq: entry.seq }, attempts));
         } else if entry.delivery.kind != Kind::Heartbeat {
             // The sink takes others, so this one may not hold the broker's window.
-            self.set_aside(number, entry, Head::Yes, until, orders);
+            self.set_aside(number, entry, until, orders);
             return;
         }
         self.wait(number, entry, until);
@@ -500,18 +504,14 @@ impl Board {
         }
     }
 
-    fn set_aside(
-        &mut self,
-        number: u32,
-        entry: Entry,
-        head: Head,
-        until: Instant,
-        orders: &mut Vec<Order>,
-    ) {
-        if let Some(lane) = self.lanes.get_mut(&number) {
-            lane.storing += 1;
-        }
-        orders.push(Order::SetAside(number, entry, head, until));
+    fn set_aside(&mut self, number: u32, entry: Entry, until: Instant, orders: &mut Vec<Order>) {
+        let Some(lane) = self.lanes.get_mut(&number) else { return };
+        let behind = lane.take_behind(entry.delivery.order_key.as_deref());
+        lane.storing += 1 + behind.len();
+        orders.push(Order::SetAside(number, entry, Head::Yes, until));
+        let behind =
+            behind.into_iter().map(|entry| Order::SetAside(number, entry, Head::No, until));
+        orders.extend(behind);
     }
 
     fn done(&mut self, claim: Claim, orders: &mut Vec<Order>) {
@@ -541,9 +541,9 @@ impl Board {
         let bytes = weight(&claim.delivery);
         self.ages.remove(&claim.id);
         if claim.stored {
-            self.stored.take(bytes)
+            self.stored.take(bytes);
         } else {
-            self.transit.take(bytes)
+            self.transit.take(bytes);
         }
         if let Some(lane) = self.lanes.get_mut(&number) {
             lane.release(claim.delivery.order_key.as_deref());

@@ -21,6 +21,15 @@ pub(super) struct Entry {
     pub(super) since: Instant,
 }
 
+/// An order key that is in flight or waiting.
+#[derive(Debug, Default)]
+pub(super) struct Chain {
+    /// The one in front was set aside, so those behind it may wait long: they are stored too.
+    pub(super) set_aside: bool,
+    /// Who comes after it, in order.
+    behind: VecDeque<Entry>,
+}
+
 impl Entry {
     /// What it counts for, in bytes, in memory and on disk alike.
     pub(super) fn bytes(&self) -> u64 {
@@ -41,7 +50,7 @@ pub(super) struct Lane {
     /// May be claimed, in order.
     pub(super) ready: VecDeque<Entry>,
     /// Order keys that are in flight or waiting, and who comes after them.
-    pub(super) chains: HashMap<String, VecDeque<Entry>>,
+    pub(super) chains: HashMap<String, Chain>,
     /// Not before a moment: their own back-off.
     pub(super) waiting: BTreeMap<(Instant, u64), Entry>,
     pub(super) in_flight: usize,
@@ -89,9 +98,9 @@ impl Lane {
             return;
         };
         match self.chains.get_mut(key) {
-            Some(behind) => behind.push_back(entry),
+            Some(chain) => chain.behind.push_back(entry),
             None => {
-                self.chains.insert(key.clone(), VecDeque::new());
+                self.chains.insert(key.clone(), Chain::default());
                 self.ready.push_back(entry);
             }
         }
@@ -100,12 +109,13 @@ impl Lane {
     /// Lets the next of an order key go, after the one before it is done with.
     pub(super) fn release(&mut self, order_key: Option<&str>) {
         let Some(key) = order_key else { return };
-        match self.chains.get_mut(key).map(VecDeque::pop_front) {
-            Some(Some(next)) => self.ready.push_back(next),
-            Some(None) => {
+        let Some(chain) = self.chains.get_mut(key) else { return };
+        chain.set_aside = false;
+        match chain.behind.pop_front() {
+            Some(next) => self.ready.push_back(next),
+            None => {
                 self.chains.remove(key);
             }
-            None => {}
         }
     }
 
@@ -169,9 +179,9 @@ impl Lane {
             self.release(entry.delivery.order_key.as_deref());
             return Some(entry);
         }
-        self.chains.values_mut().find_map(|behind| {
-            let at = behind.iter().position(|entry| entry.seq == seq)?;
-            behind.remove(at)
+        self.chains.values_mut().find_map(|chain| {
+            let at = chain.behind.iter().position(|entry| entry.seq == seq)?;
+            chain.behind.remove(at)
         })
     }
 
@@ -185,10 +195,22 @@ impl Lane {
         for at in waits {
             taken.extend(self.waiting.remove(&at).map(|entry| (entry, Head::Yes)));
         }
-        for behind in self.chains.values_mut() {
-            taken.extend(split_unstored(behind).map(|entry| (entry, Head::No)));
+        for chain in self.chains.values_mut() {
+            taken.extend(split_unstored(&mut chain.behind).map(|entry| (entry, Head::No)));
         }
         taken.sort_by_key(|(entry, _)| entry.seq);
+        self.count -= taken.len();
+        taken
+    }
+
+    /// Takes out the entries behind one that is set aside, if they have no row; so do those that
+    /// come later.
+    pub(super) fn take_behind(&mut self, order_key: Option<&str>) -> Vec<Entry> {
+        let Some(chain) = order_key.and_then(|key| self.chains.get_mut(key)) else {
+            return Vec::new();
+        };
+        chain.set_aside = true;
+        let taken: Vec<Entry> = split_unstored(&mut chain.behind).collect();
         self.count -= taken.len();
         taken
     }
@@ -202,11 +224,11 @@ impl Lane {
             }
             return;
         }
-        let behind = entry.delivery.order_key.as_ref().and_then(|key| self.chains.get_mut(key));
-        match (head, behind) {
-            (Head::No, Some(behind)) => {
-                let at = behind.partition_point(|other| other.seq < entry.seq);
-                behind.insert(at, entry);
+        let chain = entry.delivery.order_key.as_ref().and_then(|key| self.chains.get_mut(key));
+        match (head, chain) {
+            (Head::No, Some(chain)) => {
+                let at = chain.behind.partition_point(|other| other.seq < entry.seq);
+                chain.behind.insert(at, entry);
                 self.count += 1;
             }
             (Head::No, None) => self.add(entry),

@@ -59,7 +59,7 @@ impl Push {
     pub fn with_receipt(mut self, new: Receipt) -> Self {
         match &mut self {
             Push::Delivery { receipt, .. } | Push::DeadLetter { receipt, .. } => {
-                *receipt = Some(new)
+                *receipt = Some(new);
             }
         }
         self

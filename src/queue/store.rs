@@ -1,6 +1,6 @@
 //! The durable store: rows in, rows out. Only the queue thread has one.
 
-use super::board::{Amount, RowId};
+use super::board::{Amount, ReadRow, RowId};
 use super::dead_letters;
 use super::lane::weight;
 use super::{DeadLetter, schema};
@@ -139,7 +139,7 @@ impl Store {
         name: &Lane,
         from: u64,
         limit: usize,
-    ) -> rusqlite::Result<(Vec<(u64, Delivery, u32)>, bool)> {
+    ) -> rusqlite::Result<(Vec<ReadRow>, bool)> {
         let mut statement = self.connection.prepare_cached(
             "SELECT id, kind, order_key, target, origin, attempts, body FROM deliveries
              WHERE id >= ?1 AND id < ?2 ORDER BY id",
@@ -155,7 +155,7 @@ impl Store {
             let Some(id) = RowId::of(row.get(0)?) else { continue };
             let delivery = delivery(row, name.clone(), 1)?;
             bytes += delivery.body.len();
-            read.push((id.seq, delivery, row.get(5)?));
+            read.push(ReadRow { seq: id.seq, delivery, attempts: row.get(5)? });
         }
         Ok((read, false))
     }

@@ -259,7 +259,7 @@ impl Writer {
                 self.publish();
                 Ok(())
             }
-            Err(trouble) => self.trouble(trouble),
+            Err(trouble) => self.trouble(&trouble),
         }
     }
 
@@ -335,7 +335,7 @@ impl Writer {
                         let mut board = lock(&self.shared.board);
                         board.add_read(number, rows, more, self.started);
                     }
-                    Err(error) => return self.trouble(Trouble::from(error)),
+                    Err(error) => return self.trouble(&Trouble::from(error)),
                 }
                 self.shared.wake_worker();
             }
@@ -345,7 +345,7 @@ impl Writer {
     }
 
     /// A database that cannot be written is tried again; one that is damaged ends the agent.
-    fn trouble(&mut self, trouble: Trouble) -> Result<(), String> {
+    fn trouble(&mut self, trouble: &Trouble) -> Result<(), String> {
         if trouble.damaged {
             let aside = schema::move_aside(&self.settings.path)
                 .map_or_else(|error| error.to_string(), |path| path.display().to_string());

@@ -94,8 +94,7 @@ impl Agent {
         assert!(self.process.is_none(), "the agent runs already");
         self.starts += 1;
         let log = File::options().create(true).append(true).open(self.log_path()).unwrap();
-        let process =
-            self.command().stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
+        let process = self.command().stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
         self.process = Some(process);
     }
 
@@ -209,7 +208,10 @@ impl Drop for Agent {
         if std::thread::panicking() {
             let log = self.log();
             let from = log.len().saturating_sub(6_000);
-            eprintln!("--- the agent's log ends\n{}", String::from_utf8_lossy(&log.as_bytes()[from..]));
+            eprintln!(
+                "--- the agent's log ends\n{}",
+                String::from_utf8_lossy(&log.as_bytes()[from..])
+            );
         }
     }
 }

@@ -102,7 +102,9 @@ impl Broker {
 
     #[track_caller]
     pub fn wait_for_log(&self, text: &str, times: usize) {
-        wait_until(&format!("mosquitto logs `{text}` {times} times"), || self.logged(text) >= times);
+        wait_until(&format!("mosquitto logs `{text}` {times} times"), || {
+            self.logged(text) >= times
+        });
     }
 }
 
@@ -112,7 +114,10 @@ impl Drop for Broker {
         if std::thread::panicking() {
             let log = self.log();
             let from = log.len().saturating_sub(4_000);
-            eprintln!("--- the broker's log ends\n{}", String::from_utf8_lossy(&log.as_bytes()[from..]));
+            eprintln!(
+                "--- the broker's log ends\n{}",
+                String::from_utf8_lossy(&log.as_bytes()[from..])
+            );
         }
     }
 }

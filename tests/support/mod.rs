@@ -44,7 +44,8 @@ impl Folder {
     pub fn new() -> Self {
         static NUMBER: AtomicUsize = AtomicUsize::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("ilagent-test-{}-{number}", std::process::id()));
+        let path =
+            std::env::temp_dir().join(format!("ilagent-test-{}-{number}", std::process::id()));
         fs::create_dir_all(&path).unwrap();
         Folder(path)
     }
@@ -71,5 +72,7 @@ pub fn free_port() -> u16 {
 
 /// An event as the documentation shows it, with its own id as summary and alert key.
 pub fn event(key: &str, id: &str) -> String {
-    format!(r#"{{"integrationKey":"{key}","eventType":"ALERT","summary":"{id}","alertKey":"{id}"}}"#)
+    format!(
+        r#"{{"integrationKey":"{key}","eventType":"ALERT","summary":"{id}","alertKey":"{id}"}}"#
+    )
 }

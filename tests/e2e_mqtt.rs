@@ -1,0 +1,371 @@
+//! MQTT in, ilert out: a real mosquitto, the agent as a process, a stand-in for ilert.
+
+#![allow(clippy::unwrap_used, reason = "a broken test may panic")]
+
+mod support;
+
+use std::time::{Duration, Instant};
+use support::agent::Agent;
+use support::broker::Broker;
+use support::publisher::Publisher;
+use support::stand_in::{Answer, StandIn};
+use support::{event, wait_until};
+
+const DIRECT: [&str; 4] = ["-e", "events/#", "--mqtt_qos", "1"];
+const BUFFER: [&str; 5] = ["-e", "events/#", "--mqtt_qos", "1", "--mqtt_buffer"];
+
+fn ids(count: usize) -> impl Iterator<Item = String> {
+    (0..count).map(|number| event("il1api1", &format!("id-{number}")))
+}
+
+#[test]
+fn a_burst_of_a_thousand_messages_arrives_in_full_and_once() {
+    for arguments in [&DIRECT[..], &BUFFER] {
+        let (api, broker) = (StandIn::new(), Broker::new());
+        let _agent = Agent::mqtt(&api, broker.port(), arguments).ready();
+        Publisher::new(broker.port()).burst("events/a", ids(1_000));
+        api.wait_for(1_000);
+        assert_eq!(api.accepted().len(), 1_000, "none twice");
+        assert_eq!(broker.connects("ilagent"), 1);
+        assert_eq!(api.requests()[0].path, "/api/v1/events/mqtt/il1api1");
+    }
+}
+
+#[test]
+fn an_oversized_message_becomes_a_dead_letter_and_the_next_one_arrives() {
+    let (api, broker) = (StandIn::new(), Broker::new());
+    let agent = Agent::mqtt(&api, broker.port(), &BUFFER).ready();
+    let mut publisher = Publisher::new(broker.port());
+    publisher.publish("events/a", event("il1api1", &"x".repeat(20_000)));
+    publisher.publish("events/big", vec![b'x'; 3 * 1024 * 1024]);
+    publisher.publish("events/a", event("il1api1", "small"));
+    api.wait_for(2);
+    wait_until("a dead letter is kept", || agent.list().len() == 1);
+    let letter = &agent.list()[0];
+    assert_eq!(
+        (letter["state"].as_str(), letter["origin"].as_str()),
+        (Some("dead"), Some("events/big"))
+    );
+    assert_eq!(broker.connects("ilagent"), 1);
+}
+
+#[test]
+fn a_message_that_is_no_event_becomes_a_dead_letter_and_stops_nothing() {
+    for arguments in [&DIRECT[..], &BUFFER] {
+        let (api, broker) = (StandIn::new(), Broker::new());
+        let agent = Agent::mqtt(&api, broker.port(), arguments).ready();
+        let mut publisher = Publisher::new(broker.port());
+        publisher.publish("events/a", "not json");
+        publisher.publish("events/a", [0xFF, 0xFE]);
+        publisher.publish("events/a", event("il1api1", "good"));
+        api.wait_for(1);
+        wait_until("both are kept", || agent.list().len() == 2);
+    }
+}
+
+#[test]
+fn qos_2_is_handed_over_once_across_restarts_of_the_agent() {
+    let (api, broker) = (StandIn::new(), Broker::new());
+    let arguments = ["-e", "events/#", "--mqtt_qos", "2"];
+    let mut agent = Agent::mqtt(&api, broker.port(), &arguments).ready();
+    let mut publisher = Publisher::new(broker.port());
+    for number in 0..20 {
+        publisher.publish_qos2("events/a", event("il1api1", &format!("first-{number}")));
+    }
+    api.wait_for(20);
+    api.answer_all(Answer::Status(503));
+    for number in 0..20 {
+        publisher.publish_qos2("events/a", event("il1api1", &format!("second-{number}")));
+    }
+    let before = api.count();
+    wait_until("the agent tries in vain", || api.count() > before);
+    agent.kill();
+    api.answer_all(Answer::Status(202));
+    agent.start();
+    agent.wait_ready();
+    api.wait_for(40);
+    publisher.publish_qos2("events/a", event("il1api1", "last"));
+    api.wait_for(41);
+    assert_eq!(api.accepted().len(), 41, "none twice");
+}
+
+#[test]
+fn a_failing_event_makes_no_reconnect_and_holds_up_no_other() {
+    let (api, broker) = (StandIn::new(), Broker::new());
+    api.answer(|request| Answer::Status(if request.summary() == "bad" { 500 } else { 202 }));
+    let _agent = Agent::mqtt(&api, broker.port(), &DIRECT).ready();
+    let mut publisher = Publisher::new(broker.port());
+    for _ in 0..30 {
+        publisher.publish("events/a", event("il1api1", "bad"));
+    }
+    publisher.burst("events/a", ids(100));
+    api.wait_for(100);
+    assert_eq!(broker.connects("ilagent"), 1);
+}
+
+#[test]
+fn a_slow_api_does_not_cost_the_connection() {
+    let (api, broker) = (StandIn::new(), Broker::new());
+    api.answer_all(Answer::Slow(Duration::from_secs(4), 202));
+    let _agent = Agent::mqtt(&api, broker.port(), &DIRECT).ready();
+    Publisher::new(broker.port()).burst("events/a", ids(10));
+    api.wait_for(10);
+    assert_eq!(broker.connects("ilagent"), 1);
+    assert_eq!(api.accepted().len(), 10, "none twice");
+}
+
+#[test]
+fn a_bad_heartbeat_key_stops_nothing() {
+    let (api, broker) = (StandIn::new(), Broker::new());
+    api.answer(|request| {
+        Answer::Status(if request.path.contains("heartbeats") { 404 } else { 202 })
+    });
+    let arguments = ["-e", "#", "-r", "ilert/heartbeats", "--mqtt_qos", "1"];
+    let _agent = Agent::mqtt(&api, broker.port(), &arguments).ready();
+    let mut publisher = Publisher::new(broker.port());
+    publisher.publish("ilert/heartbeats", r#"{"integrationKey":"il1hbtbad"}"#);
+    publisher.publish("events/a", event("il1api1", "good"));
+    api.wait_for(1);
+    wait_until("it was pinged", || {
+        api.requests().iter().any(|r| r.path == "/api/heartbeats/il1hbtbad" && r.method == "GET")
+    });
+    assert_eq!(broker.connects("ilagent"), 1);
+    assert_eq!(api.requests().iter().filter(|r| r.path.contains("heartbeats")).count(), 1);
+}
+
+#[test]
+fn retained_messages_are_not_multiplied_by_reconnects() {
+    let (api, mut broker) = (StandIn::new(), Broker::persistent());
+    Publisher::new(broker.port()).retain("events/kept", event("il1api1", "kept"));
+    let _agent = Agent::mqtt(&api, broker.port(), &DIRECT).ready();
+    api.wait_for(1);
+    for restarts in 2..5 {
+        broker.stop();
+        broker.start();
+        wait_until("the agent is back", || broker.connects("ilagent") >= restarts);
+    }
+    Publisher::new(broker.port()).publish("events/a", event("il1api1", "after"));
+    api.wait_for(2);
+    assert_eq!(api.accepted(), ["kept", "after"]);
+}
+
+#[test]
+fn a_broker_that_is_killed_and_comes_back_loses_nothing_that_was_confirmed() {
+    for arguments in [&DIRECT[..], &BUFFER] {
+        let (api, mut broker) = (StandIn::new(), Broker::new());
+        let mut agent = Agent::mqtt(&api, broker.port(), arguments).ready();
+        Publisher::new(broker.port()).burst("events/a", ids(50));
+        api.wait_for(50);
+        broker.kill();
+        wait_until("it is not ready without its broker", || {
+            agent.get("/ready").is_some_and(|(status, _)| status == 503)
+        });
+        broker.start();
+        agent.wait_ready();
+        Publisher::new(broker.port()).publish("events/a", event("il1api1", "after"));
+        api.wait_for(51);
+    }
+}
+
+#[test]
+fn the_documented_command_works_as_it_stands() {
+    let (api, broker) = (StandIn::new(), Broker::new());
+    let arguments = [
+        "-n",
+        "ilagent",
+        "-e",
+        "#",
+        "-e",
+        "ilert/+",
+        "-r",
+        "ilert/heartbeats",
+        "--mqtt_username",
+        "my-user",
+        "--mqtt_password",
+        "my-pass",
+        "--mqtt_qos",
+        "1",
+    ];
+    let agent = Agent::mqtt(&api, broker.port(), &arguments).ready();
+    let mut publisher = Publisher::new(broker.port());
+    publisher.publish(
+        "ilert/events",
+        r#"{"integrationKey":"il1api123","eventType":"ALERT","summary":"Hey from MQTT"}"#,
+    );
+    publisher.publish("ilert/heartbeats", r#"{"integrationKey":"il1hbt123"}"#);
+    wait_until("both arrive", || api.count() == 2);
+    assert_eq!(api.accepted(), ["Hey from MQTT"], "{}", agent.log());
+    for words in [
+        "received 76 bytes on ilert/events (QoS 1",
+        "intake: ilert/events → event for ilert/il1api…",
+        "correlation id c0ffee",
+        "delivered 1 (event, ilert/il1api…) from ilert/events",
+    ] {
+        agent.wait_for_log(words);
+    }
+    for secret in ["il1api123", "il1hbt123", "my-pass"] {
+        assert!(!agent.log().contains(secret), "{secret} stands in the log\n{}", agent.log());
+    }
+}
+
+#[test]
+fn a_shared_group_divides_the_messages_among_agents() {
+    let (api, broker) = (StandIn::new(), Broker::new());
+    let mut agents = Vec::new();
+    for name in ["one", "two"] {
+        let arguments =
+            ["-n", name, "-e", "events/#", "--mqtt_qos", "1", "--mqtt_shared_group", "team"];
+        agents.push(Agent::mqtt(&api, broker.port(), &arguments).ready());
+    }
+    assert_eq!(broker.logged(" (p5,"), 2, "both speak MQTT 5");
+    Publisher::new(broker.port()).burst("events/a", ids(200));
+    api.wait_for(200);
+    assert_eq!(api.accepted().len(), 200, "each message once");
+}
+
+#[test]
+fn a_resolve_never_overtakes_its_alert() {
+    let (api, broker) = (StandIn::new(), Broker::new());
+    let failing = std::sync::atomic::AtomicUsize::new(0);
+    api.answer(move |_| {
+        let number = failing.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        Answer::Status(if number % 3 == 0 { 500 } else { 202 })
+    });
+    let _agent = Agent::mqtt(&api, broker.port(), &BUFFER).ready();
+    let steps = (0..30).flat_map(|key| {
+        ["ALERT", "ACCEPT", "RESOLVE"].map(|step| {
+            format!(r#"{{"integrationKey":"k{}","eventType":"{step}","summary":"{key} {step}","alertKey":"{key}"}}"#, key % 3)
+        })
+    });
+    Publisher::new(broker.port()).burst("events/a", steps);
+    api.wait_for(90);
+    let accepted = api.accepted();
+    for key in 0..30 {
+        let own: Vec<_> = accepted.iter().filter(|s| s.starts_with(&format!("{key} "))).collect();
+        assert_eq!(
+            own,
+            [&format!("{key} ALERT"), &format!("{key} ACCEPT"), &format!("{key} RESOLVE")]
+        );
+    }
+}
+
+#[test]
+fn a_key_stays_inside_its_path_segment_and_the_token_at_home() {
+    let (api, broker) = (StandIn::new(), Broker::new());
+    let agent = Agent::mqtt(
+        &api,
+        broker.port(),
+        &[
+            "-e",
+            "events/#",
+            "--mqtt_qos",
+            "1",
+            "--policy_topic",
+            "policies",
+            "--policy_routing_keys",
+            "site",
+        ],
+    );
+    let _agent = agent.env("ILERT_API_KEY", "Bearer secret-token").ready();
+    api.answer(|request| match request.path.split('?').next().unwrap() {
+        "/api/users/search-email" => Answer::Full(
+            200,
+            vec![("Content-Type", "application/json; charset=utf-8".to_owned())],
+            r#"{"id":7}"#.to_owned(),
+        ),
+        "/api/escalation-policies/resolve" => Answer::Full(
+            200,
+            vec![],
+            r#"{"id":9,"escalationRules":[{"escalationTimeout":5}]}"#.to_owned(),
+        ),
+        "/api/escalation-policies/9/levels/0" => Answer::Full(200, vec![], "{}".to_owned()),
+        _ => Answer::Status(202),
+    });
+    let mut publisher = Publisher::new(broker.port());
+    publisher.publish("events/a", event("../../../users", "climber"));
+    publisher.publish("policies", r#"{"site":"A B","data":{"email":"x@y.z","shift":0}}"#);
+    wait_until("the policy is updated", || api.requests().iter().any(|r| r.method == "PUT"));
+    api.wait_for(1);
+    for request in api.requests() {
+        let token = request.header("authorization");
+        if request.path.starts_with("/api/v1/events") {
+            assert_eq!(request.path, "/api/v1/events/mqtt/..%2F..%2F..%2Fusers");
+            assert_eq!(token, None);
+        } else {
+            assert_eq!(token, Some("Bearer secret-token"), "{}", request.path);
+        }
+    }
+    let put = api.requests().into_iter().find(|r| r.method == "PUT").unwrap();
+    assert_eq!(put.json().to_string(), r#"{"escalationTimeout":5,"users":[{"id":7}]}"#);
+    assert!(
+        api.requests()
+            .iter()
+            .any(|r| r.path.ends_with("routing-key=A%20B") || r.path.ends_with("routing-key=A+B"))
+    );
+}
+
+#[test]
+fn a_full_queue_leaves_the_rest_with_the_broker() {
+    let (api, broker) = (StandIn::new(), Broker::new());
+    api.answer_all(Answer::Status(503));
+    let mut arguments = BUFFER.to_vec();
+    arguments.extend(["--queue_limit", "64KB"]);
+    let agent = Agent::mqtt(&api, broker.port(), &arguments).ready();
+    Publisher::new(broker.port()).burst("events/a", ids(2_000));
+    wait_until("the probe says so", || {
+        agent.get("/ready").is_some_and(|(status, body)| status == 503 && body.contains("full"))
+    });
+    assert!(std::fs::metadata(agent.database()).unwrap().len() < 1024 * 1024);
+    api.answer_all(Answer::Status(202));
+    api.wait_for(2_000);
+    assert_eq!(api.accepted().len(), 2_000);
+    assert_eq!(broker.connects("ilagent"), 1);
+}
+
+#[test]
+fn a_stop_sends_what_was_delivered_and_says_disconnect() {
+    for name in ["TERM", "INT"] {
+        let (api, broker) = (StandIn::new(), Broker::new());
+        let mut agent = Agent::mqtt(&api, broker.port(), &DIRECT).ready();
+        Publisher::new(broker.port()).burst("events/a", ids(500));
+        let (status, time) = agent.end(name);
+        assert_eq!(status.code(), Some(0));
+        assert!(time < Duration::from_secs(4), "{time:?}");
+        broker.wait_for_log("Received DISCONNECT from ilagent", 1);
+        agent.start();
+        api.wait_for(500);
+        agent.wait_ready();
+        assert_eq!(api.accepted().len(), 500, "none twice");
+    }
+}
+
+#[test]
+fn the_end_comes_within_four_seconds_when_the_api_hangs() {
+    let (api, broker) = (StandIn::new(), Broker::new());
+    api.answer_all(Answer::Hang);
+    let mut agent = Agent::mqtt(&api, broker.port(), &BUFFER).ready();
+    Publisher::new(broker.port()).burst("events/a", ids(50));
+    wait_until("attempts are under way", || api.count() > 5);
+    let (status, time) = agent.end("TERM");
+    assert_eq!(status.code(), Some(0), "{}", agent.log());
+    assert!(time < Duration::from_secs(4), "{time:?}");
+    api.answer_all(Answer::Status(202));
+    agent.start();
+    api.wait_for(50);
+}
+
+#[test]
+fn messages_of_qos_0_are_kept_once_they_are_stored() {
+    let (api, broker) = (StandIn::new(), Broker::new());
+    api.go_away();
+    let mut agent = Agent::mqtt(&api, broker.port(), &["-e", "events/#", "--mqtt_buffer"]).ready();
+    let mut publisher = Publisher::new(broker.port());
+    publisher.publish_qos0("events/a", event("il1api1", "once"));
+    wait_until("it is stored", || agent.list().len() == 1);
+    agent.kill();
+    api.come_back();
+    let since = Instant::now();
+    agent.start();
+    api.wait_for(1);
+    assert!(since.elapsed() < support::PATIENCE);
+}

@@ -1,0 +1,201 @@
+//! What the API can do to us: nothing is lost, nothing is silent, nothing is hammered.
+
+#![allow(clippy::unwrap_used, reason = "a broken test may panic")]
+
+mod support;
+
+use std::time::{Duration, Instant};
+use support::agent::Agent;
+use support::broker::Broker;
+use support::publisher::Publisher;
+use support::stand_in::{Answer, StandIn};
+use support::{event, wait_until};
+
+const BUFFER: [&str; 5] = ["-e", "events/#", "--mqtt_qos", "1", "--mqtt_buffer"];
+
+fn page(status: u16) -> Answer {
+    let html = vec![("Content-Type", "text/html".to_owned())];
+    Answer::Full(status, html, "<html>Please log in</html>".to_owned())
+}
+
+/// While the API answers so, twenty events wait; when it works again, all arrive, once.
+#[track_caller]
+fn empties_nothing(bad: Answer) {
+    let (api, broker) = (StandIn::new(), Broker::new());
+    api.answer_all(bad.clone());
+    let mut agent = Agent::mqtt(&api, broker.port(), &BUFFER).ready();
+    let events = (0..20).map(|number| event("il1api1", &format!("id-{number}")));
+    Publisher::new(broker.port()).burst("events/a", events);
+    wait_until("all are stored", || agent.list().len() == 20);
+    wait_until("it was tried more than once", || api.count() > 2);
+    assert!(agent.list().iter().all(|line| line["state"] != "dead"), "{bad:?}");
+    agent.kill();
+    agent.start();
+    agent.wait_ready();
+    assert_eq!(agent.list().len(), 20, "{bad:?}");
+    assert!(api.count() < 200, "{bad:?}: {} requests are too many", api.count());
+    api.answer_all(Answer::Status(202));
+    assert!(agent.queue(&["retry", "--all"]).status.success());
+    api.wait_for(20);
+    wait_until("nothing waits", || agent.list().is_empty());
+}
+
+#[test]
+fn a_captive_portal_empties_nothing() {
+    empties_nothing(Answer::Full(
+        302,
+        vec![("Location", "http://login/".to_owned())],
+        String::new(),
+    ));
+    empties_nothing(page(200));
+    empties_nothing(page(404));
+}
+
+#[test]
+fn a_refusal_that_may_pass_empties_nothing() {
+    for status in [401, 403, 407, 408, 425] {
+        empties_nothing(Answer::Status(status));
+    }
+}
+
+#[test]
+fn an_api_in_trouble_empties_nothing() {
+    for status in [500, 502, 503, 504] {
+        empties_nothing(Answer::Status(status));
+    }
+}
+
+#[test]
+fn garbage_and_silence_empty_nothing() {
+    empties_nothing(Answer::Raw(b"SSH-2.0-OpenSSH_9.2\r\n"));
+    empties_nothing(Answer::Raw(b"HTTP/1.1 202 Accepted\r\nContent-Length: 50\r\n\r\nshort"));
+    empties_nothing(Answer::Raw(b""));
+}
+
+#[test]
+fn a_202_is_a_success_whatever_its_body() {
+    let (api, broker) = (StandIn::new(), Broker::new());
+    let json = vec![("Content-Type", "application/json".to_owned())];
+    api.answer_all(Answer::Full(202, json, "{not json".to_owned()));
+    let _agent = Agent::mqtt(&api, broker.port(), &BUFFER).ready();
+    let mut publisher = Publisher::new(broker.port());
+    publisher.publish("events/a", event("il1api1", "one"));
+    publisher.publish("events/a", event("il1api1", "two"));
+    api.wait_for(2);
+    assert_eq!(api.accepted(), ["one", "two"]);
+}
+
+#[test]
+fn what_ilert_refuses_for_good_becomes_a_dead_letter_that_can_be_retried() {
+    let (api, broker) = (StandIn::new(), Broker::new());
+    api.answer_all(Answer::Full(400, vec![], r#"{"message":"no such key"}"#.to_owned()));
+    let agent = Agent::mqtt(&api, broker.port(), &BUFFER).ready();
+    Publisher::new(broker.port()).publish("events/a", event("il1api1", "refused"));
+    wait_until("it is a dead letter", || agent.list().iter().any(|line| line["state"] == "dead"));
+    let letter = &agent.list()[0];
+    assert!(letter["reason"].as_str().unwrap().contains("no such key"));
+    let id = letter["id"].as_str().unwrap().to_owned();
+    let shown = String::from_utf8(agent.queue(&["show", &id]).stdout).unwrap();
+    assert!(shown.contains(r#""summary":"refused""#), "{shown}");
+    api.answer_all(Answer::Status(202));
+    assert!(agent.queue(&["retry", &id]).status.success());
+    api.wait_for(1);
+    wait_until("nothing is left", || agent.list().is_empty());
+}
+
+#[test]
+fn a_rate_limit_pauses_its_key_alone_and_as_long_as_asked() {
+    let (api, broker) = (StandIn::new(), Broker::new());
+    let limited = std::sync::atomic::AtomicBool::new(true);
+    api.answer(move |request| {
+        let first = request.json()["integrationKey"] == "limited"
+            && limited.swap(false, std::sync::atomic::Ordering::Relaxed);
+        if first {
+            Answer::Full(429, vec![("Retry-After", "2".to_owned())], String::new())
+        } else {
+            Answer::Status(202)
+        }
+    });
+    for arguments in [&BUFFER[..], &["-e", "events/#", "--mqtt_qos", "1"]] {
+        let _agent = Agent::mqtt(&api, broker.port(), arguments).ready();
+        let mut publisher = Publisher::new(broker.port());
+        let before = api.tally().len();
+        let since = Instant::now();
+        publisher.publish("events/a", event("limited", &format!("limited-{before}")));
+        wait_until("the first attempt was made", || api.count() > 0);
+        publisher.burst("events/a", (0..50).map(|n| event("free", &format!("free-{before}-{n}"))));
+        api.wait_for(before + 51);
+        let requests = api.requests();
+        if before == 0 {
+            let accepted = requests.iter().find(|r| r.summary() == "limited-0" && r.status == 202);
+            assert!(
+                accepted.unwrap().at - since >= Duration::from_secs(2),
+                "Retry-After is obeyed"
+            );
+            let free = requests.iter().filter(|r| r.summary().starts_with("free"));
+            assert!(free.clone().all(|r| r.at < accepted.unwrap().at), "the other key went on");
+            assert_eq!(requests.iter().filter(|r| r.summary() == "limited-0").count(), 2);
+        }
+    }
+}
+
+#[test]
+fn max_retries_counts_attempts_over_restarts_and_keeps_what_is_given_up() {
+    let (api, broker) = (StandIn::new(), Broker::new());
+    api.answer_all(Answer::Status(500));
+    let mut arguments = BUFFER.to_vec();
+    arguments.extend(["--max_retries", "3"]);
+    let mut agent = Agent::mqtt(&api, broker.port(), &arguments).ready();
+    Publisher::new(broker.port()).publish("events/a", event("il1api1", "hopeless"));
+    wait_until("one attempt is counted", || {
+        agent.list().first().is_some_and(|line| line["attempts"].as_u64() >= Some(1))
+    });
+    agent.kill();
+    agent.start();
+    wait_until("it is given up", || agent.list().iter().any(|line| line["state"] == "dead"));
+    assert!(api.count() <= 4, "three attempts, and one that a kill may repeat: {}", api.count());
+    assert!(agent.list()[0]["reason"].as_str().unwrap().contains("3 attempts"));
+}
+
+#[test]
+fn events_that_always_fail_do_not_hold_up_five_hundred_good_ones() {
+    for arguments in [&BUFFER[..], &["-e", "events/#", "--mqtt_qos", "1"]] {
+        let (api, broker) = (StandIn::new(), Broker::new());
+        api.answer(|r| Answer::Status(if r.summary().starts_with("bad") { 500 } else { 202 }));
+        let _agent = Agent::mqtt(&api, broker.port(), arguments).ready();
+        let mut publisher = Publisher::new(broker.port());
+        publisher.burst("events/a", (0..60).map(|n| event("il1api1", &format!("bad-{n}"))));
+        publisher.burst("events/a", (0..500).map(|n| event("il1api1", &format!("good-{n}"))));
+        api.wait_for(500);
+        let attempts = api.requests().iter().filter(|r| r.summary().starts_with("bad")).count();
+        assert!(attempts < 60 * 6, "{attempts} attempts at bad ones are too many");
+    }
+}
+
+#[test]
+fn an_outage_is_over_when_it_is_over() {
+    let (api, broker) = (StandIn::new(), Broker::new());
+    api.go_away();
+    let _agent = Agent::mqtt(&api, broker.port(), &BUFFER).ready();
+    let events = (0..500).map(|number| event("il1api1", &format!("id-{number}")));
+    Publisher::new(broker.port()).burst("events/a", events);
+    api.come_back();
+    api.wait_for(500);
+    assert_eq!(api.accepted().len(), 500, "none twice");
+}
+
+#[test]
+fn the_heartbeat_stops_while_the_agent_is_not_healthy() {
+    let (api, mut broker) = (StandIn::new(), Broker::new());
+    broker.kill();
+    let mut arguments = BUFFER.to_vec();
+    arguments.extend(["-b", "il1hbt42"]);
+    let mut agent = Agent::mqtt(&api, broker.port(), &arguments).started();
+    agent.wait_for_log("heartbeat: paused");
+    assert_eq!(api.count(), 0, "no ping without a broker");
+    broker.start();
+    agent.wait_ready();
+    wait_until("it pings again", || {
+        api.requests().iter().any(|request| request.path == "/api/heartbeats/il1hbt42")
+    });
+}

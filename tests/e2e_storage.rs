@@ -1,0 +1,232 @@
+//! The disk: full, read-only, damaged, shared, from another agent.
+
+#![allow(clippy::unwrap_used, reason = "a broken test may panic")]
+
+mod support;
+
+use rusqlite::Connection;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+use support::agent::{Agent, BINARY};
+use support::broker::Broker;
+use support::publisher::Publisher;
+use support::stand_in::{Answer, StandIn};
+use support::{event, wait_until};
+
+const BUFFER: [&str; 5] = ["-e", "events/#", "--mqtt_qos", "1", "--mqtt_buffer"];
+
+/// A small file system of its own, unmounted at the end.
+struct Tmpfs(std::path::PathBuf);
+
+impl Tmpfs {
+    fn mount(at: &std::path::Path, size: &str) -> Option<Self> {
+        let options = format!("size={size}");
+        let mounted =
+            Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(at).status();
+        mounted.is_ok_and(|status| status.success()).then(|| Tmpfs(at.to_owned()))
+    }
+}
+
+impl Drop for Tmpfs {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn a_full_disk_loses_nothing_and_is_overcome() {
+    let (api, broker) = (StandIn::new(), Broker::new());
+    api.answer_all(Answer::Status(503));
+    let mut agent = Agent::mqtt(&api, broker.port(), &BUFFER);
+    let Some(_disk) = Tmpfs::mount(agent.folder().path(), "600k") else {
+        eprintln!("not tested: file systems cannot be mounted here");
+        return;
+    };
+    agent.start();
+    agent.wait_ready();
+    let events = (0..3_000).map(|number| event("il1api1", &format!("id-{number}")));
+    Publisher::new(broker.port()).burst("events/a", events);
+    wait_until("the probe says that the disk is full", || {
+        agent
+            .get("/ready")
+            .is_some_and(|(status, body)| status == 503 && body.contains("cannot be written"))
+    });
+    let (status, _) = agent.post(&event("il1api1", "posted")).unwrap();
+    assert_eq!(status, 503, "never a lie");
+    api.answer_all(Answer::Status(202));
+    api.wait_for(3_000);
+    agent.wait_ready();
+    assert!(agent.post(&event("il1api1", "later")).is_some_and(|(status, _)| status == 200));
+    assert!(agent.is_running());
+}
+
+#[test]
+fn a_damaged_database_is_moved_aside_with_a_loud_error() {
+    let (api, broker) = (StandIn::new(), Broker::new());
+    let mut agent = Agent::mqtt(&api, broker.port(), &BUFFER);
+    fs::write(agent.database(), vec![b'x'; 10_000]).unwrap();
+    agent.start();
+    agent.wait_ready();
+    agent.wait_for_log("is damaged");
+    assert!(agent.log().contains("[ERROR]"));
+    assert!(agent.folder().join("ilagent.db3.corrupt-1").exists());
+    Publisher::new(broker.port()).publish("events/a", event("il1api1", "after"));
+    api.wait_for(1);
+}
+
+#[test]
+fn two_agents_on_one_database_are_one_too_many() {
+    let api = StandIn::new();
+    let agent = Agent::new(&api, &[]).ready();
+    let mut second = agent.command();
+    let port = support::free_port().to_string();
+    let output = second.args(["-p", &port]).output();
+    // The repeated -p is a fault of its own; a second agent with its own port is meant.
+    drop(output);
+    let output = Command::new(BINARY)
+        .args(["daemon", "--bind", "127.0.0.1", "-p", &port, "-f"])
+        .arg(agent.database())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("in use by another ilagent"), "{said}");
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_said_at_the_door() {
+    let output = Command::new(BINARY)
+        .args(["daemon", "--bind", "127.0.0.1", "-p", &support::free_port().to_string()])
+        .args(["-f", "/nowhere/ilagent.db3"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("/nowhere/ilagent.db3"), "{said}");
+}
+
+#[test]
+fn nobody_else_may_read_what_waits() {
+    let api = StandIn::new();
+    let agent = Agent::new(&api, &[]).ready();
+    assert!(agent.post(&event("k", "one")).is_some_and(|(status, _)| status == 200));
+    for suffix in ["", "-wal", ".lock", ".sock"] {
+        let path = agent.folder().join(&format!("ilagent.db3{suffix}"));
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{}", path.display());
+    }
+}
+
+#[test]
+fn the_direct_mode_makes_no_database_until_something_has_to_be_kept() {
+    let (api, broker) = (StandIn::new(), Broker::new());
+    let folder = support::Folder::new();
+    let mut child = Command::new(BINARY)
+        .args(["daemon", "-m", "127.0.0.1", "-q", &broker.port().to_string(), "-e", "events/#"])
+        .args(["--mqtt_qos", "1", "-f"])
+        .arg(folder.join("queue.db3"))
+        .env("ILERT_API_HOST", api.url())
+        .spawn()
+        .unwrap();
+    broker.wait_for_log("ilagent 1 events/#", 1);
+    let mut publisher = Publisher::new(broker.port());
+    publisher.publish("events/a", event("k", "one"));
+    api.wait_for(1);
+    assert!(!folder.join("queue.db3").exists());
+    publisher.publish("events/a", "not json");
+    wait_until("the dead letter makes it", || folder.join("queue.db3").exists());
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn what_upstream_had_queued_is_delivered_in_its_order() {
+    let (api, broker) = (StandIn::new(), Broker::new());
+    let mut agent = Agent::mqtt(&api, broker.port(), &BUFFER);
+    let made = Connection::open(agent.database()).unwrap();
+    made.execute_batch(
+        r#"CREATE TABLE ilagent (key TEXT PRIMARY KEY, val TEXT NOT NULL, created_at TEXT NOT NULL);
+           CREATE TABLE event_items (id TEXT PRIMARY KEY, integration_key TEXT NOT NULL,
+             event_type TEXT NOT NULL, alert_key TEXT NULL, summary TEXT NOT NULL,
+             created_at TEXT NOT NULL, priority TEXT NULL, images TEXT NULL, links TEXT NULL,
+             custom_details TEXT NULL, details TEXT NULL, inserted_at DATETIME, event_api_path TEXT NULL);
+           CREATE TABLE mqtt_queue (id TEXT PRIMARY KEY, topic TEXT NOT NULL, payload TEXT NOT NULL,
+             inserted_at DATETIME);
+           INSERT INTO event_items (id, integration_key, event_type, alert_key, summary, created_at,
+             inserted_at, event_api_path) VALUES
+             ('x', 'k', 'ALERT', 'a', 'first', 't', '2026-01-01 00:00:00.001', NULL),
+             ('a', 'k', 'RESOLVE', 'a', 'second', 't', '2026-01-01 00:00:00.002', '/v1/events/mqtt/k');
+           INSERT INTO mqtt_queue VALUES
+             ('r', 'events/a', '{"integrationKey":"k","alertKey":"a","summary":"third"}', '2026-01-01'),
+             ('s', 'events/a', 'no json', '2026-01-02');"#,
+    )
+    .unwrap();
+    drop(made);
+    agent.start();
+    agent.wait_ready();
+    api.wait_for(3);
+    assert_eq!(api.accepted(), ["first", "second", "third"]);
+    let paths: Vec<String> = api.requests().iter().map(|request| request.path.clone()).collect();
+    assert_eq!(paths, ["/api/events", "/api/v1/events/mqtt/k", "/api/v1/events/mqtt/k"]);
+    wait_until("the one that is no event is kept", || agent.list().len() == 1);
+}
+
+#[test]
+fn the_clock_may_be_set_back_and_forward() {
+    let faketime = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
+    if !fs::exists(faketime).unwrap() {
+        eprintln!("not tested: libfaketime is not installed");
+        return;
+    }
+    let (api, broker) = (StandIn::new(), Broker::new());
+    let folder = support::Folder::new();
+    let clock = folder.join("clock");
+    fs::write(&clock, "@2026-01-01 00:00:00").unwrap();
+    let _agent = Agent::mqtt(&api, broker.port(), &BUFFER)
+        .env("LD_PRELOAD", faketime)
+        .env("FAKETIME_TIMESTAMP_FILE", clock.to_str().unwrap())
+        .env("FAKETIME_NO_CACHE", "1")
+        .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+        .ready();
+    let mut publisher = Publisher::new(broker.port());
+    api.answer_all(Answer::Status(500));
+    let step =
+        |name: &str| format!(r#"{{"integrationKey":"k","summary":"{name}","alertKey":"a"}}"#);
+    publisher.publish("events/a", step("1"));
+    for (number, date) in ["@1970-01-02 00:00:00", "@2040-06-01 00:00:00"].iter().enumerate() {
+        let before = api.count();
+        fs::write(&clock, date).unwrap();
+        publisher.publish("events/a", step(&(number + 2).to_string()));
+        wait_until("attempts go on", || api.count() > before);
+    }
+    api.answer_all(Answer::Status(202));
+    api.wait_for(3);
+    assert_eq!(api.accepted(), ["1", "2", "3"]);
+}
+
+#[test]
+fn what_is_stuck_can_be_looked_at_and_dropped_while_the_agent_runs() {
+    let (api, broker) = (StandIn::new(), Broker::new());
+    api.answer_all(Answer::Status(503));
+    let mut agent = Agent::mqtt(&api, broker.port(), &BUFFER).ready();
+    let mut publisher = Publisher::new(broker.port());
+    for number in 0..3 {
+        publisher.publish("events/a", event("il1api123456", &format!("id-{number}")));
+    }
+    wait_until("all wait", || agent.list().len() == 3);
+    let table = String::from_utf8(agent.queue(&["list"]).stdout).unwrap();
+    assert!(table.contains("il1api…") && !table.contains("il1api123456"), "{table}");
+    let id = agent.list()[2]["id"].as_str().unwrap().to_owned();
+    wait_until("it is dropped", || {
+        agent.queue(&["drop", &id]).status.success() && agent.list().len() == 2
+    });
+    let missing = agent.queue(&["show", "4711"]);
+    assert_eq!(missing.status.code(), Some(1));
+    agent.kill();
+    assert_eq!(agent.list().len(), 2, "also without the agent");
+    api.answer_all(Answer::Status(202));
+    agent.start();
+    api.wait_for(2);
+    assert_eq!(api.accepted(), ["id-0", "id-1"]);
+}
