@@ -38,14 +38,16 @@ impl Drop for Tmpfs {
 fn a_full_disk_loses_nothing_and_is_overcome() {
     let (api, broker) = (StandIn::new(), Broker::new());
     api.answer_all(Answer::Status(503));
-    let mut agent = Agent::mqtt(&api, broker.port(), &BUFFER);
-    let Some(_disk) = Tmpfs::mount(agent.folder().path(), "600k") else {
+    let mut agent = Agent::mqtt(&api, broker.port(), &BUFFER).database_in("disk/ilagent.db3");
+    let disk = agent.folder().join("disk");
+    fs::create_dir(&disk).unwrap();
+    let Some(_disk) = Tmpfs::mount(&disk, "3m") else {
         eprintln!("not tested: file systems cannot be mounted here");
         return;
     };
     agent.start();
     agent.wait_ready();
-    let events = (0..3_000).map(|number| event("il1api1", &format!("id-{number}")));
+    let events = (0..6_000).map(|number| event("il1api1", &format!("id-{number}")));
     Publisher::new(broker.port()).burst("events/a", events);
     wait_until("the probe says that the disk is full", || {
         agent
@@ -55,7 +57,7 @@ fn a_full_disk_loses_nothing_and_is_overcome() {
     let (status, _) = agent.post(&event("il1api1", "posted")).unwrap();
     assert_eq!(status, 503, "never a lie");
     api.answer_all(Answer::Status(202));
-    api.wait_for(3_000);
+    api.wait_for(6_000);
     agent.wait_ready();
     assert!(agent.post(&event("il1api1", "later")).is_some_and(|(status, _)| status == 200));
     assert!(agent.is_running());
@@ -79,11 +81,7 @@ fn a_damaged_database_is_moved_aside_with_a_loud_error() {
 fn two_agents_on_one_database_are_one_too_many() {
     let api = StandIn::new();
     let agent = Agent::new(&api, &[]).ready();
-    let mut second = agent.command();
     let port = support::free_port().to_string();
-    let output = second.args(["-p", &port]).output();
-    // The repeated -p is a fault of its own; a second agent with its own port is meant.
-    drop(output);
     let output = Command::new(BINARY)
         .args(["daemon", "--bind", "127.0.0.1", "-p", &port, "-f"])
         .arg(agent.database())
@@ -228,5 +226,5 @@ fn what_is_stuck_can_be_looked_at_and_dropped_while_the_agent_runs() {
     api.answer_all(Answer::Status(202));
     agent.start();
     api.wait_for(2);
-    assert_eq!(api.accepted(), ["id-0", "id-1"]);
+    assert!(!api.tally().contains_key("id-2"));
 }

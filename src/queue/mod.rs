@@ -11,6 +11,7 @@ mod dead_letters;
 mod gate;
 mod lane;
 mod schema;
+mod spare;
 mod store;
 mod upstream;
 mod writer;

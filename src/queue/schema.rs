@@ -28,8 +28,8 @@ const SEQ_BITS: u32 = 40;
 /// database. Small pages halve what a small delivery costs; a large one takes several.
 const PAGE_BYTES: u32 = 1_024;
 
-/// The journal is copied into the database when it has this many pages.
-const CHECKPOINT_PAGES: u32 = 4_000;
+/// The journal is copied into the database when it has this many pages; see `spare`.
+const CHECKPOINT_PAGES: u32 = 1_000;
 
 /// The database is checked at the start when it was not closed and is not larger than this.
 const CHECK_BYTES_MAX: u64 = 4 * 1024 * 1024;
@@ -192,7 +192,7 @@ fn journal(connection: &Connection, path: &Path, sync: Sync) -> rusqlite::Result
     };
     connection.execute_batch(&format!(
         "PRAGMA synchronous={sync}; PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES};
-         PRAGMA journal_size_limit=4194304;"
+         PRAGMA journal_size_limit=1048576;"
     ))
 }
 

@@ -2,6 +2,7 @@
 
 use super::board::{Order, RowId};
 use super::lane::{Entry, Head};
+use super::spare::Spare;
 use super::store::Store;
 use super::{
     DeadLetter, Push, Shared, UpstreamMessage, admin, bytes, control, lock, schema, upstream,
@@ -21,7 +22,7 @@ use std::time::{Duration, Instant};
 const REQUESTS_IN_COMMIT_MAX: usize = 1_024;
 
 /// Most bytes of new deliveries in one commit.
-const BYTES_IN_COMMIT_MAX: usize = 4 * 1024 * 1024;
+const BYTES_IN_COMMIT_MAX: usize = 256 * 1024;
 
 /// Settlements join the commit of the next push: so many of them, for so long at most. A crash
 /// in between repeats them like deliveries in flight.
@@ -51,6 +52,7 @@ pub(super) enum Request {
 /// The open database, the lock on it and its control socket.
 pub(super) struct Database {
     pub(super) store: Store,
+    spare: Spare,
     control: Option<control::Socket>,
     _lock: File,
 }
@@ -74,8 +76,10 @@ impl Database {
         if board.stored.count > 0 {
             log::info!("queue: {} deliveries wait in {shown}", board.stored.count);
         }
+        let spare = Spare::beside(&settings.path);
+        spare.hold().map_err(|error| format!("{shown}: no room beside it: {error}"))?;
         let control = control::listen(&settings.path, requests.clone());
-        Ok(Database { store, control, _lock: lock })
+        Ok(Database { store, spare, control, _lock: lock })
     }
 }
 
@@ -245,22 +249,55 @@ impl Writer {
 
     /// Writes all changes in one transaction, and does what follows from them.
     fn commit(&mut self) -> Result<(), String> {
-        if self.changes.is_empty() {
+        if self.failures == 0 && self.changes.is_empty() {
             return Ok(());
         }
-        match self.write() {
+        let written = match self.failures {
+            0 => self.write(),
+            _ => self.make_room().and_then(|()| self.write()),
+        };
+        match written {
             Ok(()) => {
-                if self.failures > 0 {
-                    log::info!("queue: the database can be written again");
-                    self.failures = 0;
-                    self.shared.unwritable.store(false, Ordering::Release);
-                    self.shared.health.queue(|queue| queue.error.clear());
-                }
                 self.publish();
-                Ok(())
+                self.works_again()
             }
             Err(trouble) => self.trouble(&trouble),
         }
+    }
+
+    /// On a full disk there is no room for what is new, but maybe for what makes room: the spare
+    /// room is given up, the journal is emptied, and rows that are settled go first.
+    fn make_room(&mut self) -> Result<(), Trouble> {
+        let Some(database) = &mut self.database else { return Ok(()) };
+        database.spare.give_up();
+        database.store.checkpoint();
+        let settled = |change: &mut Change| matches!(change, Change::Delete(_));
+        let deletes: Vec<Change> = self.changes.extract_if(.., settled).collect();
+        if let Err(error) = write_all(&mut database.store, &deletes) {
+            database.store.rollback();
+            self.changes.extend(deletes);
+            return Err(Trouble::from(error));
+        }
+        database.store.checkpoint();
+        Ok(())
+    }
+
+    /// All is well again when the spare room could be had again.
+    fn works_again(&mut self) -> Result<(), String> {
+        if self.failures == 0 {
+            return Ok(());
+        }
+        if let Some(database) = &self.database {
+            database.store.checkpoint();
+            if let Err(error) = database.spare.hold() {
+                return self.trouble(&Trouble { what: error.to_string(), damaged: false });
+            }
+        }
+        log::info!("queue: the database can be written again");
+        self.failures = 0;
+        self.shared.unwritable.store(false, Ordering::Release);
+        self.shared.health.queue(|queue| queue.error.clear());
+        Ok(())
     }
 
     fn write(&mut self) -> Result<(), Trouble> {

@@ -24,6 +24,7 @@ pub struct Agent {
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
     http: u16,
+    database: &'static str,
     process: Option<Child>,
     starts: usize,
 }
@@ -37,6 +38,7 @@ impl Agent {
             arguments: arguments.iter().map(|&argument| argument.to_owned()).collect(),
             environment: Vec::new(),
             http: free_port(),
+            database: "ilagent.db3",
             process: None,
             starts: 0,
         }
@@ -67,7 +69,13 @@ impl Agent {
     }
 
     pub fn database(&self) -> PathBuf {
-        self.folder.join("ilagent.db3")
+        self.folder.join(self.database)
+    }
+
+    /// With its database elsewhere in its folder.
+    pub fn database_in(mut self, path: &'static str) -> Self {
+        self.database = path;
+        self
     }
 
     pub fn folder(&self) -> &Folder {

@@ -1,0 +1,57 @@
+//! Room on the disk that is kept for the day it is full.
+//!
+//! A write-ahead log needs room even to delete: on a full disk nothing could be settled, and what
+//! was delivered would stand in the queue for ever. So a file of its own holds as much room as a
+//! log can take. It is given up when the disk is full, and new deliveries are refused until it
+//! could be made again.
+
+use super::schema::beside;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// How much is kept: as much as the journal grows to before it is copied into the database.
+pub(super) const BYTES: usize = 1024 * 1024;
+
+/// Written at a time.
+const BLOCK: usize = 16 * 1024;
+
+pub(super) struct Spare {
+    path: PathBuf,
+}
+
+impl Spare {
+    pub(super) fn beside(database: &Path) -> Self {
+        Spare { path: beside(database, ".spare") }
+    }
+
+    /// Makes sure that the room is kept.
+    pub(super) fn hold(&self) -> io::Result<()> {
+        if self.path.metadata().is_ok_and(|file| file.len() == BYTES as u64) {
+            return Ok(());
+        }
+        let made = self.make();
+        if made.is_err() {
+            self.give_up();
+        }
+        made
+    }
+
+    fn make(&self) -> io::Result<()> {
+        let mut file = File::create(&self.path)?;
+        for _ in 0..BYTES / BLOCK {
+            file.write_all(&[0; BLOCK])?;
+        }
+        // Some file systems find out only now that there is no room.
+        file.sync_all()
+    }
+
+    /// Lets the room go.
+    pub(super) fn give_up(&self) {
+        if let Err(error) = fs::remove_file(&self.path)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            log::debug!("queue: {}: {error}", self.path.display());
+        }
+    }
+}
