@@ -39,6 +39,8 @@ fn answer(stream: &TcpStream) -> io::Result<()> {
         reader.read_exact(&mut body)?;
         writeln!(io::stdout(), "{} {}", request.trim_end(), String::from_utf8_lossy(&body))?;
         let mut writer = stream;
-        writer.write_all(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\ncorrelation-id: demo\r\n\r\n")?;
+        writer.write_all(
+            b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\ncorrelation-id: demo\r\n\r\n",
+        )?;
     }
 }

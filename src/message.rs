@@ -2,6 +2,7 @@
 //! [`Receipt`] that lets a source forget the message once it is safe.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -64,8 +65,8 @@ pub enum Kind {
     Event,
     /// A ping of a heartbeat monitor: `target` is its key, `body` is empty.
     Heartbeat,
-    /// An update of an escalation policy: `target` is the routing key, `body` the JSON document
-    /// that `mapping::policy` makes.
+    /// An update of an escalation policy: `target` is the routing key, `body` a
+    /// [`PolicyUpdate`] as JSON.
     Policy,
 }
 
@@ -102,6 +103,18 @@ pub struct Delivery {
     pub body: Vec<u8>,
     /// Where it came from, for people: the topic of its message, or `http`.
     pub origin: String,
+}
+
+/// An update of an escalation policy; the body of a [`Kind::Policy`] delivery.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PolicyUpdate {
+    /// E-mail address of the user who is on duty.
+    pub email: String,
+    /// Level of the policy, counted from 0.
+    pub shift: i64,
+    /// Routing key that names the policy.
+    pub routing_key: String,
 }
 
 /// What came of one attempt.

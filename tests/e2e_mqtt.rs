@@ -229,7 +229,7 @@ fn a_resolve_never_overtakes_its_alert() {
     let failing = std::sync::atomic::AtomicUsize::new(0);
     api.answer(move |_| {
         let number = failing.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        Answer::Status(if number % 3 == 0 { 500 } else { 202 })
+        Answer::Status(if number.is_multiple_of(3) { 500 } else { 202 })
     });
     let _agent = Agent::mqtt(&api, broker.port(), &BUFFER).ready();
     let steps = (0..30).flat_map(|key| {

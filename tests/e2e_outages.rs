@@ -20,7 +20,7 @@ fn page(status: u16) -> Answer {
 
 /// While the API answers so, twenty events wait; when it works again, all arrive, once.
 #[track_caller]
-fn empties_nothing(bad: Answer) {
+fn empties_nothing(bad: &Answer) {
     let (api, broker) = (StandIn::new(), Broker::new());
     api.answer_all(bad.clone());
     let mut agent = Agent::mqtt(&api, broker.port(), &BUFFER).ready();
@@ -42,34 +42,34 @@ fn empties_nothing(bad: Answer) {
 
 #[test]
 fn a_captive_portal_empties_nothing() {
-    empties_nothing(Answer::Full(
+    empties_nothing(&Answer::Full(
         302,
         vec![("Location", "http://login/".to_owned())],
         String::new(),
     ));
-    empties_nothing(page(200));
-    empties_nothing(page(404));
+    empties_nothing(&page(200));
+    empties_nothing(&page(404));
 }
 
 #[test]
 fn a_refusal_that_may_pass_empties_nothing() {
     for status in [401, 403, 407, 408, 425] {
-        empties_nothing(Answer::Status(status));
+        empties_nothing(&Answer::Status(status));
     }
 }
 
 #[test]
 fn an_api_in_trouble_empties_nothing() {
     for status in [500, 502, 503, 504] {
-        empties_nothing(Answer::Status(status));
+        empties_nothing(&Answer::Status(status));
     }
 }
 
 #[test]
 fn garbage_and_silence_empty_nothing() {
-    empties_nothing(Answer::Raw(b"SSH-2.0-OpenSSH_9.2\r\n"));
-    empties_nothing(Answer::Raw(b"HTTP/1.1 202 Accepted\r\nContent-Length: 50\r\n\r\nshort"));
-    empties_nothing(Answer::Raw(b""));
+    empties_nothing(&Answer::Raw(b"SSH-2.0-OpenSSH_9.2\r\n"));
+    empties_nothing(&Answer::Raw(b"HTTP/1.1 202 Accepted\r\nContent-Length: 50\r\n\r\nshort"));
+    empties_nothing(&Answer::Raw(b""));
 }
 
 #[test]

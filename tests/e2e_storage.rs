@@ -1,6 +1,6 @@
 //! The disk: full, read-only, damaged, shared, from another agent.
 
-#![allow(clippy::unwrap_used, reason = "a broken test may panic")]
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a broken test may panic")]
 
 mod support;
 

@@ -114,7 +114,7 @@ impl Client {
         }
     }
 
-    /// Updates an escalation policy from the document that `mapping::policy` made.
+    /// Updates an escalation policy; `body` is a [`crate::message::PolicyUpdate`] as JSON.
     #[must_use]
     pub fn policy(&self, body: &[u8]) -> Outcome {
         policy::update(&self.agent, &self.settings, body)

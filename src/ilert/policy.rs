@@ -2,8 +2,7 @@
 
 use super::judge::{Reply, judge};
 use super::{answer, config};
-use crate::mapping::policy::Update;
-use crate::message::{Holds, Outcome};
+use crate::message::{Holds, Outcome, PolicyUpdate};
 use serde_json::{Value, json};
 use ureq::http::header;
 use ureq::{Agent, Error};
@@ -13,7 +12,7 @@ const TIMEOUT: i64 = 1;
 
 /// Finds user and policy, then replaces the users of the level; its timeout is kept.
 pub(super) fn update(agent: &Agent, settings: &config::Ilert, body: &[u8]) -> Outcome {
-    let update: Update = match serde_json::from_slice(body) {
+    let update: PolicyUpdate = match serde_json::from_slice(body) {
         Ok(update) => update,
         Err(error) => return Outcome::Never { why: format!("not a policy update: {error}") },
     };
@@ -37,7 +36,7 @@ struct Api<'a> {
 }
 
 impl Api<'_> {
-    fn update(&self, update: &Update) -> Result<(), Outcome> {
+    fn update(&self, update: &PolicyUpdate) -> Result<(), Outcome> {
         let user = self.user(&update.email)?;
         let policy = self.policy(&update.routing_key)?;
         let id = id(&policy, "the escalation policy")?;

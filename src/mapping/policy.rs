@@ -2,21 +2,8 @@
 
 use super::{Mapped, path, routing};
 use crate::config::PolicyRule;
-use crate::message::{Delivery, Kind, Lane, Message};
-use serde::{Deserialize, Serialize};
+use crate::message::{Delivery, Kind, Lane, Message, PolicyUpdate};
 use serde_json::Value;
-
-/// What is asked of ilert; the body of a [`Kind::Policy`] delivery.
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Update {
-    /// E-mail address of the user who is on duty.
-    pub email: String,
-    /// Level of the policy, counted from 0.
-    pub shift: i64,
-    /// Routing key that names the policy.
-    pub routing_key: String,
-}
 
 /// Maps a message on a policy topic, as iLert documents it under "escalation policies".
 #[must_use]
@@ -48,7 +35,7 @@ pub fn from_message(rule: &PolicyRule, message: &Message) -> Mapped {
             rule.routing_keys.join(", ")
         ));
     }
-    let update = Update { email: email.to_owned(), shift, routing_key };
+    let update = PolicyUpdate { email: email.to_owned(), shift, routing_key };
     Mapped::Deliver(Delivery {
         lane: Lane { sink: super::SINK.to_owned(), key: "policies".to_owned() },
         order_key: Some(update.routing_key.clone()),
@@ -64,7 +51,7 @@ mod tests {
     use super::*;
     use crate::config::JsonPath;
 
-    fn mapped(offset: i64, payload: &str) -> Option<Update> {
+    fn mapped(offset: i64, payload: &str) -> Option<PolicyUpdate> {
         let rule = PolicyRule {
             filter: None,
             routing_keys: vec!["site".to_owned(), " team ".to_owned()],

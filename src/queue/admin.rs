@@ -9,11 +9,16 @@ use crate::config;
 use crate::message::{Delivery, Lane, masked};
 use serde_json::{Value, json};
 use std::fmt::Write;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Mutex;
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long a lock that somebody else has is waited for, and how often it is looked at.
+const LOCK_PATIENCE: Duration = Duration::from_secs(2);
+const LOCK_LOOK: Duration = Duration::from_millis(20);
 
 /// What to do. Ids are as `list` shows them: a number for a waiting delivery, `d` and a number
 /// for a dead letter.
@@ -52,25 +57,48 @@ pub enum Chosen {
 ///
 /// In words: no such file, no such id, or the daemon that does not answer.
 pub fn run(database: &Path, command: &Command) -> Result<String, String> {
-    if let Some(answer) = control::ask(database, command) {
-        return answer;
-    }
-    if !database.exists() {
-        return Err(format!("{}: there is no such file", database.display()));
-    }
-    let _lock = lock(database)?;
+    let give_up = Instant::now() + LOCK_PATIENCE;
+    let _lock = loop {
+        if let Some(answer) = control::ask(database, command) {
+            return answer;
+        }
+        if !database.exists() {
+            return Err(format!("{}: there is no such file", database.display()));
+        }
+        // An agent that is just starting has the lock before it listens.
+        match try_lock(database)? {
+            Some(lock) => break lock,
+            None if give_up <= Instant::now() => return Err(in_use(database)),
+            None => thread::sleep(LOCK_LOOK),
+        }
+    };
     let settings = config::Queue {
         path: database.to_owned(),
-        bytes_max: config::defaults::QUEUE_BYTES_MAX,
         dead_letters_max: u64::MAX,
-        sync: config::Sync::Full,
-        age_max: config::defaults::AGE_MAX,
+        ..config::Queue::default()
     };
     carry_out(&mut Store::open(&settings)?, None, command)
 }
 
 /// Takes the lock that says who has the database; it goes with the file that is returned.
+///
+/// Somebody who looks at the queue has it for a moment, so it is waited for a little.
 pub(super) fn lock(database: &Path) -> Result<File, String> {
+    let give_up = Instant::now() + LOCK_PATIENCE;
+    loop {
+        match try_lock(database)? {
+            Some(lock) => return Ok(lock),
+            None if give_up <= Instant::now() => return Err(in_use(database)),
+            None => thread::sleep(LOCK_LOOK),
+        }
+    }
+}
+
+fn in_use(database: &Path) -> String {
+    format!("{} is in use by another ilagent", database.display())
+}
+
+fn try_lock(database: &Path) -> Result<Option<File>, String> {
     let path = schema::beside(database, ".lock");
     let shown = path.display();
     let file = OpenOptions::new()
@@ -81,13 +109,11 @@ pub(super) fn lock(database: &Path) -> Result<File, String> {
         .mode(0o600)
         .open(&path)
         .map_err(|error| format!("{shown}: {error}"))?;
-    file.try_lock().map_err(|error| match error {
-        std::fs::TryLockError::WouldBlock => {
-            format!("{} is in use by another ilagent", database.display())
-        }
-        std::fs::TryLockError::Error(error) => format!("{shown}: {error}"),
-    })?;
-    Ok(file)
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(format!("{shown}: {error}")),
+    }
 }
 
 /// Does it on an open database; `board` is that of the running agent.

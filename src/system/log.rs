@@ -1,8 +1,8 @@
 //! The log: lines on stderr, which systemd and procd collect.
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
-use simplelog::{ConfigBuilder, LevelPadding, WriteLogger};
-use std::io::{LineWriter, Write, stderr};
+use std::io::{Write, stderr};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Only our own lines: those of the crates we use may show keys, which stand in URLs.
 const OURS: &str = "ilagent";
@@ -26,45 +26,65 @@ pub fn level(verbosity: u32, rust_log: Option<&str>) -> LevelFilter {
 
 /// Starts the log. In a `journal` lines carry their priority, and no time, which is there already.
 pub fn start(level: LevelFilter, journal: bool) {
-    if journal {
-        // A log that has been started before stays as it is.
-        let _ = log::set_boxed_logger(Box::new(Journal)).map(|()| log::set_max_level(level));
-        return;
-    }
-    let config = ConfigBuilder::new()
-        .set_time_format_rfc3339()
-        .set_time_level(LevelFilter::Error)
-        .set_level_padding(LevelPadding::Off)
-        .set_target_level(LevelFilter::Off)
-        .set_thread_level(LevelFilter::Off)
-        .set_location_level(LevelFilter::Off)
-        .add_filter_allow_str(OURS)
-        .build();
-    // One write a line, so that lines of different threads and processes do not mix.
-    let _ = WriteLogger::init(level, config, LineWriter::new(stderr()));
+    // A log that has been started before stays as it is.
+    let _ = log::set_boxed_logger(Box::new(Lines { journal })).map(|()| log::set_max_level(level));
 }
 
-struct Journal;
+/// One write a line, so that lines of different threads and processes do not mix.
+struct Lines {
+    journal: bool,
+}
 
-impl Log for Journal {
+impl Log for Lines {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         metadata.target().starts_with(OURS)
     }
 
     fn log(&self, record: &Record<'_>) {
-        if self.enabled(record.metadata()) {
-            let priority = match record.level() {
-                Level::Error => 3,
-                Level::Warn => 4,
-                Level::Info => 6,
-                Level::Debug | Level::Trace => 7,
-            };
-            // Nobody can be told that the log is gone.
-            let _ = stderr().write_all(format!("<{priority}>{}\n", record.args()).as_bytes());
+        if !self.enabled(record.metadata()) {
+            return;
         }
+        let line = if self.journal {
+            format!("<{}>{}\n", priority(record.level()), record.args())
+        } else {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            format!("{} [{}] {}\n", timestamp(now), record.level(), record.args())
+        };
+        // Nobody can be told that the log is gone.
+        let _ = stderr().write_all(line.as_bytes());
     }
 
     fn flush(&self) {}
+}
+
+/// As sd-daemon(3) numbers them.
+fn priority(level: Level) -> u8 {
+    match level {
+        Level::Error => 3,
+        Level::Warn => 4,
+        Level::Info => 6,
+        Level::Debug | Level::Trace => 7,
+    }
+}
+
+/// A time since 1970 as RFC 3339 writes it, in UTC, to the millisecond.
+fn timestamp(since: Duration) -> String {
+    const DAY: u64 = 86_400;
+    let (days, seconds) = (since.as_secs() / DAY, since.as_secs() % DAY);
+    // Years are counted from March, so that the leap day is the last of one; an era of 400 years
+    // has 146,097 days, and 719,468 of them lie between the first of March of year 0 and 1970.
+    let shifted = days + 719_468;
+    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * from_march + 2) / 5 + 1;
+    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
+    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    let (hour, minute, second) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
+    let millis = since.subsec_millis();
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
 }
 
 #[cfg(test)]
@@ -87,5 +107,19 @@ mod tests {
         ] {
             assert_eq!(level(verbosity, rust_log), wanted, "{verbosity} {rust_log:?}");
         }
+    }
+
+    #[test]
+    fn times_are_written_as_rfc_3339_has_it() {
+        for (seconds, wanted) in [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (951_782_399, "2000-02-28T23:59:59.000Z"),
+            (951_782_400, "2000-02-29T00:00:00.000Z"),
+            (1_795_220_182, "2026-11-21T00:16:22.000Z"),
+            (4_107_542_400, "2100-03-01T00:00:00.000Z"),
+        ] {
+            assert_eq!(timestamp(Duration::from_secs(seconds)), wanted);
+        }
+        assert!(timestamp(Duration::from_millis(1_042)).ends_with(":01.042Z"));
     }
 }

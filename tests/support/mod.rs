@@ -2,7 +2,8 @@
 //! agent as a process of its own, and patience that ends.
 
 #![allow(dead_code, reason = "each test file uses its part")]
-#![allow(clippy::unwrap_used, reason = "a broken test may panic")]
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a broken test panics and tells")]
+#![allow(missing_docs, unreachable_pub, reason = "nobody but tests names it")]
 
 pub mod agent;
 pub mod broker;
