@@ -23,7 +23,7 @@ pub fn run(client: &Client, key: &str, health: &Health, limits: Limits, stop: &S
     loop {
         let trouble = health.snapshot().trouble(Instant::now(), limits);
         match (&trouble, paused) {
-            (Some(trouble), false) => warn!("heartbeat: paused, because of {trouble:?}"),
+            (Some(trouble), false) => warn!("heartbeat: paused: {trouble}"),
             (None, true) => info!("heartbeat: resumed"),
             _ => {}
         }

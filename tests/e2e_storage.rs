@@ -64,6 +64,38 @@ fn a_full_disk_loses_nothing_and_is_overcome() {
 }
 
 #[test]
+fn a_read_only_disk_is_said_at_the_door_and_a_restart_goes_on() {
+    let api = StandIn::new();
+    let mut agent = Agent::new(&api, &[]).database_in("disk/ilagent.db3");
+    let disk = agent.folder().join("disk");
+    fs::create_dir(&disk).unwrap();
+    let Some(_disk) = Tmpfs::mount(&disk, "8m") else {
+        eprintln!("not tested: file systems cannot be mounted here");
+        return;
+    };
+    api.answer_all(Answer::Status(503));
+    agent.start();
+    agent.wait_ready();
+    assert_eq!(agent.post(&event("k", "kept")).unwrap().0, 200);
+    agent.end("TERM");
+    let remount = |mode: &str| {
+        let remount = format!("remount,{mode}");
+        assert!(
+            Command::new("mount").args(["-o", &remount]).arg(&disk).status().unwrap().success()
+        );
+    };
+    remount("ro");
+    agent.start();
+    assert_eq!(agent.wait_end().code(), Some(1));
+    assert!(agent.log().contains("Read-only file system"), "{}", agent.log());
+    remount("rw");
+    api.answer_all(Answer::Status(202));
+    agent.start();
+    api.wait_for(1);
+    assert_eq!(api.accepted(), ["kept"]);
+}
+
+#[test]
 fn a_damaged_database_is_moved_aside_with_a_loud_error() {
     let (api, broker) = (StandIn::new(), Broker::new());
     let mut agent = Agent::mqtt(&api, broker.port(), &BUFFER);

@@ -1,5 +1,6 @@
 //! What each part says of itself: the truth behind `/ready`, the status line and the heartbeat.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -95,6 +96,22 @@ pub enum Trouble {
     Queue(String),
     /// A worker of a sink is stuck.
     Sink(String, String),
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Trouble::Stopping => f.write_str("the agent is stopping"),
+            Trouble::Session(name, session) if session.connected => {
+                write!(f, "mqtt {name}: not all subscriptions are granted {}", session.error)
+            }
+            Trouble::Session(name, session) => {
+                write!(f, "mqtt {name}: not connected {}", session.error)
+            }
+            Trouble::Queue(what) => write!(f, "queue: {what}"),
+            Trouble::Sink(name, what) => write!(f, "sink {name}: {what}"),
+        }
+    }
 }
 
 impl Health {

@@ -1,0 +1,88 @@
+//! The HTTP proxy of the whole agent.
+
+#![allow(clippy::unwrap_used, reason = "a broken test may panic")]
+
+mod support;
+
+use std::time::Duration;
+use support::agent::Agent;
+use support::stand_in::{Answer, StandIn};
+use support::{event, wait_until};
+
+#[test]
+fn a_posted_event_is_stored_echoed_and_delivered() {
+    let api = StandIn::new();
+    let agent = Agent::new(&api, &["--label", "site=north"]).ready();
+    let (status, body) = agent.post(&event("il1api1", "one")).unwrap();
+    assert_eq!(status, 200);
+    let echo: serde_json::Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(
+        (&echo["integrationKey"], &echo["priority"]),
+        (&"il1api1".into(), &serde_json::Value::Null)
+    );
+    api.wait_for(1);
+    let sent = &api.requests()[0];
+    assert_eq!((sent.path.as_str(), sent.header("authorization")), ("/api/events", None));
+    assert_eq!(sent.json()["labels"]["site"], "north");
+    assert_eq!(sent.header("user-agent"), Some(concat!("ilagent/", env!("CARGO_PKG_VERSION"))));
+}
+
+#[test]
+fn three_slow_heartbeats_hold_up_no_event() {
+    let api = StandIn::new();
+    let agent = Agent::new(&api, &[]).ready();
+    api.answer(|request| match request.method.as_str() {
+        "POST" => Answer::Status(202),
+        _ => Answer::Slow(Duration::from_secs(3), 202),
+    });
+    std::thread::scope(|scope| {
+        let pings: Vec<_> = (0..3)
+            .map(|number| {
+                let agent = &agent;
+                scope.spawn(move || agent.get(&format!("/api/heartbeats/il1hbt{number}")))
+            })
+            .collect();
+        wait_until("the pings are under way", || api.in_flight_max() == 3);
+        assert_eq!(agent.post(&event("k", "one")).unwrap().0, 200);
+        api.wait_for(1);
+        assert!(pings.iter().all(|ping| !ping.is_finished()), "the event went before the pings");
+        for ping in pings {
+            assert_eq!(ping.join().unwrap(), Some((202, "{}".to_owned())));
+        }
+    });
+}
+
+#[test]
+fn a_full_queue_says_so_and_comes_back() {
+    let api = StandIn::new();
+    api.answer_all(Answer::Status(503));
+    let mut agent = Agent::new(&api, &["--queue_limit", "64KB"]).ready();
+    let mut accepted = 0;
+    wait_until("the queue is full", || {
+        let (status, _) = agent.post(&event("k", &format!("id-{accepted}"))).unwrap();
+        accepted += usize::from(status == 200);
+        status == 503
+    });
+    assert!(accepted > 10);
+    api.answer_all(Answer::Status(202));
+    api.wait_for(accepted);
+    agent.wait_ready();
+    assert_eq!(agent.post(&event("k", "after")).unwrap().0, 200);
+}
+
+#[test]
+fn the_api_wants_the_token_and_the_probes_do_not() {
+    let api = StandIn::new();
+    let agent = Agent::new(&api, &[]).env("ILAGENT_HTTP_TOKEN", "open sesame").ready();
+    assert_eq!(agent.post(&event("k", "one")).unwrap().0, 401);
+    let body = event("k", "one");
+    let request = format!(
+        "POST /api/events HTTP/1.1\r\nHost: a\r\nConnection: close\r\nAuthorization: Bearer open sesame\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    assert_eq!(agent.http(&request).unwrap().0, 200);
+    for (path, status) in [("/health", 204), ("/ready", 204), ("/status", 200), ("/metrics", 200)] {
+        assert_eq!(agent.get(path).unwrap().0, status, "{path}");
+    }
+}

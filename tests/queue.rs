@@ -1,0 +1,286 @@
+//! The queue by itself, with real files: order, receipts, isolation, bounds.
+
+#![allow(clippy::unwrap_used, reason = "a broken test may panic")]
+
+use crossbeam_channel::bounded;
+use ilagent::config;
+use ilagent::message::{Delivery, Desk, Holds, Kind, Lane, Outcome, Receipt};
+use ilagent::queue::{Error, Push, Queue, Store};
+use ilagent::system::health::Health;
+use ilagent::system::threads::Failures;
+use proptest::prelude::*;
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// A queue in a folder of its own.
+struct Rig {
+    folder: PathBuf,
+    settings: config::Queue,
+    health: Health,
+    queue: Queue,
+}
+
+impl Rig {
+    fn new(attempts_max: Option<u32>) -> Self {
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let folder =
+            std::env::temp_dir().join(format!("ilagent-queue-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let settings = config::Queue { path: folder.join("q.db3"), ..config::Queue::default() };
+        let health = Health::default();
+        let queue = open(&settings, attempts_max, &health);
+        Rig { folder, settings, health, queue }
+    }
+
+    fn push(&self, delivery: Delivery, store: Store, desk: &Arc<Signed>) {
+        let desk: Arc<dyn Desk> = desk.clone();
+        let ticket = String::from_utf8(delivery.body.clone()).unwrap().parse().unwrap();
+        let receipt = Some(Receipt::new(Arc::clone(&desk), ticket, 1));
+        self.queue.push(vec![Push::Delivery { delivery, store, receipt }], Some(&desk)).unwrap();
+    }
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        self.queue.stop_claims();
+        self.queue.close();
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn open(settings: &config::Queue, attempts_max: Option<u32>, health: &Health) -> Queue {
+    let failures = Failures(bounded(1).0);
+    Queue::open(settings, true, attempts_max, health, &failures).unwrap()
+}
+
+#[derive(Default)]
+struct Signed(Mutex<Vec<u64>>);
+
+impl Signed {
+    fn all(&self) -> Vec<u64> {
+        let mut all = self.0.lock().unwrap().clone();
+        all.sort_unstable();
+        all
+    }
+}
+
+impl Desk for Signed {
+    fn signed(&self, ticket: u64) {
+        self.0.lock().unwrap().push(ticket);
+    }
+    fn room(&self) {}
+}
+
+/// Delivery number `number`, which is also its body and its ticket.
+fn delivery(number: usize, lane: &str, key: Option<&str>) -> Delivery {
+    Delivery {
+        lane: Lane { sink: "ilert".to_owned(), key: lane.to_owned() },
+        order_key: key.map(str::to_owned),
+        kind: Kind::Event,
+        target: "/api/events".to_owned(),
+        body: number.to_string().into_bytes(),
+        origin: "test".to_owned(),
+    }
+}
+
+fn number(delivery: &Delivery) -> usize {
+    String::from_utf8_lossy(&delivery.body).parse().unwrap()
+}
+
+fn later(holds: Holds) -> Outcome {
+    Outcome::Later { why: "no".to_owned(), holds, after: Some(Duration::from_millis(1)) }
+}
+
+#[track_caller]
+fn wait_until(what: &str, mut happened: impl FnMut() -> bool) {
+    let until = Instant::now() + Duration::from_secs(20);
+    while !happened() {
+        assert!(Instant::now() < until, "it did not happen: {what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Claims until `count` deliveries have ended, with three workers and the outcomes that `decide`
+/// gives; what was delivered, in order.
+fn work(
+    queue: &Queue,
+    count: usize,
+    decide: &(dyn Fn(usize, u32) -> Outcome + Sync),
+) -> Vec<usize> {
+    let (ended, delivered) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                while ended.load(Ordering::Relaxed) < count {
+                    let patience = Some(Duration::from_millis(20));
+                    let Some(claim) = queue.claim("ilert", patience) else { continue };
+                    let number = number(&claim.delivery);
+                    let outcome = decide(number, claim.attempt);
+                    match &outcome {
+                        Outcome::Delivered => {
+                            delivered.lock().unwrap().push(number);
+                            ended.fetch_add(1, Ordering::Relaxed);
+                        }
+                        Outcome::Never { .. } => {
+                            ended.fetch_add(1, Ordering::Relaxed);
+                        }
+                        Outcome::Later { .. } => {}
+                    }
+                    queue.settle(claim, outcome);
+                }
+            });
+        }
+    });
+    delivered.into_inner().unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
+
+    /// Whatever the outcomes: order within a key, every signed receipt delivered or dead, none
+    /// delivered twice.
+    #[test]
+    fn order_and_receipts_hold_whatever_happens(
+        made in prop::collection::vec((0..3_usize, 0..4_usize, any::<bool>(), 0..12_u8), 1..80)
+    ) {
+        let rig = Rig::new(None);
+        let desk = Arc::new(Signed::default());
+        for (index, (lane, key, durable, _)) in made.iter().enumerate() {
+            let key = (*key > 0).then(|| key.to_string());
+            let store = if *durable { Store::Durable } else { Store::Transit };
+            rig.push(delivery(index, &lane.to_string(), key.as_deref()), store, &desk);
+        }
+        let tries = Mutex::new(HashMap::<usize, u8>::new());
+        let delivered = work(&rig.queue, made.len(), &|number, _| {
+            let mut tries = tries.lock().unwrap();
+            let tried = tries.entry(number).or_default();
+            *tried += 1;
+            match (made[number].3, *tried) {
+                (0, _) => Outcome::Never { why: "never".to_owned() },
+                (1, 1..=2) => later(Holds::Delivery),
+                (2, 1) => later(Holds::Lane),
+                (3, 1) => later(Holds::Sink),
+                _ => Outcome::Delivered,
+            }
+        });
+        let dead = made.iter().filter(|(.., fate)| *fate == 0).count();
+        prop_assert_eq!(delivered.len() + dead, made.len());
+        wait_until("all receipts are signed", || desk.all().len() == made.len());
+        for lane in 0..3 {
+            for key in 1..4 {
+                let own: Vec<usize> = delivered
+                    .iter()
+                    .copied()
+                    .filter(|n| made[*n].0 == lane && made[*n].1 == key)
+                    .collect();
+                let durable: Vec<usize> = own.iter().copied().filter(|n| made[*n].2).collect();
+                let transit: Vec<usize> = own.iter().copied().filter(|n| !made[*n].2).collect();
+                // A source uses one store, so order is a promise within each.
+                prop_assert!(durable.is_sorted() && transit.is_sorted(), "{:?}", own);
+            }
+        }
+        wait_until("nothing waits", || rig.health.snapshot().queue.waiting == 0);
+    }
+}
+
+#[test]
+fn what_waits_survives_a_restart_in_its_order_with_its_attempts() {
+    let mut rig = Rig::new(None);
+    let desk = Arc::new(Signed::default());
+    for index in 0..1_000 {
+        rig.push(delivery(index, "lane", Some("key")), Store::Durable, &desk);
+    }
+    wait_until("all are stored", || desk.all().len() == 1_000);
+    let claim = rig.queue.claim("ilert", None).unwrap();
+    rig.queue.settle(claim, later(Holds::Delivery));
+    rig.queue.stop_claims();
+    rig.queue.close();
+    rig.queue = open(&rig.settings, None, &rig.health);
+    wait_until("they are counted", || rig.health.snapshot().queue.waiting == 1_000);
+    let attempts = Mutex::new(Vec::new());
+    let delivered = work(&rig.queue, 1_000, &|number, attempt| {
+        attempts.lock().unwrap().push((number, attempt));
+        Outcome::Delivered
+    });
+    assert!(delivered.is_sorted());
+    assert_eq!(attempts.lock().unwrap()[0], (0, 2), "the attempt before the restart counts");
+}
+
+#[test]
+fn a_hundred_thousand_of_a_failing_lane_do_not_delay_a_healthy_one() {
+    let rig = Rig::new(None);
+    let desk = Arc::new(Signed::default());
+    let batch = |range: std::ops::Range<usize>, lane: &str| -> Vec<Push> {
+        range
+            .map(|index| {
+                let delivery = delivery(index, lane, Some(&index.to_string()));
+                Push::Delivery { delivery, store: Store::Durable, receipt: None }
+            })
+            .collect()
+    };
+    for start in (0..100_000).step_by(1_000) {
+        rig.queue.push(batch(start..start + 1_000, "failing"), None).unwrap();
+    }
+    rig.push(delivery(100_000, "healthy", None), Store::Durable, &desk);
+    wait_until("the last is stored", || desk.all().len() == 1);
+    let mut attempts = 0;
+    loop {
+        let claim = rig.queue.claim("ilert", Some(Duration::from_secs(5))).expect("one is due");
+        attempts += 1;
+        if claim.delivery.lane.key == "healthy" {
+            rig.queue.settle(claim, Outcome::Delivered);
+            break;
+        }
+        let outcome = Outcome::Later { why: "500".to_owned(), holds: Holds::Delivery, after: None };
+        rig.queue.settle(claim, outcome);
+    }
+    assert!(attempts < 10, "{attempts} attempts before the healthy one");
+}
+
+#[test]
+fn the_queue_is_bounded_and_says_when_there_is_room() {
+    struct Room(AtomicUsize);
+    impl Desk for Room {
+        fn signed(&self, _: u64) {}
+        fn room(&self) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    let rig = Rig::new(None);
+    let room = Arc::new(Room(AtomicUsize::new(0)));
+    let desk: Arc<dyn Desk> = room.clone();
+    let mut taken = 0;
+    let refused = loop {
+        let delivery = delivery(taken, "lane", None);
+        let push = Push::Delivery { delivery, store: Store::Transit, receipt: None };
+        match rig.queue.push(vec![push], Some(&desk)) {
+            Ok(()) => taken += 1,
+            Err(Error::Full(batch)) => break batch,
+            Err(other) => panic!("{other}"),
+        }
+        assert!(taken < 100_000, "there is no bound");
+    };
+    assert_eq!(refused.len(), 1, "the batch comes back");
+    work(&rig.queue, taken, &|_, _| Outcome::Delivered);
+    wait_until("the desk hears of room", || room.0.load(Ordering::Relaxed) == 1);
+    rig.queue.push(refused, Some(&desk)).unwrap();
+}
+
+#[test]
+fn dead_letters_are_bounded() {
+    let mut rig = Rig::new(Some(1));
+    rig.queue.stop_claims();
+    rig.queue.close();
+    rig.settings.dead_letters_max = 5;
+    rig.queue = open(&rig.settings, Some(1), &rig.health);
+    let desk = Arc::new(Signed::default());
+    for index in 0..20 {
+        rig.push(delivery(index, "lane", None), Store::Durable, &desk);
+    }
+    work(&rig.queue, 20, &|_, _| Outcome::Never { why: "no".to_owned() });
+    wait_until("the last five are kept", || rig.health.snapshot().queue.dead_letters == 5);
+}
