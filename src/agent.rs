@@ -216,7 +216,7 @@ fn start_sink(
     let client = client.clone();
     sinks::worker::start(
         sinks::ilert::NAME,
-        Arc::new(move |delivery| sinks::ilert::attempt(&client, delivery)),
+        Arc::new(move |id, delivery| sinks::ilert::attempt(&client, id, delivery)),
         config.ilert.in_flight_max,
         queue,
         health,

@@ -144,7 +144,7 @@ impl Plan {
             let topic = message.topic.escape_debug();
             match mapped {
                 Mapped::Deliver(delivery) => {
-                    info!("intake: {topic} → {} for {}", kind.as_str(), delivery.lane);
+                    info!("intake: {topic} → {delivery}");
                     // An old ping is a lie, so pings are never stored.
                     let store = if kind == Kind::Heartbeat { Store::Transit } else { self.store };
                     pushes.push(Push::Delivery { delivery, store, receipt: None });

@@ -105,6 +105,19 @@ pub struct Delivery {
     pub origin: String,
 }
 
+/// A delivery in the words of the log: what it is, for whom, and the alert key by which a person
+/// can follow it.
+impl fmt::Display for Delivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} for {}", self.kind.as_str(), self.lane)?;
+        match &self.order_key {
+            // Whoever sends a message may not write lines of their own into the log.
+            Some(key) => write!(f, ", alert key '{}'", key.escape_debug()),
+            None => Ok(()),
+        }
+    }
+}
+
 /// An update of an escalation policy; the body of a [`Kind::Policy`] delivery.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -198,8 +198,8 @@ fn the_documented_command_works_as_it_stands() {
     for words in [
         "received 76 bytes on ilert/events (QoS 1",
         "intake: ilert/events → event for ilert/il1api…",
-        "correlation id c0ffee",
-        "delivered 1 (event, ilert/il1api…) from ilert/events",
+        "ilert: delivery 1 accepted, correlation id c0ffee",
+        "delivered 1, event for ilert/il1api…, from ilert/events",
     ] {
         agent.wait_for_log(words);
     }

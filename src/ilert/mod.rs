@@ -65,9 +65,9 @@ impl Client {
         Ok(Client { agent: builder.build().into(), settings: Arc::new(settings.clone()) })
     }
 
-    /// Posts one event. `path` is below the host: `/api/events`.
+    /// Posts one event, which the log calls `name`. `path` is below the host: `/api/events`.
     #[must_use]
-    pub fn event(&self, path: &str, body: &[u8]) -> Outcome {
+    pub fn event(&self, name: &str, path: &str, body: &[u8]) -> Outcome {
         let request = || {
             self.agent
                 .post(format!("{}{path}", self.settings.api))
@@ -79,7 +79,7 @@ impl Client {
                 let outcome = judge(&reply);
                 if outcome == Outcome::Delivered {
                     log::info!(
-                        "ilert: event accepted, correlation id {}",
+                        "ilert: {name} accepted, correlation id {}",
                         reply.correlation_id.as_deref().unwrap_or("-")
                     );
                 }

@@ -17,8 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// How often the end of the workers is looked for while the agent ends.
 const END_LOOK: Duration = Duration::from_millis(5);
 
-/// One attempt at one delivery.
-pub type Attempt = dyn Fn(&Delivery) -> Outcome + Send + Sync;
+/// One attempt at one delivery, whose number is given for the log.
+pub type Attempt = dyn Fn(u64, &Delivery) -> Outcome + Send + Sync;
 
 /// Hands over what is due for a sink, until [`Queue::stop_claims`].
 ///
@@ -127,7 +127,7 @@ impl Crew {
         let started = Instant::now();
         self.begins(claim.id, started);
         debug!("sink {}: attempt {} of delivery {}", self.name, claim.attempt, claim.id);
-        let outcome = (self.attempt)(&claim.delivery);
+        let outcome = (self.attempt)(claim.id, &claim.delivery);
         self.report(&claim, &outcome, started);
         self.queue.settle(claim, outcome);
     }
@@ -175,11 +175,8 @@ impl Crew {
         }
         match outcome {
             Outcome::Delivered => {
-                info!(
-                    "sink {name}: delivered {id} ({}, {lane}) from {}, attempt {attempt}",
-                    delivery.kind.as_str(),
-                    delivery.origin.escape_debug()
-                );
+                let origin = delivery.origin.escape_debug();
+                info!("sink {name}: delivered {id}, {delivery}, from {origin}, attempt {attempt}");
             }
             Outcome::Never { why } => warn!("sink {name}: {id} ({lane}) was refused: {why}"),
             Outcome::Later { why, .. } if first_failure => {

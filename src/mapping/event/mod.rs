@@ -1,4 +1,4 @@
-//! From a message, a POST or a command line to an ilert event.
+//! From a message or a POST to an ilert event.
 
 mod body;
 mod consumed;
@@ -24,46 +24,6 @@ const SEVERITIES: std::ops::RangeInclusive<i64> = 1..=5;
 
 /// Below the host; the endpoint for events of any kind of alert source.
 const EVENTS: &str = "/api/events";
-
-/// What `ilagent event` sends.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct OneShot {
-    /// Integration key of the alert source.
-    pub integration_key: String,
-    /// ALERT, ACCEPT or RESOLVE.
-    pub event_type: String,
-    /// What happened, in one line.
-    pub summary: String,
-    /// Events with the same alert key concern the same alert.
-    pub alert_key: Option<String>,
-    /// HIGH or LOW.
-    pub priority: Option<String>,
-    /// What happened, at length.
-    pub details: Option<String>,
-    /// URL of an image.
-    pub image: Option<String>,
-    /// URL of a link.
-    pub link: Option<String>,
-}
-
-/// The event of a command line, as it is posted to `/api/events`.
-#[must_use]
-pub fn one_shot(asked: &OneShot) -> Vec<u8> {
-    let images = asked.image.as_ref().map(|src| json!([{ "src": src, "href": null, "alt": null }]));
-    let links = asked.link.as_ref().map(|href| json!([{ "href": href, "text": "Provided Url" }]));
-    Body {
-        integration_key: &asked.integration_key,
-        event_type: &asked.event_type,
-        summary: &asked.summary,
-        alert_key: asked.alert_key.as_deref(),
-        details: asked.details.as_deref(),
-        priority: asked.priority.as_deref(),
-        images: images.as_ref(),
-        links: links.as_ref(),
-        ..Body::default()
-    }
-    .to_bytes()
-}
 
 /// ilert trims alert keys and compares them without regard to case; so does the order of
 /// deliveries. An empty one is none.
@@ -118,21 +78,6 @@ fn services(own: Option<&Value>, enrichment: &Enrichment) -> Option<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_one_shot_has_all_thirteen_members() {
-        let body = one_shot(&OneShot {
-            integration_key: "k".to_owned(),
-            event_type: "ALERT".to_owned(),
-            summary: "s".to_owned(),
-            link: Some("http://x".to_owned()),
-            ..OneShot::default()
-        });
-        assert_eq!(
-            String::from_utf8(body).unwrap(),
-            r#"{"alertKey":null,"customDetails":null,"details":null,"eventType":"ALERT","images":null,"integrationKey":"k","labels":null,"links":[{"href":"http://x","text":"Provided Url"}],"priority":null,"routingKey":null,"services":null,"severity":null,"summary":"s"}"#
-        );
-    }
 
     #[test]
     fn alert_keys_are_compared_as_ilert_compares_them() {

@@ -1,0 +1,133 @@
+//! The whole agent against a real mosquitto and a stand-in for ilert: `cargo bench --bench agent`.
+//!
+//! Bursts are of 20,000 messages at a broker with its defaults. CPU is user and system time of
+//! the agent alone; bytes are what the kernel counted as written by it.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout, reason = "a program of its own")]
+
+#[path = "../tests/support/mod.rs"]
+mod support;
+
+use std::fs;
+use std::time::{Duration, Instant};
+use support::agent::Agent;
+use support::broker::Broker;
+use support::event;
+use support::publisher::Publisher;
+use support::stand_in::StandIn;
+
+const BURST: usize = 20_000;
+const POSTS: usize = 5_000;
+const CLIENTS: usize = 16;
+const IDLE: Duration = Duration::from_secs(30);
+
+fn main() {
+    println!(
+        "{:<12} {:>10} {:>14} {:>14} {:>10}",
+        "", "per s", "CPU s/10,000", "bytes each", "peak KiB"
+    );
+    let direct = ["-e", "bench/#", "--mqtt_qos", "1"];
+    let buffered = ["-e", "bench/#", "--mqtt_qos", "1", "--mqtt_buffer"];
+    burst("direct", &direct);
+    burst("buffered", &buffered);
+    posts();
+    idle(&buffered);
+}
+
+fn burst(name: &str, arguments: &[&str]) {
+    let (api, broker) = (StandIn::new(), Broker::new());
+    let agent = quiet(Agent::mqtt(&api, broker.port(), arguments));
+    let mut publisher = Publisher::new(broker.port());
+    let before = Usage::of(&agent);
+    let began = Instant::now();
+    publisher.burst("bench/a", (0..BURST).map(|number| event("il1api1", &number.to_string())));
+    wait(&api, BURST);
+    report(name, BURST, began.elapsed(), &before, &Usage::of(&agent));
+}
+
+fn posts() {
+    let api = StandIn::new();
+    let agent = quiet(Agent::new(&api, &[]));
+    let before = Usage::of(&agent);
+    let began = Instant::now();
+    std::thread::scope(|scope| {
+        for client in 0..CLIENTS {
+            let agent = &agent;
+            scope.spawn(move || {
+                for number in (client..POSTS).step_by(CLIENTS) {
+                    assert_eq!(agent.post(&event("k", &number.to_string())).unwrap().0, 200);
+                }
+            });
+        }
+    });
+    wait(&api, POSTS);
+    report("http", POSTS, began.elapsed(), &before, &Usage::of(&agent));
+}
+
+fn idle(arguments: &[&str]) {
+    let (api, broker) = (StandIn::new(), Broker::new());
+    let agent = quiet(Agent::mqtt(&api, broker.port(), arguments));
+    let before = Usage::of(&agent);
+    std::thread::sleep(IDLE);
+    let after = Usage::of(&agent);
+    let wakes = (after.wakes - before.wakes) as f64 / IDLE.as_secs_f64();
+    println!("{:<12} {wakes:>10.2} wake-ups/s, resident {} KiB", "idle", after.resident_kib);
+}
+
+/// As it runs in the field: without a line for each message.
+fn quiet(agent: Agent) -> Agent {
+    agent.env("RUST_LOG", "warn").ready()
+}
+
+fn wait(api: &StandIn, count: usize) {
+    while api.count() < count {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn report(name: &str, count: usize, time: Duration, before: &Usage, after: &Usage) {
+    let each = |amount: f64| amount / count as f64;
+    println!(
+        "{name:<12} {:>10.0} {:>14.2} {:>14.0} {:>10}",
+        count as f64 / time.as_secs_f64(),
+        each(after.cpu_seconds - before.cpu_seconds) * 10_000.0,
+        each((after.written - before.written) as f64),
+        after.peak_kib
+    );
+}
+
+/// What the kernel knows of the agent's process.
+struct Usage {
+    cpu_seconds: f64,
+    written: u64,
+    wakes: u64,
+    resident_kib: u64,
+    peak_kib: u64,
+}
+
+impl Usage {
+    fn of(agent: &Agent) -> Self {
+        let folder = format!("/proc/{}", agent.id());
+        let read = |name: &str| fs::read_to_string(format!("{folder}/{name}")).unwrap();
+        let stat = read("stat");
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+        let ticks: f64 = fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap();
+        let tasks = fs::read_dir(format!("{folder}/task")).unwrap().flatten();
+        let wakes = tasks
+            .filter_map(|task| fs::read_to_string(task.path().join("status")).ok())
+            .map(|status| field(&status, "voluntary_ctxt_switches:"))
+            .sum();
+        Usage {
+            cpu_seconds: ticks / 100.0,
+            written: field(&read("io"), "write_bytes:"),
+            wakes,
+            resident_kib: field(&read("status"), "VmRSS:"),
+            peak_kib: field(&read("status"), "VmHWM:"),
+        }
+    }
+}
+
+fn field(text: &str, name: &str) -> u64 {
+    let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+    line.split_whitespace().next().and_then(|number| number.parse().ok()).unwrap_or(0)
+}
