@@ -2,33 +2,10 @@
 
 use crate::config::{Routing, Rule, Target};
 use crate::mapping::{From, Mapped, event, heartbeat, policy, routing};
-use crate::message::{Desk, Kind, Message, Receipt};
+use crate::message::{Arrival, Desk, Kind, Message, Receipt};
 use crate::queue::{self, DeadLetter, Push, Queue, Store, UpstreamMessage};
 use log::{debug, info};
 use std::sync::Arc;
-
-/// What a source brings.
-#[derive(Debug)]
-pub enum Arrival {
-    /// A message, and the ticket its desk will hear of.
-    Message {
-        /// As received.
-        message: Message,
-        /// What the source knows it by.
-        ticket: u64,
-    },
-    /// A message that was too large to take in.
-    Oversized {
-        /// Its topic.
-        topic: String,
-        /// Its size in bytes.
-        bytes: usize,
-        /// The limit it broke, in bytes.
-        limit: usize,
-        /// What the source knows it by.
-        ticket: u64,
-    },
-}
 
 /// What becomes of the messages of one source.
 #[derive(Clone, Debug)]
@@ -39,6 +16,8 @@ pub struct Plan {
     pub routing: Routing,
     /// Where deliveries wait. Heartbeats always wait in transit: an old ping is a lie.
     pub store: Store,
+    /// The largest packet its source takes in, in bytes.
+    pub packet_bytes_max: usize,
 }
 
 /// A handle; clones share the queue.
@@ -114,22 +93,18 @@ impl Intake {
     }
 }
 
-impl Arrival {
-    fn ticket(&self) -> u64 {
-        match self {
-            Arrival::Message { ticket, .. } | Arrival::Oversized { ticket, .. } => *ticket,
-        }
-    }
-}
-
 impl Plan {
     /// What becomes of a message: a delivery or dead letter for each rule that wants it.
     fn pushes(&self, arrival: Arrival) -> Vec<Push> {
         let message = match arrival {
             Arrival::Message { message, .. } => message,
-            Arrival::Oversized { topic, bytes, limit, .. } => {
-                let reason = format!("a packet of {bytes} bytes; the limit is {limit}");
+            Arrival::Oversized { topic, bytes, .. } => {
+                let reason =
+                    format!("a packet of {bytes} bytes; the limit is {}", self.packet_bytes_max);
                 return vec![dead(reason, None, Message { topic, payload: Vec::new() })];
+            }
+            Arrival::Unreadable { topic, reason, payload, .. } => {
+                return vec![dead(reason.to_owned(), None, Message { topic, payload })];
             }
         };
         let mut pushes = Vec::new();

@@ -17,6 +17,50 @@ pub struct Message {
     pub payload: Vec<u8>,
 }
 
+/// What a source brings, and the ticket its desk will hear of.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Arrival {
+    /// A message.
+    Message {
+        /// As received.
+        message: Message,
+        /// What the source knows it by.
+        ticket: u64,
+    },
+    /// A message that was too large to take in; its payload was thrown away.
+    Oversized {
+        /// Its topic.
+        topic: String,
+        /// Size of its packet, in bytes.
+        bytes: usize,
+        /// What the source knows it by.
+        ticket: u64,
+    },
+    /// A message that nobody can make sense of: its topic is not one.
+    Unreadable {
+        /// Its topic, as far as it can be shown.
+        topic: String,
+        /// What is wrong with it.
+        reason: &'static str,
+        /// Its payload.
+        payload: Vec<u8>,
+        /// What the source knows it by.
+        ticket: u64,
+    },
+}
+
+impl Arrival {
+    /// What the source knows it by.
+    #[must_use]
+    pub fn ticket(&self) -> u64 {
+        match self {
+            Arrival::Message { ticket, .. }
+            | Arrival::Oversized { ticket, .. }
+            | Arrival::Unreadable { ticket, .. } => *ticket,
+        }
+    }
+}
+
 /// Deliveries that share a fate: the sink they go to and, within it, one integration key, one
 /// broker or one URL.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -19,7 +19,7 @@ const UNDER_WAY: usize = 24 + 16;
 const BATCH: usize = 40;
 
 fn rounds() -> usize {
-    std::env::var("KILL_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(25)
+    std::env::var("KILL_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(100)
 }
 
 #[track_caller]

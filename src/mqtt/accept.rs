@@ -1,40 +1,9 @@
 //! The seam towards intake: what a session brings, and who takes charge of it.
 
-use crate::message::{Desk, Message};
+pub use crate::message::Arrival;
+use crate::message::Desk;
 use std::fmt;
 use std::sync::Arc;
-
-/// What a session brings.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Arrival {
-    /// A message.
-    Message {
-        /// As received.
-        message: Message,
-        /// What the session knows it by.
-        ticket: u64,
-    },
-    /// A message above `packet_bytes_max`; its payload was thrown away.
-    Oversized {
-        /// Its topic.
-        topic: String,
-        /// Size of its packet, in bytes.
-        bytes: usize,
-        /// What the session knows it by.
-        ticket: u64,
-    },
-    /// A message that nobody can make sense of: its topic is not one.
-    Unreadable {
-        /// Its topic, as far as it can be shown.
-        topic: String,
-        /// What is wrong with it.
-        reason: &'static str,
-        /// Its payload.
-        payload: Vec<u8>,
-        /// What the session knows it by.
-        ticket: u64,
-    },
-}
 
 /// Why a batch was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
