@@ -724,6 +724,12 @@ impl Board {
     fn note_idle(&mut self, number: u32) {
         if self.lanes.get(&number).is_some_and(Lane::is_idle) {
             self.idle_lanes += 1;
+            // The count of a large database is an estimate until it has drained.
+            if self.ages.is_empty()
+                && self.lanes.values().all(|lane| lane.unread_from.is_none() && lane.storing == 0)
+            {
+                self.stored = Amount::default();
+            }
         }
     }
 
