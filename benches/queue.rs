@@ -7,7 +7,7 @@
 use crossbeam_channel::bounded;
 use ilagent::config;
 use ilagent::message::{Delivery, Kind, Lane, Outcome};
-use ilagent::queue::{Push, Queue, Store};
+use ilagent::queue::{Error, Push, Queue, Store};
 use ilagent::system::health::Health;
 use ilagent::system::threads::Failures;
 use std::time::{Duration, Instant};
@@ -79,7 +79,15 @@ fn fill(queue: &Queue, rows: usize) {
             store: Store::Durable,
             receipt: None,
         });
-        queue.push(batch.collect(), None).unwrap();
+        push(queue, batch.collect());
+    }
+}
+
+/// Waits while the queue has its hands full.
+fn push(queue: &Queue, mut batch: Vec<Push>) {
+    while let Err(Error::Full(refused)) = queue.push(batch, None) {
+        std::thread::sleep(Duration::from_micros(100));
+        batch = refused;
     }
 }
 

@@ -223,7 +223,11 @@ fn a_hundred_thousand_of_a_failing_lane_do_not_delay_a_healthy_one() {
             .collect()
     };
     for start in (0..100_000).step_by(1_000) {
-        rig.queue.push(batch(start..start + 1_000, "failing"), None).unwrap();
+        let mut pushes = batch(start..start + 1_000, "failing");
+        while let Err(Error::Full(refused)) = rig.queue.push(pushes, None) {
+            std::thread::yield_now();
+            pushes = refused;
+        }
     }
     rig.push(delivery(100_000, "healthy", None), Store::Durable, &desk);
     wait_until("the last is stored", || desk.all().len() == 1);

@@ -30,6 +30,9 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use writer::{Database, Request, Writer};
 
+/// Most bytes of deliveries on their way to the database; beyond it sources have to wait.
+const ON_THE_WAY_MAX: usize = 4 * 1024 * 1024;
+
 /// Most requests that wait for the queue thread.
 const REQUESTS_MAX: usize = 1_024;
 
@@ -371,8 +374,10 @@ impl Shared {
         if stores && self.unwritable.load(Ordering::Acquire) {
             return Some(Error::Unwritable);
         }
-        let used = board.stored.bytes + self.on_the_way.load(Ordering::Acquire) as u64;
-        let full = (stores && used >= self.bytes_max) || (transits && board.transit_is_full());
+        let on_the_way = self.on_the_way.load(Ordering::Acquire);
+        let used = board.stored.bytes + on_the_way as u64;
+        let full = (stores && (used >= self.bytes_max || on_the_way >= ON_THE_WAY_MAX))
+            || (transits && board.transit_is_full());
         full.then_some(Error::Full as fn(Vec<Push>) -> Error)
     }
 
@@ -418,7 +423,9 @@ impl Shared {
             return;
         }
         let board = lock(&self.board);
-        let room = board.stored.bytes < self.bytes_max / 10 * 9 && !board.transit_is_full();
+        let room = board.stored.bytes < self.bytes_max / 10 * 9
+            && !board.transit_is_full()
+            && self.on_the_way.load(Ordering::Acquire) < ON_THE_WAY_MAX / 2;
         drop(board);
         if room {
             let desks = std::mem::take(&mut *refused);
