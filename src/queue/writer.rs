@@ -74,7 +74,7 @@ impl Database {
         }
         board.stored = store.amount().map_err(trouble)?;
         if board.stored.count > 0 {
-            log::info!("queue: {} deliveries wait in {shown}", board.stored.count);
+            log::info!("queue: about {} deliveries wait in {shown}", board.stored.count);
         }
         let spare = Spare::beside(&settings.path);
         spare.hold().map_err(|error| format!("{shown}: no room beside it: {error}"))?;
