@@ -4,6 +4,9 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a broken test may panic and shout")]
 #![allow(dead_code, unreachable_pub, reason = "each test file uses what it needs")]
 
+#[path = "../support/ports.rs"]
+mod ports;
+
 use ilagent::config::{Broker, Qos, Routing, Rule, Target, Tls, Version};
 use ilagent::message::{Desk, Message};
 use ilagent::mqtt::accept::{Accept, Arrival, Refused};
@@ -12,6 +15,7 @@ use ilagent::retry::Backoff;
 use ilagent::system::health::{self, Health};
 use ilagent::system::stop::{self, Stopper};
 use ilagent::system::threads::Failures;
+pub use ports::free_port;
 use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -405,11 +409,6 @@ impl Drop for Folder {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
     }
-}
-
-/// A port that was free a moment ago.
-pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// The mosquitto that is installed.

@@ -7,11 +7,12 @@
 
 pub mod agent;
 pub mod broker;
+pub mod ports;
 pub mod publisher;
 pub mod stand_in;
 
+pub use ports::free_port;
 use std::fs;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -64,11 +65,6 @@ impl Drop for Folder {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
     }
-}
-
-/// A port that was free a moment ago.
-pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// An event as the documentation shows it, with its own id as summary and alert key.
