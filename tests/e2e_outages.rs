@@ -104,6 +104,42 @@ fn what_ilert_refuses_for_good_becomes_a_dead_letter_that_can_be_retried() {
 }
 
 #[test]
+fn what_never_became_a_delivery_does_not_keep_the_others_from_another_try() {
+    let (api, broker) = (StandIn::new(), Broker::new());
+    api.answer_all(Answer::Status(404));
+    let mut agent = Agent::mqtt(&api, broker.port(), &BUFFER).ready();
+    let mut publisher = Publisher::new(broker.port());
+    publisher.publish("events/a", "no event at all".to_owned());
+    publisher.publish("events/a", event("il1api1", "one"));
+    publisher.publish("events/a", event("il1api2", "two"));
+    wait_until("all are dead letters", || agent.list().len() == 3);
+    let ids = |agent: &Agent| -> Vec<String> {
+        agent.list().iter().map(|line| line["id"].as_str().unwrap().to_owned()).collect()
+    };
+    let before = ids(&agent);
+    let all: Vec<&str> = ["retry"].into_iter().chain(before.iter().map(String::as_str)).collect();
+    let refused = agent.queue(&all);
+    assert_eq!(refused.status.code(), Some(1));
+    let words = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(words.contains("never became a delivery"), "{words}");
+    assert_eq!(ids(&agent), before, "a refusal changes nothing");
+
+    // Without the agent the same is written, and the next start goes on.
+    agent.end("TERM");
+    let said = String::from_utf8(agent.queue(&["retry", "--all"]).stdout).unwrap();
+    assert!(said.contains("2 dead letters wait again; 1 that never became"), "{said}");
+    api.answer_all(Answer::Status(202));
+    agent.start();
+    api.wait_for(2);
+    agent.wait_ready();
+    wait_until("only the hopeless one is left", || agent.list().len() == 1);
+    let said = String::from_utf8(agent.queue(&["retry", "--all"]).stdout).unwrap();
+    assert!(said.contains(" 0 dead letters wait again; 1 that never became"), "{said}");
+    assert!(agent.queue(&["drop", "--all"]).status.success());
+    wait_until("nothing is left", || agent.list().is_empty());
+}
+
+#[test]
 fn a_rate_limit_pauses_its_key_alone_and_as_long_as_asked() {
     let (api, broker) = (StandIn::new(), Broker::new());
     let limited = std::sync::atomic::AtomicBool::new(true);

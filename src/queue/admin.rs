@@ -2,12 +2,15 @@
 //!
 //! A running agent is asked over its control socket; otherwise the file is opened.
 
-use super::board::{Board, RowId};
+use super::board::Board;
+use super::change::{Change, write_all};
+use super::dead_letters::Stored;
 use super::store::{Shown, Store, wall_clock};
 use super::{control, dead_letters, schema};
 use crate::config;
-use crate::message::{Delivery, Lane, masked};
+use crate::message::masked;
 use serde_json::{Value, json};
+use std::collections::HashSet;
 use std::fmt::Write;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::OpenOptionsExt;
@@ -77,7 +80,15 @@ pub fn run(database: &Path, command: &Command) -> Result<String, String> {
         dead_letters_max: u64::MAX,
         ..config::Queue::default()
     };
-    carry_out(&mut Store::open(&settings)?, None, command)
+    let mut store = Store::open(&settings)?;
+    let trouble = |error: rusqlite::Error| format!("{}: {error}", database.display());
+    let mut board = Board::new(None);
+    board.restore(store.lanes().map_err(trouble)?);
+    let Answer { text, changes } = carry_out(&store, &Mutex::new(board), command)?;
+    if !changes.is_empty() {
+        write_all(&mut store, &changes).map_err(trouble)?;
+    }
+    Ok(text)
 }
 
 /// Takes the lock that says who has the database; it goes with the file that is returned.
@@ -116,27 +127,34 @@ fn try_lock(database: &Path) -> Result<Option<File>, String> {
     }
 }
 
-/// Does it on an open database; `board` is that of the running agent.
+/// What to print, and what to write for it to be true.
+pub(super) struct Answer {
+    pub(super) text: String,
+    pub(super) changes: Vec<Change>,
+}
+
+impl From<String> for Answer {
+    fn from(text: String) -> Self {
+        Answer { text, changes: Vec::new() }
+    }
+}
+
+/// Finds the answer. Deliveries that are dropped leave the board at once, those that are raised
+/// come to it once the changes are written.
 pub(super) fn carry_out(
-    store: &mut Store,
-    board: Option<&Mutex<Board>>,
+    store: &Store,
+    board: &Mutex<Board>,
     command: &Command,
-) -> Result<String, String> {
+) -> Result<Answer, String> {
     let done = match command {
-        Command::List { limit, json } => list(store, board, *limit, *json),
-        Command::Show { id } => show(store, board, Id::parse(id)?),
+        Command::List { limit, json } => list(store, board, *limit, *json).map(Answer::from),
+        Command::Show { id } => show(store, board, Id::parse(id)?).map(Answer::from),
         Command::Retry(chosen) => retry(store, board, &ids(chosen)?),
         Command::Drop(chosen) => delete(store, board, &ids(chosen)?),
     };
     done.map_err(|refusal| match refusal {
-        Refusal::Sqlite(error) => {
-            store.rollback();
-            format!("the database says: {error}")
-        }
-        Refusal::Words(words) => {
-            store.rollback();
-            words
-        }
+        Refusal::Sqlite(error) => format!("the database says: {error}"),
+        Refusal::Words(words) => words,
     })
 }
 
@@ -151,10 +169,10 @@ impl From<rusqlite::Error> for Refusal {
     }
 }
 
-type Done = Result<String, Refusal>;
+type Done<T> = Result<T, Refusal>;
 
 /// What a person calls a delivery or dead letter.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Id {
     Waiting(u64),
     Dead(i64),
@@ -170,15 +188,32 @@ impl Id {
     }
 }
 
-/// `None` means all of them.
+/// Each of them once; `None` means all there are.
 fn ids(chosen: &Chosen) -> Result<Option<Vec<Id>>, String> {
-    match chosen {
-        Chosen::All => Ok(None),
-        Chosen::Ids(ids) => ids.iter().map(|id| Id::parse(id)).collect::<Result<_, _>>().map(Some),
-    }
+    let Chosen::Ids(texts) = chosen else { return Ok(None) };
+    let mut seen = HashSet::new();
+    let mut ids = texts.iter().map(|id| Id::parse(id)).collect::<Result<Vec<_>, _>>()?;
+    ids.retain(|id| seen.insert(*id));
+    Ok(Some(ids))
 }
 
-fn list(store: &Store, board: Option<&Mutex<Board>>, limit: usize, as_json: bool) -> Done {
+/// The rows that were chosen, waiting and dead.
+fn chosen_rows(store: &Store, ids: &Option<Vec<Id>>) -> Done<(Vec<Shown>, Vec<Stored>)> {
+    let Some(ids) = ids else {
+        let dead = dead_letters::shown(&store.connection, None, usize::MAX)?;
+        return Ok((store.shown(None, usize::MAX)?, dead));
+    };
+    let (mut waiting, mut dead) = (Vec::new(), Vec::new());
+    for id in ids {
+        match id {
+            Id::Waiting(seq) => waiting.push(one_waiting(store, *seq)?),
+            Id::Dead(id) => dead.push(one_dead(store, *id)?),
+        }
+    }
+    Ok((waiting, dead))
+}
+
+fn list(store: &Store, board: &Mutex<Board>, limit: usize, as_json: bool) -> Done<String> {
     let waiting = store.shown(None, limit)?;
     let dead = dead_letters::shown(&store.connection, None, limit)?;
     let lines =
@@ -212,8 +247,8 @@ fn list(store: &Store, board: Option<&Mutex<Board>>, limit: usize, as_json: bool
     Ok(out)
 }
 
-fn waiting_line(shown: &Shown, board: Option<&Mutex<Board>>) -> Value {
-    let in_flight = board.is_some_and(|board| super::lock(board).is_in_flight(shown.row.seq));
+fn waiting_line(shown: &Shown, board: &Mutex<Board>) -> Value {
+    let in_flight = super::lock(board).is_in_flight(shown.row.seq);
     json!({
         "id": shown.row.seq.to_string(),
         "state": if in_flight { "in flight" } else { "waiting" },
@@ -226,7 +261,7 @@ fn waiting_line(shown: &Shown, board: Option<&Mutex<Board>>) -> Value {
     })
 }
 
-fn dead_line(stored: &dead_letters::Stored) -> Value {
+fn dead_line(stored: &Stored) -> Value {
     json!({
         "id": format!("d{}", stored.id),
         "state": "dead",
@@ -250,7 +285,7 @@ fn age(at: i64) -> String {
     }
 }
 
-fn show(store: &Store, board: Option<&Mutex<Board>>, id: Id) -> Done {
+fn show(store: &Store, board: &Mutex<Board>, id: Id) -> Done<String> {
     let (line, order_key, target, body) = match id {
         Id::Waiting(seq) => {
             let shown = one_waiting(store, seq)?;
@@ -296,146 +331,93 @@ fn one_waiting(store: &Store, seq: u64) -> Result<Shown, Refusal> {
         .ok_or_else(|| Refusal::Words(format!("there is no waiting delivery {seq}")))
 }
 
-fn one_dead(store: &Store, id: i64) -> Result<dead_letters::Stored, Refusal> {
+fn one_dead(store: &Store, id: i64) -> Result<Stored, Refusal> {
     dead_letters::shown(&store.connection, Some(id), 1)?
         .pop()
         .ok_or_else(|| Refusal::Words(format!("there is no dead letter d{id}")))
 }
 
-fn retry(store: &mut Store, board: Option<&Mutex<Board>>, ids: &Option<Vec<Id>>) -> Done {
-    let (mut hurried, mut raised) = (0_u64, Vec::new());
-    let dead: Vec<dead_letters::Stored> = match ids {
-        None => {
-            if let Some(board) = board {
-                let mut board = super::lock(board);
-                board.hurry();
-                hurried = board.stored.count;
-            }
-            let all = dead_letters::shown(&store.connection, None, usize::MAX)?;
-            all.into_iter().filter(|stored| stored.letter.kind.is_some()).collect()
-        }
-        Some(ids) => {
-            let mut dead = Vec::new();
-            for id in ids {
-                match id {
-                    Id::Waiting(seq) => {
-                        let shown = one_waiting(store, *seq)?;
-                        if let Some(board) = board {
-                            super::lock(board).hurry_one(shown.row, Instant::now());
-                        }
-                        hurried += 1;
-                    }
-                    Id::Dead(id) => dead.push(one_dead(store, *id)?),
-                }
-            }
-            dead
-        }
-    };
-    store.begin()?;
-    for stored in dead {
-        let (id, bytes) = (stored.id, stored.letter.body.len() as u64);
-        let Some(delivery) = stored.letter.into_delivery() else {
-            return Err(Refusal::Words(format!(
-                "d{id} never became a delivery, so there is nothing to try again; drop it, or \
-                 correct its source and publish it again"
-            )));
-        };
-        store.letters.delete(&store.connection, id, bytes)?;
-        let row = insert_at_end(store, board, &delivery)?;
-        raised.push((row, delivery));
-    }
-    store.commit()?;
-    let count = raised.len();
-    if let Some(board) = board {
-        let mut board = super::lock(board);
-        for (row, delivery) in raised {
-            board.add_stored(row, delivery, 0, Instant::now());
-        }
-    }
-    Ok(format!("{hurried} waiting deliveries are tried now, {count} dead letters wait again\n"))
-}
-
-/// Stores a delivery behind all others, with the numbers of the running agent if there is one.
-fn insert_at_end(
-    store: &Store,
-    board: Option<&Mutex<Board>>,
-    delivery: &Delivery,
-) -> Result<RowId, Refusal> {
-    let row = match board {
-        Some(board) => {
-            let mut board = super::lock(board);
-            let (lane, new) = board.lane_to_store(&delivery.lane);
-            if new {
-                store.add_lane(lane, &delivery.lane)?;
-            }
-            RowId { lane, seq: board.next_seq() }
-        }
-        None => free_row(store, &delivery.lane)?,
-    };
-    store.insert(row, delivery, 0)?;
-    Ok(row)
-}
-
-fn free_row(store: &Store, name: &Lane) -> Result<RowId, Refusal> {
-    let (lane, new): (u32, bool) = store.connection.query_row(
-        "SELECT COALESCE((SELECT number FROM lanes WHERE sink = ?1 AND key = ?2),
-                         (SELECT COALESCE(MAX(number), 0) + 1 FROM lanes)),
-                NOT EXISTS (SELECT 1 FROM lanes WHERE sink = ?1 AND key = ?2)",
-        [&name.sink, &name.key],
-        |row| Ok((row.get(0)?, row.get(1)?)),
-    )?;
-    if new {
-        store.add_lane(lane, name)?;
-    }
-    let seq: i64 = store.connection.query_row(
-        "SELECT COALESCE(MAX(id & ((1 << 40) - 1)), 0) + 1 FROM deliveries",
-        [],
-        |row| row.get(0),
-    )?;
-    Ok(RowId { lane, seq: u64::try_from(seq).unwrap_or(1) })
-}
-
-fn delete(store: &mut Store, board: Option<&Mutex<Board>>, ids: &Option<Vec<Id>>) -> Done {
+fn retry(store: &Store, board: &Mutex<Board>, ids: &Option<Vec<Id>>) -> Done<Answer> {
     let (waiting, dead) = match ids {
-        None => (
-            store.shown(None, usize::MAX)?,
-            dead_letters::shown(&store.connection, None, usize::MAX)?,
-        ),
-        Some(ids) => {
-            let (mut waiting, mut dead) = (Vec::new(), Vec::new());
-            for id in ids {
-                match id {
-                    Id::Waiting(seq) => waiting.push(one_waiting(store, *seq)?),
-                    Id::Dead(id) => dead.push(one_dead(store, *id)?),
-                }
-            }
-            (waiting, dead)
-        }
+        None => (Vec::new(), dead_letters::shown(&store.connection, None, usize::MAX)?),
+        Some(_) => chosen_rows(store, ids)?,
     };
-    store.begin()?;
-    let (mut dropped, mut kept) = (0, 0);
-    for shown in &waiting {
-        let free = board.is_none_or(|board| super::lock(board).withdraw(shown.row, shown.bytes()));
-        if free {
-            store.delete(shown.row)?;
-            dropped += 1;
-        } else {
-            kept += 1;
+    let mut raised = Vec::new();
+    let mut hopeless = 0;
+    for Stored { id, letter, .. } in dead {
+        let bytes = letter.body.len() as u64;
+        match (letter.into_delivery(), ids) {
+            (Some(delivery), _) => raised.push((Change::Unbury(id, bytes), delivery)),
+            (None, None) => hopeless += 1,
+            (None, Some(_)) => {
+                return Err(Refusal::Words(format!(
+                    "d{id} never became a delivery, so there is nothing to try again; drop it, or \
+                     correct its source and publish it again"
+                )));
+            }
         }
     }
-    for stored in &dead {
-        store.letters.delete(&store.connection, stored.id, stored.letter.body.len() as u64)?;
+    let mut board = super::lock(board);
+    let hurried = hurry(&mut board, ids.is_none(), &waiting);
+    let mut text = format!(
+        "{hurried} waiting deliveries are tried now, {} dead letters wait again",
+        raised.len()
+    );
+    if hopeless > 0 {
+        let _ = write!(text, "; {hopeless} that never became deliveries were left alone");
     }
-    store.commit()?;
-    log::warn!("queue: {dropped} deliveries and {} dead letters were dropped by hand", dead.len());
-    let in_flight = match kept {
+    text.push('\n');
+    let mut changes = Vec::with_capacity(2 * raised.len());
+    for (unbury, delivery) in raised {
+        board.insert(delivery, None, &mut changes);
+        changes.push(unbury);
+    }
+    Ok(Answer { text, changes })
+}
+
+/// Lets deliveries go at once that wait for their time; says how many.
+fn hurry(board: &mut Board, all: bool, waiting: &[Shown]) -> u64 {
+    if all {
+        board.hurry();
+        return board.stored.count;
+    }
+    for shown in waiting {
+        board.hurry_one(shown.row, Instant::now());
+    }
+    waiting.len() as u64
+}
+
+fn delete(store: &Store, board: &Mutex<Board>, ids: &Option<Vec<Id>>) -> Done<Answer> {
+    let (waiting, dead) = chosen_rows(store, ids)?;
+    let mut board = super::lock(board);
+    let (free, kept): (Vec<_>, Vec<_>) =
+        waiting.iter().partition(|shown| board.withdraw(shown.row, shown.bytes()));
+    log::warn!(
+        "queue: {} deliveries and {} dead letters were dropped by hand",
+        free.len(),
+        dead.len()
+    );
+    let in_flight = match kept.len() {
         0 => String::new(),
         kept => format!("; {kept} are in flight at this moment and were left alone"),
     };
-    Ok(format!("{dropped} waiting deliveries and {} dead letters dropped{in_flight}\n", dead.len()))
+    let text = format!(
+        "{} waiting deliveries and {} dead letters dropped{in_flight}\n",
+        free.len(),
+        dead.len()
+    );
+    let letters =
+        dead.iter().map(|stored| Change::Unbury(stored.id, stored.letter.body.len() as u64));
+    let changes = free.into_iter().map(|shown| Change::Delete(shown.row)).chain(letters).collect();
+    Ok(Answer { text, changes })
 }
 
 impl Command {
+    /// Whether the database is written for it.
+    pub(super) fn changes_something(&self) -> bool {
+        matches!(self, Command::Retry(_) | Command::Drop(_))
+    }
+
     /// As it travels over the control socket.
     pub(super) fn to_json(&self) -> Value {
         let chosen = |chosen: &Chosen| match chosen {

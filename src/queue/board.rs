@@ -3,8 +3,10 @@
 //! Nothing here blocks, reads a clock or touches the database: callers bring `now` and dice, and
 //! carry out the [`Order`]s that come back.
 
+use super::change::Change;
 use super::gate::Pass;
 use super::lane::{Entry, Head, Lane, weight};
+use super::store::StoredLane;
 use super::{Claim, DeadLetter};
 use crate::message::{Delivery, Holds, Kind, Lane as Name, Outcome, Receipt};
 use crate::queue::gate::Gate;
@@ -149,16 +151,33 @@ impl Board {
         }
     }
 
-    /// Makes a lane known that has rows in the database, to be read from `first` on.
-    pub(super) fn restore(&mut self, number: u32, name: Name, first: u64, last: u64) {
-        self.next_lane = self.next_lane.max(number + 1);
-        self.next_seq = self.next_seq.max(last + 1);
-        let mut lane = Lane::new(name.clone());
-        lane.stored = true;
-        lane.unread_from = Some(first);
-        lane.reading = true;
-        self.lanes.insert(number, lane);
-        self.numbers.insert(name, number);
+    /// Makes lanes known that have rows in the database, to be read.
+    pub(super) fn restore(&mut self, lanes: Vec<StoredLane>) {
+        for StoredLane { number, name, seqs: (first, last) } in lanes {
+            self.next_lane = self.next_lane.max(number + 1);
+            self.next_seq = self.next_seq.max(last + 1);
+            let mut lane = Lane::new(name.clone());
+            lane.stored = true;
+            lane.unread_from = Some(first);
+            lane.reading = true;
+            self.lanes.insert(number, lane);
+            self.numbers.insert(name, number);
+        }
+    }
+
+    /// Adds what has to be written for a delivery that goes behind all others.
+    pub(super) fn insert(
+        &mut self,
+        delivery: Delivery,
+        receipt: Option<Receipt>,
+        changes: &mut Vec<Change>,
+    ) {
+        let (lane, new) = self.lane_to_store(&delivery.lane);
+        if new {
+            changes.push(Change::AddLane(lane, delivery.lane.clone()));
+        }
+        let row = RowId { lane, seq: self.next_seq() };
+        changes.push(Change::Insert(row, delivery, receipt));
     }
 
     /// The number of a lane, made known if it is new, and whether its row has to be stored.

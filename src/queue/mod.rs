@@ -6,6 +6,7 @@
 
 pub mod admin;
 mod board;
+mod change;
 mod control;
 mod dead_letters;
 mod gate;

@@ -28,9 +28,7 @@ pub(super) fn convert(store: &Store) -> rusqlite::Result<()> {
     }
     let query = select(&columns);
     let mut numbers = Board::new(None);
-    for lane in store.lanes()? {
-        numbers.restore(lane.number, lane.name, lane.seqs.0, lane.seqs.1);
-    }
+    numbers.restore(store.lanes()?);
     let mut converted = 0;
     loop {
         let rows: Vec<(i64, Delivery)> = store

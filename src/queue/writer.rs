@@ -1,14 +1,13 @@
 //! The queue thread: it owns the database, and every request that waits goes into one commit.
 
-use super::board::{Order, RowId};
-use super::lane::{Entry, Head};
+use super::board::Order;
+use super::change::{Change, write_all};
+use super::lane::weight;
 use super::spare::Spare;
 use super::store::Store;
-use super::{
-    DeadLetter, Push, Shared, UpstreamMessage, admin, bytes, control, lock, schema, upstream,
-};
+use super::{Push, Shared, UpstreamMessage, admin, bytes, control, lock, schema, upstream};
 use crate::config;
-use crate::message::{Delivery, Lane, Receipt};
+use crate::message::Receipt;
 use crate::queue::board::Board;
 use crate::retry::Backoff;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
@@ -69,9 +68,7 @@ impl Database {
         let store = Store::open(settings)?;
         let trouble = |error: rusqlite::Error| format!("{shown}: {error}");
         upstream::convert(&store).map_err(trouble)?;
-        for lane in store.lanes().map_err(trouble)? {
-            board.restore(lane.number, lane.name, lane.seqs.0, lane.seqs.1);
-        }
+        board.restore(store.lanes().map_err(trouble)?);
         board.stored = store.amount().map_err(trouble)?;
         if board.stored.count > 0 {
             log::info!("queue: about {} deliveries wait in {shown}", board.stored.count);
@@ -81,18 +78,6 @@ impl Database {
         let control = control::listen(&settings.path, requests.clone());
         Ok(Database { store, spare, control, _lock: lock })
     }
-}
-
-/// One change of the database, and what follows from it once it is committed.
-enum Change {
-    AddLane(u32, Lane),
-    Insert(RowId, Delivery, Option<Receipt>),
-    SetAside(u32, Entry, Head, Instant),
-    Bury(Option<RowId>, DeadLetter, Option<Receipt>),
-    Delete(RowId),
-    Attempts(RowId, u32),
-    ForgetLane(u32),
-    ForgetUpstream(Vec<String>),
 }
 
 pub(super) struct Writer {
@@ -212,12 +197,7 @@ impl Writer {
         for push in batch {
             match push {
                 Push::Delivery { delivery, receipt, .. } => {
-                    let (lane, new) = board.lane_to_store(&delivery.lane);
-                    if new {
-                        self.changes.push(Change::AddLane(lane, delivery.lane.clone()));
-                    }
-                    let row = RowId { lane, seq: board.next_seq() };
-                    self.changes.push(Change::Insert(row, delivery, receipt));
+                    board.insert(delivery, receipt, &mut self.changes);
                 }
                 Push::DeadLetter { letter, receipt } => {
                     self.changes.push(Change::Bury(None, letter, receipt));
@@ -322,7 +302,7 @@ impl Writer {
         for change in self.changes.drain(..) {
             match change {
                 Change::Insert(row, delivery, receipt) => {
-                    arrived += usize::try_from(super::weight(&delivery)).unwrap_or(0);
+                    arrived += usize::try_from(weight(&delivery)).unwrap_or(0);
                     claimable |= board.add_stored(row, delivery, 0, now);
                     receipts.extend(receipt);
                 }
@@ -339,6 +319,7 @@ impl Writer {
                     receipts.extend(receipt);
                 }
                 Change::AddLane(..)
+                | Change::Unbury(..)
                 | Change::Delete(_)
                 | Change::Attempts(..)
                 | Change::ForgetLane(_)
@@ -410,19 +391,31 @@ impl Writer {
     }
 
     fn admin(&mut self, command: &admin::Command, answer: &Sender<Result<String, String>>) {
-        // What was settled before the question is part of the answer.
-        let said = match self.commit() {
-            Ok(()) => match &mut self.database {
-                Some(database) => {
-                    admin::carry_out(&mut database.store, Some(&self.shared.board), command)
-                }
-                None => Err("nothing was ever stored".to_owned()),
-            },
-            Err(what) => Err(what),
-        };
+        let said = self.answer(command);
         self.shared.wake_worker();
         // A person who does not wait for the answer needs none.
         let _ = answer.send(said);
+    }
+
+    fn answer(&mut self, command: &admin::Command) -> Result<String, String> {
+        // What was settled before the question is part of the answer.
+        self.commit()?;
+        let database = self.database.as_ref().ok_or("nothing was ever stored")?;
+        if self.failures > 0 && command.changes_something() {
+            return Err("the database cannot be written at the moment, so nothing was changed; \
+                        /ready says why"
+                .to_owned());
+        }
+        let admin::Answer { mut text, changes } =
+            admin::carry_out(&database.store, &self.shared.board, command)?;
+        let arriving: u64 = changes.iter().map(Change::bytes_arriving).sum();
+        self.shared.on_the_way.fetch_add(usize::try_from(arriving).unwrap_or(0), Ordering::AcqRel);
+        self.changes.extend(changes);
+        self.commit()?;
+        if self.failures > 0 {
+            text.push_str("this is kept as soon as the database can be written again\n");
+        }
+        Ok(text)
     }
 
     fn upstream(&mut self, answer: &Sender<Vec<UpstreamMessage>>) {
@@ -453,31 +446,6 @@ impl Writer {
             }
         }
     }
-}
-
-fn write_all(store: &mut Store, changes: &[Change]) -> rusqlite::Result<()> {
-    store.begin()?;
-    for change in changes {
-        match change {
-            Change::AddLane(number, name) => store.add_lane(*number, name)?,
-            Change::Insert(row, delivery, _) => store.insert(*row, delivery, 0)?,
-            Change::SetAside(lane, entry, ..) => {
-                let row = RowId { lane: *lane, seq: entry.seq };
-                store.insert(row, &entry.delivery, entry.attempts)?;
-            }
-            Change::Bury(row, letter, _) => {
-                if let Some(row) = row {
-                    store.delete(*row)?;
-                }
-                store.bury(letter)?;
-            }
-            Change::Delete(row) => store.delete(*row)?,
-            Change::Attempts(row, attempts) => store.attempts(*row, *attempts)?,
-            Change::ForgetLane(number) => store.forget_lane(*number)?,
-            Change::ForgetUpstream(rows) => upstream::forget(store, rows)?,
-        }
-    }
-    store.commit()
 }
 
 /// Why the database could not be written.

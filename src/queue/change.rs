@@ -1,0 +1,55 @@
+//! What is written to the database: one change, and what follows from it once it is committed.
+
+use super::board::RowId;
+use super::lane::{Entry, Head, weight};
+use super::store::Store;
+use super::{DeadLetter, upstream};
+use crate::message::{Delivery, Lane, Receipt};
+use std::time::Instant;
+
+/// One change.
+pub(super) enum Change {
+    AddLane(u32, Lane),
+    Insert(RowId, Delivery, Option<Receipt>),
+    SetAside(u32, Entry, Head, Instant),
+    Bury(Option<RowId>, DeadLetter, Option<Receipt>),
+    Unbury(i64, u64),
+    Delete(RowId),
+    Attempts(RowId, u32),
+    ForgetLane(u32),
+    ForgetUpstream(Vec<String>),
+}
+
+impl Change {
+    /// How many bytes of a delivery it brings in.
+    pub(super) fn bytes_arriving(&self) -> u64 {
+        if let Change::Insert(_, delivery, _) = self { weight(delivery) } else { 0 }
+    }
+}
+
+/// Writes them in one transaction; after an error the caller rolls back.
+pub(super) fn write_all(store: &mut Store, changes: &[Change]) -> rusqlite::Result<()> {
+    store.begin()?;
+    for change in changes {
+        match change {
+            Change::AddLane(number, name) => store.add_lane(*number, name)?,
+            Change::Insert(row, delivery, _) => store.insert(*row, delivery, 0)?,
+            Change::SetAside(lane, entry, ..) => {
+                let row = RowId { lane: *lane, seq: entry.seq };
+                store.insert(row, &entry.delivery, entry.attempts)?;
+            }
+            Change::Bury(row, letter, _) => {
+                if let Some(row) = row {
+                    store.delete(*row)?;
+                }
+                store.bury(letter)?;
+            }
+            Change::Delete(row) => store.delete(*row)?,
+            Change::Attempts(row, attempts) => store.attempts(*row, *attempts)?,
+            Change::Unbury(id, bytes) => store.letters.delete(&store.connection, *id, *bytes)?,
+            Change::ForgetLane(number) => store.forget_lane(*number)?,
+            Change::ForgetUpstream(rows) => upstream::forget(store, rows)?,
+        }
+    }
+    store.commit()
+}
