@@ -109,7 +109,7 @@ fn what_never_became_a_delivery_does_not_keep_the_others_from_another_try() {
     api.answer_all(Answer::Status(404));
     let mut agent = Agent::mqtt(&api, broker.port(), &BUFFER).ready();
     let mut publisher = Publisher::new(broker.port());
-    publisher.publish("events/a", "no event at all".to_owned());
+    publisher.publish("events/a", "no event at all");
     publisher.publish("events/a", event("il1api1", "one"));
     publisher.publish("events/a", event("il1api2", "two"));
     wait_until("all are dead letters", || agent.list().len() == 3);
