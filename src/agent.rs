@@ -7,14 +7,17 @@ use crate::config::{Broker, Config};
 use crate::ilert::Client;
 use crate::intake::Intake;
 use crate::queue::Queue;
+use crate::supervise::{self, Part};
 use crate::system::health::{Health, Limits};
 use crate::system::http::{self, Request, Response};
+use crate::system::signals::{self, Signals};
 use crate::system::stop::{self, Stopper};
 use crate::system::threads::{self, Failures};
-use crate::system::{signals, tls};
+use crate::system::tls;
 use crate::{heartbeat, sinks, sources, status};
 use crossbeam_channel::{Receiver, bounded, select};
 use log::{error, info, warn};
+use sd_notify::NotifyState;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -28,18 +31,37 @@ const REQUESTS_END: Duration = Duration::from_millis(300);
 /// One attempt longer than the request's own time limit and this margin is stuck.
 const ATTEMPT_MARGIN: Duration = Duration::from_secs(35);
 
-/// Runs the daemon until it is told to stop.
+/// Runs the daemon until it is told to stop. `read_again` gives the configuration as it is now
+/// when a SIGHUP asks for it, or says what is wrong and gives none.
 ///
 /// # Errors
 ///
 /// Says in words what could not be opened, bound or loaded, or which part failed for good.
-pub fn run(config: &Config) -> Result<(), String> {
-    let terminations = signals::terminations().map_err(|error| format!("signals: {error}"))?;
-    let (failures, failed) = failures();
-    let running = Running::start(config, &failures)?;
-    let end = wait(&terminations, &failed);
-    running.stop();
-    end
+pub fn run(config: Config, read_again: &dyn Fn() -> Option<Config>) -> Result<(), String> {
+    let signals = signals::listen().map_err(|error| format!("signals: {error}"))?;
+    let mut config = config;
+    let (mut running, mut failed) = Running::start(&config)?;
+    loop {
+        let end = wait(&signals, &failed, &config, read_again);
+        supervise::say(&[match end {
+            End::Reload(_) => NotifyState::Status("starting again with a new configuration"),
+            End::Asked | End::Failed(_) => NotifyState::Stopping,
+        }]);
+        running.stop();
+        match end {
+            End::Asked => return Ok(()),
+            End::Failed(what) => return Err(what),
+            End::Reload(_) if !signals.end.is_empty() => return Ok(()),
+            End::Reload(next) => match Running::start(&next) {
+                Ok(started) => ((running, failed), config) = (started, *next),
+                Err(what) => {
+                    error!("agent: the new configuration cannot be used: {what}");
+                    warn!("agent: going on with the old configuration");
+                    (running, failed) = Running::start(&config)?;
+                }
+            },
+        }
+    }
 }
 
 /// Opens nothing for good and starts nothing, but loads every file a start would need.
@@ -66,23 +88,55 @@ fn certificates(broker: &Broker) -> Result<(), String> {
     tls::load(files.ca.as_deref(), client.map(|pair| (&*pair.chain, &*pair.key))).map(|_| ())
 }
 
-fn failures() -> (Failures, Receiver<String>) {
-    let (tell, told) = bounded(1);
-    (Failures(tell), told)
+/// Why the agent does not go on as it is.
+enum End {
+    Asked,
+    Failed(String),
+    Reload(Box<Config>),
 }
 
-fn wait(terminations: &Receiver<()>, failed: &Receiver<String>) -> Result<(), String> {
-    select! {
-        recv(terminations) -> _ => {
-            info!("agent: asked to stop");
-            Ok(())
-        }
-        recv(failed) -> what => {
-            let what = what.unwrap_or_else(|_| "a part of the agent is gone".to_owned());
-            error!("agent: stopping, {what}");
-            Err(what)
+fn wait(
+    signals: &Signals,
+    failed: &Receiver<String>,
+    config: &Config,
+    read_again: &dyn Fn() -> Option<Config>,
+) -> End {
+    loop {
+        select! {
+            recv(signals.end) -> _ => {
+                info!("agent: asked to stop");
+                return End::Asked;
+            }
+            recv(failed) -> what => {
+                let what = what.unwrap_or_else(|_| "a part of the agent is gone".to_owned());
+                error!("agent: stopping, {what}");
+                return End::Failed(what);
+            }
+            recv(signals.reload) -> _ => match changed(config, read_again) {
+                Some(next) => return End::Reload(Box::new(next)),
+                None => continue,
+            },
         }
     }
+}
+
+/// The configuration as it is now, if it is another one and can be used.
+fn changed(config: &Config, read_again: &dyn Fn() -> Option<Config>) -> Option<Config> {
+    let next = read_again();
+    let faults = next.as_ref().map_or(Ok(()), check);
+    for fault in faults.as_ref().err().into_iter().flatten() {
+        error!("agent: {fault}");
+    }
+    let Some(next) = next.filter(|_| faults.is_ok()) else {
+        warn!("agent: the configuration has faults; going on with the old one");
+        return None;
+    };
+    if next == *config {
+        info!("agent: the configuration has not changed");
+        return None;
+    }
+    warn!("agent: the configuration has changed; starting again with the new one");
+    Some(next)
 }
 
 /// All that has been started, in the order of its start.
@@ -97,20 +151,38 @@ struct Running {
 }
 
 impl Running {
-    fn start(config: &Config, failures: &Failures) -> Result<Self, String> {
+    /// Starts everything; what is received later is why a part of it failed for good.
+    fn start(config: &Config) -> Result<(Self, Receiver<String>), String> {
+        let (tell, failed) = bounded(1);
+        let failures = Failures(tell);
         let health = Health::default();
-        let limits = Limits {
-            age_max: config.queue.age_max,
-            attempt_max: config.ilert.timeout + ATTEMPT_MARGIN,
-        };
         let client = Client::new(&config.ilert).map_err(|what| format!("ilert: {what}"))?;
         let listener = config.http.as_ref().map(bind).transpose()?;
         let durable = config.http.is_some() || config.brokers.iter().any(|broker| broker.buffer);
         let queue =
-            Queue::open(&config.queue, durable, config.ilert.attempts_max, &health, failures)
+            Queue::open(&config.queue, durable, config.ilert.attempts_max, &health, &failures)
                 .map_err(|what| format!("queue: {what}"))?;
+        let running = Running::around(config, &queue, listener, &client, &health, &failures);
+        // The next start needs the database.
+        let running = running.inspect_err(|_| queue.close())?;
+        Ok((running, failed))
+    }
+
+    /// Starts what brings deliveries to the queue, and what takes them from it.
+    fn around(
+        config: &Config,
+        queue: &Queue,
+        listener: Option<http::Listener>,
+        client: &Client,
+        health: &Health,
+        failures: &Failures,
+    ) -> Result<Self, String> {
+        let limits = Limits {
+            age_max: config.queue.age_max,
+            attempt_max: config.ilert.timeout + ATTEMPT_MARGIN,
+        };
         let intake = Intake::new(queue.clone());
-        let sessions = prepare(&config.brokers, &intake, &health)?;
+        let sessions = prepare(&config.brokers, &intake, health)?;
         sources::mqtt::take_over(&config.brokers, &intake);
 
         let (sources_open, sources_stop) = stop::pair();
@@ -119,14 +191,14 @@ impl Running {
 
         let http = match (&config.http, listener) {
             (Some(settings), Some(listener)) => {
-                let handler = routes(settings, &queue, &client, &health, limits);
+                let handler = routes(settings, queue, client, health, limits);
                 let bounds = http::Limits::new(settings.body_bytes_max, settings.connections_max);
                 let running = listener.start(bounds, handler, &http_stop);
                 Some(running.map_err(|error| started("http", error))?)
             }
             _ => None,
         };
-        let workers = start_sink(config, &client, &queue, &health)
+        let workers = start_sink(config, client, queue, health)
             .map_err(|error| started("sink ilert", error))?;
         let sessions = sessions
             .into_iter()
@@ -134,13 +206,20 @@ impl Running {
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error| started("mqtt", error))?;
         if let Some(key) = config.ilert.heartbeat.clone() {
-            let (health, stop) = (health.clone(), sources_stop.clone());
+            let (client, health, stop) = (client.clone(), health.clone(), sources_stop.clone());
             threads::spawn("heartbeat", move || {
                 heartbeat::run(&client, key.expose(), &health, limits, &stop);
             })
             .map_err(|error| started("heartbeat", error))?;
         }
+        if supervise::is_wanted() {
+            let parts = parts(queue, &sessions);
+            let (health, stop) = (health.clone(), sources_stop.clone());
+            threads::spawn("systemd", move || supervise::run(&parts, &health, limits, &stop))
+                .map_err(|error| started("systemd", error))?;
+        }
         info!("agent: ilagent {} started", env!("CARGO_PKG_VERSION"));
+        let (health, queue) = (health.clone(), queue.clone());
         Ok(Running { health, queue, http, workers, sessions, sources_open, http_open })
     }
 
@@ -167,6 +246,21 @@ impl Running {
         self.queue.close();
         info!("agent: stopped");
     }
+}
+
+/// The threads whose loops have to go round for the agent to be alive.
+fn parts(queue: &Queue, sessions: &[sources::mqtt::Running]) -> Vec<Part> {
+    let asked = queue.clone();
+    let queue = Part {
+        name: "queue".to_owned(),
+        pulse: queue.pulse().clone(),
+        wake: Box::new(move || asked.wake()),
+    };
+    let sessions = sessions.iter().map(|session| {
+        let (pulse, wake) = session.pulse();
+        Part { name: session.name().to_owned(), pulse, wake: Box::new(wake) }
+    });
+    std::iter::once(queue).chain(sessions).collect()
 }
 
 fn bind(settings: &crate::config::Http) -> Result<http::Listener, String> {

@@ -29,5 +29,6 @@ pub mod retry;
 pub mod sinks;
 pub mod sources;
 pub mod status;
+pub mod supervise;
 pub mod system;
 pub mod topic;

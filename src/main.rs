@@ -35,7 +35,7 @@ fn run(invocation: Invocation) -> ExitCode {
     let around = Surroundings { env: &|name| env::var(name).ok(), read: &read };
     match invocation.command {
         Command::Daemon(asked) => match configured(&asked, &around) {
-            Ok(config) => done(agent::run(&config)),
+            Ok(config) => done(agent::run(config, &|| read_again(&asked, &around))),
             Err(code) => code,
         },
         Command::Check(asked) => match configured(&asked, &around) {
@@ -68,12 +68,24 @@ fn run(invocation: Invocation) -> ExitCode {
 fn configured(asked: &Asked, around: &Surroundings<'_>) -> Result<Config, ExitCode> {
     match daemon::configure(asked, around) {
         Ok(Checked { config, warnings }) => {
-            for warning in warnings {
-                log::warn!("{warning}");
-            }
+            warnings.iter().for_each(|warning| log::warn!("{warning}"));
             Ok(config)
         }
         Err(faults) => Err(wrong(&faults)),
+    }
+}
+
+/// The configuration as it is now; what is wrong goes to the log.
+fn read_again(asked: &Asked, around: &Surroundings<'_>) -> Option<Config> {
+    match daemon::configure(asked, around) {
+        Ok(Checked { config, warnings }) => {
+            warnings.iter().for_each(|warning| log::warn!("{warning}"));
+            Some(config)
+        }
+        Err(faults) => {
+            faults.0.iter().for_each(|fault| log::error!("config: {fault}"));
+            None
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 const LEVELS: [&[&str]; 8] = [
     &["main", "lib"],
     &["agent"],
-    &["cli", "heartbeat", "sinks", "sources", "status"],
+    &["cli", "heartbeat", "sinks", "sources", "status", "supervise"],
     &["intake"],
     &["ilert", "mapping", "mqtt", "queue"],
     &["config"],

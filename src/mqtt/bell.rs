@@ -1,6 +1,7 @@
 //! How other threads reach a session that sleeps in its poll.
 
 use crate::message::Desk;
+use crate::system::pulse::Pulse;
 use mio::Waker;
 use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,6 +14,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub(super) struct Bell {
     waker: Waker,
     awake: AtomicBool,
+    pulse: Pulse,
     mail: Mutex<Mail>,
 }
 
@@ -25,7 +27,12 @@ struct Mail {
 impl Bell {
     /// A bell of a session that is awake.
     pub(super) fn new(waker: Waker) -> Self {
-        Bell { waker, awake: AtomicBool::new(true), mail: Mutex::default() }
+        Bell {
+            waker,
+            awake: AtomicBool::new(true),
+            pulse: Pulse::default(),
+            mail: Mutex::default(),
+        }
     }
 
     /// Wakes the session whether it sleeps or not.
@@ -33,6 +40,11 @@ impl Bell {
         if let Err(error) = self.waker.wake() {
             log::error!("mqtt: a session cannot be woken: {error}");
         }
+    }
+
+    /// Where the session gives its signs of life.
+    pub(super) fn pulse(&self) -> &Pulse {
+        &self.pulse
     }
 
     /// Takes what was brought: signed tickets replace the content of `signed`. Says whether there

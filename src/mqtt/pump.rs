@@ -63,6 +63,7 @@ impl Pump {
 
     /// The same for who does not collect: what is brought meanwhile waits, and wakes nobody.
     pub(super) fn sleep(&mut self, until: Option<Instant>) -> io::Result<Ready> {
+        self.bell.pulse().answer();
         let timeout = until.map(|until| until.saturating_duration_since(Instant::now()));
         match self.poll.poll(&mut self.events, timeout) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(Ready::default()),

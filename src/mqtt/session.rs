@@ -13,6 +13,7 @@ use crate::mqtt::pump::Pump;
 use crate::mqtt::subscriptions::Subscriptions;
 use crate::retry::Backoff;
 use crate::system::health::{self, Health};
+use crate::system::pulse::Pulse;
 use crate::system::stop::Stop;
 use crate::system::threads::{self, Failures};
 use log::{debug, info, warn};
@@ -130,7 +131,7 @@ impl Session {
         let name = format!("mqtt {}", self.broker.name);
         let life = Life::new(self, pump);
         let join = threads::spawn_vital(&name, failures, move || life.run())?;
-        Ok(Running { join, bell })
+        Ok(Running { name, join, bell })
     }
 }
 
@@ -140,14 +141,27 @@ impl Session {
 /// [`Running::join`] it: it goes on acknowledging what is signed for a bounded time
 /// ([`Timing::farewell`]), so let the sinks run on meanwhile.
 pub struct Running {
+    name: String,
     join: JoinHandle<()>,
     bell: Arc<Bell>,
 }
 
 impl Running {
+    /// As its thread is called.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Wakes the session, so that it sees the stop at once.
     pub fn wake(&self) {
         self.bell.ring();
+    }
+
+    /// Where its thread gives signs of life, and what wakes it for that.
+    pub fn pulse(&self) -> (Pulse, impl Fn() + Send + 'static) {
+        let bell = Arc::clone(&self.bell);
+        (bell.pulse().clone(), move || bell.ring())
     }
 
     /// Waits for the end of its thread.

@@ -20,6 +20,7 @@ mod writer;
 use crate::config;
 use crate::message::{Delivery, Desk, Kind, Outcome, Receipt};
 use crate::system::health::Health;
+use crate::system::pulse::Pulse;
 use crate::system::threads::{self, Failures};
 use board::{Board, Found, Order};
 use crossbeam_channel::{Sender, bounded};
@@ -175,6 +176,7 @@ struct Shared {
     /// Sources that were refused and want to know when there is room.
     refused: Mutex<Vec<Arc<dyn Desk>>>,
     health: Health,
+    pulse: Pulse,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -214,6 +216,7 @@ impl Queue {
             bytes_max: settings.bytes_max,
             refused: Mutex::default(),
             health: health.clone(),
+            pulse: Pulse::default(),
             writer: Mutex::new(None),
         });
         let writer = Writer::new(Arc::clone(&shared), settings.clone(), database, received);
@@ -328,6 +331,18 @@ impl Queue {
         self.0.stopped.store(true, Ordering::Release);
         drop(board);
         self.0.work.notify_all();
+    }
+
+    /// Where the queue thread gives signs of life.
+    #[must_use]
+    pub fn pulse(&self) -> &Pulse {
+        &self.0.pulse
+    }
+
+    /// Wakes it for that.
+    pub fn wake(&self) {
+        // A full channel wakes it, too, unless it hangs.
+        let _ = self.0.requests.try_send(Request::Pulse);
     }
 
     /// Commits what is settled and closes the database. Called once, after the sinks have ended.

@@ -44,6 +44,8 @@ pub(super) enum Request {
     Upstream(Sender<Vec<UpstreamMessage>>),
     /// Store what it became, in place of its rows.
     Replace(Vec<String>, Vec<Push>),
+    /// Give a sign of life.
+    Pulse,
     /// Commit and end.
     Close,
 }
@@ -125,6 +127,7 @@ impl Writer {
         self.read_on()?;
         self.report();
         loop {
+            self.shared.pulse.answer();
             let closing = self.collect();
             if !closing && self.hold_back() {
                 self.read_on()?;
@@ -161,6 +164,7 @@ impl Writer {
                 Request::Store(batch) => bytes_taken += self.store_batch(batch),
                 Request::Orders(orders) => orders.into_iter().for_each(|order| self.order(order)),
                 Request::Admin(command, answer) => self.admin(&command, &answer),
+                Request::Pulse => {}
                 Request::Upstream(answer) => self.upstream(&answer),
                 Request::Replace(rows, batch) => {
                     bytes_taken += self.store_batch(batch);

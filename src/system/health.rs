@@ -1,5 +1,6 @@
 //! What each part says of itself: the truth behind `/ready`, the status line and the heartbeat.
 
+use crossbeam_channel::{Receiver, Sender, bounded};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -14,6 +15,8 @@ struct Board {
     sessions: Vec<(String, Session)>,
     queue: Queue,
     sinks: Vec<(String, Sink)>,
+    /// Who wants to hear of sessions that come and go.
+    listener: Option<Sender<()>>,
 }
 
 /// What one MQTT session says of itself.
@@ -102,11 +105,12 @@ impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Trouble::Stopping => f.write_str("the agent is stopping"),
-            Trouble::Session(name, session) if session.connected => {
-                write!(f, "mqtt {name}: not all subscriptions are granted {}", session.error)
-            }
             Trouble::Session(name, session) => {
-                write!(f, "mqtt {name}: not connected {}", session.error)
+                let connected = session.connected;
+                let what =
+                    if connected { "not all subscriptions are granted" } else { "not connected" };
+                let comma = if session.error.is_empty() { "" } else { ", " };
+                write!(f, "mqtt {name}: {what}{comma}{}", session.error)
             }
             Trouble::Queue(what) => write!(f, "queue: {what}"),
             Trouble::Sink(name, what) => write!(f, "sink {name}: {what}"),
@@ -122,7 +126,20 @@ impl Health {
 
     /// Changes what is known of a session, which need not be known before.
     pub fn session(&self, name: &str, change: impl FnOnce(&mut Session)) {
-        change(entry(&mut self.board().sessions, name));
+        let mut board = self.board();
+        change(entry(&mut board.sessions, name));
+        if let Some(listener) = &board.listener {
+            // One note is enough for who has not looked yet.
+            let _ = listener.try_send(());
+        }
+    }
+
+    /// Receives after a session has come or gone.
+    #[must_use]
+    pub fn changes(&self) -> Receiver<()> {
+        let (tell, told) = bounded(1);
+        self.board().listener = Some(tell);
+        told
     }
 
     /// Changes what is known of the queue.
@@ -176,6 +193,12 @@ impl Snapshot {
         if let Some(what) = self.queue_trouble(now, limits) {
             return Some(Trouble::Queue(what));
         }
+        self.stuck(now, limits)
+    }
+
+    /// An attempt that has been running for too long.
+    #[must_use]
+    pub fn stuck(&self, now: Instant, limits: Limits) -> Option<Trouble> {
         self.sinks.iter().find_map(|(name, sink)| {
             let running = now.saturating_duration_since(sink.oldest_attempt?);
             (running > limits.attempt_max).then(|| {

@@ -35,7 +35,11 @@ impl Agent {
         Agent {
             folder: Folder::new(),
             api: api.url(),
-            arguments: arguments.iter().map(|&argument| argument.to_owned()).collect(),
+            arguments: ["--bind", "127.0.0.1"]
+                .iter()
+                .chain(arguments)
+                .map(|&argument| argument.to_owned())
+                .collect(),
             environment: Vec::new(),
             http: free_port(),
             database: "ilagent.db3",
@@ -50,6 +54,24 @@ impl Agent {
         let mut all = vec!["-m", "127.0.0.1", "-q", &port];
         all.extend(arguments);
         Agent::new(api, &all)
+    }
+
+    /// With a configuration file, which it may be given anew; not started yet.
+    pub fn with_file(api: &StandIn, text: &str) -> Self {
+        let mut agent = Agent::new(api, &[]);
+        agent.configure(text);
+        let file = agent.config_path().display().to_string();
+        agent.arguments = vec!["--config".to_owned(), file];
+        agent
+    }
+
+    /// Writes the configuration file.
+    pub fn configure(&self, text: &str) {
+        fs::write(self.config_path(), text).unwrap();
+    }
+
+    fn config_path(&self) -> PathBuf {
+        self.folder.join("ilagent.toml")
     }
 
     pub fn env(mut self, name: &str, value: &str) -> Self {
@@ -85,7 +107,7 @@ impl Agent {
     pub fn command(&self) -> Command {
         let mut command = Command::new(BINARY);
         command
-            .args(["daemon", "-v", "-v", "--bind", "127.0.0.1"])
+            .args(["daemon", "-v", "-v"])
             .arg("-f")
             .arg(self.database())
             .arg("-p")
