@@ -603,6 +603,25 @@ fn the_examples_are_right_and_say_the_same() {
 }
 
 #[test]
+fn faults_of_json_tell_the_way_as_well() {
+    let json = r##"{"http": {}, "queue": 7, "mqtt": [{"url": "mqtt://a", "qos": 7,
+        "subscription": {"topic": ["a", "#/b"], "lables": {}}}]}"##;
+    let faults = native(json, Syntax::Json).expect_err("this should be refused");
+    assert_eq!(
+        faults,
+        [
+            "ilagent.toml:1:10: http: [http] needs a `port`",
+            "ilagent.toml:1:23: queue: [queue] is a table, not a number",
+            "ilagent.toml:1:62: mqtt[0].qos: the QoS is 0, 1 or 2, not `7`",
+            "ilagent.toml:2:41: mqtt[0].subscription.topic[1]: `#/b` is not a topic filter: `#` \
+             stands alone and at the end, as in `a/#`",
+            "ilagent.toml:2:49: mqtt[0].subscription.lables: there is no key `lables` in \
+             [[mqtt.subscription]]; did you mean `labels`?",
+        ]
+    );
+}
+
+#[test]
 fn what_the_example_shows_as_a_comment_is_right_as_well() {
     let shown = |line: &str| match line.strip_prefix('#') {
         Some(rest) if rest.starts_with(|c: char| c.is_ascii_lowercase() || c == '[') => {

@@ -33,13 +33,16 @@ impl<'a> File<'a> {
         self.found.borrow().is_empty()
     }
 
-    /// All that was found, in the order of the file.
-    pub(super) fn faults(&self) -> Faults {
+    /// All that was found, in the order of the file. JSON is often one long line, written by a
+    /// program, so with its `tree` the way to each place is told as well.
+    pub(super) fn faults(&self, tree: Option<&Node>) -> Faults {
         let mut found = self.found.borrow().clone();
         found.sort_by_key(|(at, _)| *at);
         let mut faults = Faults::default();
         for (at, what) in found {
-            faults.add(self.place(at), what);
+            let way = tree.and_then(|tree| tree.path_to(at)).filter(|way| !way.is_empty());
+            let place = self.place(at);
+            faults.add(way.map_or_else(|| place.clone(), |way| format!("{place}: {way}")), what);
         }
         faults
     }

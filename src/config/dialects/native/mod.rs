@@ -37,7 +37,7 @@ impl Syntax {
 ///
 /// # Errors
 ///
-/// Every fault, with file, line and column.
+/// Every fault, with file, line and column; in JSON with the way to it, too.
 pub fn read(
     name: &str,
     text: &str,
@@ -58,12 +58,12 @@ pub fn read(
             for (at, what) in errors {
                 file.add(at, what);
             }
-            return Err(file.faults());
+            return Err(file.faults(None));
         }
     };
     let mut outside = Faults::default();
     let checked = whole(&file, &tree, port, &mut outside);
-    let mut faults = file.faults();
+    let mut faults = file.faults((syntax == Syntax::Json).then_some(&tree));
     faults.0.extend(outside.0);
     if faults.0.is_empty() { Ok(checked) } else { Err(faults) }
 }

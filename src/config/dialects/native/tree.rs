@@ -48,6 +48,31 @@ impl Value {
     }
 }
 
+impl Node {
+    /// The way to what begins at a byte, as people write it: `mqtt[0].url`. Empty for the whole.
+    pub(super) fn path_to(&self, at: usize) -> Option<String> {
+        if self.at == at {
+            return Some(String::new());
+        }
+        match &self.value {
+            Value::Table(entries) => entries.iter().find_map(|entry| {
+                let here = (entry.at == at).then(String::new);
+                Some(joined(&entry.key, &here.or_else(|| entry.node.path_to(at))?))
+            }),
+            Value::List(nodes) => nodes
+                .iter()
+                .enumerate()
+                .find_map(|(index, node)| Some(joined(&format!("[{index}]"), &node.path_to(at)?))),
+            Value::Text(_) | Value::Number(_) | Value::Truth(_) | Value::Other(_) => None,
+        }
+    }
+}
+
+fn joined(step: &str, rest: &str) -> String {
+    let dot = if rest.is_empty() || rest.starts_with('[') { "" } else { "." };
+    format!("{step}{dot}{rest}")
+}
+
 /// What is wrong with the syntax, and the byte where it is.
 pub(super) type SyntaxError = (usize, String);
 
