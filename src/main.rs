@@ -6,11 +6,12 @@ use ilagent::cli::event::Ready;
 use ilagent::cli::{self, Command, Invocation, daemon, describe, event, heartbeat};
 use ilagent::config::dialects::ilagent::Asked;
 use ilagent::config::{Checked, Config, Surroundings};
+use ilagent::system::log::Reader;
 use ilagent::{agent, queue, system};
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
-use std::{env, fs};
+use std::{env, fs, panic, process};
 
 /// It did not work: no such file, no such port, no answer.
 const FAILED: u8 = 1;
@@ -22,16 +23,28 @@ const WRONG: u8 = 2;
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 fn main() -> ExitCode {
+    end_with_any_thread();
     match cli::read(env::args_os().skip(1)) {
         Ok(invocation) => run(invocation),
         Err(usage) => wrong(&usage),
     }
 }
 
+/// A thread that panics must not leave a half-dead agent, also where the profile of the build
+/// unwinds, as OpenWrt's does.
+fn end_with_any_thread() {
+    let tell = panic::take_hook();
+    panic::set_hook(Box::new(move |what| {
+        tell(what);
+        process::abort();
+    }));
+}
+
 fn run(invocation: Invocation) -> ExitCode {
     let rust_log = env::var("RUST_LOG").ok();
     let level = system::log::level(invocation.verbosity, rust_log.as_deref());
-    system::log::start(level, env::var_os("JOURNAL_STREAM").is_some());
+    let journal = env::var_os("JOURNAL_STREAM").is_some();
+    system::log::start(level, Reader::of(journal, env::var("ILAGENT_LOG").ok().as_deref()));
     let around = Surroundings { env: &|name| env::var(name).ok(), read: &read };
     match invocation.command {
         Command::Daemon(asked) => match configured(&asked, &around) {

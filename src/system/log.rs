@@ -1,7 +1,7 @@
-//! The log: lines on stderr, which systemd and procd collect.
+//! The log: lines that systemd, procd or a person collects.
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
-use std::io::{Write, stderr};
+use std::io::{Write, stderr, stdout};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Only our own lines: those of the crates we use may show keys, which stand in URLs.
@@ -24,15 +24,39 @@ pub fn level(verbosity: u32, rust_log: Option<&str>) -> LevelFilter {
     rust_log.and_then(|text| text.split(',').rev().find_map(directive)).unwrap_or(from_count)
 }
 
-/// Starts the log. In a `journal` lines carry their priority, and no time, which is there already.
-pub fn start(level: LevelFilter, journal: bool) {
+/// Who collects the lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reader {
+    /// A person or a file: time and level in every line, on stderr.
+    Person,
+    /// The journal of systemd: the priority in front, and no time, which is there already.
+    Journal,
+    /// procd, which tells two levels apart by the stream: warnings and errors on stderr, the rest
+    /// on stdout, neither with a time.
+    Streams,
+}
+
+impl Reader {
+    /// Judged by `JOURNAL_STREAM`, which systemd sets, and `ILAGENT_LOG`.
+    #[must_use]
+    pub fn of(journal_stream: bool, ilagent_log: Option<&str>) -> Self {
+        match ilagent_log {
+            Some("streams") => Reader::Streams,
+            _ if journal_stream => Reader::Journal,
+            _ => Reader::Person,
+        }
+    }
+}
+
+/// Starts the log.
+pub fn start(level: LevelFilter, reader: Reader) {
     // A log that has been started before stays as it is.
-    let _ = log::set_boxed_logger(Box::new(Lines { journal })).map(|()| log::set_max_level(level));
+    let _ = log::set_boxed_logger(Box::new(Lines { reader })).map(|()| log::set_max_level(level));
 }
 
 /// One write a line, so that lines of different threads and processes do not mix.
 struct Lines {
-    journal: bool,
+    reader: Reader,
 }
 
 impl Log for Lines {
@@ -44,14 +68,21 @@ impl Log for Lines {
         if !self.enabled(record.metadata()) {
             return;
         }
-        let line = if self.journal {
-            format!("<{}>{}\n", priority(record.level()), record.args())
-        } else {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            format!("{} [{}] {}\n", timestamp(now), record.level(), record.args())
+        let (level, words) = (record.level(), record.args());
+        let line = match self.reader {
+            Reader::Person => {
+                let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                format!("{} [{level}] {words}\n", timestamp(now))
+            }
+            Reader::Journal => format!("<{}>{words}\n", priority(level)),
+            Reader::Streams => format!("{words}\n"),
         };
         // Nobody can be told that the log is gone.
-        let _ = stderr().write_all(line.as_bytes());
+        let _ = if self.reader == Reader::Streams && level > Level::Warn {
+            stdout().write_all(line.as_bytes())
+        } else {
+            stderr().write_all(line.as_bytes())
+        };
     }
 
     fn flush(&self) {}
@@ -107,6 +138,14 @@ mod tests {
         ] {
             assert_eq!(level(verbosity, rust_log), wanted, "{verbosity} {rust_log:?}");
         }
+    }
+
+    #[test]
+    fn what_was_asked_for_wins_over_what_systemd_says() {
+        assert_eq!(Reader::of(false, None), Reader::Person);
+        assert_eq!(Reader::of(true, None), Reader::Journal);
+        assert_eq!(Reader::of(true, Some("streams")), Reader::Streams);
+        assert_eq!(Reader::of(false, Some("else")), Reader::Person);
     }
 
     #[test]
