@@ -2,7 +2,7 @@
 # shellcheck shell=bash disable=SC2034 # The scripts that read this file use what it sets.
 
 project=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-dist=$project/target/dist
+dist=${ILAGENT_DIST:-$project/target/dist}
 name=ilagent
 version=$(sed -n 's/^version = "\(.*\)"$/\1/p' "$project/Cargo.toml" | head -1)-r1
 # As in openwrt/ilagent/Makefile: the user the agent runs as.

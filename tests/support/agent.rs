@@ -17,6 +17,21 @@ pub fn signal(id: u32, name: &str) {
     assert!(sent.success(), "kill -{name} {id}");
 }
 
+/// What a port of this machine answers to GET: the status, and everything after the head.
+pub fn get(port: u16, path: &str) -> Option<(u16, String)> {
+    exchange(port, &format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"))
+}
+
+fn exchange(port: u16, request: &str) -> Option<(u16, String)> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(30))).ok()?;
+    stream.write_all(request.as_bytes()).ok()?;
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply).ok()?;
+    let (head, body) = reply.split_once("\r\n\r\n")?;
+    Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
+}
+
 /// An agent that can be started, ended and started again.
 pub struct Agent {
     folder: Folder,
@@ -206,7 +221,7 @@ impl Agent {
     }
 
     pub fn get(&self, path: &str) -> Option<(u16, String)> {
-        self.http(&format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"))
+        get(self.http, path)
     }
 
     pub fn post(&self, body: &str) -> Option<(u16, String)> {
@@ -219,16 +234,9 @@ impl Agent {
 
     /// One request as it stands; the status and everything after the head.
     pub fn http(&self, request: &str) -> Option<(u16, String)> {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.http)).ok()?;
-        stream.set_read_timeout(Some(Duration::from_secs(30))).ok()?;
-        stream.write_all(request.as_bytes()).ok()?;
-        let mut reply = String::new();
-        stream.read_to_string(&mut reply).ok()?;
-        let (head, body) = reply.split_once("\r\n\r\n")?;
-        Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
+        exchange(self.http, request)
     }
 }
-
 impl Drop for Agent {
     fn drop(&mut self) {
         if let Some(mut process) = self.process.take() {

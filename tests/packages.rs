@@ -1,0 +1,185 @@
+//! The packages for OpenWrt: what is in them, whose it is, and what happens on the way in and out.
+
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a broken test may panic")]
+
+mod support;
+
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use support::Folder;
+use support::openwrt::{build, package, unpack};
+
+const TARGET: &str = "mipsel-unknown-linux-musl";
+
+/// Mode and kind of everything on the router, as `tar -tv` shows it.
+const FILES: [(&str, &str); 6] = [
+    ("./etc/config/ilagent", "-rw-------"),
+    ("./etc/ilagent/", "drwxr-xr-x"),
+    ("./etc/init.d/ilagent", "-rwxr-xr-x"),
+    ("./lib/upgrade/keep.d/", "drwxr-xr-x"),
+    ("./lib/upgrade/keep.d/ilagent", "-rw-r--r--"),
+    ("./usr/bin/ilagent", "-rwxr-xr-x"),
+];
+
+fn version() -> String {
+    format!("{}-r1", env!("CARGO_PKG_VERSION"))
+}
+
+/// Name and mode of what an archive holds, all of it root's.
+fn listed(archive: &Path) -> BTreeMap<String, String> {
+    let output =
+        Command::new("tar").arg("--numeric-owner").arg("-tvzf").arg(archive).output().unwrap();
+    assert!(output.status.success());
+    let text = String::from_utf8(output.stdout).unwrap();
+    let entry = |line: &str| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        assert_eq!(words[1], "0/0", "{line}");
+        (words[5].to_owned(), words[0].to_owned())
+    };
+    text.lines().map(entry).collect()
+}
+
+#[test]
+fn an_ipk_is_what_opkg_installs() {
+    let folder = Folder::new();
+    let ipk = build("build-ipk", folder.path(), TARGET);
+    let name = format!("ilagent_{}_mipsel_24kc.ipk", version());
+    assert_eq!(ipk.file_name().unwrap().to_str(), Some(name.as_str()));
+    let outer: Vec<String> = listed(&ipk).into_keys().collect();
+    assert_eq!(outer, ["./control.tar.gz", "./data.tar.gz", "./debian-binary"]);
+
+    unpack(&ipk, folder.path());
+    assert_eq!(fs::read_to_string(folder.join("debian-binary")).unwrap(), "2.0\n");
+    let data = listed(&folder.join("data.tar.gz"));
+    for (path, mode) in FILES {
+        assert_eq!(data.get(path).map(String::as_str), Some(mode), "{path} in {data:#?}");
+    }
+    let files =
+        |names: &BTreeMap<String, String>| names.keys().filter(|name| !name.ends_with('/')).count();
+    assert_eq!(files(&data), 4, "and nothing else: {data:#?}");
+
+    let control = folder.join("control");
+    fs::create_dir(&control).unwrap();
+    unpack(&folder.join("control.tar.gz"), &control);
+    let modes = listed(&folder.join("control.tar.gz"));
+    assert_eq!(modes["./postinst"], "-rwxr-xr-x");
+    assert_eq!(modes["./prerm"], "-rwxr-xr-x");
+    let text = fs::read_to_string(control.join("control")).unwrap();
+    for line in [
+        "Package: ilagent",
+        &format!("Version: {}", version()),
+        "Architecture: mipsel_24kc",
+        "Require-User: ilagent=897:ilagent=897",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+    }
+    let kept = fs::read_to_string(control.join("conffiles")).unwrap();
+    assert_eq!(kept, "/etc/config/ilagent\n/etc/ilagent/\n");
+    for (script, call) in [("postinst", "default_postinst"), ("prerm", "default_prerm")] {
+        let text = fs::read_to_string(control.join(script)).unwrap();
+        assert!(text.starts_with("#!/bin/sh\n"));
+        let last = text.lines().last().unwrap();
+        assert_eq!(last, format!(r#"{call} "$0" "$@""#));
+    }
+}
+
+#[test]
+fn an_apk_is_what_apk_installs() {
+    let folder = Folder::new();
+    let apk = build("build-apk", folder.path(), TARGET);
+    let name = format!("ilagent-{}.mipsel_24kc.apk", version());
+    assert_eq!(apk.file_name().unwrap().to_str(), Some(name.as_str()));
+    let reader = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/openwrt/read_apk.py");
+    let output = Command::new("python3").arg(reader).arg(&apk).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+
+    let info = &found["info"];
+    assert_eq!(info["name"], "ilagent");
+    assert_eq!(info["version"], version());
+    assert_eq!(info["arch"], "mipsel_24kc");
+    for (path, mode) in FILES {
+        let octal = match mode {
+            "-rw-------" => "0o600",
+            "-rw-r--r--" => "0o644",
+            _ => "0o755",
+        };
+        let path = path.trim_start_matches("./");
+        let whose = json!([octal, "root", "root"]);
+        match path.strip_suffix('/') {
+            Some(path) => assert_eq!(found["folders"][path], whose, "{path}"),
+            None => assert_eq!(found["files"][path]["acl"], whose, "{path}"),
+        }
+    }
+    let list = "/etc/config/ilagent\n/etc/init.d/ilagent\n/lib/upgrade/keep.d/ilagent\n\
+                /usr/bin/ilagent\n";
+    let text = |name: &str| &found["files"][format!("lib/apk/packages/ilagent.{name}")]["text"];
+    assert_eq!(text("list"), list);
+    assert_eq!(text("conffiles"), "/etc/config/ilagent\n/etc/ilagent/\n");
+    assert_eq!(text("rusers"), "ilagent=897:ilagent=897\n");
+    let sum = text("conffiles_static").as_str().unwrap();
+    assert!(sum.starts_with("/etc/config/ilagent ") && sum.trim_end().len() == 20 + 64, "{sum}");
+
+    let scripts = &found["scripts"];
+    for (name, lines) in [
+        ("post-install", &["add_group_and_user", "default_postinst"][..]),
+        ("post-upgrade", &["export PKG_UPGRADE=1", "add_group_and_user", "default_postinst"]),
+        ("pre-deinstall", &["default_prerm"]),
+    ] {
+        let script = scripts[name].as_str().unwrap();
+        for line in lines.iter().chain(&["export pkgname=\"ilagent\""]) {
+            assert!(script.lines().any(|found| found == *line), "{name}: {line}\n{script}");
+        }
+    }
+}
+
+#[test]
+fn packages_of_one_commit_are_the_same() {
+    for script in ["build-ipk", "build-apk"] {
+        let made = |folder: &Folder| fs::read(build(script, folder.path(), TARGET)).unwrap();
+        let (one, other) = (Folder::new(), Folder::new());
+        assert!(made(&one) == made(&other), "{script}");
+    }
+}
+
+#[test]
+fn the_scripts_say_what_is_wrong_and_leave_nothing_behind() {
+    let folder = Folder::new();
+    for script in ["build-ipk", "build-apk"] {
+        for (arguments, wanted) in [
+            (&["mipsle-unknown-linux-musl"][..], "unknown target 'mipsle-unknown-linux-musl'"),
+            (&[TARGET], "run cross/build mipsel-unknown-linux-musl first"),
+            (&[TARGET, "mips el"], "'mips el' is no architecture"),
+            (&[TARGET, "mipsel_24kc", "more"], "too many arguments"),
+            (&[], "TARGET"),
+        ] {
+            let said = package(script, folder.path(), arguments);
+            assert!(!said.right, "{script} {arguments:?}");
+            let words = format!("{}{}", said.out, said.err);
+            assert!(words.contains(wanted), "{script} {arguments:?}: {words}");
+        }
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+/// The feed's Makefile installs the same files with the same modes as the packages without it.
+#[test]
+fn the_makefile_of_the_feed_agrees() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("openwrt/ilagent/Makefile");
+    let makefile = fs::read_to_string(path).unwrap();
+    for line in [
+        &format!("PKG_VERSION:={}", env!("CARGO_PKG_VERSION")),
+        "PKG_RELEASE:=1",
+        "  USERID:=ilagent=897:ilagent=897",
+        "\t$(INSTALL_BIN) $(PKG_INSTALL_DIR)/bin/ilagent $(1)/usr/bin/ilagent",
+        "\t$(INSTALL_BIN) ./files/ilagent.init $(1)/etc/init.d/ilagent",
+        "\t$(INSTALL_CONF) ./files/ilagent.config $(1)/etc/config/ilagent",
+        "\t$(INSTALL_DIR) $(1)/etc/ilagent",
+        "define Package/ilagent/conffiles\n/etc/config/ilagent\n/etc/ilagent/\nendef",
+    ] {
+        assert!(format!("\n{makefile}").contains(&format!("\n{line}\n")), "{line}");
+    }
+}
