@@ -56,6 +56,8 @@ impl Surroundings<'_> {
         let path = PathBuf::from(self.variable(CREDENTIALS)?).join(credential);
         match (self.read)(&path) {
             Ok(None) => None,
+            // A unit says so that there is none: it cannot leave a credential out.
+            Ok(Some(text)) if text.trim().is_empty() => None,
             Ok(Some(_)) => self.secret_file(&path).map_err(|why| faults.add(CREDENTIALS, why)).ok(),
             Err(why) => {
                 faults.add(CREDENTIALS, why);
@@ -155,7 +157,11 @@ mod tests {
             _ => None,
         };
         let read = |path: &Path| {
-            Ok((path == Path::new("/run/cred/api_key")).then(|| "from-file\n".to_owned()))
+            Ok(match path.to_str() {
+                Some("/run/cred/api_key") => Some("from-file\n".to_owned()),
+                Some("/run/cred/http_token") => Some("\n".to_owned()),
+                _ => None,
+            })
         };
         let around = Surroundings { env: &env, read: &read };
         let mut faults = Faults::default();
@@ -165,6 +171,7 @@ mod tests {
         assert_eq!(found(Some("ILERT_API_KEY"), "api_key").as_deref(), Some("from-env"));
         assert_eq!(found(Some("OTHER"), "api_key").as_deref(), Some("from-file"));
         assert_eq!(found(None, "none"), None);
+        assert_eq!(found(None, "http_token"), None, "an empty one says nothing");
         assert_eq!(faults, Faults::default());
     }
 }
