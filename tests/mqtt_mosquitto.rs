@@ -2,12 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a broken test may panic")]
 
+#[path = "support/certificates.rs"]
+mod certificates;
 mod mqtt_support;
 
+use certificates::Authority;
 use ilagent::config::{ClientCertificate, Qos, Tls, Version};
 use ilagent::mqtt::accept::Arrival;
 use mqtt_support::{Folder, Mosquitto, Rig, broker, quick, rule, until};
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use std::collections::HashSet;
 use std::path::Path;
 use std::time::Duration;
@@ -158,37 +160,10 @@ fn two_agents_of_a_group_share_the_messages() {
     }
 }
 
-/// A certificate authority of one test.
-struct Authority {
-    pem: String,
-    issuer: Issuer<'static, KeyPair>,
-}
-
-impl Authority {
-    fn new() -> Self {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name.push(DnType::CommonName, "authority");
-        let pem = params.self_signed(&key).unwrap().pem();
-        Authority { pem, issuer: Issuer::new(params, key) }
-    }
-
-    /// Writes `name.pem` and `name.key`.
-    fn issue(&self, folder: &Folder, name: &str, common_name: &str) {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
-        params.distinguished_name.push(DnType::CommonName, common_name);
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        folder.write(&format!("{name}.key"), &key.serialize_pem());
-        folder.write(&format!("{name}.pem"), &certificate.pem());
-    }
-}
-
 /// A broker that wants client certificates and calls each client by the name in its own.
 fn mosquitto_with_tls(folder: &Folder, authority: &Authority) -> Mosquitto {
     let ca = folder.write("broker-ca.pem", &authority.pem);
-    authority.issue(folder, "broker", "broker");
+    authority.issue(&folder.0, "broker", "broker");
     let path = |name: &str| folder.0.join(name).display().to_string();
     let settings = format!(
         "cafile {}\ncertfile {}\nkeyfile {}\nrequire_certificate true\nuse_identity_as_username true\n",
@@ -220,7 +195,7 @@ fn changed_tls_files_are_taken_over_and_broken_ones_change_nothing() {
     let authority = Authority::new();
     let mosquitto = mosquitto_with_tls(&folder, &authority);
     folder.write("ca.pem", &authority.pem);
-    authority.issue(&folder, "client", "first");
+    authority.issue(&folder.0, "client", "first");
     let mut settings = broker(mosquitto.port);
     settings.tls = Some(client_files(&folder.0));
     let rig = Rig::start(&settings, quick());
@@ -233,7 +208,7 @@ fn changed_tls_files_are_taken_over_and_broken_ones_change_nothing() {
     assert!(rig.session().connected);
     assert_eq!(mosquitto.log().matches("New client connected").count(), 1);
 
-    authority.issue(&folder, "client", "second");
+    authority.issue(&folder.0, "client", "second");
     wait_for_client(&mosquitto, "second", 1);
     rig.wait_until_ready();
     assert!(rig.stop() < Duration::from_secs(2));
@@ -245,18 +220,18 @@ fn a_certificate_that_the_broker_refuses_is_rolled_back() {
     let (authority, stranger) = (Authority::new(), Authority::new());
     let mosquitto = mosquitto_with_tls(&folder, &authority);
     folder.write("ca.pem", &authority.pem);
-    authority.issue(&folder, "client", "first");
+    authority.issue(&folder.0, "client", "first");
     let mut settings = broker(mosquitto.port);
     settings.tls = Some(client_files(&folder.0));
     let rig = Rig::start(&settings, quick());
     rig.wait_until_ready();
     wait_for_client(&mosquitto, "first", 1);
 
-    stranger.issue(&folder, "client", "stranger");
+    stranger.issue(&folder.0, "client", "stranger");
     wait_for_client(&mosquitto, "first", 2);
     rig.wait_until_ready();
     // A CA that the broker's certificate does not come from is no better.
-    authority.issue(&folder, "client", "third");
+    authority.issue(&folder.0, "client", "third");
     wait_for_client(&mosquitto, "third", 1);
     rig.wait_until_ready();
     folder.write("ca.pem", &stranger.pem);
@@ -274,7 +249,7 @@ fn large_and_small_messages_come_through_tls() {
     let folder = Folder::new("tls-messages");
     let authority = Authority::new();
     let ca = folder.write("ca.pem", &authority.pem);
-    authority.issue(&folder, "broker", "broker");
+    authority.issue(&folder.0, "broker", "broker");
     let port = mqtt_support::free_port();
     let path = |name: &str| folder.0.join(name).display().to_string();
     let second = format!(

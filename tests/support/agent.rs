@@ -2,14 +2,25 @@
 
 use super::stand_in::StandIn;
 use super::{Folder, free_port, wait_until};
+use std::env;
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
 pub const BINARY: &str = env!("CARGO_BIN_EXE_ilagent");
+
+/// The agent under test: the one that cargo has built, or the words of `ILAGENT_UNDER_TEST`, an
+/// emulator and a binary for another processor, say.
+pub fn under_test() -> Command {
+    let Ok(words) = env::var("ILAGENT_UNDER_TEST") else { return Command::new(BINARY) };
+    let mut words = words.split_whitespace();
+    let mut command = Command::new(words.next().expect("ILAGENT_UNDER_TEST names a program"));
+    command.args(words);
+    command
+}
 
 /// Sends a signal to a process by its id.
 pub fn signal(id: u32, name: &str) {
@@ -94,6 +105,16 @@ impl Agent {
         self
     }
 
+    /// Where the wall clock stands is what a file says, as libfaketime reads it.
+    pub fn clock(self, file: &Path) -> Self {
+        const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
+        assert!(Path::new(FAKETIME).exists(), "libfaketime is installed");
+        self.env("LD_PRELOAD", FAKETIME)
+            .env("FAKETIME_TIMESTAMP_FILE", file.to_str().unwrap())
+            .env("FAKETIME_NO_CACHE", "1")
+            .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+    }
+
     pub fn started(mut self) -> Self {
         self.start();
         self
@@ -120,7 +141,7 @@ impl Agent {
     }
 
     pub fn command(&self) -> Command {
-        let mut command = Command::new(BINARY);
+        let mut command = under_test();
         command
             .args(["daemon", "-v", "-v"])
             .arg("-f")
@@ -204,13 +225,7 @@ impl Agent {
 
     /// `ilagent queue …` on its database.
     pub fn queue(&self, arguments: &[&str]) -> Output {
-        Command::new(BINARY)
-            .arg("queue")
-            .args(arguments)
-            .arg("-f")
-            .arg(self.database())
-            .output()
-            .unwrap()
+        under_test().arg("queue").args(arguments).arg("-f").arg(self.database()).output().unwrap()
     }
 
     /// What `ilagent queue list` shows.

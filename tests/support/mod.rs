@@ -7,6 +7,7 @@
 
 pub mod agent;
 pub mod broker;
+pub mod certificates;
 pub mod openwrt;
 pub mod ports;
 pub mod publisher;
