@@ -1,0 +1,155 @@
+'use strict';
+'require baseclass';
+
+/*
+ * What the pages know about values and about the agent's status, without the pages: each check gives true or
+ * the words of what is wrong, as LuCI's forms want it. The agent itself checks everything once more.
+ */
+
+const SIZE = /^\d+\s*([kmg]?b?|[kmg]ib)$/i;
+const TIME = /^\d+\s*(|s|sec|m|min|h|d)$/i;
+const SCHEMES = [ 'mqtt', 'tcp', 'mqtts', 'ssl', 'tls' ];
+
+function checkSize(value) {
+	return SIZE.test(value) || _('Expecting a size such as 65536, 64 KB or 8 MB');
+}
+
+function checkTime(value) {
+	return TIME.test(value) || _('Expecting a time such as 30 s, 5 min or 2 h');
+}
+
+function checkStorage(value) {
+	return value === 'ram' || value === 'flash' || /^\/./.test(value) ||
+		_('Expecting ram, flash or the path of a folder');
+}
+
+function checkUrl(value) {
+	const match = /^([a-z]+):\/\/([^/\s@]+)$/i.exec(value);
+	if (!match || SCHEMES.indexOf(match[1].toLowerCase()) < 0)
+		return _('Expecting mqtt://host, mqtt://host:port, or mqtts:// for TLS');
+	const port = /:(\d+)$/.exec(match[2]);
+	return !port || (+port[1] >= 1 && +port[1] <= 65535) || _('Expecting a port from 1 to 65535');
+}
+
+function checkTopicFilter(value) {
+	const levels = value.split('/');
+	const wrong = levels.some((level, index) =>
+		(level.indexOf('+') >= 0 && level !== '+') ||
+		(level.indexOf('#') >= 0 && (level !== '#' || index < levels.length - 1)));
+	if (wrong)
+		return _('In a topic filter, + stands for one whole level and # for the rest, at the end');
+	return /^[^\u0000]+$/.test(value) || _('Expecting a topic filter');
+}
+
+function checkPair(value) {
+	return /^[^=]+=[^]/.test(value) || _('Expecting name=value');
+}
+
+function checkService(value) {
+	return /^alias=./.test(value) || /^id=[1-9]\d*$/.test(value) ||
+		_('Expecting alias=NAME or id=NUMBER');
+}
+
+/** One line of text; control characters cannot stand in keys, names and passwords. */
+function checkLine(value) {
+	return !/[\u0000-\u001f\u007f]/.test(value) || _('Expecting one line of text');
+}
+
+/** Bytes for people, in the units of the configuration. */
+function size(bytes) {
+	const units = [ 'B', 'KB', 'MB', 'GB' ];
+	let unit = 0;
+	while (bytes >= 1024 && unit < units.length - 1) {
+		bytes /= 1024;
+		unit++;
+	}
+	return '%s %s'.format(unit ? bytes.toFixed(1) : String(bytes), units[unit]);
+}
+
+/** Seconds for people. */
+function time(seconds) {
+	if (seconds < 120)
+		return '%d s'.format(seconds);
+	if (seconds < 7200)
+		return '%d min'.format(Math.floor(seconds / 60));
+	if (seconds < 172800)
+		return '%d h'.format(Math.floor(seconds / 3600));
+	return '%d d'.format(Math.floor(seconds / 86400));
+}
+
+function trouble(status) {
+	const found = status.trouble;
+	if (!found)
+		return _('Ready');
+	const name = found.name ? '%s %s'.format(found.component, found.name) : found.component;
+	return _('Not ready: %s: %s').format(name, found.error || _('not connected'));
+}
+
+function session(broker) {
+	if (broker.connected && broker.subscriptions_ready)
+		return _('connected');
+	const state = broker.connected ? _('not all subscriptions are granted') : _('not connected');
+	return broker.error ? '%s: %s'.format(state, broker.error) : state;
+}
+
+function sink(found) {
+	if (found.failing_for_seconds == null)
+		return _('works');
+	return _('failing for %s: %s').format(time(found.failing_for_seconds), found.error);
+}
+
+/**
+ * The status of a running agent as sections of rows: { title, rows: [ [ name, words ] ] }.
+ */
+function sections(status) {
+	const queue = status.queue;
+	const agent = [
+		[ _('State'), trouble(status) ],
+		[ _('Version'), status.version ],
+		[ _('Running for'), time(status.uptime_seconds) ]
+	];
+	const waiting = [
+		[ _('Waiting'), _('%d deliveries, %s').format(queue.waiting, size(queue.bytes)) ],
+		[ _('Oldest'), queue.oldest_age_seconds == null ? '-' : time(queue.oldest_age_seconds) ],
+		[ _('Dead letters'), String(queue.dead_letters) ]
+	];
+	if (queue.full)
+		waiting.push([ _('Full'), _('brokers and HTTP clients have to wait') ]);
+	if (queue.error)
+		waiting.push([ _('Error'), queue.error ]);
+	return [
+		{ title: _('Agent'), rows: agent },
+		{ title: _('Brokers'), rows: status.sessions.map(found => [ found.name, session(found) ]) },
+		{ title: _('Queue'), rows: waiting },
+		{
+			title: _('Delivery'),
+			rows: status.sinks.map(found => [
+				found.name,
+				_('%s; %d delivered, %d failed attempts, %d given up').format(
+					sink(found), found.delivered, found.failed_attempts, found.given_up)
+			])
+		}
+	].filter(section => section.rows.length > 0);
+}
+
+/**
+ * What `/etc/init.d/ilagent agent_status` said, as sections; or, where the agent does not answer, one row
+ * that says so.
+ */
+function answer(result) {
+	let status = null;
+	try {
+		status = result && result.code === 0 ? JSON.parse(result.stdout) : null;
+	} catch (error) {
+		status = null;
+	}
+	if (status && status.queue && Array.isArray(status.sessions) && Array.isArray(status.sinks))
+		return sections(status);
+	const said = ((result && result.stderr) || '').trim();
+	return [ { title: _('Agent'), rows: [ [ _('State'), said || _('The agent does not run') ] ] } ];
+}
+
+return baseclass.extend({
+	checkSize, checkTime, checkStorage, checkUrl, checkTopicFilter, checkPair, checkService, checkLine,
+	size, time, answer
+});

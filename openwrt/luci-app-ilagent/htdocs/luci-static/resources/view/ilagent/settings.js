@@ -1,0 +1,187 @@
+'use strict';
+'require form';
+'require uci';
+'require view';
+'require ilagent.logic as logic';
+
+/* One line a field: [ name, title, what it means, settings ]. */
+const MAIN = [
+	[ 'enabled', _('Enabled'), _('Start the agent'), { widget: form.Flag } ],
+	[ 'log_level', _('Log level'), _('info has one line for each message'),
+		{ values: [ 'error', 'warn', 'info', 'debug' ], placeholder: 'warn' } ],
+	[ 'interface', _('Start anew with'), _('Interfaces that make the agent start anew when they come up'),
+		{ widget: form.DynamicList, placeholder: 'wan' } ],
+	[ 'config_file', _('Own file'), _('A configuration file of your own (TOML or JSON) instead of these settings'),
+		{ placeholder: '/etc/ilagent/ilagent.toml' } ]
+];
+
+const QUEUE = [
+	[ 'storage', _('Storage'),
+		_('ram: a power cut loses what waits. flash: survives it, and writes 2 to 10 KB for a message. Or a folder, on a USB stick say.'),
+		{ check: 'checkStorage', choices: [ 'ram', 'flash' ], placeholder: 'ram' } ],
+	[ 'limit', _('Limit'), _('Beyond this, brokers and HTTP clients have to wait'),
+		{ check: 'checkSize', placeholder: '256 MB' } ],
+	[ 'sync', _('Safe means'), _('full survives a power cut, normal a crash of the agent, and spares flash'),
+		{ values: [ 'full', 'normal' ], placeholder: 'full' } ],
+	[ 'dead_letters', _('Dead letters'), _('Beyond this, the oldest goes'),
+		{ datatype: 'uinteger', placeholder: '1000' } ],
+	[ 'max_age', _('Greatest age'), _('With an older delivery the agent is not ready'),
+		{ check: 'checkTime', placeholder: '10 min' } ]
+];
+
+const ILERT = [
+	[ 'heartbeat_key', _('Heartbeat key'), _('Pinged every 30 s while the agent is healthy'), { secret: true } ],
+	[ 'api_key', _('API key'), _('For policy updates only'), { secret: true } ],
+	[ 'max_retries', _('Attempts'), _('Before a delivery becomes a dead letter; 0 never gives up'),
+		{ datatype: 'uinteger', placeholder: '100' } ],
+	[ 'in_flight', _('In flight'), _('Most requests at a time'),
+		{ datatype: 'range(1,256)', placeholder: '24' } ],
+	[ 'timeout', _('Timeout'), _('Longest time of one request'), { check: 'checkTime', placeholder: '25 s' } ],
+	[ 'api_host', _('API'), _('Another API'), { placeholder: 'https://api.ilert.com' } ],
+	[ 'heartbeat_host', _('Heartbeat API'), _('Another API for heartbeats'),
+		{ placeholder: 'https://beat.ilert.com' } ]
+];
+
+const HTTP = [
+	[ 'enabled', _('Enabled'), _('Listen for events over HTTP; the status page needs it, too'),
+		{ widget: form.Flag, enabled: '1' } ],
+	[ 'port', _('Port'), _('Port to listen on'), { datatype: 'port', placeholder: '8977', required: true } ],
+	[ 'bind', _('Address'), _('127.0.0.1 is for this router alone'),
+		{ datatype: 'ipaddr("nomask")', placeholder: '0.0.0.0' } ],
+	[ 'token', _('Token'), _('Clients have to show it'), { secret: true } ],
+	[ 'body_limit', _('Body limit'), _('Largest request body'), { check: 'checkSize', placeholder: '64 KB' } ],
+	[ 'connections', _('Connections'), _('Most at a time'), { datatype: 'range(1,1024)', placeholder: '64' } ]
+];
+
+const ENRICHMENT = [
+	[ 'label', _('Labels'), _('name=value, added to the events'),
+		{ widget: form.DynamicList, check: 'checkPair', placeholder: 'site=plant 7' } ],
+	[ 'severity', _('Severity'), _('For events that have none'), { datatype: 'range(1,5)' } ],
+	[ 'service', _('Services'), _('For events that name none'),
+		{ widget: form.DynamicList, check: 'checkService', placeholder: 'alias=cooling' } ]
+];
+
+const BROKER = [
+	[ 'enabled', _('Enabled'), null, { widget: form.Flag, enabled: '1' } ],
+	[ 'url', _('URL'), _('mqtt://host or mqtts://host, with :port where it is another'),
+		{ check: 'checkUrl', placeholder: 'mqtt://192.168.1.2:1883', required: true } ],
+	[ 'client_id', _('Client id'), _('The broker keeps the session under it'), { modal: true } ],
+	[ 'username', _('User name'), null, { modal: true } ],
+	[ 'password', _('Password'), null, { secret: true, modal: true } ],
+	[ 'ssl_ca', _('CA'), _('PEM file of the only CAs to trust'), { modal: true } ],
+	[ 'ssl_cert', _('Certificate'), _('PEM file; the user ilagent has to be able to read it'), { modal: true } ],
+	[ 'ssl_key', _('Key'), _('PEM file; the user ilagent has to be able to read it'), { modal: true } ],
+	[ 'buffer', _('Buffer'), _('Acknowledge messages when they are stored, not when they are delivered'),
+		{ widget: form.Flag } ],
+	[ 'qos', _('QoS'), _('0 only with buffer'), { values: [ '0', '1', '2' ], placeholder: '1', modal: true } ],
+	[ 'version', _('MQTT version'), _('3 is 3.1.1'), { values: [ '3', '5' ], modal: true } ],
+	[ 'keep_alive', _('Keep alive'), null, { check: 'checkTime', placeholder: '60 s', modal: true } ],
+	[ 'packet_limit', _('Packet limit'), _('A larger one becomes a dead letter'),
+		{ check: 'checkSize', placeholder: '1 MB', modal: true } ],
+	[ 'shared_group', _('Shared group'), _('Share the messages with the other agents of this group'),
+		{ modal: true } ],
+	[ 'routing', _('Routing'), _('A message goes to every subscription that matches, or to the first'),
+		{ values: [ 'every', 'first' ], placeholder: 'every', modal: true } ]
+];
+
+const event = { depends: [ { kind: 'event' }, { kind: '' } ], modal: true };
+const policy = { depends: [ { kind: 'policy' } ], modal: true };
+const SUBSCRIPTION = [
+	[ 'enabled', _('Enabled'), null, { widget: form.Flag, enabled: '1' } ],
+	[ 'broker', _('Broker'), null, { brokers: true, required: true } ],
+	[ 'topic', _('Topic filters'), null,
+		{ widget: form.DynamicList, check: 'checkTopicFilter', placeholder: 'plant/+/alarms', required: true } ],
+	[ 'kind', _('Kind'), null, { values: [ 'event', 'heartbeat', 'policy' ], placeholder: 'event' } ],
+	[ 'qos', _('QoS'), _('That of the broker'), { values: [ '0', '1', '2' ], modal: true } ],
+	[ 'filter_key', _('Only with member'), _('Only payloads that have this top-level member'), { modal: true } ],
+	[ 'filter_value', _('Only with value'), _('Only where that member is this text'), { modal: true } ],
+	[ 'integration_key', _('Integration key'), _('Otherwise it has to be in the payload'),
+		{ ...event, secret: true } ],
+	[ 'forward_payload', _('Forward payload'), _('The whole payload becomes customDetails'),
+		{ ...event, widget: form.Flag } ],
+	...ENRICHMENT.map(([ name, title, meaning, settings ]) => [ name, title, meaning, { ...settings, ...event } ]),
+	[ 'map_event_type', _('Path of the type'), _('Names with dots between them'), event ],
+	[ 'map_alert_when', _('ALERT when'), null, event ],
+	[ 'map_accept_when', _('ACCEPT when'), null, event ],
+	[ 'map_resolve_when', _('RESOLVE when'), null, event ],
+	[ 'map_alert_key', _('Path of the alert key'), null, event ],
+	[ 'map_summary', _('Path of the summary'), null, event ],
+	[ 'map_severity', _('Path of the severity'), null, event ],
+	[ 'map_routing_key', _('Path of the routing key'), null, event ],
+	[ 'map_label', _('Labels from the payload'), _('name=path'),
+		{ ...event, widget: form.DynamicList, check: 'checkPair', placeholder: 'machine=source.0.name' } ],
+	[ 'routing_key', _('Routing keys'), _('Members whose values make the routing key'),
+		{ ...policy, widget: form.DynamicList, required: true } ],
+	[ 'email', _('Path of the e-mail address'), null, { ...policy, placeholder: 'data.email' } ],
+	[ 'shift', _('Path of the level'), null, { ...policy, placeholder: 'data.shift' } ],
+	[ 'shift_offset', _('Added to the level'), null, { ...policy, datatype: 'integer', placeholder: '0' } ]
+];
+
+function widget(settings) {
+	return settings.widget || (settings.values || settings.brokers ? form.ListValue : form.Value);
+}
+
+function addField(section, [ name, title, meaning, settings ]) {
+	const option = section.option(widget(settings), name, title, meaning);
+	const choices = settings.brokers ? uci.sections('ilagent', 'broker').map(found => found['.name']) :
+		settings.values || settings.choices || [];
+	/* What is left out has the agent's own default. */
+	if (settings.values)
+		option.value('', settings.placeholder ? _('default (%s)').format(settings.placeholder) : _('default'));
+	choices.forEach(choice => option.value(choice));
+	if (settings.placeholder)
+		option.placeholder = settings.placeholder;
+	if (settings.enabled)
+		option.default = settings.enabled;
+	if (settings.datatype)
+		option.datatype = settings.datatype;
+	option.password = settings.secret === true;
+	option.rmempty = settings.required !== true;
+	option.modalonly = settings.modal === true;
+	(settings.depends || []).forEach(condition => option.depends(condition));
+	option.validate = (id, value) => {
+		if (value === '')
+			return true;
+		const line = logic.checkLine(value);
+		return line === true && settings.check ? logic[settings.check](value) : line;
+	};
+	return option;
+}
+
+function addFields(section, fields) {
+	section.anonymous = false;
+	fields.forEach(field => addField(section, field));
+}
+
+function addNamed(map, name, title, meaning, fields) {
+	const section = map.section(form.NamedSection, name, name === 'main' ? 'ilagent' : name, title, meaning);
+	section.addremove = name === 'event';
+	addFields(section, fields);
+}
+
+function addGrid(map, type, title, meaning, fields) {
+	const section = map.section(form.GridSection, type, title, meaning);
+	section.addremove = true;
+	section.sortable = true;
+	addFields(section, fields);
+}
+
+return view.extend({
+	load() {
+		return uci.load('ilagent');
+	},
+
+	render() {
+		const map = new form.Map('ilagent', _('ilagent'),
+			_('Takes messages in, keeps them safe, and hands them to ilert. The agent checks the settings before it uses them: what is wrong is told in the system log, and a running agent goes on with what it had.'));
+		addNamed(map, 'main', _('Agent'), null, MAIN);
+		addGrid(map, 'broker', _('Brokers'), _('MQTT brokers to take messages from'), BROKER);
+		addGrid(map, 'subscription', _('Subscriptions'),
+			_('What is subscribed to, and what becomes of it'), SUBSCRIPTION);
+		addNamed(map, 'http', _('HTTP'), null, HTTP);
+		addNamed(map, 'ilert', _('ilert'), null, ILERT);
+		addNamed(map, 'queue', _('Queue'), _('Where deliveries wait until ilert has them'), QUEUE);
+		addNamed(map, 'event', _('Events'), _('What is added to every event'), ENRICHMENT);
+		return map.render();
+	}
+});
