@@ -6,7 +6,7 @@ mod support;
 
 use rusqlite::Connection;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::process::Command;
 use support::agent::{Agent, BINARY};
 use support::broker::Broker;
@@ -223,6 +223,29 @@ fn the_clock_may_be_set_back_and_forward() {
     api.answer_all(Answer::Status(202));
     api.wait_for(3);
     assert_eq!(api.accepted(), ["1", "2", "3"]);
+}
+
+#[test]
+fn root_may_look_at_the_queue_of_an_agent_that_runs_as_somebody_else() {
+    const SOMEBODY: u32 = 897;
+    let api = StandIn::new();
+    api.answer_all(Answer::Status(503));
+    let mut agent = Agent::new(&api, &[]).ready();
+    assert!(agent.post(&event("k", "one")).is_some_and(|(status, _)| status == 200));
+    agent.end("TERM");
+    for entry in fs::read_dir(agent.folder().path()).unwrap() {
+        if chown(entry.unwrap().path(), Some(SOMEBODY), Some(SOMEBODY)).is_err() {
+            eprintln!("not tested: files cannot be given away here");
+            return;
+        }
+    }
+    fs::remove_file(agent.folder().join("ilagent.db3.lock")).unwrap();
+    assert_eq!(agent.list().len(), 1);
+    assert!(agent.queue(&["retry", "--all"]).status.success());
+    for entry in fs::read_dir(agent.folder().path()).unwrap() {
+        let entry = entry.unwrap();
+        assert_eq!(entry.metadata().unwrap().uid(), SOMEBODY, "{:?}", entry.file_name());
+    }
 }
 
 #[test]

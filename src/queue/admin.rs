@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::fmt::Write;
 use std::fs::{File, OpenOptions, TryLockError};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, chown};
 use std::path::Path;
 use std::sync::Mutex;
 use std::thread;
@@ -120,10 +120,22 @@ fn try_lock(database: &Path) -> Result<Option<File>, String> {
         .mode(0o600)
         .open(&path)
         .map_err(|error| format!("{shown}: {error}"))?;
+    give_to_owner(database, &path);
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
         Err(TryLockError::WouldBlock) => Ok(None),
         Err(TryLockError::Error(error)) => Err(format!("{shown}: {error}")),
+    }
+}
+
+/// Gives a file beside the database to whom the database belongs: when root looks at the queue of
+/// an agent that does not run, the agent has to be able to start again.
+fn give_to_owner(database: &Path, path: &Path) {
+    let (Ok(owner), Ok(own)) = (database.metadata(), path.metadata()) else { return };
+    if owner.uid() != own.uid()
+        && let Err(error) = chown(path, Some(owner.uid()), Some(owner.gid()))
+    {
+        log::debug!("queue: {}: {error}", path.display());
     }
 }
 
