@@ -300,6 +300,27 @@ fn what_is_wrong_is_told_by_the_name_of_its_option() {
         &format!("{broker}config queue 'queue'\n\toption storage 'usb'\n"),
         &["queue.storage: `usb` is neither ram nor flash nor the path of a folder"],
     );
+    // What would be left out without a word is told as well.
+    refused(
+        &router,
+        &format!(
+            "{broker}config brokr 'plnt'\nconfig http 'web'\n\toption port '1'\n\
+             config subscription 'off'\n\toption enabled 'maybe'\n"
+        ),
+        &[
+            "plnt: there is no type of section `brokr`",
+            "web: a section of type http has to be called http",
+            "off.enabled: `maybe` is neither 1 nor 0",
+        ],
+    );
+    refused(
+        &router,
+        &format!("\toption enable '1'\n\toption log_level 'loud'\n{broker}"),
+        &[
+            "main.enable: there is no such option",
+            "main.log_level: `loud` is not error, warn, info or debug",
+        ],
+    );
     // A password with a line end is told without being shown.
     refused(
         &router,
