@@ -147,7 +147,8 @@ fn a_fault_in_a_file_has_its_place() {
     let file = folder.join("wrong.json");
     fs::write(&file, "{\n  \"http\": { \"prot\": 1 }\n}").unwrap();
     let name = file.to_str().unwrap();
-    let wanted = format!("{name}:2:13: there is no key `prot` in [http]; did you mean `port`?");
+    let wanted =
+        format!("{name}:2:13: http.prot: there is no key `prot` in [http]; did you mean `port`?");
     check(&["check", "--config", name], 2, "", &wanted);
     fs::remove_dir_all(&folder).unwrap();
 }

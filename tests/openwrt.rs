@@ -300,7 +300,20 @@ fn what_is_wrong_is_told_by_the_name_of_its_option() {
         &format!("{broker}config queue 'queue'\n\toption storage 'usb'\n"),
         &["queue.storage: `usb` is neither ram nor flash nor the path of a folder"],
     );
-    // What would be left out without a word is told as well.
+    // A password with a line end is told without being shown.
+    refused(
+        &router,
+        &broker
+            .replace("mqtt://h'", "mqtt://h'\n\toption username 'u'\n\toption password 'se\ncret'"),
+        &["plant.password: this is one line of text without control characters"],
+    );
+}
+
+#[test]
+fn what_would_be_left_out_without_a_word_is_told() {
+    let Some(router) = Router::new() else { return };
+    let broker = "config broker 'plant'\n\toption url 'mqtt://h'\nconfig subscription 'alarms'\n\
+                  \toption broker 'plant'\n\tlist topic 'a'\n";
     refused(
         &router,
         &format!(
@@ -320,13 +333,6 @@ fn what_is_wrong_is_told_by_the_name_of_its_option() {
             "main.enable: there is no such option",
             "main.log_level: `loud` is not error, warn, info or debug",
         ],
-    );
-    // A password with a line end is told without being shown.
-    refused(
-        &router,
-        &broker
-            .replace("mqtt://h'", "mqtt://h'\n\toption username 'u'\n\toption password 'se\ncret'"),
-        &["plant.password: this is one line of text without control characters"],
     );
 }
 
