@@ -6,7 +6,7 @@ use ilagent::cli::event::Ready;
 use ilagent::cli::{self, Command, Invocation, daemon, describe, event, heartbeat};
 use ilagent::config::dialects::ilagent::Asked;
 use ilagent::config::{Checked, Config, Surroundings};
-use ilagent::{agent, queue, system};
+use ilagent::{agent, queue, sources, system};
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
@@ -32,7 +32,11 @@ fn run(invocation: Invocation) -> ExitCode {
     let rust_log = env::var("RUST_LOG").ok();
     let level = system::log::level(invocation.verbosity, rust_log.as_deref());
     system::log::start(level, env::var_os("JOURNAL_STREAM").is_some());
-    let around = Surroundings { env: &|name| env::var(name).ok(), read: &read };
+    let around = Surroundings {
+        env: &|name| env::var(name).ok(),
+        read: &read,
+        has_kafka: sources::kafka::BUILT_IN,
+    };
     match invocation.command {
         Command::Daemon(asked) => match configured(&asked, &around) {
             Ok(config) => done(agent::run(&config)),

@@ -16,12 +16,36 @@ struct Board {
     sinks: Vec<(String, Sink)>,
 }
 
-/// What one MQTT session says of itself.
+/// What a session is with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Component {
+    /// An MQTT broker.
+    #[default]
+    Mqtt,
+    /// A Kafka cluster.
+    Kafka,
+}
+
+impl Component {
+    /// As it is called in the log, in `/ready` and in configurations.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Component::Mqtt => "mqtt",
+            Component::Kafka => "kafka",
+        }
+    }
+}
+
+/// What one session with a broker or a cluster says of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Session {
-    /// The broker accepted the connection, and it is still up.
+    /// What it is with.
+    pub component: Component,
+    /// MQTT: the broker accepted the connection, and it is still up. Kafka: a broker is reached.
     pub connected: bool,
-    /// Every subscription was granted as asked for.
+    /// MQTT: every subscription was granted as asked for. Kafka: the group is joined, and every
+    /// topic is there.
     pub subscriptions_ready: bool,
     /// What is wrong at present, or empty.
     pub error: String,
@@ -68,7 +92,7 @@ pub struct Sink {
 pub struct Snapshot {
     /// The orderly end has begun.
     pub stopping: bool,
-    /// Each MQTT session by name.
+    /// Each session by name.
     pub sessions: Vec<(String, Session)>,
     /// The queue.
     pub queue: Queue,
@@ -102,8 +126,8 @@ impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Trouble::Stopping => f.write_str("the agent is stopping"),
-            Trouble::Session(name, session) if session.connected => {
-                write!(f, "mqtt {name}: not all subscriptions are granted {}", session.error)
+            Trouble::Session(name, Session { component, connected: true, error, .. }) => {
+                write!(f, "{} {name}: not everything is subscribed {error}", component.as_str())
             }
             Trouble::Session(name, session) => {
                 write!(f, "mqtt {name}: not connected {}", session.error)
@@ -120,9 +144,26 @@ impl Health {
         self.board().stopping = true;
     }
 
-    /// Changes what is known of a session, which need not be known before.
+    /// Changes what is known of an MQTT session, which need not be known before.
     pub fn session(&self, name: &str, change: impl FnOnce(&mut Session)) {
-        change(entry(&mut self.board().sessions, name));
+        self.change_session(Component::Mqtt, name, change);
+    }
+
+    /// Changes what is known of a Kafka consumer, which need not be known before.
+    pub fn consumer(&self, name: &str, change: impl FnOnce(&mut Session)) {
+        self.change_session(Component::Kafka, name, change);
+    }
+
+    fn change_session(&self, component: Component, name: &str, change: impl FnOnce(&mut Session)) {
+        let mut board = self.board();
+        let same =
+            |(known, session): &(String, Session)| known == name && session.component == component;
+        let at = board.sessions.iter().position(same).unwrap_or_else(|| {
+            let session = Session { component, ..Session::default() };
+            board.sessions.push((name.to_owned(), session));
+            board.sessions.len() - 1
+        });
+        change(&mut board.sessions[at].1);
     }
 
     /// Changes what is known of the queue.
