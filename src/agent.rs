@@ -3,7 +3,7 @@
 //! It fails at the door: the database is opened, every socket bound and every certificate loaded
 //! before the first worker starts. After that only connections fail, and they are tried again.
 
-use crate::config::{Broker, Config};
+use crate::config::{Broker, Cluster, Config};
 use crate::ilert::Client;
 use crate::intake::Intake;
 use crate::queue::Queue;
@@ -24,6 +24,9 @@ use std::time::{Duration, Instant};
 /// How long attempts under way may take to finish once the end has begun. With the time the
 /// sessions have for their last acknowledgements this stays below the four seconds promised.
 const ATTEMPTS_END: Duration = Duration::from_millis(1_800);
+
+/// How long Kafka consumers may take to commit their last offsets and to leave their groups.
+const CONSUMERS_END: Duration = Duration::from_millis(1_600);
 
 /// How long requests of HTTP clients may take to finish after that.
 const REQUESTS_END: Duration = Duration::from_millis(300);
@@ -74,6 +77,11 @@ pub fn check(config: &Config) -> Result<(), Vec<String>> {
     for broker in &config.brokers {
         if let Err(what) = certificates(broker) {
             wrong.push(format!("mqtt {}: {what}", broker.name));
+        }
+    }
+    for cluster in &config.clusters {
+        if let Err(what) = sources::kafka::check(cluster) {
+            wrong.push(format!("kafka {}: {what}", cluster.name));
         }
     }
     if let Err(what) = Client::new(&config.ilert) {
@@ -146,6 +154,7 @@ struct Running {
     http: Option<http::Running>,
     workers: sinks::worker::Workers,
     sessions: Vec<sources::mqtt::Running>,
+    consumers: Vec<sources::kafka::Running>,
     sources_open: Stopper,
     http_open: Stopper,
 }
@@ -158,7 +167,9 @@ impl Running {
         let health = Health::default();
         let client = Client::new(&config.ilert).map_err(|what| format!("ilert: {what}"))?;
         let listener = config.http.as_ref().map(bind).transpose()?;
-        let durable = config.http.is_some() || config.brokers.iter().any(|broker| broker.buffer);
+        let durable = config.http.is_some()
+            || config.brokers.iter().any(|broker| broker.buffer)
+            || config.clusters.iter().any(|cluster| cluster.buffer);
         let queue =
             Queue::open(&config.queue, durable, config.ilert.attempts_max, &health, &failures)
                 .map_err(|what| format!("queue: {what}"))?;
@@ -183,6 +194,7 @@ impl Running {
         };
         let intake = Intake::new(queue.clone());
         let sessions = prepare(&config.brokers, &intake, health)?;
+        let consumers = prepare_consumers(&config.clusters, &intake, health)?;
         sources::mqtt::take_over(&config.brokers, &intake);
 
         let (sources_open, sources_stop) = stop::pair();
@@ -205,6 +217,11 @@ impl Running {
             .map(|session| session.start(&sources_stop, failures))
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error| started("mqtt", error))?;
+        let consumers = consumers
+            .into_iter()
+            .map(|consumer| consumer.start(&sources_stop, failures))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| started("kafka", error))?;
         if let Some(key) = config.ilert.heartbeat.clone() {
             let (client, health, stop) = (client.clone(), health.clone(), sources_stop.clone());
             threads::spawn("heartbeat", move || {
@@ -213,14 +230,14 @@ impl Running {
             .map_err(|error| started("heartbeat", error))?;
         }
         if supervise::is_wanted() {
-            let parts = parts(queue, &sessions);
+            let parts = parts(queue, &sessions, &consumers);
             let (health, stop) = (health.clone(), sources_stop.clone());
             threads::spawn("systemd", move || supervise::run(&parts, &health, limits, &stop))
                 .map_err(|error| started("systemd", error))?;
         }
         info!("agent: ilagent {} started", env!("CARGO_PKG_VERSION"));
         let (health, queue) = (health.clone(), queue.clone());
-        Ok(Running { health, queue, http, workers, sessions, sources_open, http_open })
+        Ok(Running { health, queue, http, workers, sessions, consumers, sources_open, http_open })
     }
 
     /// Attempts first, so that what they deliver is still acknowledged; then the sessions, which
@@ -232,11 +249,20 @@ impl Running {
             warn!("agent: attempts were still under way; they will be made again");
         }
         drop(self.sources_open);
+        let consumers_end = Instant::now() + CONSUMERS_END;
         for session in &self.sessions {
             session.wake();
         }
+        for consumer in &self.consumers {
+            consumer.wake();
+        }
         for session in self.sessions {
             session.join();
+        }
+        for consumer in self.consumers {
+            if !consumer.join(consumers_end) {
+                warn!("agent: a Kafka cluster takes too long to let go; it will notice by itself");
+            }
         }
         drop(self.http_open);
         if let Some(http) = self.http {
@@ -249,7 +275,11 @@ impl Running {
 }
 
 /// The threads whose loops have to go round for the agent to be alive.
-fn parts(queue: &Queue, sessions: &[sources::mqtt::Running]) -> Vec<Part> {
+fn parts(
+    queue: &Queue,
+    sessions: &[sources::mqtt::Running],
+    consumers: &[sources::kafka::Running],
+) -> Vec<Part> {
     let asked = queue.clone();
     let queue = Part {
         name: "queue".to_owned(),
@@ -260,7 +290,11 @@ fn parts(queue: &Queue, sessions: &[sources::mqtt::Running]) -> Vec<Part> {
         let (pulse, wake) = session.pulse();
         Part { name: session.name().to_owned(), pulse, wake: Box::new(wake) }
     });
-    std::iter::once(queue).chain(sessions).collect()
+    let consumers = consumers.iter().map(|consumer| {
+        let (pulse, wake) = consumer.pulse();
+        Part { name: consumer.name().to_owned(), pulse, wake: Box::new(wake) }
+    });
+    std::iter::once(queue).chain(sessions).chain(consumers).collect()
 }
 
 fn bind(settings: &crate::config::Http) -> Result<http::Listener, String> {
@@ -280,6 +314,23 @@ fn prepare(
         sources::mqtt::prepare(broker, intake.clone(), health)
             .map_err(|what| format!("mqtt {}: {what}", broker.name))
     });
+    all_or_faults(prepared)
+}
+
+fn prepare_consumers(
+    clusters: &[Cluster],
+    intake: &Intake,
+    health: &Health,
+) -> Result<Vec<sources::kafka::Consumer>, String> {
+    let prepared = clusters.iter().map(|cluster| {
+        sources::kafka::prepare(cluster, intake.clone(), health)
+            .map_err(|what| format!("kafka {}: {what}", cluster.name))
+    });
+    all_or_faults(prepared)
+}
+
+/// All of them, or all that is wrong, one line each.
+fn all_or_faults<T>(prepared: impl Iterator<Item = Result<T, String>>) -> Result<Vec<T>, String> {
     let (ready, wrong): (Vec<_>, Vec<_>) = prepared.partition(Result::is_ok);
     let wrong: Vec<String> = wrong.into_iter().filter_map(Result::err).collect();
     if wrong.is_empty() { Ok(ready.into_iter().flatten().collect()) } else { Err(wrong.join("\n")) }

@@ -16,8 +16,8 @@ pub struct Plan {
     pub routing: Routing,
     /// Where deliveries wait. Heartbeats always wait in transit: an old ping is a lie.
     pub store: Store,
-    /// The largest packet its source takes in, in bytes.
-    pub packet_bytes_max: usize,
+    /// The largest message its source takes in, in bytes.
+    pub bytes_max: usize,
 }
 
 /// A handle; clones share the queue.
@@ -84,7 +84,7 @@ impl Intake {
             let mut rows = Vec::with_capacity(messages.len());
             let mut pushes = Vec::new();
             for UpstreamMessage { row, topic, payload } in messages {
-                let message = Message { topic, payload };
+                let message = Message { topic, payload, key: None };
                 pushes.extend(durable.pushes(Arrival::Message { message, ticket: 0 }));
                 rows.push(row);
             }
@@ -99,20 +99,21 @@ impl Plan {
         let message = match arrival {
             Arrival::Message { message, .. } => message,
             Arrival::Oversized { topic, bytes, .. } => {
-                let reason =
-                    format!("a packet of {bytes} bytes; the limit is {}", self.packet_bytes_max);
-                return vec![dead(reason, None, Message { topic, payload: Vec::new() })];
+                let reason = format!("a message of {bytes} bytes; the limit is {}", self.bytes_max);
+                return vec![dead(reason, None, topic, Vec::new())];
             }
             Arrival::Unreadable { topic, reason, payload, .. } => {
-                return vec![dead(reason.to_owned(), None, Message { topic, payload })];
+                return vec![dead(reason.to_owned(), None, topic, payload)];
             }
+        };
+        let from = match &message.key {
+            None => From::Mqtt,
+            Some(message_key) => From::Kafka { message_key },
         };
         let mut pushes = Vec::new();
         for rule in routing::route(&self.rules, self.routing, &message.topic) {
             let (kind, mapped) = match &rule.to {
-                Target::Event(rule) => {
-                    (Kind::Event, event::from_message(rule, &message, From::Mqtt))
-                }
+                Target::Event(rule) => (Kind::Event, event::from_message(rule, &message, from)),
                 Target::Heartbeat => (Kind::Heartbeat, heartbeat::from_message(&message)),
                 Target::Policy(rule) => (Kind::Policy, policy::from_message(rule, &message)),
             };
@@ -125,14 +126,17 @@ impl Plan {
                     pushes.push(Push::Delivery { delivery, store, receipt: None });
                 }
                 Mapped::Dropped(why) => debug!("intake: {topic} dropped: {why}"),
-                Mapped::Dead(why) => pushes.push(dead(why, Some(kind), message.clone())),
+                Mapped::Dead(why) => {
+                    let Message { topic, payload, .. } = message.clone();
+                    pushes.push(dead(why, Some(kind), topic, payload));
+                }
             }
         }
         pushes
     }
 }
 
-fn dead(reason: String, kind: Option<Kind>, message: Message) -> Push {
+fn dead(reason: String, kind: Option<Kind>, origin: String, body: Vec<u8>) -> Push {
     Push::DeadLetter {
         letter: DeadLetter {
             reason,
@@ -140,8 +144,8 @@ fn dead(reason: String, kind: Option<Kind>, message: Message) -> Push {
             lane_key: String::new(),
             order_key: None,
             target: String::new(),
-            origin: message.topic,
-            body: message.payload,
+            origin,
+            body,
         },
         receipt: None,
     }

@@ -7,7 +7,7 @@ use ilagent::cli::{self, Command, Invocation, daemon, describe, event, heartbeat
 use ilagent::config::dialects::ilagent::Asked;
 use ilagent::config::{Checked, Config, Surroundings};
 use ilagent::system::log::Reader;
-use ilagent::{agent, queue, system};
+use ilagent::{agent, queue, sources, system};
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
@@ -45,7 +45,11 @@ fn run(invocation: Invocation) -> ExitCode {
     let level = system::log::level(invocation.verbosity, rust_log.as_deref());
     let journal = env::var_os("JOURNAL_STREAM").is_some();
     system::log::start(level, Reader::of(journal, env::var("ILAGENT_LOG").ok().as_deref()));
-    let around = Surroundings { env: &|name| env::var(name).ok(), read: &read };
+    let around = Surroundings {
+        env: &|name| env::var(name).ok(),
+        read: &read,
+        has_kafka: sources::kafka::BUILT_IN,
+    };
     match invocation.command {
         Command::Daemon(asked) => match configured(&asked, &around) {
             Ok(config) => done(agent::run(config, &|| read_again(&asked, &around))),

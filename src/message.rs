@@ -15,6 +15,8 @@ pub struct Message {
     pub topic: String,
     /// The payload as it came; nothing is assumed about its encoding.
     pub payload: Vec<u8>,
+    /// The key of a Kafka message, empty when it has none; `None` for messages of other sources.
+    pub key: Option<String>,
 }
 
 /// What a source brings, and the ticket its desk will hear of.
@@ -31,7 +33,7 @@ pub enum Arrival {
     Oversized {
         /// Its topic.
         topic: String,
-        /// Size of its packet, in bytes.
+        /// Its size, in bytes: of the packet, or of a Kafka message.
         bytes: usize,
         /// What the source knows it by.
         ticket: u64,

@@ -1,6 +1,6 @@
 //! What the agent says of itself: `/`, `/health`, `/ready`, `/status`, `/metrics`.
 
-use crate::system::health::{Health, Limits, Snapshot, Trouble};
+use crate::system::health::{Component, Health, Limits, Session, Snapshot, Trouble};
 use crate::system::http::{Request, Response};
 use serde::Serialize;
 use std::fmt::{Display, Write};
@@ -8,8 +8,6 @@ use std::time::Instant;
 
 /// The media type of the text format that Prometheus reads.
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
-const CONNECTED: &str = "ilagent_mqtt_connected";
-const SUBSCRIBED: &str = "ilagent_mqtt_subscribed";
 const DELIVERIES: &str = "ilagent_deliveries_total";
 const FAILING: &str = "ilagent_sink_failing_seconds";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -110,6 +108,12 @@ struct NotReady<'a> {
     connected: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     subscriptions_ready: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    consumer_started: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subscribed: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    worker_exited: Option<bool>,
     error: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<&'a str>,
@@ -120,16 +124,30 @@ fn not_ready(trouble: &Trouble) -> NotReady<'_> {
         component,
         connected: None,
         subscriptions_ready: None,
+        consumer_started: None,
+        subscribed: None,
+        worker_exited: None,
         error,
         name: None,
     };
     match trouble {
         Trouble::Stopping => plain("daemon", "shutting down"),
-        Trouble::Session(name, session) => NotReady {
-            connected: Some(session.connected),
-            subscriptions_ready: Some(session.subscriptions_ready),
-            name: Some(name),
-            ..plain("mqtt", &session.error)
+        Trouble::Session(name, session) => match session.component {
+            Component::Mqtt => NotReady {
+                connected: Some(session.connected),
+                subscriptions_ready: Some(session.subscriptions_ready),
+                name: Some(name),
+                ..plain("mqtt", &session.error)
+            },
+            // A consumer is started before anybody can ask, and one that ends ends the agent.
+            Component::Kafka => NotReady {
+                connected: Some(session.connected),
+                consumer_started: Some(true),
+                subscribed: Some(session.subscriptions_ready),
+                worker_exited: Some(false),
+                name: Some(name),
+                ..plain("kafka", &session.error)
+            },
         },
         Trouble::Queue(what) => plain("queue", what),
         Trouble::Sink(name, what) => NotReady { name: Some(name), ..plain("sink", what) },
@@ -151,6 +169,7 @@ struct Report<'a> {
 
 #[derive(Serialize)]
 struct SessionReport<'a> {
+    component: &'static str,
     name: &'a str,
     connected: bool,
     subscriptions_ready: bool,
@@ -181,6 +200,7 @@ struct SinkReport<'a> {
 
 fn sessions(snapshot: &Snapshot) -> Vec<SessionReport<'_>> {
     let sessions = snapshot.sessions.iter().map(|(name, session)| SessionReport {
+        component: session.component.as_str(),
         name,
         connected: session.connected,
         subscriptions_ready: session.subscriptions_ready,
@@ -258,16 +278,23 @@ impl Metrics {
     }
 
     fn sessions(&mut self, snapshot: &Snapshot) {
-        if snapshot.sessions.is_empty() {
-            return;
-        }
-        self.family(CONNECTED, "gauge", "Whether the session with the broker is up.");
-        for (name, session) in &snapshot.sessions {
-            self.sample(CONNECTED, &[("session", name)], u8::from(session.connected));
-        }
-        self.family(SUBSCRIBED, "gauge", "Whether every subscription was granted.");
-        for (name, session) in &snapshot.sessions {
-            self.sample(SUBSCRIBED, &[("session", name)], u8::from(session.subscriptions_ready));
+        for component in [Component::Mqtt, Component::Kafka] {
+            let is_one = |(_, session): &&(String, Session)| session.component == component;
+            let sessions: Vec<_> = snapshot.sessions.iter().filter(is_one).collect();
+            if sessions.is_empty() {
+                continue;
+            }
+            let name = component.as_str();
+            let connected = format!("ilagent_{name}_connected");
+            self.family(&connected, "gauge", "Whether the connection is up.");
+            for (session, Session { connected: up, .. }) in &sessions {
+                self.sample(&connected, &[("session", session)], u8::from(*up));
+            }
+            let subscribed = format!("ilagent_{name}_subscribed");
+            self.family(&subscribed, "gauge", "Whether everything asked for is subscribed.");
+            for (session, Session { subscriptions_ready: ready, .. }) in &sessions {
+                self.sample(&subscribed, &[("session", session)], u8::from(*ready));
+            }
         }
     }
 
@@ -343,6 +370,21 @@ mod tests {
     }
 
     #[test]
+    fn a_consumer_that_is_not_ready_is_told_as_upstream_tells_it() {
+        let health = Health::default();
+        health.session("a", |session| {
+            (session.connected, session.subscriptions_ready) = (true, true);
+        });
+        health.consumer("a", |session| session.connected = true);
+        let wanted = r#"{"component":"kafka","connected":true,"consumer_started":true,"subscribed":false,"worker_exited":false,"error":"","name":"a"}"#;
+        assert_eq!(words(&health, "/ready"), (503, wanted.to_owned()));
+        let (_, text) = words(&health, "/metrics");
+        assert!(text.contains("\nilagent_kafka_subscribed{session=\"a\"} 0\n"), "{text}");
+        health.consumer("a", |session| session.subscriptions_ready = true);
+        assert_eq!(words(&health, "/ready"), (204, String::new()));
+    }
+
+    #[test]
     fn only_these_paths_and_methods_are_answered() {
         let health = Health::default();
         for path in ["/", "/health", "/ready", "/status", "/metrics"] {
@@ -388,7 +430,7 @@ mod tests {
             },
             "stopping": false,
             "sessions": [{
-                "name": "a\"b\\c\nd", "connected": true, "subscriptions_ready": false, "error": "",
+                "component": "mqtt", "name": "a\"b\\c\nd", "connected": true, "subscriptions_ready": false, "error": "",
             }],
             "queue": {
                 "waiting": 7, "bytes": 700, "full": false, "oldest_age_seconds": 5,

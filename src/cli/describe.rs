@@ -2,7 +2,8 @@
 
 use crate::config::values::{duration_words, size_words};
 use crate::config::{
-    Broker, Config, EventRule, Http, PolicyRule, Qos, Routing, Rule, Secret, Sync, Target, Version,
+    Broker, Cluster, Config, EventRule, Http, PolicyRule, Qos, Routing, Rule, Sasl, Secret, Sync,
+    Target, Tls, Version,
 };
 use crate::message::masked;
 use std::fmt::{self, Write};
@@ -21,6 +22,9 @@ pub fn describe(config: &Config) -> String {
 fn write(out: &mut String, config: &Config) -> fmt::Result {
     for source in &config.brokers {
         broker(out, source)?;
+    }
+    for source in &config.clusters {
+        cluster(out, source)?;
     }
     if let Some(listener) = &config.http {
         http(out, listener)?;
@@ -79,43 +83,82 @@ fn broker(out: &mut String, broker: &Broker) -> fmt::Result {
         let with = if broker.password.is_some() { "with" } else { "without" };
         write!(out, ", user {user} {with} password")?;
     }
-    match &broker.tls {
-        None => write!(out, ", no TLS")?,
-        Some(tls) => {
-            match &tls.ca {
-                Some(ca) => write!(out, ", TLS with CA {}", ca.display())?,
-                None => write!(out, ", TLS with the system's CAs")?,
-            }
-            if let Some(client) = &tls.client {
-                write!(out, " and client certificate {}", client.chain.display())?;
-            }
-        }
-    }
+    tls(out, broker.tls.as_ref())?;
     writeln!(out)?;
     let store = match broker.buffer {
         true => "stored, then acknowledged, then delivered",
         false => "delivered, then acknowledged",
     };
-    let routing = match broker.routing {
-        Routing::First => "the first rule that matches",
-        Routing::Every => "every rule that matches",
-    };
-    write!(out, "  each message goes to {routing}; {store}")?;
+    write!(out, "  each message goes to {}; {store}", routing(broker.routing))?;
     if let Some(group) = &broker.shared_group {
         write!(out, "; shared with group {group}")?;
     }
     writeln!(out, "; up to {}", size_words(broker.packet_bytes_max as u64))?;
-    broker.rules.iter().try_for_each(|each| rule(out, each))
+    broker.rules.iter().try_for_each(|each| {
+        let qos = match each.qos {
+            Qos::AtMostOnce => 0,
+            Qos::AtLeastOnce => 1,
+            Qos::ExactlyOnce => 2,
+        };
+        write!(out, "  {} (QoS {qos}) → ", each.filter)?;
+        target(out, &each.to)
+    })
 }
 
-fn rule(out: &mut String, rule: &Rule) -> fmt::Result {
-    let qos = match rule.qos {
-        Qos::AtMostOnce => 0,
-        Qos::AtLeastOnce => 1,
-        Qos::ExactlyOnce => 2,
+fn cluster(out: &mut String, cluster: &Cluster) -> fmt::Result {
+    let brokers = cluster.bootstrap.join(", ");
+    write!(out, "kafka {}: {brokers}, group {}", cluster.name, cluster.group_id)?;
+    match &cluster.sasl {
+        None => (),
+        Some(Sasl::Password { mechanism, username, .. }) => {
+            write!(out, ", user {username} with password ({})", mechanism.as_str())?;
+        }
+        Some(Sasl::Token(file)) => write!(out, ", bearer token from {}", file.display())?,
+    }
+    tls(out, cluster.tls.as_ref())?;
+    writeln!(out)?;
+    let store = match cluster.buffer {
+        true => "stored, then committed, then delivered",
+        false => "delivered, then committed; exits when ilert takes nothing for 5 s",
     };
-    write!(out, "  {} (QoS {qos}) → ", rule.filter)?;
-    match &rule.to {
+    let limit = size_words(cluster.message_bytes_max as u64);
+    writeln!(out, "  each message goes to {}; {store}; up to {limit}", routing(cluster.routing))?;
+    for (name, value) in &cluster.options {
+        writeln!(out, "  option {name} = {}", option(name, value))?;
+    }
+    cluster.rules.iter().try_for_each(|Rule { filter, to, .. }| {
+        write!(out, "  {filter} → ")?;
+        target(out, to)
+    })
+}
+
+/// The value of an option of librdkafka, unless its name says that it is a secret.
+fn option<'a>(name: &str, value: &'a Secret) -> &'a str {
+    const SECRETS: [&str; 6] = ["password", "secret", "pem", "token", "config", "key"];
+    if SECRETS.iter().any(|word| name.contains(word)) { "***" } else { value.expose() }
+}
+
+fn tls(out: &mut String, tls: Option<&Tls>) -> fmt::Result {
+    let Some(tls) = tls else { return write!(out, ", no TLS") };
+    match &tls.ca {
+        Some(ca) => write!(out, ", TLS with CA {}", ca.display())?,
+        None => write!(out, ", TLS with the system's CAs")?,
+    }
+    match &tls.client {
+        Some(client) => write!(out, " and client certificate {}", client.chain.display()),
+        None => Ok(()),
+    }
+}
+
+fn routing(routing: Routing) -> &'static str {
+    match routing {
+        Routing::First => "the first rule that matches",
+        Routing::Every => "every rule that matches",
+    }
+}
+
+fn target(out: &mut String, target: &Target) -> fmt::Result {
+    match target {
         Target::Heartbeat => writeln!(out, "heartbeat with the key in the payload"),
         Target::Policy(to) => policy(out, to),
         Target::Event(to) => event(out, to),

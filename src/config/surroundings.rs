@@ -7,13 +7,19 @@ use std::path::{Path, PathBuf};
 /// Where systemd puts the credentials of a unit, one file each.
 const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 
-/// The outside, as two questions.
+/// The outside, as questions.
 pub struct Surroundings<'a> {
     /// The value of an environment variable.
     pub env: &'a dyn Fn(&str) -> Option<String>,
     /// The text of a file; `None` when there is no such file, otherwise why it cannot be read.
     pub read: &'a dyn Fn(&Path) -> Result<Option<String>, String>,
+    /// Whether this build can consume from Kafka.
+    pub has_kafka: bool,
 }
+
+/// What is said where Kafka is asked for and this build has none.
+pub(crate) const NO_KAFKA: &str = "this build of ilagent has no Kafka consumer; one that has it \
+    is built with `cargo build --release --features kafka`";
 
 /// A configuration without a fault.
 #[derive(Clone, Debug, PartialEq)]
@@ -137,7 +143,7 @@ mod tests {
             Some("locked") => Err("locked: permission denied".to_owned()),
             _ => Ok(None),
         };
-        let around = Surroundings { env: &|_| None, read: &read };
+        let around = Surroundings { env: &|_| None, read: &read, has_kafka: false };
         let found = |path: &str| {
             around.secret_file(Path::new(path)).map(|secret| secret.expose().to_owned())
         };
@@ -163,7 +169,7 @@ mod tests {
                 _ => None,
             })
         };
-        let around = Surroundings { env: &env, read: &read };
+        let around = Surroundings { env: &env, read: &read, has_kafka: false };
         let mut faults = Faults::default();
         let mut found = |variable, credential| {
             around.secret(variable, credential, &mut faults).map(|s| s.expose().to_owned())

@@ -2,7 +2,7 @@
 //!
 //! Every error is the end of a sentence that begins with the place where the words stand.
 
-use crate::config::{Qos, Service, Sync, Version};
+use crate::config::{Mechanism, Qos, Service, Sync, Version};
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -23,6 +23,8 @@ pub const CONNECTIONS: RangeInclusive<u64> = 1..=1_024;
 pub const IN_FLIGHT: RangeInclusive<u64> = 1..=256;
 /// Bytes of an MQTT packet; the upper end is the protocol's.
 pub const PACKET_BYTES: RangeInclusive<u64> = 1_024..=268_435_455;
+/// Bytes of a Kafka message; the upper end leaves room for what librdkafka receives with it.
+pub const MESSAGE_BYTES: RangeInclusive<u64> = 1_024..=64 * 1_024 * 1_024;
 /// Bytes of an HTTP body.
 pub const BODY_BYTES: RangeInclusive<u64> = 1_024..=64 * 1_024 * 1_024;
 /// Bytes of waiting deliveries.
@@ -233,6 +235,84 @@ pub fn topic_filter(text: &str) -> Result<String, String> {
     crate::topic::check_filter(text).map(|()| text.to_owned())
 }
 
+/// Brokers of a Kafka cluster, with commas between them.
+pub fn kafka_brokers(text: &str) -> Result<Vec<String>, String> {
+    let brokers = text.split(',').map(str::trim).filter(|broker| !broker.is_empty());
+    let brokers = brokers.map(kafka_broker).collect::<Result<Vec<_>, _>>()?;
+    if brokers.is_empty() { filled("").map(|_| brokers) } else { Ok(brokers) }
+}
+
+/// One broker of a Kafka cluster: `host` or `host:port`.
+pub fn kafka_broker(text: &str) -> Result<String, String> {
+    if text.contains("://") {
+        return Err(format!(
+            "`{text}` is not a host:port; whether TLS is used has its own setting"
+        ));
+    }
+    let known = host_and_port(text);
+    known.map(|_| text.to_owned()).ok_or_else(|| format!("`{text}` is not a host or a host:port"))
+}
+
+/// The name of a Kafka topic.
+pub fn kafka_topic(text: &str) -> Result<String, String> {
+    const LETTERS_MAX: usize = 249;
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    if text.is_empty() || text.len() > LETTERS_MAX || !text.bytes().all(legal) {
+        return Err(format!(
+            "`{text}` is not the name of a Kafka topic: 1 to {LETTERS_MAX} letters, digits, `.`, \
+             `_` and `-`, without wildcards"
+        ));
+    }
+    if matches!(text, "." | "..") {
+        return Err(format!("`{text}` cannot be the name of a Kafka topic"));
+    }
+    Ok(text.to_owned())
+}
+
+/// The name of a consumer group or of a user: one line that is not empty.
+pub fn kafka_text(text: &str) -> Result<String, String> {
+    if text.chars().any(char::is_control) {
+        return Err("this is one line of text without control characters".to_owned());
+    }
+    filled(text)
+}
+
+/// Whether a `security.protocol` of librdkafka means TLS.
+#[must_use]
+pub fn is_tls_protocol(text: &str) -> bool {
+    text.to_ascii_lowercase().ends_with("ssl")
+}
+
+/// How a password is shown to a Kafka cluster.
+pub fn mechanism(text: &str) -> Result<Mechanism, String> {
+    let all = [Mechanism::Plain, Mechanism::Scram256, Mechanism::Scram512];
+    all.into_iter()
+        .find(|mechanism| mechanism.as_str().eq_ignore_ascii_case(text))
+        .ok_or_else(|| format!("this is {}, not `{text}`", all.map(Mechanism::as_str).join(", ")))
+}
+
+/// The name of a setting of librdkafka that may be given: not one that the agent has to decide.
+pub fn kafka_option(name: &str) -> Result<(), String> {
+    const OFFSETS: &str = "the agent commits the offset of a message when it is safe, not earlier";
+    const BROKERS: &str = "the brokers have a setting of their own";
+    const OWN: &str = "the agent needs this for itself";
+    let why = match name {
+        "bootstrap.servers" | "metadata.broker.list" => BROKERS,
+        "group.id" => "the group has a setting of its own",
+        "enable.auto.commit"
+        | "auto.commit.enable"
+        | "auto.commit.interval.ms"
+        | "enable.auto.offset.store"
+        | "offset.store.method" => OFFSETS,
+        "enable.partition.eof" | "statistics.interval.ms" | "log.queue" => OWN,
+        _ if name.contains(char::is_whitespace) || name.contains('\0') => {
+            return Err(format!("`{}` is not a setting of librdkafka", name.escape_debug()));
+        }
+        _ => return Ok(()),
+    };
+    Err(format!("`{name}` cannot be set: {why}"))
+}
+
 /// A dotted path into a JSON document.
 pub fn path(text: &str) -> Result<crate::config::JsonPath, String> {
     if text.split('.').any(str::is_empty) {
@@ -402,6 +482,42 @@ mod tests {
             let found = address(text).ok().map(|a| (a.scheme, a.host, a.port));
             assert_eq!(found, wanted, "{text}");
         }
+    }
+
+    #[test]
+    fn a_kafka_cluster_has_brokers_and_topics() {
+        let brokers = |list: &[&str]| Some(list.iter().map(|&b| b.to_owned()).collect::<Vec<_>>());
+        for (text, wanted) in [
+            ("localhost:9092", brokers(&["localhost:9092"])),
+            ("a, b:1,,[::1]:9092", brokers(&["a", "b:1", "[::1]:9092"])),
+            ("ssl://a:1", None),
+            ("a:0", None),
+            ("a:b", None),
+            ("a b", None),
+            (" ,", None),
+        ] {
+            assert_eq!(kafka_brokers(text).ok(), wanted, "{text}");
+        }
+        for (text, legal) in
+            [("events-topic", true), ("a.b_c", true), ("..", false), ("#", false), ("^a", false)]
+        {
+            assert_eq!(kafka_topic(text).is_ok(), legal, "{text}");
+        }
+        assert!(kafka_topic(&"a".repeat(250)).is_err());
+    }
+
+    #[test]
+    fn what_the_agent_decides_cannot_be_set() {
+        for (name, free) in [
+            ("auto.offset.reset", true),
+            ("enable.auto.commit", false),
+            ("group.id", false),
+            ("a b", false),
+        ] {
+            assert_eq!(kafka_option(name).is_ok(), free, "{name}");
+        }
+        assert_eq!(mechanism("scram-sha-512"), Ok(Mechanism::Scram512));
+        assert!(mechanism("GSSAPI").is_err());
     }
 
     #[test]

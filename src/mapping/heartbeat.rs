@@ -38,7 +38,7 @@ mod tests {
             (r#"{"integrationKey":5}"#, None),
             ("hello", None),
         ] {
-            let message = Message { topic: "t".to_owned(), payload: payload.into() };
+            let message = Message { topic: "t".to_owned(), payload: payload.into(), key: None };
             let found = match from_message(&message) {
                 Mapped::Deliver(delivery) => Some(delivery.target),
                 _ => None,

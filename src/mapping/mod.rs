@@ -27,7 +27,7 @@ pub enum Mapped {
 pub enum From<'a> {
     /// An MQTT broker.
     Mqtt,
-    /// Kafka, with the key of the record.
+    /// Kafka, with the key of the message.
     Kafka {
         /// The key, or empty.
         message_key: &'a str,

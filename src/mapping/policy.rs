@@ -59,7 +59,7 @@ mod tests {
             shift: JsonPath("data.shift".to_owned()),
             shift_offset: offset,
         };
-        let message = Message { topic: "p".to_owned(), payload: payload.into() };
+        let message = Message { topic: "p".to_owned(), payload: payload.into(), key: None };
         match from_message(&rule, &message) {
             Mapped::Deliver(delivery) => serde_json::from_slice(&delivery.body).ok(),
             _ => None,

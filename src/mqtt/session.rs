@@ -388,7 +388,7 @@ impl Life {
             head.packet_id
         );
         batch.push(match reason {
-            None => Arrival::Message { message: Message { topic, payload }, ticket },
+            None => Arrival::Message { message: Message { topic, payload, key: None }, ticket },
             Some(reason) => Arrival::Unreadable { topic, reason, payload, ticket },
         });
     }

@@ -7,7 +7,7 @@ use super::change::Change;
 use super::gate::Pass;
 use super::lane::{Entry, Head, Lane, weight};
 use super::store::StoredLane;
-use super::{Claim, DeadLetter};
+use super::{Claim, DeadLetter, Store};
 use crate::message::{Delivery, Holds, Kind, Lane as Name, Outcome, Receipt};
 use crate::queue::gate::Gate;
 use crate::retry::Backoff;
@@ -87,6 +87,8 @@ pub(super) enum Found {
 #[derive(Default)]
 struct Sink {
     gate: Gate,
+    /// When it took a delivery last, or refused one for good.
+    last_taken: Option<Instant>,
     /// Lanes with entries that may go, in turn.
     rotation: VecDeque<u32>,
 }
@@ -209,20 +211,23 @@ impl Board {
 
     /// Whether a transit delivery has to be stored after all: rows of its lane go before it, or
     /// its lane is held while the sink takes others.
-    pub(super) fn needs_storing(&self, delivery: &Delivery) -> bool {
+    pub(super) fn needs_storing(&self, delivery: &Delivery, store: Store) -> bool {
         delivery.kind != Kind::Heartbeat
             && self
                 .numbers
                 .get(&delivery.lane)
                 .and_then(|number| self.lanes.get(number))
                 .is_some_and(|lane| {
-                    let sink_open = self
-                        .sinks
-                        .get(&delivery.lane.sink)
-                        .is_none_or(|sink| !sink.gate.is_closed());
+                    let sink = self.sinks.get(&delivery.lane.sink);
+                    let takes_others = match lane.failing_since {
+                        Some(since) if store == Store::Patient => {
+                            sink.is_some_and(|sink| sink.last_taken >= Some(since))
+                        }
+                        _ => sink.is_none_or(|sink| !sink.gate.is_closed()),
+                    };
                     let behind = delivery.order_key.as_ref().and_then(|key| lane.chains.get(key));
                     lane.unread_from.is_some()
-                        || (lane.gate.is_closed() && sink_open)
+                        || (lane.gate.is_closed() && takes_others)
                         || behind.is_some_and(|chain| chain.set_aside)
                 })
     }
@@ -235,6 +240,7 @@ impl Board {
     pub(super) fn add_transit(
         &mut self,
         delivery: Delivery,
+        store: Store,
         receipt: Option<Receipt>,
         now: Instant,
     ) -> bool {
@@ -245,7 +251,9 @@ impl Board {
         let seq = self.next_seq();
         self.transit.add(weight(&delivery));
         self.ages.insert(seq, now);
-        let entry = Entry { seq, delivery, attempts: 0, stored: false, receipt, since: now };
+        let patient = store == Store::Patient;
+        let entry =
+            Entry { seq, delivery, attempts: 0, stored: false, patient, receipt, since: now };
         self.put(number, entry)
     }
 
@@ -381,6 +389,7 @@ impl Board {
             attempt: entry.attempts + 1,
             lane: number,
             stored: entry.stored,
+            patient: entry.patient,
             receipt: entry.receipt,
             since: entry.since,
             probe,
@@ -404,11 +413,11 @@ impl Board {
         }
         match outcome {
             Outcome::Delivered => {
-                self.opens(number, true);
+                self.takes(number, now);
                 self.done(claim, orders);
             }
             Outcome::Never { why } => {
-                self.opens(number, true);
+                self.takes(number, now);
                 self.bury(claim, why, orders);
             }
             Outcome::Later { holds: Holds::Sink, after, .. } => {
@@ -451,6 +460,7 @@ impl Board {
         let attempts = claim.attempt;
         if let Some(lane) = self.lanes.get_mut(&claim.lane) {
             lane.failures += 1;
+            lane.failing_since.get_or_insert(now);
             if lane.failures >= LANE_FAILURES_MAX {
                 lane.gate.close(now, claim.probe, None, dice);
             } else if claim.probe && lane.gate.open() {
@@ -470,9 +480,10 @@ impl Board {
         let until = now + after.unwrap_or_else(|| BACKOFF.wait_after(attempts, dice));
         let number = claim.lane;
         let entry = self.entry(claim, attempts);
+        let stays = entry.patient && !self.has_taken_since(number, entry.since);
         if entry.stored {
             orders.push(Order::Attempts(RowId { lane: number, seq: entry.seq }, attempts));
-        } else if entry.delivery.kind != Kind::Heartbeat {
+        } else if entry.delivery.kind != Kind::Heartbeat && !stays {
             // The sink takes others, so this one may not hold the broker's window.
             self.set_aside(number, entry, until, orders);
             return;
@@ -494,6 +505,7 @@ impl Board {
             delivery: claim.delivery,
             attempts,
             stored: claim.stored,
+            patient: claim.patient,
             receipt: claim.receipt,
             since: claim.since,
         };
@@ -569,14 +581,25 @@ impl Board {
         }
     }
 
-    /// A sink that answers opens its gate, and what it did answer opens the lane's.
-    fn opens(&mut self, number: u32, lane_too: bool) {
+    /// A sink that takes a delivery opens its gate, and that of the delivery's lane.
+    fn takes(&mut self, number: u32, now: Instant) {
         self.opens_sink(number);
-        let Some(lane) = self.lanes.get_mut(&number).filter(|_| lane_too) else { return };
+        let Some(lane) = self.lanes.get_mut(&number) else { return };
+        if let Some(sink) = self.sinks.get_mut(&lane.name.sink) {
+            sink.last_taken = Some(now);
+        }
         lane.failures = 0;
+        lane.failing_since = None;
         if lane.gate.open() {
             lane.wake_all();
         }
+    }
+
+    /// Whether the sink of a lane has taken a delivery since then.
+    fn has_taken_since(&self, number: u32, since: Instant) -> bool {
+        let lane = self.lanes.get(&number);
+        let sink = lane.and_then(|lane| self.sinks.get(&lane.name.sink));
+        sink.is_some_and(|sink| sink.last_taken >= Some(since))
     }
 
     fn opens_sink(&mut self, number: u32) {
@@ -674,7 +697,9 @@ impl Board {
         self.on_board += weight(&delivery);
         self.ages.insert(row.seq, since);
         let seq = row.seq;
-        self.put(row.lane, Entry { seq, delivery, attempts, stored: true, receipt: None, since })
+        let entry =
+            Entry { seq, delivery, attempts, stored: true, patient: false, receipt: None, since };
+        self.put(row.lane, entry)
     }
 
     fn put(&mut self, number: u32, entry: Entry) -> bool {
@@ -709,7 +734,8 @@ impl Board {
         match self.sinks.get_mut(&lane.name.sink) {
             Some(sink) => sink.rotation.push_back(number),
             None => {
-                let sink = Sink { gate: Gate::default(), rotation: VecDeque::from([number]) };
+                let rotation = VecDeque::from([number]);
+                let sink = Sink { rotation, ..Sink::default() };
                 self.sinks.insert(lane.name.sink.clone(), sink);
             }
         }

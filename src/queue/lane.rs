@@ -15,6 +15,8 @@ pub(super) struct Entry {
     pub(super) attempts: u32,
     /// It has a row in the database.
     pub(super) stored: bool,
+    /// It stays in memory while its sink takes nothing at all.
+    pub(super) patient: bool,
     /// What its source waits for; only while it is not stored.
     pub(super) receipt: Option<Receipt>,
     /// When it was pushed, or read from a database that was there before the start.
@@ -65,6 +67,8 @@ pub(super) struct Lane {
     pub(super) gate: Gate,
     /// Attempts since the last success that failed for a reason of the delivery's own.
     pub(super) failures: u32,
+    /// Since when, if there are any.
+    pub(super) failing_since: Option<Instant>,
     /// It stands in the rotation of its sink.
     pub(super) in_rotation: bool,
     /// It has a row in the table of lanes.
@@ -85,6 +89,7 @@ impl Lane {
             reading: false,
             gate: Gate::default(),
             failures: 0,
+            failing_since: None,
             in_rotation: false,
             stored: false,
         }

@@ -77,8 +77,12 @@ impl Push {
 pub enum Store {
     /// In the database; signed when the transaction that stores it has committed.
     Durable,
-    /// In memory; signed when it is settled. The broker still has it.
+    /// In memory; signed when it is settled. The broker still has it. What is refused while the
+    /// sink takes others moves to the database, and is signed then.
     Transit,
+    /// The same for a source that rather stops than goes on while nothing is delivered: what is
+    /// refused moves to the database only if the sink has taken another one since.
+    Patient,
 }
 
 /// What was given up, with its reason.
@@ -111,6 +115,7 @@ pub struct Claim {
     pub attempt: u32,
     lane: u32,
     stored: bool,
+    patient: bool,
     receipt: Option<Receipt>,
     since: Instant,
     probe: bool,
@@ -250,13 +255,15 @@ impl Queue {
         let mut claimable = false;
         for push in batch {
             match push {
-                Push::Delivery { delivery, store: Store::Transit, receipt }
-                    if !board.needs_storing(&delivery) =>
-                {
+                Push::Delivery {
+                    delivery,
+                    store: store @ (Store::Transit | Store::Patient),
+                    receipt,
+                } if !board.needs_storing(&delivery, store) => {
                     let heartbeat = delivery.kind == Kind::Heartbeat;
                     // A ping is only worth something now, so nothing waits for it.
                     let (kept, done) = if heartbeat { (None, receipt) } else { (receipt, None) };
-                    claimable |= board.add_transit(delivery, kept, now);
+                    claimable |= board.add_transit(delivery, store, kept, now);
                     done.into_iter().for_each(Receipt::sign);
                 }
                 other => to_store.push(other),
@@ -381,7 +388,7 @@ impl Shared {
         let (mut stores, mut transits) = (false, false);
         for push in batch {
             match push {
-                Push::Delivery { store: Store::Transit, delivery, .. } => {
+                Push::Delivery { store: Store::Transit | Store::Patient, delivery, .. } => {
                     transits |= delivery.kind != Kind::Heartbeat;
                 }
                 Push::Delivery { .. } | Push::DeadLetter { .. } => stores = true,

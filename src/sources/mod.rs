@@ -1,4 +1,6 @@
 //! Where messages come from; each owes intake a message and a receipt.
 
+mod hand;
 pub mod http;
+pub mod kafka;
 pub mod mqtt;

@@ -2,15 +2,12 @@
 
 use crate::config::Broker;
 use crate::intake::{Intake, Plan};
-use crate::message::Desk;
-use crate::mqtt::accept::{Accept, Arrival, Refused};
 use crate::mqtt::session::{self, Timing};
-use crate::queue::{self, Push, Store};
+use crate::queue::Store;
+use crate::sources::hand::Hand;
 use crate::system::health::Health;
 use crate::system::stop::Stop;
 use crate::system::threads::Failures;
-use std::mem;
-use std::sync::Arc;
 
 pub use crate::mqtt::session::Running;
 
@@ -23,8 +20,7 @@ pub struct Session(session::Session);
 ///
 /// Says in words which file cannot be used, and why.
 pub fn prepare(broker: &Broker, intake: Intake, health: &Health) -> Result<Session, String> {
-    let plan = plan(broker);
-    let hand = Hand { intake, plan, kept: Vec::new() };
+    let hand = Hand::new(intake, plan(broker));
     session::prepare(broker, Timing::default(), Box::new(hand), health).map(Session)
 }
 
@@ -53,41 +49,6 @@ fn plan(broker: &Broker) -> Plan {
         rules: broker.rules.clone(),
         routing: broker.routing,
         store,
-        packet_bytes_max: broker.packet_bytes_max,
-    }
-}
-
-/// Passes what a session brings to intake.
-struct Hand {
-    intake: Intake,
-    plan: Plan,
-    /// What the queue refused, until there is room.
-    kept: Vec<Push>,
-}
-
-impl Accept for Hand {
-    fn accept(&mut self, arrivals: Vec<Arrival>, desk: &Arc<dyn Desk>) -> Result<(), Refused> {
-        let taken = self.intake.accept(&self.plan, arrivals, desk);
-        self.keep(taken)
-    }
-
-    fn again(&mut self, desk: &Arc<dyn Desk>) -> Result<(), Refused> {
-        let batch = mem::take(&mut self.kept);
-        let taken = self.intake.push(batch, desk);
-        self.keep(taken)
-    }
-}
-
-impl Hand {
-    /// Keeps what was refused.
-    fn keep(&mut self, taken: Result<(), queue::Error>) -> Result<(), Refused> {
-        let (batch, refused) = match taken {
-            Ok(()) => return Ok(()),
-            Err(queue::Error::Full(batch)) => (batch, Refused::Full),
-            Err(queue::Error::Unwritable(batch)) => (batch, Refused::Unwritable),
-            Err(queue::Error::Closed) => return Err(Refused::Closed),
-        };
-        self.kept = batch;
-        Err(refused)
+        bytes_max: broker.packet_bytes_max,
     }
 }

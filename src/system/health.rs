@@ -19,12 +19,36 @@ struct Board {
     listener: Option<Sender<()>>,
 }
 
-/// What one MQTT session says of itself.
+/// What a session is with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Component {
+    /// An MQTT broker.
+    #[default]
+    Mqtt,
+    /// A Kafka cluster.
+    Kafka,
+}
+
+impl Component {
+    /// As it is called in the log, in `/ready` and in configurations.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Component::Mqtt => "mqtt",
+            Component::Kafka => "kafka",
+        }
+    }
+}
+
+/// What one session with a broker or a cluster says of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Session {
-    /// The broker accepted the connection, and it is still up.
+    /// What it is with.
+    pub component: Component,
+    /// MQTT: the broker accepted the connection, and it is still up. Kafka: a broker is reached.
     pub connected: bool,
-    /// Every subscription was granted as asked for.
+    /// MQTT: every subscription was granted as asked for. Kafka: the group is joined, and every
+    /// topic is there.
     pub subscriptions_ready: bool,
     /// What is wrong at present, or empty.
     pub error: String,
@@ -71,7 +95,7 @@ pub struct Sink {
 pub struct Snapshot {
     /// The orderly end has begun.
     pub stopping: bool,
-    /// Each MQTT session by name.
+    /// Each session by name.
     pub sessions: Vec<(String, Session)>,
     /// The queue.
     pub queue: Queue,
@@ -107,10 +131,9 @@ impl fmt::Display for Trouble {
             Trouble::Stopping => f.write_str("the agent is stopping"),
             Trouble::Session(name, session) => {
                 let connected = session.connected;
-                let what =
-                    if connected { "not all subscriptions are granted" } else { "not connected" };
+                let what = if connected { "not everything is subscribed" } else { "not connected" };
                 let comma = if session.error.is_empty() { "" } else { ", " };
-                write!(f, "mqtt {name}: {what}{comma}{}", session.error)
+                write!(f, "{} {name}: {what}{comma}{}", session.component.as_str(), session.error)
             }
             Trouble::Queue(what) => write!(f, "queue: {what}"),
             Trouble::Sink(name, what) => write!(f, "sink {name}: {what}"),
@@ -124,10 +147,26 @@ impl Health {
         self.board().stopping = true;
     }
 
-    /// Changes what is known of a session, which need not be known before.
+    /// Changes what is known of an MQTT session, which need not be known before.
     pub fn session(&self, name: &str, change: impl FnOnce(&mut Session)) {
+        self.change_session(Component::Mqtt, name, change);
+    }
+
+    /// Changes what is known of a Kafka consumer, which need not be known before.
+    pub fn consumer(&self, name: &str, change: impl FnOnce(&mut Session)) {
+        self.change_session(Component::Kafka, name, change);
+    }
+
+    fn change_session(&self, component: Component, name: &str, change: impl FnOnce(&mut Session)) {
         let mut board = self.board();
-        change(entry(&mut board.sessions, name));
+        let same =
+            |(known, session): &(String, Session)| known == name && session.component == component;
+        let at = board.sessions.iter().position(same).unwrap_or_else(|| {
+            let session = Session { component, ..Session::default() };
+            board.sessions.push((name.to_owned(), session));
+            board.sessions.len() - 1
+        });
+        change(&mut board.sessions[at].1);
         if let Some(listener) = &board.listener {
             // One note is enough for who has not looked yet.
             let _ = listener.try_send(());

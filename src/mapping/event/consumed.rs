@@ -222,7 +222,7 @@ mod tests {
     }
 
     fn map_one(rule: &EventRule, payload: &str) -> Mapped {
-        let message = Message { topic: "a/b".to_owned(), payload: payload.into() };
+        let message = Message { topic: "a/b".to_owned(), payload: payload.into(), key: None };
         from_message(rule, &message, From::Mqtt)
     }
 

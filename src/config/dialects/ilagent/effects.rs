@@ -1,6 +1,7 @@
 //! Flags that would have no effect, that exclude one another, or that a file has keys for.
 
 use crate::config::Faults;
+use crate::config::surroundings::NO_KAFKA;
 
 /// What a flag needs so that it does something: one of these.
 struct Need {
@@ -8,7 +9,7 @@ struct Need {
     one_of: &'static [&'static str],
 }
 
-const NEEDS: [Need; 11] = [
+const NEEDS: [Need; 16] = [
     Need {
         flags: &[
             "mqtt_port",
@@ -22,15 +23,34 @@ const NEEDS: [Need; 11] = [
             "mqtt_shared_group",
             "mqtt_version",
             "mqtt_packet_limit",
-            "event_topic",
-            "heartbeat_topic",
-            "policy_topic",
         ],
         one_of: &["mqtt_host"],
+    },
+    Need {
+        flags: &[
+            "kafka_group_id",
+            "kafka_tls",
+            "kafka_username",
+            "kafka_token_file",
+            "kafka_option",
+            "kafka_buffer",
+            "kafka_message_limit",
+        ],
+        one_of: &["kafka_brokers"],
+    },
+    Need {
+        flags: &["event_topic", "heartbeat_topic", "policy_topic"],
+        one_of: &["mqtt_host", "kafka_brokers"],
     },
     Need { flags: &["mqtt_client_cert"], one_of: &["mqtt_client_key"] },
     Need { flags: &["mqtt_client_key"], one_of: &["mqtt_client_cert"] },
     Need { flags: &["mqtt_password", "mqtt_password_file"], one_of: &["mqtt_username"] },
+    Need { flags: &["kafka_client_cert"], one_of: &["kafka_client_key"] },
+    Need { flags: &["kafka_client_key"], one_of: &["kafka_client_cert"] },
+    Need {
+        flags: &["kafka_password", "kafka_password_file", "kafka_sasl_mechanism"],
+        one_of: &["kafka_username"],
+    },
     Need {
         flags: &["bind", "http_token", "http_token_file", "http_body_limit"],
         one_of: &["port"],
@@ -65,19 +85,21 @@ const NEEDS: [Need; 11] = [
 /// What only matters to an agent that takes something in.
 const DELIVERING: Need = Need {
     flags: &["max_retries", "queue_limit", "queue_sync", "dead_letters", "max_age"],
-    one_of: &["mqtt_host", "port"],
+    one_of: &["mqtt_host", "kafka_brokers", "port"],
 };
 
 /// The same thing said twice.
-const EITHER: [(&str, &str); 4] = [
+const EITHER: [(&str, &str); 6] = [
     ("mqtt_password", "mqtt_password_file"),
+    ("kafka_password", "kafka_password_file"),
+    ("kafka_username", "kafka_token_file"),
     ("http_token", "http_token_file"),
     ("event_key", "event_key_file"),
     ("heartbeat", "heartbeat_file"),
 ];
 
 /// Where a configuration file says what a flag says.
-const KEYS: [(&str, &str); 50] = [
+const KEYS: [(&str, &str); 64] = [
     ("mqtt_host", "`url` in [[mqtt]]"),
     ("mqtt_port", "`url` in [[mqtt]]"),
     ("mqtt_name", "`client-id` in [[mqtt]]"),
@@ -93,6 +115,20 @@ const KEYS: [(&str, &str); 50] = [
     ("mqtt_shared_group", "`shared-group` in [[mqtt]]"),
     ("mqtt_version", "`version` in [[mqtt]]"),
     ("mqtt_packet_limit", "`packet-limit` in [[mqtt]]"),
+    ("kafka_brokers", "`brokers` in [[kafka]]"),
+    ("kafka_group_id", "`group-id` in [[kafka]]"),
+    ("kafka_tls", "`tls` in [[kafka]]"),
+    ("kafka_ca", "`ssl-ca` in [[kafka]]"),
+    ("kafka_client_cert", "`ssl-cert` in [[kafka]]"),
+    ("kafka_client_key", "`ssl-key` in [[kafka]]"),
+    ("kafka_username", "`username` in [[kafka]]"),
+    ("kafka_password", "`password` in [[kafka]]"),
+    ("kafka_password_file", "`password-file` in [[kafka]]"),
+    ("kafka_sasl_mechanism", "`sasl-mechanism` in [[kafka]]"),
+    ("kafka_token_file", "`token-file` in [[kafka]]"),
+    ("kafka_option", "`options` in [[kafka]]"),
+    ("kafka_buffer", "`buffer` in [[kafka]]"),
+    ("kafka_message_limit", "`message-limit` in [[kafka]]"),
     ("event_topic", "`topic` in [[mqtt.subscription]]"),
     ("heartbeat_topic", "`topic` in [[mqtt.subscription]] with kind = \"heartbeat\""),
     ("policy_topic", "`topic` in [[mqtt.subscription]] with kind = \"policy\""),
@@ -131,7 +167,7 @@ const KEYS: [(&str, &str); 50] = [
 ];
 
 /// Notes every flag that would do nothing. `given` holds names with underscores.
-pub(super) fn check(given: &[String], faults: &mut Faults) {
+pub(super) fn check(given: &[String], has_kafka: bool, faults: &mut Faults) {
     let has = |name: &&str| given.iter().any(|given| given == name);
     for need in NEEDS.iter().chain([&DELIVERING]) {
         if need.one_of.iter().any(has) {
@@ -148,7 +184,10 @@ pub(super) fn check(given: &[String], faults: &mut Faults) {
     for (one, other) in EITHER.iter().filter(|(one, other)| has(one) && has(other)) {
         faults.add(format!("--{one}"), format!("give this or --{other}, not both"));
     }
-    not_in_this_build(given, faults);
+    if !has_kafka && given.iter().any(|given| given == "kafka_brokers") {
+        faults.add("--kafka_brokers", NO_KAFKA);
+    }
+    unsupported(given, faults);
 }
 
 /// Notes every flag that stands beside `--config` and would be overlooked.
@@ -159,15 +198,11 @@ pub(super) fn check_beside_file(given: &[String], faults: &mut Faults) {
             faults.add(format!("--{flag}"), what);
         }
     }
-    not_in_this_build(given, faults);
+    unsupported(given, faults);
 }
 
-fn not_in_this_build(given: &[String], faults: &mut Faults) {
-    for flag in given {
-        if flag.starts_with("kafka_") {
-            faults.add(format!("--{flag}"), "this build of ilagent has no Kafka support");
-        } else if flag.starts_with("edge_") {
-            faults.add(format!("--{flag}"), "the edge connector is not supported");
-        }
+fn unsupported(given: &[String], faults: &mut Faults) {
+    for flag in given.iter().filter(|flag| flag.starts_with("edge_")) {
+        faults.add(format!("--{flag}"), "the edge connector is not supported");
     }
 }

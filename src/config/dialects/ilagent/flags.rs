@@ -7,16 +7,17 @@
 use argh::{ArgsInfo, FromArgs};
 
 /// The headings of `--help`, each with the flag that it stands before.
-pub const GROUPS: [(&str, &str); 9] = [
+pub const GROUPS: [(&str, &str); 10] = [
     ("Configuration file", "config"),
     ("MQTT", "mqtt-host"),
+    ("Kafka (only in a build with the feature `kafka`)", "kafka-brokers"),
     ("Topics", "event-topic"),
     ("HTTP", "port"),
     ("Mapping of events", "event-key"),
     ("Policy updates", "policy-routing-keys"),
     ("Heartbeat", "heartbeat"),
     ("Queue and delivery", "max-retries"),
-    ("Known, but not in this build", "kafka-brokers"),
+    ("Known, but not supported", "edge-mode"),
 ];
 
 /// Takes messages in, keeps them safe and hands them on, until told to stop.
@@ -72,13 +73,56 @@ pub struct Flags {
     #[argh(option, arg_name = "SIZE")]
     pub mqtt_packet_limit: Option<String>,
 
-    /// topic filter of events; may be repeated
+    /// brokers of the cluster, host:port, with commas between them
+    #[argh(option, arg_name = "HOSTS")]
+    pub kafka_brokers: Option<String>,
+    /// consumer group; the offsets are kept under it (default: ilagent)
+    #[argh(option, arg_name = "GROUP")]
+    pub kafka_group_id: Option<String>,
+    /// connect with TLS
+    #[argh(switch)]
+    pub kafka_tls: bool,
+    /// PEM bundle of the only CAs to trust (default: those of the system)
+    #[argh(option, arg_name = "FILE")]
+    pub kafka_ca: Option<String>,
+    /// PEM file of our certificate and its chain
+    #[argh(option, arg_name = "FILE")]
+    pub kafka_client_cert: Option<String>,
+    /// PEM file of the key of our certificate
+    #[argh(option, arg_name = "FILE")]
+    pub kafka_client_key: Option<String>,
+    /// user name, for SASL
+    #[argh(option, arg_name = "NAME")]
+    pub kafka_username: Option<String>,
+    /// password; better in ILAGENT_KAFKA_PASSWORD or a file
+    #[argh(option, arg_name = "TEXT")]
+    pub kafka_password: Option<String>,
+    /// file that holds the password
+    #[argh(option, arg_name = "FILE")]
+    pub kafka_password_file: Option<String>,
+    /// how the password is shown: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512 (default: PLAIN)
+    #[argh(option, arg_name = "MECHANISM")]
+    pub kafka_sasl_mechanism: Option<String>,
+    /// file that holds an OAuth bearer token, read again before it runs out (SASL OAUTHBEARER)
+    #[argh(option, arg_name = "FILE")]
+    pub kafka_token_file: Option<String>,
+    /// setting of librdkafka, such as auto.offset.reset=latest; may be repeated
+    #[argh(option, arg_name = "NAME=VALUE")]
+    pub kafka_option: Vec<String>,
+    /// commit offsets when messages are stored, not when they are delivered, and never exit
+    #[argh(switch)]
+    pub kafka_buffer: bool,
+    /// largest message that is taken in; larger ones become dead letters (default: 1 MB)
+    #[argh(option, arg_name = "SIZE")]
+    pub kafka_message_limit: Option<String>,
+
+    /// topic filter of events, or Kafka topic; may be repeated
     #[argh(option, short = 'e', arg_name = "TOPIC")]
     pub event_topic: Vec<String>,
-    /// topic filter of heartbeats; may be repeated
+    /// topic filter of heartbeats, or Kafka topic; may be repeated
     #[argh(option, short = 'r', arg_name = "TOPIC")]
     pub heartbeat_topic: Vec<String>,
-    /// topic filter of policy updates; may be repeated
+    /// topic filter of policy updates, or Kafka topic; may be repeated
     #[argh(option, arg_name = "TOPIC")]
     pub policy_topic: Vec<String>,
 
@@ -186,12 +230,6 @@ pub struct Flags {
     #[argh(option, arg_name = "TIME")]
     pub max_age: Option<String>,
 
-    /// the Kafka consumer is not in this build
-    #[argh(option, arg_name = "HOSTS")]
-    pub kafka_brokers: Option<String>,
-    /// the Kafka consumer is not in this build
-    #[argh(option, arg_name = "GROUP")]
-    pub kafka_group_id: Option<String>,
     /// the edge connector is not supported
     #[argh(option, arg_name = "MODE")]
     pub edge_mode: Option<String>,

@@ -2,13 +2,16 @@
 
 mod effects;
 mod flags;
+mod kafka;
 mod mqtt;
+mod rules;
 
 pub use flags::{Flags, GROUPS};
 
 use crate::config::surroundings::{self, Checked, Surroundings};
 use crate::config::{
-    Broker, Config, Enrichment, Faults, Http, Ilert, Queue, Secret, defaults, values,
+    ClientCertificate, Config, Enrichment, Faults, Http, Ilert, Queue, Secret, Tls, defaults,
+    values,
 };
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
@@ -31,27 +34,31 @@ pub struct Asked {
 /// Every fault, named after its flag or variable.
 pub fn read(asked: &Asked, around: &Surroundings<'_>) -> Result<Checked, Faults> {
     let mut reading = Reading { asked, around, faults: Faults::default(), warnings: Vec::new() };
-    effects::check(&asked.given, &mut reading.faults);
+    effects::check(&asked.given, around.has_kafka, &mut reading.faults);
     let enrichment = reading.enrichment();
     let ilert = reading.ilert();
     let http = reading.http(&enrichment);
-    let broker = reading.broker(&enrichment, ilert.api_key.is_some());
+    let wanted = reading.wanted(&enrichment, ilert.api_key.is_some());
+    let broker = mqtt::Mqtt { reading: &mut reading }.broker(&wanted);
+    let cluster = kafka::Kafka { reading: &mut reading }.cluster(&wanted);
     let queue = reading.queue();
     if asked.flags.mqtt_host.is_none()
+        && asked.flags.kafka_brokers.is_none()
         && asked.flags.port.is_none()
         && ilert.heartbeat.is_none()
         && reading.faults.0.is_empty()
     {
         reading.faults.add(
             "ilagent",
-            "nothing to do; give a broker (-m), an HTTP port (-p), a heartbeat key (-b) \
-             or a configuration file (--config)",
+            "nothing to do; give a broker (-m), a Kafka cluster (--kafka_brokers), an HTTP port \
+             (-p), a heartbeat key (-b) or a configuration file (--config)",
         );
     }
     if !reading.faults.0.is_empty() {
         return Err(reading.faults);
     }
-    let config = Config { brokers: broker.into_iter().collect(), http, ilert, queue };
+    let (brokers, clusters) = (broker.into_iter().collect(), cluster.into_iter().collect());
+    let config = Config { brokers, clusters, http, ilert, queue };
     Ok(Checked { config, warnings: reading.warnings })
 }
 
@@ -190,8 +197,17 @@ impl Reading<'_> {
         queue
     }
 
-    fn broker(&mut self, enrichment: &Enrichment, has_api_key: bool) -> Option<Broker> {
-        mqtt::Mqtt { reading: self }.broker(enrichment, has_api_key)
+    /// The files of a TLS connection: CA, our certificate, its key. `switch` is the flag without
+    /// which none of them has an effect.
+    fn tls(&mut self, files: [(&str, Option<&String>); 3], wanted: bool, switch: &str) -> Tls {
+        let [ca, chain, key] = files.map(|(flag, text)| {
+            if text.is_some() && !wanted {
+                self.faults.add(flag, format!("this has no effect without {switch}"));
+            }
+            self.keep(flag, text, values::filled).map(PathBuf::from)
+        });
+        let client = chain.zip(key).map(|(chain, key)| ClientCertificate { chain, key });
+        Tls { ca, client }
     }
 }
 

@@ -1,27 +1,21 @@
 //! The flags that make a broker and its rules.
 
 use super::Reading;
+use super::rules::{NO_TOPIC, Wanted};
 use crate::config::values::{self, Address, Scheme};
-use crate::config::{
-    Broker, ClientCertificate, Enrichment, EventRule, EventTypeMap, JsonPath, PayloadFilter,
-    PolicyRule, Qos, Routing, Rule, Secret, Target, Tls, Version, defaults,
-};
-use std::path::PathBuf;
+use crate::config::{Broker, Qos, Routing, Secret, Tls, Version, defaults};
 
 /// The documented words for a QoS that leaves nothing to acknowledge.
 const QOS_0: &str = "QoS 0 without --mqtt_buffer is rejected at startup because there is no \
     broker acknowledgement to delay when ilert delivery fails; use --mqtt_qos 1 or --mqtt_qos 2, \
     or add --mqtt_buffer to accept QoS 0 messages";
 
-/// The documented words for a broker that nothing is wanted from.
-const NO_TOPIC: &str = "at least one topic (-e, -r, or --policy_topic) must be configured";
-
 pub(super) struct Mqtt<'r, 'a> {
     pub(super) reading: &'r mut Reading<'a>,
 }
 
 impl Mqtt<'_, '_> {
-    pub(super) fn broker(&mut self, enrichment: &Enrichment, has_api_key: bool) -> Option<Broker> {
+    pub(super) fn broker(&mut self, wanted: &[Wanted]) -> Option<Broker> {
         let flags = &self.reading.asked.flags;
         let address = self.reading.keep("--mqtt_host", flags.mqtt_host.as_ref(), values::address);
         let port = self.port(address.as_ref());
@@ -43,7 +37,15 @@ impl Mqtt<'_, '_> {
         if flags.mqtt_host.is_some() && refused && !flags.mqtt_buffer {
             self.reading.faults.add("--mqtt_qos", QOS_0);
         }
-        let rules = self.rules(qos.unwrap_or(Qos::AtMostOnce), enrichment, has_api_key);
+        // The topics may be those of Kafka alone.
+        if flags.mqtt_host.is_none() && flags.kafka_brokers.is_some() {
+            return None;
+        }
+        let qos = qos.unwrap_or(Qos::AtMostOnce);
+        let rules = self.reading.rules(wanted, qos, values::topic_filter);
+        if flags.mqtt_host.is_some() && wanted.is_empty() {
+            self.reading.faults.add("--mqtt_host", NO_TOPIC);
+        }
         let address = address?;
         let password = self.password(username.is_some());
         Some(Broker {
@@ -93,17 +95,13 @@ impl Mqtt<'_, '_> {
             self.reading.faults.add("--mqtt_tls", what);
         }
         let wanted = flags.mqtt_tls || scheme == Some(Scheme::Tls);
-        let mut file = |flag: &str, text: Option<&String>| {
-            if text.is_some() && !wanted {
-                self.reading.faults.add(flag, "this has no effect without --mqtt_tls");
-            }
-            self.reading.keep(flag, text, values::filled).map(PathBuf::from)
-        };
-        let ca = file("--mqtt_ca", flags.mqtt_ca.as_ref());
-        let chain = file("--mqtt_client_cert", flags.mqtt_client_cert.as_ref());
-        let key = file("--mqtt_client_key", flags.mqtt_client_key.as_ref());
-        let client = chain.zip(key).map(|(chain, key)| ClientCertificate { chain, key });
-        wanted.then_some(Tls { ca, client })
+        let files = [
+            ("--mqtt_ca", flags.mqtt_ca.as_ref()),
+            ("--mqtt_client_cert", flags.mqtt_client_cert.as_ref()),
+            ("--mqtt_client_key", flags.mqtt_client_key.as_ref()),
+        ];
+        let tls = self.reading.tls(files, wanted, "--mqtt_tls");
+        wanted.then_some(tls)
     }
 
     fn password(&mut self, has_username: bool) -> Option<Secret> {
@@ -121,113 +119,5 @@ impl Mqtt<'_, '_> {
             self.reading.faults.add("ILAGENT_MQTT_PASSWORD", what);
         }
         Some(password)
-    }
-
-    /// Heartbeats first, then policy updates, then events: the first rule that matches wins.
-    fn rules(&mut self, qos: Qos, enrichment: &Enrichment, has_api_key: bool) -> Vec<Rule> {
-        let flags = &self.reading.asked.flags;
-        let filter = self.filter();
-        let event = self.event(filter.clone(), enrichment);
-        let policy = self.policy(filter, has_api_key);
-        let mut rules: Vec<Rule> = Vec::new();
-        for (flag, topics, to) in [
-            ("--heartbeat_topic", &flags.heartbeat_topic, Target::Heartbeat),
-            ("--policy_topic", &flags.policy_topic, Target::Policy(Box::new(policy))),
-            ("--event_topic", &flags.event_topic, Target::Event(Box::new(event))),
-        ] {
-            for topic in self.reading.keep_all(flag, topics, values::topic_filter) {
-                if rules.iter().any(|rule| rule.filter == topic) {
-                    let what = format!(
-                        "`{topic}` is there already; the first of heartbeat, policy and event \
-                         topic gets its messages"
-                    );
-                    self.reading.faults.add(flag, what);
-                }
-                rules.push(Rule { filter: topic, qos, to: to.clone() });
-            }
-        }
-        let none = [&flags.heartbeat_topic, &flags.policy_topic, &flags.event_topic]
-            .iter()
-            .all(|topics| topics.is_empty());
-        if flags.mqtt_host.is_some() && none {
-            self.reading.faults.add("--mqtt_host", NO_TOPIC);
-        }
-        rules
-    }
-
-    fn path(&mut self, flag: &str, text: Option<&String>) -> Option<JsonPath> {
-        self.reading.keep(flag, text, values::path)
-    }
-
-    fn filter(&mut self) -> Option<PayloadFilter> {
-        let flags = &self.reading.asked.flags;
-        let key = self.reading.keep("--filter_key", flags.filter_key.as_ref(), values::filled)?;
-        Some(PayloadFilter { key, value: flags.filter_val.clone() })
-    }
-
-    fn event(&mut self, filter: Option<PayloadFilter>, enrichment: &Enrichment) -> EventRule {
-        let flags = &self.reading.asked.flags;
-        let event_key = if flags.event_topic.is_empty() {
-            None
-        } else {
-            self.reading.secret(
-                ("--event_key", flags.event_key.as_ref()),
-                flags.event_key_file.as_ref(),
-                None,
-                "event_key",
-            )
-        };
-        let labels = self.reading.keep_all("--map_key_label", &flags.map_key_label, |text| {
-            let (name, path) = values::pair(text)?;
-            Ok((name, values::path(&path)?))
-        });
-        EventRule {
-            filter,
-            event_key,
-            event_type: EventTypeMap {
-                path: self.path("--map_key_etype", flags.map_key_etype.as_ref()),
-                alert: flags.map_val_etype_alert.clone(),
-                accept: flags.map_val_etype_accept.clone(),
-                resolve: flags.map_val_etype_resolve.clone(),
-            },
-            alert_key: self.path("--map_key_alert_key", flags.map_key_alert_key.as_ref()),
-            summary: self.path("--map_key_summary", flags.map_key_summary.as_ref()),
-            severity: self.path("--map_key_severity", flags.map_key_severity.as_ref()),
-            routing_key: self.path("--map_key_routing_key", flags.map_key_routing_key.as_ref()),
-            labels: labels.into_iter().collect(),
-            forward_payload: flags.forward_message_payload,
-            enrichment: enrichment.clone(),
-        }
-    }
-
-    fn policy(&mut self, filter: Option<PayloadFilter>, has_api_key: bool) -> PolicyRule {
-        let flags = &self.reading.asked.flags;
-        let names = flags.policy_routing_keys.as_deref().unwrap_or_default();
-        let routing_keys: Vec<String> =
-            names.split(',').map(str::trim).filter(|n| !n.is_empty()).map(str::to_owned).collect();
-        if !flags.policy_topic.is_empty() {
-            if routing_keys.is_empty() {
-                let what = "this needs --policy_routing_keys with the names of the members that \
-                            make the routing key";
-                self.reading.faults.add("--policy_topic", what);
-            }
-            if !has_api_key {
-                let what = "this needs an API key in the environment variable ILERT_API_KEY";
-                self.reading.faults.add("--policy_topic", what);
-            }
-        }
-        let or = |path: Option<JsonPath>, default: &str| {
-            path.unwrap_or_else(|| JsonPath(default.to_owned()))
-        };
-        let offset = self.reading.keep("--shift_offset", flags.shift_offset.as_ref(), |text| {
-            text.parse().map_err(|_| format!("`{text}` is not a whole number"))
-        });
-        PolicyRule {
-            filter,
-            routing_keys,
-            email: or(self.path("--map_key_email", flags.map_key_email.as_ref()), "data.email"),
-            shift: or(self.path("--map_key_shift", flags.map_key_shift.as_ref()), "data.shift"),
-            shift_offset: offset.unwrap_or(0),
-        }
     }
 }

@@ -1,9 +1,9 @@
 //! A table, read key by key: every key that nobody asked for is a fault.
 
 use super::tree::{Entry, Node, Value};
-use crate::config::{Faults, Secret, Surroundings, suggest, surroundings};
+use crate::config::{ClientCertificate, Faults, Secret, Surroundings, Tls, suggest, surroundings};
 use std::cell::{Cell, RefCell};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A file being read, and what was found wrong in it.
 pub(super) struct File<'a> {
@@ -61,7 +61,7 @@ pub(super) struct Fields<'f> {
     /// The byte at which it begins.
     pub(super) at: usize,
     /// What it is called in a fault: `[http]`.
-    what: &'static str,
+    pub(super) what: &'static str,
     entries: &'f [Entry],
     asked: RefCell<Vec<&'static str>>,
     skipped: Cell<bool>,
@@ -190,6 +190,32 @@ impl<'f> Fields<'f> {
             self.file.add(self.place(file_key), what);
         }
         written.or(in_file)
+    }
+
+    /// Reads the files of a TLS connection. `without` says why they have no effect, if they have
+    /// none.
+    pub(super) fn tls_files(&self, without: Option<&str>) -> Tls {
+        let file = |key| {
+            // Kapacitor's sample has them empty where they are not used.
+            let path =
+                self.text(key, |text| Ok(text.to_owned())).filter(|text| !text.is_empty())?;
+            if let Some(why) = without {
+                self.file.add(self.place(key), why);
+            }
+            Some(PathBuf::from(path))
+        };
+        let (ca, chain, key) = (file("ssl-ca"), file("ssl-cert"), file("ssl-key"));
+        match (&chain, &key) {
+            (Some(_), None) => {
+                self.file.add(self.place("ssl-cert"), "this needs an `ssl-key` as well");
+            }
+            (None, Some(_)) => {
+                self.file.add(self.place("ssl-key"), "this needs an `ssl-cert` as well");
+            }
+            _ => (),
+        }
+        let client = chain.zip(key).map(|(chain, key)| ClientCertificate { chain, key });
+        Tls { ca, client }
     }
 
     /// Whether one of these keys is there.

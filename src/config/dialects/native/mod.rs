@@ -2,6 +2,7 @@
 
 mod fields;
 mod json;
+mod kafka;
 mod mqtt;
 mod subscription;
 mod tree;
@@ -78,15 +79,18 @@ fn whole(file: &File<'_>, tree: &Node, port: Option<u16>, outside: &mut Faults) 
     let queue = queue(&table("queue", "[queue]"));
     let http = (top.has(&["http"]) || port.is_some())
         .then(|| http(&table("http", "[http]"), port, enrichment.clone(), outside));
-    let rest = mqtt::Rest { enrichment: &enrichment, has_api_key: ilert.api_key.is_some() };
+    let rest = subscription::Rest { enrichment: &enrichment, has_api_key: ilert.api_key.is_some() };
     let brokers = mqtt::brokers(&top.tables("mqtt", "[[mqtt]]"), rest, outside);
+    let clusters = kafka::clusters(&top.tables("kafka", "[[kafka]]"), rest, outside);
     top.end();
-    let nothing = brokers.is_empty() && http.is_none() && ilert.heartbeat.is_none();
+    let nothing =
+        brokers.is_empty() && clusters.is_empty() && http.is_none() && ilert.heartbeat.is_none();
     if nothing && file.is_right() {
-        let what = "nothing to do; the file needs [[mqtt]], [http] or a heartbeat key in [ilert]";
+        let what = "nothing to do; the file needs [[mqtt]], [[kafka]], [http] or a heartbeat key \
+                    in [ilert]";
         file.add(0, what);
     }
-    let config = Config { brokers, http, ilert, queue };
+    let config = Config { brokers, clusters, http, ilert, queue };
     Checked {
         config,
         warnings: bearer.then(|| surroundings::BEARER.to_owned()).into_iter().collect(),

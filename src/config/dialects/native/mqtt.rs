@@ -1,25 +1,13 @@
 //! `[[mqtt]]`: Kapacitor's keys, and ours.
 
 use super::fields::Fields;
-use super::subscription;
+use super::subscription::{self, Rest};
 use crate::config::values::{self, Address, Scheme};
-use crate::config::{
-    Broker, ClientCertificate, Enrichment, Faults, Qos, Routing, Rule, Tls, Version, defaults,
-};
-use std::path::PathBuf;
+use crate::config::{Broker, Faults, Qos, Routing, Rule, Tls, Version, defaults};
 
 /// What is wrong with a QoS that leaves nothing to acknowledge.
 const QOS_0: &str = "QoS 0 needs `buffer = true`, because there is no broker acknowledgement to \
     delay when delivery fails; or use QoS 1 or 2";
-
-/// What the rest of the file says that rules need to know.
-#[derive(Clone, Copy)]
-pub(super) struct Rest<'a> {
-    /// What is added to every event.
-    pub(super) enrichment: &'a Enrichment,
-    /// Whether there is an API key, which policy updates need.
-    pub(super) has_api_key: bool,
-}
 
 /// Reads all brokers that are not disabled, and checks that they do not get in each other's way.
 pub(super) fn brokers(tables: &[Fields<'_>], rest: Rest<'_>, outside: &mut Faults) -> Vec<Broker> {
@@ -121,30 +109,13 @@ fn client_id(fields: &Fields<'_>, name: Option<&str>) -> String {
 
 fn tls(fields: &Fields<'_>, address: Option<&Address>) -> Option<Tls> {
     let wanted = address.is_some_and(|address| address.scheme == Some(Scheme::Tls));
-    let file = |key| {
-        // Kapacitor's sample has them empty where they are not used.
-        let path = fields.text(key, |text| Ok(text.to_owned())).filter(|text| !text.is_empty())?;
-        if address.is_some() && !wanted {
-            let what = "this has no effect without a `url` that begins with mqtts:// or ssl://";
-            fields.file.add(fields.place(key), what);
-        }
-        Some(PathBuf::from(path))
-    };
-    let (ca, chain, key) = (file("ssl-ca"), file("ssl-cert"), file("ssl-key"));
-    match (&chain, &key) {
-        (Some(_), None) => {
-            fields.file.add(fields.place("ssl-cert"), "this needs an `ssl-key` as well");
-        }
-        (None, Some(_)) => {
-            fields.file.add(fields.place("ssl-key"), "this needs an `ssl-cert` as well");
-        }
-        _ => (),
-    }
-    let client = chain.zip(key).map(|(chain, key)| ClientCertificate { chain, key });
-    wanted.then_some(Tls { ca, client })
+    let without = (address.is_some() && !wanted)
+        .then_some("this has no effect without a `url` that begins with mqtts:// or ssl://");
+    let tls = fields.tls_files(without);
+    wanted.then_some(tls)
 }
 
-fn routing(text: &str) -> Result<Routing, String> {
+pub(super) fn routing(text: &str) -> Result<Routing, String> {
     match text {
         "first" => Ok(Routing::First),
         "every" => Ok(Routing::Every),
@@ -155,7 +126,8 @@ fn routing(text: &str) -> Result<Routing, String> {
 fn rules(fields: &Fields<'_>, qos: Qos, rest: Rest<'_>, buffer: bool, enabled: bool) -> Vec<Rule> {
     let mut rules = Vec::new();
     for table in fields.tables("subscription", "[[mqtt.subscription]]") {
-        let found = subscription::rules(&table, qos, rest);
+        let qos = table.number("qos", values::qos).unwrap_or(qos);
+        let found = subscription::rules(&table, qos, values::topic_filter, rest);
         if !buffer && found.iter().any(|rule| rule.qos == Qos::AtMostOnce) {
             let place = if table.has(&["qos"]) { table.place("qos") } else { fields.place("qos") };
             fields.file.add(place, QOS_0);

@@ -1,22 +1,35 @@
-//! `[[mqtt.subscription]]`: what is subscribed to, and what becomes of it.
+//! `[[mqtt.subscription]]`, `[[kafka.subscription]]`: what is subscribed to, and what becomes of
+//! it.
 
 use super::enrichment;
 use super::fields::{Fields, text};
-use super::mqtt::Rest;
 use crate::config::{
     Enrichment, EventRule, EventTypeMap, JsonPath, PayloadFilter, PolicyRule, Qos, Rule, Target,
     values,
 };
 
-/// One rule for each topic. The caller ends the table.
-pub(super) fn rules(fields: &Fields<'_>, qos: Qos, rest: Rest<'_>) -> Vec<Rule> {
+/// What the rest of the file says that rules need to know.
+#[derive(Clone, Copy)]
+pub(super) struct Rest<'a> {
+    /// What is added to every event.
+    pub(super) enrichment: &'a Enrichment,
+    /// Whether there is an API key, which policy updates need.
+    pub(super) has_api_key: bool,
+}
+
+/// One rule for each topic, which `topic` reads. The caller ends the table.
+pub(super) fn rules(
+    fields: &Fields<'_>,
+    qos: Qos,
+    topic: impl Fn(&str) -> Result<String, String>,
+    rest: Rest<'_>,
+) -> Vec<Rule> {
     let kind = |text: &str| match text {
         "event" | "heartbeat" | "policy" => Ok(text.to_owned()),
         _ => Err(format!("the kind is `event`, `heartbeat` or `policy`, not `{text}`")),
     };
     let kind =
         if fields.has(&["kind"]) { fields.text("kind", kind) } else { Some("event".to_owned()) };
-    let qos = fields.number("qos", values::qos).unwrap_or(qos);
     let to = match kind.as_deref() {
         Some("heartbeat") => Target::Heartbeat,
         Some("policy") => Target::Policy(Box::new(policy(fields, rest.has_api_key))),
@@ -29,13 +42,13 @@ pub(super) fn rules(fields: &Fields<'_>, qos: Qos, rest: Rest<'_>) -> Vec<Rule> 
     };
     let mut rules = Vec::new();
     for node in fields.list("topic") {
-        let filter = text(&node.value).and_then(values::topic_filter);
+        let filter = text(&node.value).and_then(&topic);
         if let Some(filter) = fields.file.keep(node.at, filter) {
             rules.push(Rule { filter, qos, to: to.clone() });
         }
     }
     if fields.list("topic").is_empty() {
-        fields.file.add(fields.place("topic"), "[[mqtt.subscription]] needs a `topic`");
+        fields.file.add(fields.place("topic"), format!("{} needs a `topic`", fields.what));
     }
     rules
 }

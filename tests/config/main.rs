@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a broken test may panic")]
 
+mod kafka;
+
 use ilagent::config::dialects::ilagent::{Asked, beside_file};
 use ilagent::config::dialects::native::{self, Syntax};
 use ilagent::config::{
@@ -36,7 +38,7 @@ fn around<'a>(
     env: &'a dyn Fn(&str) -> Option<String>,
     read: &'a dyn Fn(&Path) -> Result<Option<String>, String>,
 ) -> Surroundings<'a> {
-    Surroundings { env, read }
+    Surroundings { env, read, has_kafka: true }
 }
 
 fn flags(args: &[&str]) -> Result<Config, Vec<String>> {
@@ -249,7 +251,10 @@ fn flags_without_effect_are_faults() {
     let mqtt = ["-m", "b", "-e", "#", "--mqtt_qos", "1"];
     for (args, wanted) in [
         (&["-p1", "--mqtt_qos", "1"][..], "--mqtt_qos: this has no effect without --mqtt_host"),
-        (&["-p1", "-e", "#"], "--event_topic: this has no effect without --mqtt_host"),
+        (
+            &["-p1", "-e", "#"],
+            "--event_topic: this has no effect without --mqtt_host or --kafka_brokers",
+        ),
         (&["-b", "k", "--bind", "::1"], "--bind: this has no effect without --port"),
         (
             &["-b", "k", "--label", "a=b"],
@@ -257,7 +262,7 @@ fn flags_without_effect_are_faults() {
         ),
         (
             &["-b", "k", "--max_retries", "5"],
-            "--max_retries: this has no effect without --mqtt_host or --port",
+            "--max_retries: this has no effect without --mqtt_host or --kafka_brokers or --port",
         ),
         (
             &["-p1", "--max_retries", "x"],
@@ -288,7 +293,7 @@ fn flags_without_effect_are_faults() {
             "--event_topic: `#` is there already; the first of heartbeat, policy and event topic gets its messages",
         ),
         (&["-e", "a#"], "--event_topic: "),
-        (&["--kafka_brokers", "k"], "--kafka_brokers: this build of ilagent has no Kafka support"),
+        (&["--kafka_brokers", "k"], "--event_topic: "),
         (&["--edge_mode", "http"], "--edge_mode: the edge connector is not supported"),
     ] {
         let found = flags(&[&mqtt[..], args].concat()).unwrap_err();
@@ -482,7 +487,9 @@ kind = "policy"
 fn what_is_missing_in_a_file_is_told() {
     check_faults(
         "",
-        &["1:1: nothing to do; the file needs [[mqtt]], [http] or a heartbeat key in [ilert]"],
+        &[
+            "1:1: nothing to do; the file needs [[mqtt]], [[kafka]], [http] or a heartbeat key in [ilert]",
+        ],
     );
     check_faults("[http]", &["1:1: [http] needs a `port`"]);
     check_faults(

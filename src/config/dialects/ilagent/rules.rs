@@ -1,0 +1,136 @@
+//! The flags that say what becomes of messages, whatever source they come from.
+
+use super::Reading;
+use crate::config::values;
+use crate::config::{
+    Enrichment, EventRule, EventTypeMap, JsonPath, PayloadFilter, PolicyRule, Qos, Rule, Target,
+};
+
+/// The documented words for a source that nothing is wanted from.
+pub(super) const NO_TOPIC: &str =
+    "at least one topic (-e, -r, or --policy_topic) must be configured";
+
+/// A topic that was asked for, and what becomes of its messages.
+pub(super) struct Wanted {
+    flag: &'static str,
+    topic: String,
+    to: Target,
+}
+
+impl Reading<'_> {
+    /// Heartbeats first, then policy updates, then events: the first rule that matches wins.
+    pub(super) fn wanted(&mut self, enrichment: &Enrichment, has_api_key: bool) -> Vec<Wanted> {
+        let flags = &self.asked.flags;
+        let filter = self.payload_filter();
+        let event = self.event_rule(filter.clone(), enrichment);
+        let policy = self.policy_rule(filter, has_api_key);
+        let mut wanted: Vec<Wanted> = Vec::new();
+        for (flag, topics, to) in [
+            ("--heartbeat_topic", &flags.heartbeat_topic, Target::Heartbeat),
+            ("--policy_topic", &flags.policy_topic, Target::Policy(Box::new(policy))),
+            ("--event_topic", &flags.event_topic, Target::Event(Box::new(event))),
+        ] {
+            for topic in topics {
+                if wanted.iter().any(|other| other.topic == *topic) {
+                    let what = format!(
+                        "`{topic}` is there already; the first of heartbeat, policy and event \
+                         topic gets its messages"
+                    );
+                    self.faults.add(flag, what);
+                }
+                wanted.push(Wanted { flag, topic: topic.clone(), to: to.clone() });
+            }
+        }
+        wanted
+    }
+
+    /// What is wanted as the rules of one source, which may take its topic or refuse it.
+    pub(super) fn rules(
+        &mut self,
+        wanted: &[Wanted],
+        qos: Qos,
+        topic: impl Fn(&str) -> Result<String, String>,
+    ) -> Vec<Rule> {
+        let rule = |wanted: &Wanted| {
+            let filter = self.faults.keep(wanted.flag, topic(&wanted.topic))?;
+            Some(Rule { filter, qos, to: wanted.to.clone() })
+        };
+        wanted.iter().filter_map(rule).collect()
+    }
+
+    fn path(&mut self, flag: &str, text: Option<&String>) -> Option<JsonPath> {
+        self.keep(flag, text, values::path)
+    }
+
+    fn payload_filter(&mut self) -> Option<PayloadFilter> {
+        let flags = &self.asked.flags;
+        let key = self.keep("--filter_key", flags.filter_key.as_ref(), values::filled)?;
+        Some(PayloadFilter { key, value: flags.filter_val.clone() })
+    }
+
+    fn event_rule(&mut self, filter: Option<PayloadFilter>, enrichment: &Enrichment) -> EventRule {
+        let flags = &self.asked.flags;
+        let event_key = if flags.event_topic.is_empty() {
+            None
+        } else {
+            self.secret(
+                ("--event_key", flags.event_key.as_ref()),
+                flags.event_key_file.as_ref(),
+                None,
+                "event_key",
+            )
+        };
+        let labels = self.keep_all("--map_key_label", &flags.map_key_label, |text| {
+            let (name, path) = values::pair(text)?;
+            Ok((name, values::path(&path)?))
+        });
+        EventRule {
+            filter,
+            event_key,
+            event_type: EventTypeMap {
+                path: self.path("--map_key_etype", flags.map_key_etype.as_ref()),
+                alert: flags.map_val_etype_alert.clone(),
+                accept: flags.map_val_etype_accept.clone(),
+                resolve: flags.map_val_etype_resolve.clone(),
+            },
+            alert_key: self.path("--map_key_alert_key", flags.map_key_alert_key.as_ref()),
+            summary: self.path("--map_key_summary", flags.map_key_summary.as_ref()),
+            severity: self.path("--map_key_severity", flags.map_key_severity.as_ref()),
+            routing_key: self.path("--map_key_routing_key", flags.map_key_routing_key.as_ref()),
+            labels: labels.into_iter().collect(),
+            forward_payload: flags.forward_message_payload,
+            enrichment: enrichment.clone(),
+        }
+    }
+
+    fn policy_rule(&mut self, filter: Option<PayloadFilter>, has_api_key: bool) -> PolicyRule {
+        let flags = &self.asked.flags;
+        let names = flags.policy_routing_keys.as_deref().unwrap_or_default();
+        let routing_keys: Vec<String> =
+            names.split(',').map(str::trim).filter(|n| !n.is_empty()).map(str::to_owned).collect();
+        if !flags.policy_topic.is_empty() {
+            if routing_keys.is_empty() {
+                let what = "this needs --policy_routing_keys with the names of the members that \
+                            make the routing key";
+                self.faults.add("--policy_topic", what);
+            }
+            if !has_api_key {
+                let what = "this needs an API key in the environment variable ILERT_API_KEY";
+                self.faults.add("--policy_topic", what);
+            }
+        }
+        let or = |path: Option<JsonPath>, default: &str| {
+            path.unwrap_or_else(|| JsonPath(default.to_owned()))
+        };
+        let offset = self.keep("--shift_offset", flags.shift_offset.as_ref(), |text| {
+            text.parse().map_err(|_| format!("`{text}` is not a whole number"))
+        });
+        PolicyRule {
+            filter,
+            routing_keys,
+            email: or(self.path("--map_key_email", flags.map_key_email.as_ref()), "data.email"),
+            shift: or(self.path("--map_key_shift", flags.map_key_shift.as_ref()), "data.shift"),
+            shift_offset: offset.unwrap_or(0),
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! `[[kafka]]`: a consumer of one cluster.
+
+use super::fields::{Fields, text};
+use super::subscription::Rest;
+use super::tree::{Node, Value};
+use super::{mqtt, subscription};
+use crate::config::surroundings::NO_KAFKA;
+use crate::config::{
+    Cluster, Faults, Mechanism, Qos, Routing, Rule, Sasl, Secret, Tls, defaults, values,
+};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// Reads all clusters that are not disabled, and checks that they do not get in each other's way.
+pub(super) fn clusters(
+    tables: &[Fields<'_>],
+    rest: Rest<'_>,
+    outside: &mut Faults,
+) -> Vec<Cluster> {
+    let mut clusters: Vec<Cluster> = Vec::new();
+    for fields in tables {
+        let enabled = fields.truth("enabled").unwrap_or(true);
+        if enabled && !fields.file.around.has_kafka {
+            fields.file.add(fields.at, NO_KAFKA);
+        }
+        // With several clusters the one variable would tell each of them another's password.
+        let alone = (tables.len() == 1 && enabled).then_some(&mut *outside);
+        let cluster = cluster(fields, rest, enabled, alone);
+        fields.end();
+        let Some(cluster) = cluster.filter(|_| enabled) else {
+            continue;
+        };
+        if clusters.iter().any(|other| other.name == cluster.name) {
+            let what = format!("there is another cluster of the name `{}`", cluster.name);
+            fields.file.add(fields.place("name"), what);
+        }
+        clusters.push(cluster);
+    }
+    clusters
+}
+
+fn cluster(
+    fields: &Fields<'_>,
+    rest: Rest<'_>,
+    enabled: bool,
+    outside: Option<&mut Faults>,
+) -> Option<Cluster> {
+    let bootstrap = brokers(fields);
+    let name = fields.text("name", values::kafka_text);
+    let group_id = fields.text("group-id", values::kafka_text);
+    let options = options(fields);
+    let tls = tls(fields, &options);
+    let sasl = sasl(fields, outside);
+    let limit =
+        fields.number("message-limit", |text| values::size_usize(text, values::MESSAGE_BYTES));
+    let buffer = fields.truth("buffer").unwrap_or(false);
+    let routing = fields.text("routing", mqtt::routing).unwrap_or(Routing::Every);
+    let rules = rules(fields, rest, enabled);
+    let cluster = Cluster {
+        name: name.or_else(|| bootstrap.first().cloned())?,
+        bootstrap,
+        group_id: group_id.unwrap_or_else(|| defaults::GROUP_ID.to_owned()),
+        tls,
+        sasl,
+        options,
+        message_bytes_max: limit.unwrap_or(defaults::MESSAGE_BYTES_MAX),
+        buffer,
+        routing,
+        rules,
+    };
+    for name in cluster.said_twice() {
+        let what = format!("`{name}` has a key of its own, which is there as well");
+        fields.file.add(fields.place("options"), what);
+    }
+    Some(cluster)
+}
+
+/// A list of texts, or one text with commas.
+fn brokers(fields: &Fields<'_>) -> Vec<String> {
+    if !fields.has(&["brokers"]) {
+        fields.file.add(fields.at, "[[kafka]] needs `brokers` such as \"kafka:9092\"");
+    }
+    let read = |node: &Node| {
+        let brokers = text(&node.value).and_then(values::kafka_brokers);
+        fields.file.keep(node.at, brokers)
+    };
+    fields.list("brokers").iter().filter_map(read).flatten().collect()
+}
+
+/// `options`, a table of texts, numbers and truths. The dots in the names of librdkafka's settings
+/// make tables in TOML, so tables within it are read as names with dots.
+fn options(fields: &Fields<'_>) -> BTreeMap<String, Secret> {
+    let mut options = BTreeMap::new();
+    if let Some(node) = fields.node("options") {
+        match &node.value {
+            Value::Table(_) => flatten(fields, "", node, &mut options),
+            other => {
+                let what = format!("`options` is a table, not {}", other.kind());
+                fields.file.add(node.at, what);
+            }
+        }
+    }
+    options
+}
+
+fn flatten(fields: &Fields<'_>, name: &str, node: &Node, options: &mut BTreeMap<String, Secret>) {
+    let value = match &node.value {
+        Value::Table(entries) => {
+            for entry in entries {
+                let dot = if name.is_empty() { "" } else { "." };
+                flatten(fields, &format!("{name}{dot}{}", entry.key), &entry.node, options);
+            }
+            return;
+        }
+        Value::Text(text) | Value::Number(text) => Ok(text.clone()),
+        Value::Truth(truth) => Ok(truth.to_string()),
+        other => Err(format!("this is a text, a number or true or false, not {}", other.kind())),
+    };
+    let value = values::kafka_option(name).and(value);
+    if let Some(value) = fields.file.keep(node.at, value)
+        && options.insert(name.to_owned(), Secret::new(value)).is_some()
+    {
+        fields.file.add(node.at, format!("`{name}` is given twice"));
+    }
+}
+
+/// `security.protocol`, given as an option, may ask for TLS as well.
+fn tls(fields: &Fields<'_>, options: &BTreeMap<String, Secret>) -> Option<Tls> {
+    let asked = fields.truth("tls").unwrap_or(false);
+    let protocol = options.get("security.protocol").map(Secret::expose);
+    if asked && protocol.is_some() {
+        let what = "give this or the option `security.protocol`, not both";
+        fields.file.add(fields.place("tls"), what);
+    }
+    let wanted = asked || protocol.is_some_and(values::is_tls_protocol);
+    let without = (!wanted).then_some("this has no effect without `tls = true`");
+    let tls = fields.tls_files(without);
+    wanted.then_some(tls)
+}
+
+fn sasl(fields: &Fields<'_>, outside: Option<&mut Faults>) -> Option<Sasl> {
+    let username = fields.text("username", values::kafka_text);
+    let mechanism = fields.text("sasl-mechanism", values::mechanism);
+    let password = fields.secret("password", "password-file");
+    let token = fields.text("token-file", values::filled);
+    if !fields.has(&["username"]) {
+        for key in ["password", "password-file", "sasl-mechanism"] {
+            if fields.has(&[key]) {
+                fields.file.add(fields.place(key), "this has no effect without a `username`");
+            }
+        }
+    }
+    if let Some(file) = token {
+        if fields.has(&["username"]) {
+            let what = "give this or a `username`, not both";
+            fields.file.add(fields.place("token-file"), what);
+        }
+        return Some(Sasl::Token(PathBuf::from(file)));
+    }
+    let username = username?;
+    let said = fields.has(&["password", "password-file"]);
+    let around = fields.file.around;
+    let password = match outside {
+        Some(outside) if !said => {
+            around.secret(Some("ILAGENT_KAFKA_PASSWORD"), "kafka_password", outside)
+        }
+        _ => password,
+    };
+    if password.is_none() && !said {
+        fields.file.add(fields.place("username"), "this needs a `password` or `password-file`");
+    }
+    let mechanism = mechanism.unwrap_or(Mechanism::Plain);
+    Some(Sasl::Password { mechanism, username, password: password? })
+}
+
+fn rules(fields: &Fields<'_>, rest: Rest<'_>, enabled: bool) -> Vec<Rule> {
+    let mut rules: Vec<Rule> = Vec::new();
+    for table in fields.tables("subscription", "[[kafka.subscription]]") {
+        rules.extend(subscription::rules(&table, Qos::AtLeastOnce, values::kafka_topic, rest));
+        table.end();
+    }
+    if enabled && !fields.has(&["subscription"]) {
+        fields.file.add(fields.at, "[[kafka]] needs at least one [[kafka.subscription]]");
+    }
+    rules
+}

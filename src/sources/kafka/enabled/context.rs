@@ -1,0 +1,181 @@
+//! What librdkafka has to say, while it is polled.
+
+use super::bell::Bell;
+use super::ledger::{Ledger, Position};
+use log::{debug, info, warn};
+use rdkafka::ClientContext;
+use rdkafka::client::OAuthToken;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use std::error::Error;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// How long a bearer token is used before its file is read again; librdkafka does so when four
+/// fifths of it are over.
+const TOKEN_LIFE: Duration = Duration::from_secs(300);
+
+/// The facility of librdkafka's warnings about settings that contradict each other.
+const SETTINGS_WARNING: &str = "CONFWARN";
+
+/// The facility of what came of a commit that nobody waits for: it is told in the log, and only
+/// when it failed.
+const COMMIT_FAILED: &str = "COMMITFAIL";
+
+/// Something that was said.
+#[derive(Debug)]
+pub(super) enum Told {
+    /// An error of any kind, with its words.
+    Error(RDKafkaErrorCode, String),
+    /// Partitions were assigned: the group is joined.
+    Assigned,
+    /// Partitions went to others; or all of them are lost, because the group gave us up.
+    Revoked { lost: bool },
+    /// A commit failed, maybe one of many partitions.
+    NotCommitted(String),
+    /// How brokers and group are, as JSON.
+    Statistics(Vec<u8>),
+}
+
+/// Hears librdkafka; shared with the loop that polls it.
+pub(super) struct Context {
+    name: String,
+    bell: Arc<Bell>,
+    token: Option<PathBuf>,
+    heard: Mutex<Heard>,
+}
+
+/// What was heard and is not dealt with yet.
+#[derive(Default)]
+pub(super) struct Heard {
+    /// A partition that is revoked has to be committed before it goes, so this is its place.
+    pub(super) ledger: Ledger,
+    pub(super) told: Vec<Told>,
+    /// How often something was said, whatever it was.
+    pub(super) count: usize,
+    /// The consumer is being closed, and its offsets have been committed.
+    pub(super) closing: bool,
+}
+
+impl Context {
+    pub(super) fn new(name: String, bell: Arc<Bell>, token: Option<PathBuf>) -> Self {
+        Context { name, bell, token, heard: Mutex::default() }
+    }
+
+    /// Never held while librdkafka is polled.
+    pub(super) fn heard(&self) -> MutexGuard<'_, Heard> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Enters the signatures that were brought.
+    pub(super) fn collect(&self) {
+        let signed = self.bell.take_signed();
+        let mut heard = self.heard();
+        signed.into_iter().for_each(|ticket| heard.ledger.signed(ticket));
+    }
+
+    fn hear(&self, told: Option<Told>) {
+        let mut heard = self.heard();
+        heard.count = heard.count.wrapping_add(1);
+        heard.told.extend(told);
+    }
+
+    /// Before partitions go: what is finished in them is committed, so that their next owner
+    /// begins behind it, and what is not is forgotten.
+    fn let_go(&self, consumer: &BaseConsumer<Self>, partitions: &TopicPartitionList, lost: bool) {
+        self.collect();
+        let heard = self.heard();
+        let done = if lost || heard.closing { Vec::new() } else { heard.ledger.finished() };
+        drop(heard);
+        if !done.is_empty()
+            && let Err(error) = consumer.commit(&offsets(&done), CommitMode::Sync)
+        {
+            warn!("kafka {}: offsets of partitions that go are not committed: {error}", self.name);
+        }
+        let mut heard = self.heard();
+        let mut open = 0;
+        for partition in partitions.elements() {
+            open += heard.ledger.revoked(partition.topic(), partition.partition());
+        }
+        let (name, count) = (&self.name, partitions.count());
+        if lost {
+            warn!(
+                "kafka {name}: the group gave us up, and {count} partitions are lost; {open} \
+                 messages of them are delivered again"
+            );
+        } else {
+            info!(
+                "kafka {name}: let go of {count} partitions; {open} messages of them were in our \
+                 hands and are delivered again"
+            );
+        }
+    }
+}
+
+/// As librdkafka wants them.
+pub(super) fn offsets(positions: &[Position]) -> TopicPartitionList {
+    let mut list = TopicPartitionList::with_capacity(positions.len());
+    for Position { topic, partition, offset } in positions {
+        // It fails only for offsets below zero, which no message has.
+        let _ = list.add_partition_offset(topic, *partition, Offset::Offset(*offset));
+    }
+    list
+}
+
+impl ClientContext for Context {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn log(&self, _level: RDKafkaLogLevel, facility: &str, line: &str) {
+        let mut told = None;
+        match facility {
+            SETTINGS_WARNING => warn!("kafka {}: {line}", self.name),
+            COMMIT_FAILED => told = Some(Told::NotCommitted(line.to_owned())),
+            // Errors are told apart from the log, so this is for who looks closely.
+            _ => debug!("kafka {}: {facility}: {line}", self.name),
+        }
+        self.hear(told);
+    }
+
+    fn stats_raw(&self, statistics: &[u8]) {
+        self.hear(Some(Told::Statistics(statistics.to_vec())));
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
+        self.hear(Some(Told::Error(code, reason.to_owned())));
+    }
+
+    fn generate_oauth_token(&self, _config: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
+        let file = self.token.as_ref().ok_or("there is no file with a bearer token")?;
+        let token = fs::read_to_string(file)
+            .map_err(|error| format!("cannot read {}: {error}", file.display()))?;
+        let until = SystemTime::now().duration_since(UNIX_EPOCH)? + TOKEN_LIFE;
+        self.hear(None);
+        Ok(OAuthToken {
+            token: token.trim().to_owned(),
+            principal_name: "ilagent".to_owned(),
+            lifetime_ms: i64::try_from(until.as_millis())?,
+        })
+    }
+}
+
+impl ConsumerContext for Context {
+    fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        if let Rebalance::Revoke(partitions) = rebalance {
+            let lost = consumer.assignment_lost();
+            self.let_go(consumer, partitions, lost);
+            self.hear(Some(Told::Revoked { lost }));
+        }
+    }
+
+    fn post_rebalance(&self, _consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        if let Rebalance::Assign(partitions) = rebalance {
+            info!("kafka {}: joined; {} partitions are ours anew", self.name, partitions.count());
+            self.hear(Some(Told::Assigned));
+        }
+    }
+}

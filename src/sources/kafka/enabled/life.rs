@@ -1,0 +1,479 @@
+//! One consumer from the start to the stop.
+
+use super::bell::Bell;
+use super::context::{Context, Told, offsets};
+use super::ledger::Ledger;
+use super::standing::{Remedy, Standing};
+use crate::config::Cluster;
+use crate::message::{Arrival, Desk, Message};
+use crate::mqtt::accept::{Accept, Refused};
+use crate::sources::hand::Hand;
+use crate::system::health::Health;
+use crate::system::stop::Stop;
+use crate::system::threads::Failures;
+use log::{debug, info, warn};
+use rdkafka::Message as _;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::BorrowedMessage;
+use std::collections::BTreeSet;
+use std::mem;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How many messages may be in our hands and not safe; then reading stops. They are what is
+/// repeated when a partition goes to another agent, so they are not more than keep sinks busy.
+const UNSIGNED_MAX: usize = 512;
+
+/// How many may be in our hands if those are counted that wait behind one that is not safe.
+const IN_HAND_MAX: usize = 16_384;
+
+/// A batch that is handed in: so many messages, or so many bytes.
+const BATCH_MAX: usize = 128;
+const BATCH_BYTES_MAX: usize = 1024 * 1024;
+
+/// A consumer that may not read waits so long before its partitions are paused: a pause throws
+/// away what was fetched ahead.
+const FULL_PATIENCE: Duration = Duration::from_millis(500);
+
+/// Between two commits; each is a write on the broker.
+const COMMIT_EVERY: Duration = Duration::from_millis(100);
+
+/// After a commit that failed.
+const COMMIT_AGAIN: Duration = Duration::from_secs(1);
+
+/// Without buffer: when ilert takes nothing for so long, the agent ends, as documented.
+const GIVE_UP: Duration = Duration::from_secs(5);
+
+/// How soon it is looked again whether ilert takes something.
+const LOOK_AT_SINK: Duration = Duration::from_millis(250);
+
+/// Between two looks at topics that were not there, and how long one may take.
+const LOOK_AT_TOPICS: Duration = Duration::from_secs(10);
+const LOOK_TIME: Duration = Duration::from_millis(500);
+
+/// librdkafka leaves the group when it is not polled; this is far more often than it has to be.
+const POLL_AT_LEAST: Duration = Duration::from_secs(2);
+
+/// At the stop: for receipts that are still out.
+const LAST_SIGNATURES: Duration = Duration::from_millis(250);
+
+/// See the module.
+pub(super) struct Life {
+    cluster: Cluster,
+    topics: Vec<String>,
+    consumer: BaseConsumer<Context>,
+    bell: Arc<Bell>,
+    desk: Arc<dyn Desk>,
+    hand: Hand,
+    health: Health,
+    standing: Standing,
+    /// What was read and not handed in yet.
+    batch: Vec<Arrival>,
+    batch_bytes: usize,
+    /// Why the queue does not take messages, if it does not.
+    refused: Option<Refused>,
+    /// Since when nothing may be read.
+    full_since: Option<Instant>,
+    paused: bool,
+    /// librdkafka may have more to say, and will not ring for it.
+    unread: bool,
+    commit_not_before: Instant,
+    /// When it is to be looked which topics there are.
+    look_at: Option<Instant>,
+    gave_up: bool,
+    /// What was said last, so that it is not said again and again.
+    said: String,
+}
+
+impl Life {
+    pub(super) fn new(
+        cluster: Cluster,
+        consumer: BaseConsumer<Context>,
+        bell: Arc<Bell>,
+        hand: Hand,
+        health: Health,
+    ) -> Self {
+        let topics: BTreeSet<&String> = cluster.rules.iter().map(|rule| &rule.filter).collect();
+        Life {
+            topics: topics.into_iter().cloned().collect(),
+            desk: Arc::clone(&bell) as Arc<dyn Desk>,
+            cluster,
+            consumer,
+            bell,
+            hand,
+            health,
+            standing: Standing::default(),
+            batch: Vec::new(),
+            batch_bytes: 0,
+            refused: None,
+            full_since: None,
+            paused: false,
+            unread: true,
+            commit_not_before: Instant::now(),
+            look_at: None,
+            gave_up: false,
+            said: String::new(),
+        }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.cluster.name
+    }
+
+    pub(super) fn bell(&self) -> Arc<Bell> {
+        Arc::clone(&self.bell)
+    }
+
+    /// Reads, commits and sleeps in turn, until the stop or an error that is for good.
+    pub(super) fn run(mut self, stop: &Stop, failures: &Failures) -> Result<(), String> {
+        let topics: Vec<&str> = self.topics.iter().map(String::as_str).collect();
+        self.consumer.subscribe(&topics).map_err(|error| error.to_string())?;
+        while !stop.is_set() {
+            self.bell.pulse().answer();
+            self.collect()?;
+            self.read()?;
+            let now = Instant::now();
+            self.pause_or_resume(now);
+            self.commit(now);
+            self.look(now);
+            self.judge(now, failures);
+            if !self.unread || !self.may_read() {
+                self.bell.wait(self.patience(now));
+            }
+        }
+        self.leave();
+        Ok(())
+    }
+
+    /// Takes what was brought to the bell.
+    fn collect(&mut self) -> Result<(), String> {
+        self.consumer.context().collect();
+        if self.bell.take_room() && self.refused.is_some() {
+            let taken = self.hand.again(&self.desk);
+            self.judge_taken(taken)?;
+        }
+        Ok(())
+    }
+
+    /// Whether there is room for another message.
+    fn may_read(&self) -> bool {
+        let heard = self.consumer.context().heard();
+        self.refused.is_none()
+            && heard.ledger.unsigned() < UNSIGNED_MAX
+            && heard.ledger.in_hand() < IN_HAND_MAX
+    }
+
+    /// Polls until librdkafka has nothing more, or there is no room for it. Partitions that are
+    /// paused bring no messages, so then it is only heard.
+    fn read(&mut self) -> Result<(), String> {
+        self.unread = true;
+        while self.paused || self.may_read() {
+            let said = self.consumer.context().heard().count;
+            match self.consumer.poll(Duration::ZERO) {
+                Some(Ok(message)) => {
+                    let arrival = enter(&message, &self.cluster, self.consumer.context());
+                    self.batch_bytes += message.payload_len();
+                    self.batch.push(arrival);
+                }
+                Some(Err(KafkaError::MessageConsumptionFatal(code))) => {
+                    return Err(format!("the consumer cannot go on: {code}"));
+                }
+                // Its words were heard.
+                Some(Err(_)) => (),
+                None if self.consumer.context().heard().count != said => (),
+                None => {
+                    self.unread = false;
+                    break;
+                }
+            }
+            self.listen();
+            if self.batch.len() >= BATCH_MAX || self.batch_bytes >= BATCH_BYTES_MAX {
+                self.hand_in()?;
+                self.consumer.context().collect();
+            }
+        }
+        self.hand_in()
+    }
+
+    /// Hands in what was read; what the queue refuses before stays first.
+    fn hand_in(&mut self) -> Result<(), String> {
+        if self.batch.is_empty() || self.refused.is_some() {
+            return Ok(());
+        }
+        self.batch_bytes = 0;
+        let taken = self.hand.accept(mem::take(&mut self.batch), &self.desk);
+        self.judge_taken(taken)
+    }
+
+    fn judge_taken(&mut self, taken: Result<(), Refused>) -> Result<(), String> {
+        let refused = taken.err();
+        if refused == Some(Refused::Closed) {
+            return Err("the queue is closed".to_owned());
+        }
+        if refused != self.refused {
+            self.refused = refused;
+            match refused {
+                Some(why) => warn!("kafka {}: {why}", self.cluster.name),
+                None => info!("kafka {}: the queue has room: reading again", self.cluster.name),
+            }
+            self.report();
+        }
+        Ok(())
+    }
+
+    /// Deals with what was heard.
+    fn listen(&mut self) {
+        let told = mem::take(&mut self.consumer.context().heard().told);
+        if told.is_empty() {
+            return;
+        }
+        for told in told {
+            match told {
+                Told::Error(code, reason) => self.failed(code, &reason),
+                Told::Statistics(json) => self.standing.statistics(&json),
+                Told::Assigned => {
+                    self.standing.assigned();
+                    self.look_at = self.look_at.or(self.standing.lacks_topics().then(Instant::now));
+                    // New partitions know nothing of the pause of the others.
+                    self.set_paused(self.paused);
+                }
+                Told::Revoked { lost: true } => self.standing.lost(),
+                Told::Revoked { lost: false } => (),
+                Told::NotCommitted(why) => self.not_committed(&why),
+            }
+        }
+        if self.standing.is_well() && !mem::take(&mut self.said).is_empty() {
+            info!("kafka {}: connected, and the group is joined", self.cluster.name);
+        }
+        self.report();
+    }
+
+    fn failed(&mut self, code: RDKafkaErrorCode, reason: &str) {
+        // How long it took and how often it was suppressed changes each time.
+        let words = reason.split(" (after ").next().unwrap_or(reason);
+        let name = &self.cluster.name;
+        match self.standing.failed(code, words) {
+            Remedy::None => return,
+            Remedy::Look => {
+                debug!("kafka {name}: {reason}");
+                self.look_at = Some(Instant::now());
+                return;
+            }
+            Remedy::Wait => (),
+        }
+        if words == self.said || code == RDKafkaErrorCode::AllBrokersDown {
+            debug!("kafka {name}: {reason}");
+        } else {
+            warn!("kafka {name}: {words}");
+            words.clone_into(&mut self.said);
+        }
+    }
+
+    fn report(&self) {
+        let refused = self.refused;
+        self.health.consumer(&self.cluster.name, |session| self.standing.report(session, refused));
+    }
+
+    /// A queue that stays full is no reason to stop polling, which would end our membership; but
+    /// messages must not come.
+    fn pause_or_resume(&mut self, now: Instant) {
+        if self.may_read() {
+            self.full_since = None;
+            let heard = self.consumer.context().heard();
+            let drained = heard.ledger.unsigned() <= UNSIGNED_MAX / 2;
+            drop(heard);
+            if self.paused && drained {
+                self.set_paused(false);
+            }
+            return;
+        }
+        let since = *self.full_since.get_or_insert(now);
+        if !self.paused && FULL_PATIENCE <= now.saturating_duration_since(since) {
+            self.set_paused(true);
+        }
+    }
+
+    fn set_paused(&mut self, paused: bool) {
+        let done = self.consumer.assignment().and_then(|partitions| match paused {
+            true => self.consumer.pause(&partitions),
+            false => self.consumer.resume(&partitions),
+        });
+        let name = &self.cluster.name;
+        if let Err(error) = done {
+            warn!("kafka {name}: partitions cannot be paused or resumed: {error}");
+        }
+        if paused != self.paused {
+            debug!("kafka {name}: partitions are {}", if paused { "paused" } else { "resumed" });
+            self.unread = true;
+        }
+        self.paused = paused;
+    }
+
+    /// Commits what is finished, without waiting for it.
+    fn commit(&mut self, now: Instant) {
+        if now < self.commit_not_before {
+            return;
+        }
+        let due = self.consumer.context().heard().ledger.due();
+        if due.is_empty() {
+            return;
+        }
+        self.commit_not_before = now + COMMIT_EVERY;
+        if let Err(error) = self.consumer.commit(&offsets(&due), CommitMode::Async) {
+            self.not_committed(&error.to_string());
+        }
+    }
+
+    fn not_committed(&mut self, why: &str) {
+        info!("kafka {}: offsets are not committed, later again: {why}", self.cluster.name);
+        self.consumer.context().heard().ledger.not_committed();
+        self.commit_not_before = Instant::now() + COMMIT_AGAIN;
+    }
+
+    /// Looks which of the topics there are, if there is reason to. That all are asked for makes
+    /// librdkafka subscribe to those that are new.
+    fn look(&mut self, now: Instant) {
+        if self.look_at.is_none_or(|at| now < at) {
+            return;
+        }
+        self.look_at = None;
+        let there = match self.consumer.fetch_metadata(None, LOOK_TIME) {
+            Ok(metadata) => metadata,
+            Err(error) => {
+                debug!("kafka {}: the topics cannot be listed: {error}", self.cluster.name);
+                self.look_at = Some(now + LOOK_AT_TOPICS);
+                return;
+            }
+        };
+        let is_there = |topic: &&String| {
+            let topics = there.topics().iter();
+            topics.filter(|there| there.error().is_none()).any(|there| there.name() == *topic)
+        };
+        let missing: BTreeSet<String> =
+            self.topics.iter().filter(|topic| !is_there(topic)).cloned().collect();
+        if !missing.is_empty() {
+            self.look_at = Some(now + LOOK_AT_TOPICS);
+        }
+        let (is_new, all) = (self.standing.missing(missing), !self.standing.lacks_topics());
+        match is_new {
+            true if all => info!("kafka {}: all topics are there", self.cluster.name),
+            true => warn!("kafka {}: {}", self.cluster.name, self.standing.trouble()),
+            false => (),
+        }
+        self.report();
+    }
+
+    /// Ends the agent when messages wait for an ilert that takes nothing: whoever restarts it sees
+    /// that something is wrong, and Kafka keeps what was not committed.
+    fn judge(&mut self, now: Instant, failures: &Failures) {
+        let waiting = self.waiting(now);
+        if self.gave_up || waiting.is_none_or(|waiting| waiting < GIVE_UP) {
+            return;
+        }
+        let sinks = self.health.snapshot().sinks;
+        let failing = sinks.iter().find_map(|(name, sink)| {
+            let failing = now.saturating_duration_since(sink.failing_since?);
+            (GIVE_UP <= failing).then_some((name, &sink.error))
+        });
+        if let Some((sink, error)) = failing {
+            let count = self.consumer.context().heard().ledger.unsigned();
+            // A full channel means that another failure is already ending the agent.
+            let _ = failures.0.try_send(format!(
+                "kafka {}: {sink} took nothing for {} s, and the offsets of {count} messages are \
+                 not committed: {error}",
+                self.cluster.name,
+                GIVE_UP.as_secs()
+            ));
+            self.gave_up = true;
+        }
+    }
+
+    /// How long the oldest message has been waiting that is not stored, only in our hands.
+    fn waiting(&self, now: Instant) -> Option<Duration> {
+        if self.cluster.buffer {
+            return None;
+        }
+        let oldest = self.consumer.context().heard().ledger.oldest()?;
+        Some(now.saturating_duration_since(oldest))
+    }
+
+    /// How long to sleep if nobody rings.
+    fn patience(&self, now: Instant) -> Duration {
+        let due = self.consumer.context().heard().ledger.is_due();
+        let until_pause = match self.full_since {
+            Some(since) if !self.paused => Some(since + FULL_PATIENCE),
+            _ => None,
+        };
+        let until = [due.then_some(self.commit_not_before), until_pause, self.look_at];
+        let give_up = self
+            .waiting(now)
+            .filter(|_| !self.gave_up)
+            .map(|waiting| GIVE_UP.saturating_sub(waiting).max(LOOK_AT_SINK));
+        let waits = until.into_iter().flatten().map(|at| at.saturating_duration_since(now));
+        waits.chain(give_up).fold(POLL_AT_LEAST, Duration::min)
+    }
+
+    /// The orderly end: what is finished is committed, and the group is left.
+    fn leave(self) {
+        let signatures = Instant::now() + LAST_SIGNATURES;
+        while self.consumer.context().heard().ledger.unsigned() > 0 {
+            let now = Instant::now();
+            if signatures <= now {
+                break;
+            }
+            self.bell.wait(signatures.saturating_duration_since(now));
+            self.consumer.context().collect();
+        }
+        let name = self.cluster.name.clone();
+        let mut heard = self.consumer.context().heard();
+        // Whoever waited for a commit again while the group is left would wait twice.
+        heard.closing = true;
+        let (open, done) = (heard.ledger.unsigned(), heard.ledger.finished());
+        drop(heard);
+        // Where there is no coordinator nobody can say how long a commit takes.
+        let mode = if self.standing.is_well() { CommitMode::Sync } else { CommitMode::Async };
+        if !done.is_empty()
+            && let Err(error) = self.consumer.commit(&offsets(&done), mode)
+        {
+            warn!("kafka {name}: the last offsets are not committed: {error}");
+        }
+        self.health.consumer(&name, |session| {
+            session.connected = false;
+            session.subscriptions_ready = false;
+            "stopped".clone_into(&mut session.error);
+        });
+        drop(self.consumer);
+        info!("kafka {name}: stopped; {open} messages in our hands come again");
+    }
+}
+
+/// Enters a message into the ledger, as what intake is told of it.
+fn enter(message: &BorrowedMessage<'_>, cluster: &Cluster, context: &Context) -> Arrival {
+    let (topic, name) = (message.topic().to_owned(), &cluster.name);
+    let (partition, offset) = (message.partition(), message.offset());
+    let bytes = message.payload_len();
+    info!(
+        "kafka {name}: received {bytes} bytes on {topic} (partition {partition}, offset {offset})"
+    );
+    let ledger: &mut Ledger = &mut context.heard().ledger;
+    let ticket = ledger.arrived(&topic, partition, offset, Instant::now());
+    match message.payload() {
+        None => Arrival::Unreadable {
+            topic,
+            reason: "a message without a payload",
+            payload: Vec::new(),
+            ticket,
+        },
+        Some(_) if bytes > cluster.message_bytes_max => {
+            warn!("kafka {name}: a message of {bytes} bytes on {topic} is too large to take in");
+            Arrival::Oversized { topic, bytes, ticket }
+        }
+        Some(payload) => {
+            let key = message.key().unwrap_or_default();
+            let key = Some(String::from_utf8_lossy(key).into_owned());
+            let message = Message { topic, payload: payload.to_vec(), key };
+            Arrival::Message { message, ticket }
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! What librdkafka is told.
+
+use crate::config::{Cluster, Sasl, Secret, Tls};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// What the agent decides itself; configurations may not say otherwise.
+const OWN: [(&str, &str); 5] = [
+    ("enable.auto.commit", "false"),
+    ("enable.auto.offset.store", "false"),
+    ("enable.partition.eof", "false"),
+    ("log.connection.close", "false"),
+    // From it `/ready` knows how brokers and group are.
+    ("statistics.interval.ms", "2000"),
+];
+
+/// What is used when an option does not say otherwise.
+const DEFAULTS: [(&str, &str); 7] = [
+    ("client.id", "ilagent"),
+    // Nothing is skipped before the first commit of a group.
+    ("auto.offset.reset", "earliest"),
+    // A topic that is made later is seen in time.
+    ("topic.metadata.refresh.interval.ms", "30000"),
+    // What is fetched ahead is bounded to what a small box has.
+    ("queued.max.messages.kbytes", "4096"),
+    ("fetch.max.bytes", "8388608"),
+    // Connections through NAT are noticed when they die.
+    ("socket.keepalive.enable", "true"),
+    ("max.poll.interval.ms", "300000"),
+];
+
+/// The same, but only for the protocol of groups that knows them.
+const CLASSIC: [(&str, &str); 2] = [
+    ("partition.assignment.strategy", "cooperative-sticky"),
+    // Another agent takes over after so long.
+    ("session.timeout.ms", "10000"),
+];
+
+/// All settings of a consumer, except its brokers. `system_ca` is a bundle to trust instead of
+/// the one of the system.
+pub(super) fn settings(cluster: &Cluster, system_ca: Option<String>) -> BTreeMap<String, String> {
+    let option = |name: &str| cluster.options.get(name).map(Secret::expose);
+    let classic = option("group.protocol").is_none_or(|text| text.eq_ignore_ascii_case("classic"));
+    let mut settings: BTreeMap<String, String> = BTreeMap::new();
+    let mut set = |name: &str, value: &str| settings.insert(name.to_owned(), value.to_owned());
+    for (name, value) in DEFAULTS.iter().chain(CLASSIC.iter().filter(|_| classic)) {
+        set(name, value);
+    }
+    let protocol = match (&cluster.tls, &cluster.sasl) {
+        (None, None) => "plaintext",
+        (Some(_), None) => "ssl",
+        (None, Some(_)) => "sasl_plaintext",
+        (Some(_), Some(_)) => "sasl_ssl",
+    };
+    set("security.protocol", protocol);
+    if let Some(tls) = &cluster.tls {
+        let own_ca = option("ssl.ca.pem").is_some();
+        for (name, value) in tls_settings(tls, system_ca, own_ca) {
+            set(name, &value);
+        }
+    }
+    match &cluster.sasl {
+        None => (),
+        Some(Sasl::Password { mechanism, username, password }) => {
+            set("sasl.mechanisms", mechanism.as_str());
+            set("sasl.username", username);
+            set("sasl.password", password.expose());
+        }
+        Some(Sasl::Token(_)) => {
+            set("sasl.mechanisms", "OAUTHBEARER");
+        }
+    }
+    for (name, value) in &cluster.options {
+        set(name, value.expose());
+    }
+    for (name, value) in OWN {
+        set(name, value);
+    }
+    set("group.id", &cluster.group_id);
+    settings
+}
+
+fn tls_settings(tls: &Tls, system_ca: Option<String>, own_ca: bool) -> Vec<(&'static str, String)> {
+    let words = |path: &Path| path.to_string_lossy().into_owned();
+    let mut settings = Vec::new();
+    match &tls.ca {
+        Some(ca) => settings.push(("ssl.ca.location", words(ca))),
+        None if own_ca => (),
+        // OpenSSL is linked statically, so it has to look for the system's bundle.
+        None => settings.push(("ssl.ca.location", system_ca.unwrap_or_else(|| "probe".to_owned()))),
+    }
+    if let Some(client) = &tls.client {
+        settings.push(("ssl.certificate.location", words(&client.chain)));
+        settings.push(("ssl.key.location", words(&client.key)));
+    }
+    settings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{ClientCertificate, Mechanism, Routing};
+
+    fn cluster() -> Cluster {
+        Cluster {
+            name: "k".to_owned(),
+            bootstrap: vec!["k:9092".to_owned()],
+            group_id: "g".to_owned(),
+            tls: None,
+            sasl: None,
+            options: BTreeMap::new(),
+            message_bytes_max: 1024,
+            buffer: false,
+            routing: Routing::First,
+            rules: Vec::new(),
+        }
+    }
+
+    #[track_caller]
+    fn check(cluster: &Cluster, wanted: &[(&str, Option<&str>)]) {
+        let found = settings(cluster, None);
+        for (name, value) in wanted {
+            assert_eq!(found.get(*name).map(String::as_str), *value, "{name}");
+        }
+    }
+
+    #[test]
+    fn options_win_over_defaults_and_never_over_what_is_our_own() {
+        let mut cluster = cluster();
+        for (name, value) in
+            [("auto.offset.reset", "latest"), ("enable.auto.commit", "true"), ("debug", "cgrp")]
+        {
+            cluster.options.insert(name.to_owned(), Secret::new(value));
+        }
+        check(
+            &cluster,
+            &[
+                ("auto.offset.reset", Some("latest")),
+                ("enable.auto.commit", Some("false")),
+                ("debug", Some("cgrp")),
+                ("group.id", Some("g")),
+                ("partition.assignment.strategy", Some("cooperative-sticky")),
+                ("security.protocol", Some("plaintext")),
+            ],
+        );
+        cluster.options.insert("group.protocol".to_owned(), Secret::new("consumer"));
+        check(&cluster, &[("partition.assignment.strategy", None), ("session.timeout.ms", None)]);
+    }
+
+    #[test]
+    fn tls_and_sasl_make_the_protocol() {
+        let mut cluster = cluster();
+        cluster.tls = Some(Tls::default());
+        check(&cluster, &[("security.protocol", Some("ssl")), ("ssl.ca.location", Some("probe"))]);
+        cluster.tls = Some(Tls {
+            ca: Some("/ca".into()),
+            client: Some(ClientCertificate { chain: "/c".into(), key: "/k".into() }),
+        });
+        cluster.sasl = Some(Sasl::Password {
+            mechanism: Mechanism::Scram512,
+            username: "me".to_owned(),
+            password: Secret::new("hush"),
+        });
+        check(
+            &cluster,
+            &[
+                ("security.protocol", Some("sasl_ssl")),
+                ("ssl.ca.location", Some("/ca")),
+                ("ssl.key.location", Some("/k")),
+                ("sasl.mechanisms", Some("SCRAM-SHA-512")),
+                ("sasl.password", Some("hush")),
+            ],
+        );
+        cluster.tls = None;
+        cluster.sasl = Some(Sasl::Token("/token".into()));
+        check(
+            &cluster,
+            &[
+                ("security.protocol", Some("sasl_plaintext")),
+                ("sasl.mechanisms", Some("OAUTHBEARER")),
+                ("sasl.username", None),
+            ],
+        );
+    }
+}
