@@ -115,7 +115,7 @@ impl Router {
         ] {
             fs::create_dir_all(self.path(folder)).unwrap();
         }
-        fs::copy("/bin/busybox", self.path("bin/busybox")).expect("busybox-static is installed");
+        copy_program(Path::new("/bin/busybox"), &self.path("bin/busybox"));
         let busybox = |arguments: &[&str]| {
             let status = Command::new("chroot")
                 .arg(self.root.path())
@@ -143,7 +143,7 @@ impl Router {
             fs::create_dir_all(self.path(file).parent().unwrap()).unwrap();
             // Not into busybox, to which the link of the same name leads.
             let _ = fs::remove_file(self.path(file));
-            fs::copy(from.join(file), self.path(file)).unwrap();
+            copy_program(&from.join(file), &self.path(file));
         }
     }
 
@@ -210,4 +210,11 @@ pub fn package(script: &str, dist: &Path, arguments: &[&str]) -> Said {
 pub fn unpack(archive: &Path, folder: &Path) {
     let status = Command::new("tar").arg("-C").arg(folder).arg("-xzpf").arg(archive).status();
     assert!(status.unwrap().success(), "{}", archive.display());
+}
+
+/// Not copied by this process: while it writes, a child that another test starts may hold the file
+/// open, and then nobody can run it.
+fn copy_program(from: &Path, to: &Path) {
+    let copied = Command::new("cp").args([from, to]).status().unwrap();
+    assert!(copied.success(), "{} is copied", from.display());
 }
