@@ -355,6 +355,26 @@ fn the_end_comes_within_four_seconds_when_the_api_hangs() {
 }
 
 #[test]
+fn a_delivery_that_hangs_holds_up_none_that_comes_later() {
+    let (api, broker) = (StandIn::new(), Broker::new());
+    api.answer(|request| match request.summary().as_str() {
+        "hangs" => Answer::Hang,
+        _ => Answer::Status(202),
+    });
+    let mut agent = Agent::mqtt(&api, broker.port(), &BUFFER).ready();
+    let mut publisher = Publisher::new(broker.port());
+    publisher.publish("events/a", event("il1api1", "hangs"));
+    wait_until("the attempt is under way", || api.count() == 1);
+    publisher.publish("events/a", event("il1api1", "later"));
+    api.wait_for(1);
+    assert_eq!(api.accepted(), ["later"]);
+    assert!(!agent.log().contains("timeout"), "the first attempt is still under way");
+    api.answer_all(Answer::Status(202));
+    api.wait_for(2);
+    agent.end("TERM");
+}
+
+#[test]
 fn messages_of_qos_0_are_kept_once_they_are_stored() {
     let (api, broker) = (StandIn::new(), Broker::new());
     api.go_away();

@@ -314,12 +314,6 @@ impl Queue {
         }
     }
 
-    /// Whether a claim would find something at this moment.
-    #[must_use]
-    pub fn has_more(&self, sink: &str) -> bool {
-        !self.0.stopped.load(Ordering::Acquire) && lock(&self.0.board).has_more(sink)
-    }
-
     /// Gives a claimed delivery back with what came of the attempt.
     pub fn settle(&self, claim: Claim, outcome: Outcome) {
         let mut orders = Vec::new();

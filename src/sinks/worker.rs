@@ -22,8 +22,8 @@ pub type Attempt = dyn Fn(u64, &Delivery) -> Outcome + Send + Sync;
 
 /// Hands over what is due for a sink, until [`Queue::stop_claims`].
 ///
-/// One worker waits for deliveries; others are started while there is more to do, up to
-/// `in_flight_max`, and go again when there is not.
+/// One worker more than has something to do waits for deliveries, up to `in_flight_max`; those that
+/// have waited for long in vain go again, except the first.
 ///
 /// # Errors
 ///
@@ -112,11 +112,10 @@ impl Crew {
         }
     }
 
-    /// Nobody else is looking for something to do, so somebody should, if there is more.
+    /// Nobody else is looking for something to do, so somebody should: this attempt may take as
+    /// long as a timeout, and what comes or falls due meanwhile is not to wait for it.
     fn call_for_help(crew: &Arc<Self>) {
-        let more = crew.queue.has_more(crew.name);
-        if more
-            && crew.alive.load(Ordering::Acquire) < crew.in_flight_max
+        if crew.alive.load(Ordering::Acquire) < crew.in_flight_max
             && let Err(error) = Crew::add(crew, Some(PATIENCE))
         {
             debug!("sink {}: no thread for another worker: {error}", crew.name);
