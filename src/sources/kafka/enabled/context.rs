@@ -13,11 +13,15 @@ use std::error::Error;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// How long a bearer token is used before its file is read again; librdkafka does so when four
 /// fifths of it are over.
 const TOKEN_LIFE: Duration = Duration::from_secs(300);
+
+/// How long partitions that go wait for the messages of them that are being delivered: whoever gets
+/// them next would deliver those once more.
+const GOODBYE: Duration = Duration::from_secs(2);
 
 /// The facility of librdkafka's warnings about settings that contradict each other.
 const SETTINGS_WARNING: &str = "CONFWARN";
@@ -84,10 +88,32 @@ impl Context {
         heard.told.extend(told);
     }
 
-    /// Before partitions go: what is finished in them is committed, so that their next owner
-    /// begins behind it, and what is not is forgotten.
+    /// Waits until what intake has of partitions is safe, for a bounded time.
+    fn finish(&self, partitions: &TopicPartitionList) {
+        let until = Instant::now() + GOODBYE;
+        loop {
+            let heard = self.heard();
+            let elements = partitions.elements();
+            let names = elements.iter().map(|element| (element.topic(), element.partition()));
+            let under_way = heard.ledger.under_way(names);
+            let closing = heard.closing;
+            drop(heard);
+            let left = until.saturating_duration_since(Instant::now());
+            if under_way == 0 || closing || left.is_zero() {
+                return;
+            }
+            self.bell.wait(left);
+            self.collect();
+        }
+    }
+
+    /// Before partitions go: what is being delivered of them is finished and committed, so that
+    /// their next owner begins behind it, and what is not is forgotten.
     fn let_go(&self, consumer: &BaseConsumer<Self>, partitions: &TopicPartitionList, lost: bool) {
         self.collect();
+        if !lost {
+            self.finish(partitions);
+        }
         let heard = self.heard();
         let done = if lost || heard.closing { Vec::new() } else { heard.ledger.finished() };
         drop(heard);

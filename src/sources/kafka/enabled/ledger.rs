@@ -19,6 +19,8 @@ pub(super) struct Ledger {
     homes: HashMap<u64, u32>,
     /// Messages that are not safe yet.
     unsigned: usize,
+    /// The first ticket that intake has not been told of.
+    handed_in: u64,
 }
 
 /// The messages of one partition.
@@ -126,6 +128,26 @@ impl Ledger {
             self.unsigned -= 1;
         }
         line.held.len()
+    }
+
+    /// Intake has been told of all that arrived.
+    pub(super) fn handed_in(&mut self) {
+        self.handed_in = self.ticket_next;
+    }
+
+    /// Whether a message that is not safe yet is still ours to deliver.
+    pub(super) fn is_ours(&self, ticket: u64) -> bool {
+        self.homes.contains_key(&ticket)
+    }
+
+    /// How many messages of these partitions intake has and are not safe yet.
+    pub(super) fn under_way<'a>(&self, partitions: impl Iterator<Item = (&'a str, i32)>) -> usize {
+        let under_way = |held: &&Held| !held.signed && held.ticket < self.handed_in;
+        partitions
+            .filter_map(|(topic, partition)| self.numbers.get(topic)?.get(&partition))
+            .filter_map(|number| self.lines.get(number))
+            .map(|line| line.held.iter().filter(under_way).count())
+            .sum()
     }
 
     /// How many messages are not safe yet.

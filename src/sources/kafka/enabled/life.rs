@@ -202,7 +202,13 @@ impl Life {
             return Ok(());
         }
         self.batch_bytes = 0;
-        let taken = self.hand.accept(mem::take(&mut self.batch), &self.desk);
+        let mut batch = mem::take(&mut self.batch);
+        let mut heard = self.consumer.context().heard();
+        // Partitions may have gone to others since.
+        batch.retain(|arrival| heard.ledger.is_ours(arrival.ticket()));
+        heard.ledger.handed_in();
+        drop(heard);
+        let taken = self.hand.accept(batch, &self.desk);
         self.judge_taken(taken)
     }
 
