@@ -8,6 +8,8 @@
 pub mod agent;
 pub mod broker;
 pub mod certificates;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 pub mod openwrt;
 pub mod ports;
 pub mod publisher;
