@@ -9,7 +9,7 @@ mod support;
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 use support::agent::{Agent, signal};
-use support::kafka::{Kafka, PASSWORD, USER, shared};
+use support::kafka::{Kafka, PASSWORD, USER, bearer_token, shared};
 use support::stand_in::{Answer, StandIn};
 use support::{event, wait_until, wait_within};
 
@@ -249,6 +249,21 @@ fn a_cluster_with_sasl_and_tls_is_reached() {
         stops(&mut agent);
         assert!(!agent.log().contains(PASSWORD), "{arguments:?}");
     }
+}
+
+#[test]
+fn a_bearer_token_is_shown_and_one_that_is_not_there_yet_is_told() {
+    let (api, kafka) = (StandIn::new(), shared());
+    kafka.create_topic("bearer", 1);
+    let file = kafka.folder().join("token").display().to_string();
+    let arguments = ["-e", "bearer", "--kafka_token_file", &file];
+    let mut agent = agent(&api, &kafka.sasl_brokers(), "bearer", &arguments).started();
+    wait_not_ready(&agent, "cannot read");
+    std::fs::write(&file, bearer_token(600)).unwrap();
+    agent.wait_ready();
+    produce(&kafka, "bearer", 0, 0..1);
+    api.wait_for(1);
+    stops(&mut agent);
 }
 
 #[test]

@@ -14,7 +14,7 @@ use std::pin::pin;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A virtual machine has to start, and a folder to be formatted.
 const START: Duration = Duration::from_secs(120);
@@ -111,7 +111,8 @@ impl Kafka {
         format!("127.0.0.1:{}", self.ports.plain)
     }
 
-    /// With SASL: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512, for [`USER`] and [`PASSWORD`].
+    /// With SASL: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512, for [`USER`] and [`PASSWORD`], or OAUTHBEARER
+    /// with any token of the form of [`bearer_token`].
     pub fn sasl_brokers(&self) -> String {
         format!("127.0.0.1:{}", self.ports.sasl)
     }
@@ -227,6 +228,23 @@ impl Drop for Kafka {
     }
 }
 
+/// A JSON web token that nobody signed, good for that many seconds from now.
+pub fn bearer_token(seconds: u64) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let claims = format!(r#"{{"sub":"{USER}","iat":{now},"exp":{}}}"#, now + seconds);
+    format!("{}.{}.", base64_url(br#"{"alg":"none"}"#), base64_url(claims.as_bytes()))
+}
+
+fn base64_url(bytes: &[u8]) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let letters = |chunk: &[u8]| {
+        let bits = (0..3).fold(0, |bits, at| bits << 8 | u32::from(*chunk.get(at).unwrap_or(&0)));
+        let letter = move |at: usize| LETTERS[bits as usize >> (18 - 6 * at) & 63] as char;
+        (0..=chunk.len()).map(letter).collect::<String>()
+    };
+    bytes.chunks(3).map(letters).collect()
+}
+
 /// `ca.pem`; the broker's chain and key in one file, as Kafka wants it; the client's in two.
 fn certificates(folder: &Folder) {
     let authority = Authority::new();
@@ -256,7 +274,7 @@ fn properties(folder: &Folder, ports: &Ports) -> String {
          transaction.state.log.replication.factor=1\ntransaction.state.log.min.isr=1\n\
          group.initial.rebalance.delay.ms=0\ngroup.min.session.timeout.ms=1000\n\
          auto.create.topics.enable=false\nmessage.max.bytes=8000000\n\
-         sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512\n\
+         sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512,OAUTHBEARER\n\
          ssl.keystore.type=PEM\nssl.keystore.location={here}/broker-both.pem\n\
          ssl.truststore.type=PEM\nssl.truststore.location={here}/ca.pem\n\
          listener.name.tls.ssl.client.auth=required\n"
@@ -265,6 +283,11 @@ fn properties(folder: &Folder, ports: &Ports) -> String {
         text += &format!(
             "listener.name.{listener}.plain.sasl.jaas.config={module}.plain.PlainLoginModule required \
              user_{USER}=\"{PASSWORD}\";\n"
+        );
+        // Takes tokens that nobody signed, as long as they have not run out.
+        text += &format!(
+            "listener.name.{listener}.oauthbearer.sasl.jaas.config=\
+             {module}.oauthbearer.OAuthBearerLoginModule required;\n"
         );
         for mechanism in ["256", "512"] {
             text += &format!(

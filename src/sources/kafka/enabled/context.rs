@@ -15,9 +15,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// How long a bearer token is used before its file is read again; librdkafka does so when four
-/// fifths of it are over.
-const TOKEN_LIFE: Duration = Duration::from_secs(300);
+/// How long a bearer token is used before its file is read again, which costs little; librdkafka
+/// does so when four fifths of it are over.
+const TOKEN_LIFE: Duration = Duration::from_secs(60);
 
 /// How long partitions that go wait for the messages of them that are being delivered: whoever gets
 /// them next would deliver those once more.
