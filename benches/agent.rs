@@ -7,14 +7,15 @@
 
 #[path = "../tests/support/mod.rs"]
 mod support;
+mod usage;
 
-use std::fs;
 use std::time::{Duration, Instant};
 use support::agent::Agent;
 use support::broker::Broker;
 use support::event;
 use support::publisher::Publisher;
 use support::stand_in::StandIn;
+use usage::Usage;
 
 const BURST: usize = 20_000;
 const POSTS: usize = 5_000;
@@ -94,40 +95,4 @@ fn report(name: &str, count: usize, time: Duration, before: &Usage, after: &Usag
         each((after.written - before.written) as f64),
         after.peak_kib
     );
-}
-
-/// What the kernel knows of the agent's process.
-struct Usage {
-    cpu_seconds: f64,
-    written: u64,
-    wakes: u64,
-    resident_kib: u64,
-    peak_kib: u64,
-}
-
-impl Usage {
-    fn of(agent: &Agent) -> Self {
-        let folder = format!("/proc/{}", agent.id());
-        let read = |name: &str| fs::read_to_string(format!("{folder}/{name}")).unwrap();
-        let stat = read("stat");
-        let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
-        let ticks: f64 = fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap();
-        let tasks = fs::read_dir(format!("{folder}/task")).unwrap().flatten();
-        let wakes = tasks
-            .filter_map(|task| fs::read_to_string(task.path().join("status")).ok())
-            .map(|status| field(&status, "voluntary_ctxt_switches:"))
-            .sum();
-        Usage {
-            cpu_seconds: ticks / 100.0,
-            written: field(&read("io"), "write_bytes:"),
-            wakes,
-            resident_kib: field(&read("status"), "VmRSS:"),
-            peak_kib: field(&read("status"), "VmHWM:"),
-        }
-    }
-}
-
-fn field(text: &str, name: &str) -> u64 {
-    let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
-    line.split_whitespace().next().and_then(|number| number.parse().ok()).unwrap_or(0)
 }

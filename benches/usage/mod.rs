@@ -1,0 +1,42 @@
+//! What an agent uses of its machine.
+
+#![allow(dead_code, unreachable_pub, reason = "each benchmark uses its part")]
+
+use super::support::agent::Agent;
+use std::fs;
+
+/// What the kernel knows of the agent's process.
+pub struct Usage {
+    pub cpu_seconds: f64,
+    pub written: u64,
+    pub wakes: u64,
+    pub resident_kib: u64,
+    pub peak_kib: u64,
+}
+
+impl Usage {
+    pub fn of(agent: &Agent) -> Self {
+        let folder = format!("/proc/{}", agent.id());
+        let read = |name: &str| fs::read_to_string(format!("{folder}/{name}")).unwrap();
+        let stat = read("stat");
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+        let ticks: f64 = fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap();
+        let tasks = fs::read_dir(format!("{folder}/task")).unwrap().flatten();
+        let wakes = tasks
+            .filter_map(|task| fs::read_to_string(task.path().join("status")).ok())
+            .map(|status| field(&status, "voluntary_ctxt_switches:"))
+            .sum();
+        Usage {
+            cpu_seconds: ticks / 100.0,
+            written: field(&read("io"), "write_bytes:"),
+            wakes,
+            resident_kib: field(&read("status"), "VmRSS:"),
+            peak_kib: field(&read("status"), "VmHWM:"),
+        }
+    }
+}
+
+fn field(text: &str, name: &str) -> u64 {
+    let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+    line.split_whitespace().next().and_then(|number| number.parse().ok()).unwrap_or(0)
+}
