@@ -71,3 +71,34 @@ fn a_shared_group_outlives_each_of_its_agents() {
 fn a_shared_group_with_buffers_outlives_each_of_its_agents() {
     kill_one_after_the_other(&["--mqtt_buffer"]);
 }
+
+/// What a balancer does: in turn, and whoever does not take it is left out.
+fn post(agents: &[Agent], turn: usize, body: &str) {
+    wait_until("one of the agents takes it", || {
+        (turn..turn + AGENTS)
+            .any(|at| agents[at % AGENTS].post(body).is_some_and(|(status, _)| status == 200))
+    });
+}
+
+#[test]
+fn http_proxies_behind_a_balancer_outlive_each_of_them() {
+    let api = StandIn::new();
+    let mut agents: Vec<Agent> = (0..AGENTS).map(|_| Agent::new(&api, &[]).ready()).collect();
+    let mut posted = 0;
+    for round in 0..rounds() {
+        let first = round % AGENTS;
+        for event in (posted..posted + BATCH).map(step) {
+            post(&agents, posted, &event);
+            posted += 1;
+        }
+        agents[first].kill();
+        for event in (posted..posted + BATCH).map(step) {
+            post(&agents, posted, &event);
+            posted += 1;
+        }
+        // What it had taken and not delivered lies on its disk.
+        agents[first].start();
+    }
+    api.wait_for(posted);
+    assert_eq!(api.tally().len(), posted);
+}
