@@ -217,6 +217,12 @@ pub trait Desk: Send + Sync {
 
     /// A push was refused because the queue was full, and now there is room again.
     fn room(&self);
+
+    /// Whether the message with this ticket is somebody else's to deliver by now, so that an
+    /// attempt that has not begun would only repeat it. It may not block either.
+    fn is_withdrawn(&self, _ticket: u64) -> bool {
+        false
+    }
 }
 
 /// What a source needs to let go of a message.
@@ -238,6 +244,12 @@ impl Receipt {
     #[must_use]
     pub fn new(desk: Arc<dyn Desk>, ticket: u64, signatures: usize) -> Self {
         Receipt(Arc::new(Slip { desk, ticket, missing: AtomicUsize::new(signatures.max(1)) }))
+    }
+
+    /// Whether its message is somebody else's to deliver by now.
+    #[must_use]
+    pub fn is_withdrawn(&self) -> bool {
+        self.0.desk.is_withdrawn(self.0.ticket)
     }
 
     /// Signs once.

@@ -430,3 +430,29 @@ fn an_orderly_rebalance_repeats_nothing() {
     stops(&mut first);
     stops(&mut second);
 }
+
+#[test]
+fn a_rebalance_repeats_only_what_was_in_flight() {
+    // What the agent hands over at a time.
+    const IN_FLIGHT: usize = 24;
+    let (api, kafka) = (StandIn::new(), shared());
+    kafka.create_topic("slow", 4);
+    // Far more in hand than can be finished while the partitions go.
+    api.answer_all(Answer::Slow(Duration::from_millis(500), 202));
+    for partition in 0..4 {
+        let ids = (0..100).map(|number| 4 * number + usize::try_from(partition).unwrap());
+        produce(&kafka, "slow", partition, ids);
+    }
+    let brokers = kafka.brokers();
+    let mut first = agent(&api, &brokers, "slow", &["-e", "slow"]).ready();
+    api.wait_for(1);
+    let mut second = agent(&api, &brokers, "slow", &["-e", "slow"]).started();
+    first.wait_for_log("let go of 2 partitions");
+    wait_within(FLOOD, "all are delivered", || api.tally().len() == 400);
+    wait_committed(&kafka, "slow", "slow", &[100; 4]);
+    assert!(second.log().contains("received"), "both work");
+    let repeated = api.accepted().len() - 400;
+    assert!(repeated <= IN_FLIGHT, "{repeated} were repeated");
+    stops(&mut first);
+    stops(&mut second);
+}

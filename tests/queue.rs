@@ -250,6 +250,37 @@ fn a_hundred_thousand_of_a_failing_lane_do_not_delay_a_healthy_one() {
 }
 
 #[test]
+fn what_is_withdrawn_is_not_attempted() {
+    /// Odd tickets are somebody else's.
+    #[derive(Default)]
+    struct Odd(Signed);
+    impl Desk for Odd {
+        fn signed(&self, ticket: u64) {
+            self.0.signed(ticket);
+        }
+        fn room(&self) {}
+        fn is_withdrawn(&self, ticket: u64) -> bool {
+            ticket % 2 == 1
+        }
+    }
+    let rig = Rig::new(None);
+    let desk = Arc::new(Odd::default());
+    let push = |number: usize| Push::Delivery {
+        delivery: delivery(number, "lane", Some("key")),
+        store: Store::Transit,
+        receipt: Some(Receipt::new(desk.clone(), number as u64, 1)),
+    };
+    rig.queue.push((0..6).map(push).collect(), None).unwrap();
+    for wanted in [0, 2, 4] {
+        let claim = rig.queue.claim("ilert", None).unwrap();
+        assert_eq!(number(&claim.delivery), wanted);
+        rig.queue.settle(claim, Outcome::Delivered);
+    }
+    assert!(rig.queue.claim("ilert", Some(Duration::ZERO)).is_none());
+    assert_eq!(desk.0.all(), [0, 1, 2, 3, 4, 5], "their receipts are handed in all the same");
+}
+
+#[test]
 fn the_queue_is_bounded_and_says_when_there_is_room() {
     struct Room(AtomicUsize);
     impl Desk for Room {

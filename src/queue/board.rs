@@ -354,13 +354,13 @@ impl Board {
             let Some(entry) = lane.pop() else { continue };
             if is_stale(&entry, now) {
                 log::warn!("queue: a heartbeat of {} came to nothing in time", lane.name);
-                lane.release(entry.delivery.order_key.as_deref());
-                self.forget(&entry);
-                self.rotate(number);
-                self.note_idle(number);
-                continue;
+            } else if !is_withdrawn(&entry) {
+                return Found::Claim(self.hand_out(number, entry, probe, orders));
             }
-            return Found::Claim(self.hand_out(number, entry, probe, orders));
+            lane.release(entry.delivery.order_key.as_deref());
+            self.forget(entry);
+            self.rotate(number);
+            self.note_idle(number);
         }
         Found::Nothing(self.timers.first().map(|(at, _)| *at))
     }
@@ -719,9 +719,11 @@ impl Board {
         })
     }
 
-    fn forget(&mut self, entry: &Entry) {
+    /// An entry in transit that nobody attempts.
+    fn forget(&mut self, entry: Entry) {
         self.transit.take(entry.bytes());
         self.ages.remove(&entry.seq);
+        entry.receipt.into_iter().for_each(Receipt::sign);
     }
 
     /// Puts a lane into the rotation of its sink if it has something that may go.
@@ -801,6 +803,10 @@ impl Board {
         }
         orders
     }
+}
+
+fn is_withdrawn(entry: &Entry) -> bool {
+    entry.receipt.as_ref().is_some_and(Receipt::is_withdrawn)
 }
 
 fn is_stale(entry: &Entry, now: Instant) -> bool {

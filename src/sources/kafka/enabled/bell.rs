@@ -2,6 +2,7 @@
 
 use crate::message::Desk;
 use crate::system::pulse::Pulse;
+use std::collections::HashSet;
 use std::mem;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -21,6 +22,8 @@ struct Mail {
     room: bool,
     /// Somebody rang, and the consumer has not woken since.
     rung: bool,
+    /// Tickets of messages whose partitions went to others, until they are handed in.
+    withdrawn: HashSet<u64>,
 }
 
 impl Bell {
@@ -52,6 +55,11 @@ impl Bell {
         mem::take(&mut self.mail().room)
     }
 
+    /// Messages with these tickets are no longer ours to deliver.
+    pub(super) fn withdraw(&self, tickets: Vec<u64>) {
+        self.mail().withdrawn.extend(tickets);
+    }
+
     fn bring(&self, bring: impl FnOnce(&mut Mail)) {
         let mut mail = self.mail();
         bring(&mut mail);
@@ -68,11 +76,19 @@ impl Bell {
 
 impl Desk for Bell {
     fn signed(&self, ticket: u64) {
-        self.bring(|mail| mail.signed.push(ticket));
+        self.bring(|mail| {
+            if !mail.withdrawn.remove(&ticket) {
+                mail.signed.push(ticket);
+            }
+        });
     }
 
     fn room(&self) {
         self.bring(|mail| mail.room = true);
+    }
+
+    fn is_withdrawn(&self, ticket: u64) -> bool {
+        self.mail().withdrawn.contains(&ticket)
     }
 }
 

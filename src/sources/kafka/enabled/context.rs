@@ -125,7 +125,9 @@ impl Context {
         let mut heard = self.heard();
         let mut open = 0;
         for partition in partitions.elements() {
-            open += heard.ledger.revoked(partition.topic(), partition.partition());
+            let (held, under_way) = heard.ledger.revoked(partition.topic(), partition.partition());
+            open += held;
+            self.bell.withdraw(under_way);
         }
         let (name, count) = (&self.name, partitions.count());
         if lost {

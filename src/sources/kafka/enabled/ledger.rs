@@ -119,15 +119,19 @@ impl Ledger {
     }
 
     /// The partition is not ours any more; says how many of its messages are not finished, which
-    /// its next owner gets again.
-    pub(super) fn revoked(&mut self, topic: &str, partition: i32) -> usize {
+    /// its next owner gets again, and the tickets of those that intake has.
+    pub(super) fn revoked(&mut self, topic: &str, partition: i32) -> (usize, Vec<u64>) {
         let number = self.numbers.get_mut(topic).and_then(|numbers| numbers.remove(&partition));
-        let Some(line) = number.and_then(|number| self.lines.remove(&number)) else { return 0 };
+        let Some(line) = number.and_then(|number| self.lines.remove(&number)) else {
+            return (0, Vec::new());
+        };
+        let mut under_way = Vec::new();
         for held in line.held.iter().filter(|held| !held.signed) {
             self.homes.remove(&held.ticket);
             self.unsigned -= 1;
+            under_way.extend(Some(held.ticket).filter(|&ticket| ticket < self.handed_in));
         }
-        line.held.len()
+        (line.held.len(), under_way)
     }
 
     /// Intake has been told of all that arrived.
@@ -216,9 +220,13 @@ mod tests {
         let (mut ledger, now) = (Ledger::default(), Instant::now());
         let old: Vec<u64> = (0..3).map(|offset| ledger.arrived("t", 0, offset, now)).collect();
         let kept = ledger.arrived("t", 1, 0, now);
+        ledger.handed_in();
+        let late = ledger.arrived("t", 0, 3, now);
         ledger.signed(old[1]);
-        assert_eq!(ledger.revoked("t", 0), 3);
-        assert_eq!(ledger.revoked("t", 0), 0);
+        assert_eq!(ledger.under_way([("t", 0), ("t", 7)].into_iter()), 2);
+        assert_eq!(ledger.revoked("t", 0), (4, vec![old[0], old[2]]));
+        assert!(!ledger.is_ours(late) && ledger.is_ours(kept));
+        assert_eq!(ledger.revoked("t", 0), (0, Vec::new()));
         assert_eq!(ledger.unsigned(), 1);
         // It comes back, and begins again where it was committed.
         let again = ledger.arrived("t", 0, 0, now);
