@@ -16,7 +16,7 @@ use rdkafka::Message as _;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -58,6 +58,9 @@ const POLL_AT_LEAST: Duration = Duration::from_secs(2);
 /// At the stop: for receipts that are still out.
 const LAST_SIGNATURES: Duration = Duration::from_millis(250);
 
+/// Errors of one trouble that are remembered; each broker of a cluster has its own words.
+const SAID_MAX: usize = 100;
+
 /// See the module.
 pub(super) struct Life {
     cluster: Cluster,
@@ -82,8 +85,8 @@ pub(super) struct Life {
     /// When it is to be looked which topics there are.
     look_at: Option<Instant>,
     gave_up: bool,
-    /// What was said last, so that it is not said again and again.
-    said: String,
+    /// What was said since all was well, so that it is not said again and again.
+    said: HashSet<String>,
 }
 
 impl Life {
@@ -113,7 +116,7 @@ impl Life {
             commit_not_before: Instant::now(),
             look_at: None,
             gave_up: false,
-            said: String::new(),
+            said: HashSet::new(),
         }
     }
 
@@ -268,11 +271,13 @@ impl Life {
             }
             Remedy::Wait => (),
         }
-        if words == self.said || code == RDKafkaErrorCode::AllBrokersDown {
-            debug!("kafka {name}: {reason}");
-        } else {
+        if self.said.len() >= SAID_MAX {
+            self.said.clear();
+        }
+        if code != RDKafkaErrorCode::AllBrokersDown && self.said.insert(words.to_owned()) {
             warn!("kafka {name}: {words}");
-            words.clone_into(&mut self.said);
+        } else {
+            debug!("kafka {name}: {reason}");
         }
     }
 
