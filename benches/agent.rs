@@ -20,7 +20,6 @@ use usage::Usage;
 const BURST: usize = 20_000;
 const POSTS: usize = 5_000;
 const CLIENTS: usize = 16;
-const IDLE: Duration = Duration::from_secs(30);
 
 fn main() {
     println!(
@@ -68,11 +67,7 @@ fn posts() {
 fn idle(arguments: &[&str]) {
     let (api, broker) = (StandIn::new(), Broker::new());
     let agent = quiet(Agent::mqtt(&api, broker.port(), arguments));
-    let before = Usage::of(&agent);
-    std::thread::sleep(IDLE);
-    let after = Usage::of(&agent);
-    let wakes = (after.wakes - before.wakes) as f64 / IDLE.as_secs_f64();
-    println!("{:<12} {wakes:>10.2} wake-ups/s, resident {} KiB", "idle", after.resident_kib);
+    usage::idle(&agent);
 }
 
 /// As it runs in the field: without a line for each message.

@@ -26,6 +26,7 @@ fn main() {
     let kafka = Kafka::new();
     kafka.create_topic("bench", 1);
     kafka.create_topic("bench-slow", 1);
+    kafka.create_topic("idle", 1);
     produce(&kafka, "bench", MESSAGES);
     produce(&kafka, "bench-slow", MESSAGES_SLOW);
     println!("{:<22} {:>10} {:>14} {:>10}", "", "per s", "CPU s/10,000", "peak KiB");
@@ -39,6 +40,7 @@ fn main() {
     run("API 0 ms", "bench", MESSAGES, Answer::Status(202), &[]);
     run("API 20 ms", "bench-slow", MESSAGES_SLOW, Answer::Slow(SLOW, 202), &[]);
     run("API 0 ms, buffered", "bench", MESSAGES, Answer::Status(202), &["--kafka_buffer"]);
+    idle(&["--kafka_brokers", &kafka.brokers(), "--kafka_group_id", "idle", "-e", "idle"]);
 }
 
 fn produce(kafka: &Kafka, topic: &str, count: usize) {
@@ -57,6 +59,12 @@ fn consume(name: &str, count: usize, answer: Answer, arguments: &[&str]) {
     let usage = Usage::of(&agent);
     report(name, count, time, usage.cpu_seconds, Some(usage.peak_kib));
     agent.end("TERM");
+}
+
+fn idle(arguments: &[&str]) {
+    let api = StandIn::new();
+    let agent = Agent::new(&api, arguments).env("RUST_LOG", "warn").ready();
+    usage::idle(&agent);
 }
 
 fn wait(api: &StandIn, count: usize) {

@@ -1,7 +1,6 @@
 //! The whole agent against a real Apache Kafka: what is documented, and what a production cluster
 //! asks for.
 
-#![cfg(feature = "kafka")]
 #![allow(clippy::unwrap_used, reason = "a broken test panics")]
 
 mod support;

@@ -1,7 +1,6 @@
 //! The whole agent against librdkafka's mock cluster: consume, deliver, commit, and all that can
 //! come between.
 
-#![cfg(feature = "kafka")]
 #![allow(clippy::unwrap_used, reason = "a broken test panics")]
 
 mod kafka_support;
