@@ -516,6 +516,31 @@ fn a_file_says_the_same_as_flags() {
 }
 
 #[test]
+fn a_new_configuration_is_used_without_losing_the_place() {
+    let (api, cluster) = (StandIn::new(), Cluster::new(1));
+    cluster.mock.create_topic("more", 1, 1).unwrap();
+    let config = |topics: &str| {
+        format!(
+            "[http]\nport = 1\n[[kafka]]\nbrokers = \"{}\"\ngroup-id = \"{GROUP}\"\n\
+             [[kafka.subscription]]\ntopic = {topics}\n",
+            cluster.mock.bootstrap_servers()
+        )
+    };
+    let mut agent = Agent::with_file(&api, &config(r#""events""#)).ready();
+    cluster.publish(0, &event("il1key", "before"));
+    api.wait_for(1);
+    agent.configure(&config(r#"["events", "more"]"#));
+    support::agent::signal(agent.id(), "HUP");
+    cluster.publish_raw("more", 0, None, Some(event("il1key", "more").as_bytes()));
+    api.wait_for(2);
+    cluster.publish(0, &event("il1key", "after"));
+    api.wait_for(3);
+    cluster.wait_committed(&[2]);
+    assert_eq!(api.accepted().len(), 3, "nothing comes again");
+    stops(&mut agent);
+}
+
+#[test]
 fn what_librdkafka_does_not_understand_is_told_at_the_door() {
     let (api, cluster) = (StandIn::new(), Cluster::new(1));
     for (arguments, wanted) in [
