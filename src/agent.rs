@@ -10,6 +10,7 @@ use crate::queue::Queue;
 use crate::supervise::{self, Part};
 use crate::system::health::{Health, Limits};
 use crate::system::http::{self, Request, Response};
+use crate::system::pulse::Pulse;
 use crate::system::signals::{self, Signals};
 use crate::system::stop::{self, Stopper};
 use crate::system::threads::{self, Failures};
@@ -286,15 +287,13 @@ fn parts(
         pulse: queue.pulse().clone(),
         wake: Box::new(move || asked.wake()),
     };
-    let sessions = sessions.iter().map(|session| {
-        let (pulse, wake) = session.pulse();
-        Part { name: session.name().to_owned(), pulse, wake: Box::new(wake) }
-    });
-    let consumers = consumers.iter().map(|consumer| {
-        let (pulse, wake) = consumer.pulse();
-        Part { name: consumer.name().to_owned(), pulse, wake: Box::new(wake) }
-    });
+    let sessions = sessions.iter().map(|session| part(session.name(), session.pulse()));
+    let consumers = consumers.iter().map(|consumer| part(consumer.name(), consumer.pulse()));
     std::iter::once(queue).chain(sessions).chain(consumers).collect()
+}
+
+fn part(name: &str, (pulse, wake): (Pulse, impl Fn() + Send + 'static)) -> Part {
+    Part { name: name.to_owned(), pulse, wake: Box::new(wake) }
 }
 
 fn bind(settings: &crate::config::Http) -> Result<http::Listener, String> {
