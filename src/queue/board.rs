@@ -331,7 +331,7 @@ impl Board {
     pub(super) fn claim(&mut self, sink: &str, now: Instant, orders: &mut Vec<Order>) -> Found {
         self.ring(now);
         let Some(state) = self.sinks.get(sink) else { return Found::Nothing(None) };
-        let mut probe = match state.gate.pass(now) {
+        let sink_probe = match state.gate.pass(now) {
             Pass::Open => false,
             Pass::Probe => true,
             Pass::NotBefore(at) => return Found::Nothing(Some(at)),
@@ -342,15 +342,15 @@ impl Board {
         {
             let Some(lane) = self.lanes.get_mut(&number) else { continue };
             lane.in_rotation = false;
-            match lane.gate.pass(now) {
-                Pass::Open => {}
-                Pass::Probe => probe = true,
+            let probe = match lane.gate.pass(now) {
+                Pass::Open => sink_probe,
+                Pass::Probe => true,
                 Pass::NotBefore(at) => {
                     self.timers.insert((at, number));
                     continue;
                 }
                 Pass::AfterProbe => continue,
-            }
+            };
             let Some(entry) = lane.pop() else { continue };
             if is_stale(&entry, now) {
                 log::warn!("queue: a heartbeat of {} came to nothing in time", lane.name);
