@@ -100,11 +100,13 @@ impl Context {
             drop(heard);
             let left = until.saturating_duration_since(Instant::now());
             if under_way == 0 || closing || left.is_zero() {
-                return;
+                break;
             }
             self.bell.wait(left);
             self.collect();
         }
+        // What else was brought meanwhile is for the loop.
+        self.bell.ring();
     }
 
     /// Before partitions go: what is being delivered of them is finished and committed, so that
