@@ -389,3 +389,37 @@ fn messages_of_qos_0_are_kept_once_they_are_stored() {
     api.wait_for(1);
     assert!(since.elapsed() < support::PATIENCE);
 }
+
+#[test]
+fn a_key_without_its_line_ends_is_a_fault_that_shows_nothing_of_it() {
+    let (api, folder) = (StandIn::new(), support::Folder::new());
+    let authority = support::certificates::Authority::new();
+    authority.issue(folder.path(), "own", "own");
+    let whole = std::fs::read_to_string(folder.join("own.key")).unwrap();
+    let secret = whole.lines().nth(1).unwrap();
+    let bytes: Vec<String> = secret.bytes().take(8).map(|byte| byte.to_string()).collect();
+    for (name, text, words) in [
+        ("one-line.key", whole.replace('\n', ""), "its line ends are lost"),
+        ("written.key", whole.replace('\n', "\\n"), "written out where its lines should end"),
+    ] {
+        std::fs::write(folder.join(name), text).unwrap();
+        let (chain, key) = (folder.join("own.pem"), folder.join(name));
+        let arguments = [
+            "--mqtt_tls",
+            "--mqtt_client_cert",
+            chain.to_str().unwrap(),
+            "--mqtt_client_key",
+            key.to_str().unwrap(),
+            "-e",
+            "a",
+            "--mqtt_qos",
+            "1",
+        ];
+        let output = Agent::mqtt(&api, 1, &arguments).command().output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains(&format!("{name} is not valid PEM: ")), "{said}");
+        assert!(said.contains(words), "{said}");
+        assert_eq!(said.matches("mqtt 127.0.0.1: ").count(), 1, "said once, prefix once: {said}");
+        assert!(!said.contains(&secret[..8]) && !said.contains(&bytes.join(", ")), "{said}");
+    }
+}

@@ -12,6 +12,7 @@ use ilagent::mqtt::accept::Arrival;
 use mqtt_support::{Folder, Mosquitto, Rig, broker, quick, rule, until};
 use std::collections::HashSet;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 /// Flags of a PUBLISH.
@@ -242,6 +243,111 @@ fn a_certificate_that_the_broker_refuses_is_rolled_back() {
     rig.nothing_arrives_for(Duration::from_millis(300)); // Several looks at the files.
     assert_eq!(mosquitto.log().matches("New connection").count(), before);
     assert!(rig.session().connected);
+}
+
+/// Runs openssl in `folder`, with the arguments in one line.
+fn openssl(folder: &Folder, arguments: &str) {
+    let run = Command::new("openssl")
+        .args(arguments.split(' ').filter(|word| !word.is_empty()))
+        .current_dir(&folder.0)
+        .output()
+        .expect("openssl is installed");
+    assert!(run.status.success(), "{arguments}: {}", String::from_utf8_lossy(&run.stderr));
+}
+
+/// Signs a certificate for `name` with `ca`, with a key of its own.
+fn sign(folder: &Folder, name: &str, ca: &str, key: &str, signing: &str) {
+    openssl(folder, &format!("genpkey {key} -out {name}.key"));
+    openssl(folder, &format!("req -new -key {name}.key -out {name}.csr -subj /CN=localhost"));
+    openssl(
+        folder,
+        &format!(
+            "x509 -req -in {name}.csr -CA {ca}.pem -CAkey {ca}.key -CAcreateserial -days 30 \
+             -out {name}.pem {signing}"
+        ),
+    );
+}
+
+/// What the guides on the web make, against the real mosquitto: most other clients take it.
+#[test]
+fn certificates_as_people_make_them_are_accepted_or_refused_in_words() {
+    let folder = Folder::new("tls-words");
+    folder.write("names", "subjectAltName=IP:127.0.0.1");
+    let rsa = "-algorithm RSA -pkeyopt rsa_keygen_bits:2048";
+    let short = "-algorithm RSA -pkeyopt rsa_keygen_bits:1024";
+    let authority = |name: &str, key: &str, names: &str| {
+        openssl(&folder, &format!("genpkey {key} -out {name}.key"));
+        openssl(
+            &folder,
+            &format!(
+                "req -x509 -new -key {name}.key -out {name}.pem -days 30 -subj /CN={name} {names}"
+            ),
+        );
+    };
+    authority("ca", rsa, "");
+    authority("weak", short, "");
+    authority("own", rsa, "-addext subjectAltName=IP:127.0.0.1");
+    authority("elsewhere", rsa, "-addext subjectAltName=DNS:elsewhere");
+    sign(&folder, "v1", "ca", rsa, "");
+    sign(&folder, "p521", "ca", "-algorithm EC -pkeyopt ec_paramgen_curve:P-521", "-extfile names");
+    sign(&folder, "short", "ca", short, "-extfile names");
+    sign(&folder, "sha1", "ca", rsa, "-extfile names -sha1");
+    sign(&folder, "weakly", "weak", rsa, "-extfile names");
+    sign(&folder, "leaf", "ca", rsa, "-extfile names");
+    for (name, ca, wanted) in [
+        ("own", "own", ""),
+        ("leaf", "leaf", ""),
+        ("own", "ca", "its certificate is a CA itself; make one with `-addext basicConstraints"),
+        (
+            "elsewhere",
+            "elsewhere",
+            "its certificate is only valid for elsewhere, not for `127.0.0.1`",
+        ),
+        ("leaf", "own", "its certificate comes from a CA that is not trusted here"),
+        ("v1", "ca", "its certificate is of version 1; make one of version 3"),
+        ("p521", "ca", "a key on the curve P-521 and older ciphers are not supported"),
+        ("short", "ca", "its certificate has an RSA key of 1024 bits, which is too short"),
+        ("weakly", "weak", "its certificate comes from a CA with an RSA key of 1024 bits"),
+        ("sha1", "ca", "its certificate is signed with SHA-1"),
+    ] {
+        let port = mqtt_support::free_port();
+        let path = |name: String| folder.0.join(name).display().to_string();
+        let second = format!(
+            "listener {port} 127.0.0.1\ncertfile {}\nkeyfile {}\nciphers DEFAULT:@SECLEVEL=0",
+            path(format!("{name}.pem")),
+            path(format!("{name}.key"))
+        );
+        let _mosquitto = Mosquitto::start(&format!("tls-words-{name}-{ca}"), &second);
+        let mut settings = broker(port);
+        settings.tls = Some(Tls { ca: Some(folder.0.join(format!("{ca}.pem"))), client: None });
+        let rig = Rig::start(&settings, quick());
+        rig.wait_until(&format!("{name} with {ca}: {wanted}"), |session| match wanted {
+            "" => session.connected,
+            words => session.error.contains(words),
+        });
+        let error = rig.session().error;
+        for name_of_type in ["Other", "Error", "Context", "BadSignature", "DnsName", "{"] {
+            assert!(!error.contains(name_of_type), "{error}");
+        }
+    }
+}
+
+#[test]
+fn a_broker_without_tls_and_one_that_wants_a_certificate_are_told_apart() {
+    let folder = Folder::new("tls-plain");
+    let authority = Authority::new();
+    let mosquitto = mosquitto_with_tls(&folder, &authority);
+    let ca = folder.write("ca.pem", &authority.pem);
+    let plain = Mosquitto::start("tls-plain-broker", "");
+    for (port, words) in [
+        (mosquitto.port, "it wants a client certificate"),
+        (plain.port, "closed the connection during the TLS handshake; is this its port for TLS?"),
+    ] {
+        let mut settings = broker(port);
+        settings.tls = Some(Tls { ca: Some(ca.clone()), client: None });
+        let rig = Rig::start(&settings, quick());
+        rig.wait_until(words, |session| session.error.contains(words));
+    }
 }
 
 #[test]

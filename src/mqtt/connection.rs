@@ -11,6 +11,7 @@ use crate::mqtt::session::Life;
 use crate::mqtt::subscriptions::Answer;
 use crate::mqtt::wire::Wire;
 use crate::mqtt::words;
+use crate::system::tls::words::{in_words, io_in_words};
 use log::{debug, error, info, warn};
 use rustls::ClientConnection;
 use std::io;
@@ -96,7 +97,9 @@ impl Connection {
         let tls = match (&life.materials, &life.server_name) {
             (Some(materials), Some(name)) => {
                 let tls = ClientConnection::new(materials.client(), name.clone());
-                Some(tls.map_err(|error| End::Lost(format!("TLS cannot be used: {error}")))?)
+                Some(tls.map_err(|error| {
+                    End::Lost(format!("TLS cannot be used: {}", in_words(&error)))
+                })?)
             }
             _ => None,
         };
@@ -205,7 +208,7 @@ impl Connection {
                     return Err(End::Lost("the broker closed the connection".to_owned()));
                 }
                 Ok(Some(bytes)) => self.reader.filled(bytes),
-                Err(error) => return Err(End::Lost(format!("the connection broke: {error}"))),
+                Err(error) => return Err(broke(&error)),
             }
             self.pace.heard(Instant::now());
         }
@@ -297,10 +300,7 @@ impl Connection {
     }
 
     fn flush(&mut self, life: &Life, now: Instant) -> Result<(), End> {
-        let wrote = self
-            .wire
-            .flush()
-            .map_err(|error| End::Lost(format!("the connection broke: {error}")))?;
+        let wrote = self.wire.flush().map_err(|error| broke(&error))?;
         if wrote {
             self.pace.sent(now);
             self.stalled = None;
@@ -364,6 +364,10 @@ impl Connection {
             }
         }
     }
+}
+
+fn broke(error: &io::Error) -> End {
+    End::Lost(format!("the connection broke: {}", io_in_words(error)))
 }
 
 fn note_answer(life: &mut Life, suback: &SubAck) {

@@ -6,6 +6,7 @@ use crate::mqtt::packet::{ConnAck, Packet};
 use crate::mqtt::session::{Life, connect_packet};
 use crate::mqtt::wire::Wire;
 use crate::mqtt::words;
+use crate::system::tls::words::io_in_words;
 use log::warn;
 use std::io;
 use std::time::Instant;
@@ -68,8 +69,7 @@ fn wait_for_connack(
         }
         match wire.read(reader.space()).map_err(|error| broke(wire, &error))? {
             Some(0) if wire.is_shaking_hands() => {
-                let why = "the broker closed the connection during the TLS handshake";
-                return Err(NoHandshake::Tls(why.to_owned()));
+                return Err(broke(wire, &io::ErrorKind::UnexpectedEof.into()));
             }
             Some(0) => {
                 let why = "the broker closed the connection without answering CONNECT";
@@ -95,8 +95,12 @@ fn wait_for_connack(
 /// With TLS 1.3 the broker looks at our certificate after the handshake has ended for us, so an
 /// alert may come late.
 fn broke(wire: &Wire, error: &io::Error) -> NoHandshake {
-    if wire.is_shaking_hands() || error.kind() == io::ErrorKind::InvalidData {
-        NoHandshake::Tls(format!("TLS with the broker failed: {error}"))
+    if error.kind() == io::ErrorKind::InvalidData {
+        NoHandshake::Tls(format!("TLS with the broker failed: {}", io_in_words(error)))
+    } else if wire.is_shaking_hands() {
+        let why = "the broker closed the connection during the TLS handshake; is this its port \
+                   for TLS?";
+        NoHandshake::Tls(why.to_owned())
     } else {
         NoHandshake::Closed(format!("the broker closed the connection: {error}"))
     }

@@ -89,15 +89,13 @@ pub fn prepare(
     accept: Box<dyn Accept>,
     health: &Health,
 ) -> Result<Session, String> {
-    let in_words = |fault| format!("mqtt {}: {fault}", broker.name);
-    connect_packet(broker, broker.version).encode(&mut Vec::new()).map_err(in_words)?;
+    connect_packet(broker, broker.version).encode(&mut Vec::new())?;
     let materials = broker.tls.as_ref().map(|files| Materials::load(&broker.name, files));
     let server_name = broker.tls.as_ref().map(|_| {
         ServerName::try_from(broker.host.clone())
             .map_err(|_| format!("`{}` is not a host name that TLS can check", broker.host))
     });
-    let subscriptions =
-        Subscriptions::new(&broker.rules, broker.shared_group.as_deref()).map_err(in_words)?;
+    let subscriptions = Subscriptions::new(&broker.rules, broker.shared_group.as_deref())?;
     for (one, other) in subscriptions.overlaps() {
         warn!(
             "mqtt {}: a message can match both '{one}' and '{other}'; a broker that sends a copy \
@@ -112,8 +110,8 @@ pub fn prepare(
         timing,
         accept,
         health: health.clone(),
-        materials: materials.transpose().map_err(in_words)?,
-        server_name: server_name.transpose().map_err(in_words)?,
+        materials: materials.transpose()?,
+        server_name: server_name.transpose()?,
         subscriptions,
         broker: broker.clone(),
     })

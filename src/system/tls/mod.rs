@@ -1,15 +1,21 @@
-//! TLS files: read, checked, and looked at again. The one place that chooses the TLS provider.
+//! TLS files: read, checked, and looked at again. The one place that chooses the TLS provider,
+//! and the one that says in words what is wrong: [`words`].
 
-use rustls::client::Resumption;
+mod pem;
+mod verifier;
+pub mod words;
+
+use pem::{certificates, private_key};
+use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
 use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
+use verifier::Verifier;
 
 /// The largest certificate or key file that is read, in bytes; the system's bundle has 0.2 MB.
 const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
@@ -62,14 +68,24 @@ pub fn root_store() -> RootCertStore {
 /// Names the file and says what is wrong with it.
 pub fn load(ca: Option<&Path>, chain_and_key: Option<(&Path, &Path)>) -> Result<Material, String> {
     let files = Files::read(ca, chain_and_key)?;
-    let roots = match (ca, &files.ca) {
-        (Some(path), Some(pem)) => own_roots(path, pem)?,
-        _ => root_store(),
+    let own = match (ca, &files.ca) {
+        (Some(path), Some(pem)) => certificates(path, pem)?,
+        _ => Vec::new(),
     };
+    let roots = match ca {
+        Some(path) => own_roots(path, &own)?,
+        None => root_store(),
+    };
+    let cannot = |error: &dyn std::fmt::Display| format!("TLS cannot be set up: {error}");
+    let inner = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider())
+        .build()
+        .map_err(|error| cannot(&error))?;
+    // `dangerous` is what rustls calls a verifier of one's own; ours asks that of rustls first.
     let builder = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
-        .map_err(|error| format!("TLS cannot be set up: {error}"))?
-        .with_root_certificates(roots);
+        .map_err(|error| cannot(&error))?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Verifier { inner, own }));
     let mut client = match (chain_and_key, &files.client) {
         (Some((chain_path, key_path)), Some((chain, key))) => builder
             .with_client_auth_cert(certificates(chain_path, chain)?, private_key(key_path, key)?)
@@ -124,35 +140,18 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-fn own_roots(path: &Path, pem: &[u8]) -> Result<RootCertStore, String> {
+fn own_roots(path: &Path, own: &[CertificateDer<'static>]) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
-    for (index, certificate) in certificates(path, pem)?.into_iter().enumerate() {
-        roots.add(certificate).map_err(|error| {
-            format!("certificate {} in {} cannot be used: {error}", index + 1, path.display())
+    for (index, certificate) in own.iter().enumerate() {
+        roots.add(certificate.clone()).map_err(|error| {
+            let why = match &error {
+                rustls::Error::InvalidCertificate(error) => words::certificate(error),
+                error => format!("cannot be used: {}", words::in_words(error)),
+            };
+            format!("certificate {} in {} {why}", index + 1, path.display())
         })?;
     }
     Ok(roots)
-}
-
-fn certificates(path: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
-    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-    match found {
-        Ok(found) if found.is_empty() => {
-            Err(format!("{} has no certificate in PEM form in it", path.display()))
-        }
-        Ok(found) => Ok(found),
-        Err(error) => Err(format!("{} is not valid PEM: {error}", path.display())),
-    }
-}
-
-fn private_key(path: &Path, pem: &[u8]) -> Result<PrivateKeyDer<'static>, String> {
-    PrivateKeyDer::from_pem_slice(pem).map_err(|error| match error {
-        pem::Error::NoItemsFound => format!(
-            "{} has no private key in PEM form in it (an encrypted key has to be decrypted first)",
-            path.display()
-        ),
-        error => format!("{} is not valid PEM: {error}", path.display()),
-    })
 }
 
 /// rustls looks whether the key belongs to the certificate when it takes the two.
@@ -162,7 +161,14 @@ fn unusable_pair(chain: &Path, key: &Path, error: &rustls::Error) -> String {
         rustls::Error::InconsistentKeys(_) => {
             format!("the key in {key} does not belong to the certificate in {chain}")
         }
-        error => format!("the certificate in {chain} and the key in {key} cannot be used: {error}"),
+        rustls::Error::InvalidCertificate(error) => {
+            format!("the certificate in {chain} {}", words::certificate(error))
+        }
+        // All that is left is a key of a kind that the library below does not know.
+        _ => format!(
+            "the key in {key} cannot be used: RSA of 2,048 bits or more, P-256, P-384 and Ed25519 \
+             are supported"
+        ),
     }
 }
 
