@@ -43,6 +43,16 @@ impl Rig {
         self.push_all(vec![Push::Delivery { delivery, store, receipt }]);
     }
 
+    fn end(&self) {
+        self.queue.stop_claims();
+        self.queue.close();
+    }
+
+    fn restart(&mut self, attempts_max: Option<u32>) {
+        self.end();
+        self.queue = open(&self.settings, attempts_max, &self.health);
+    }
+
     /// Pushes as a source does: what finds no room is pushed again.
     fn push_all(&self, mut batch: Vec<Push>) {
         while let Err(Error::Full(refused)) = self.queue.push(batch, None) {
@@ -54,8 +64,7 @@ impl Rig {
 
 impl Drop for Rig {
     fn drop(&mut self) {
-        self.queue.stop_claims();
-        self.queue.close();
+        self.end();
         let _ = std::fs::remove_dir_all(&self.folder);
     }
 }
@@ -205,9 +214,7 @@ fn what_waits_survives_a_restart_in_its_order_with_its_attempts() {
     wait_until("all are stored", || desk.all().len() == 1_000);
     let claim = rig.queue.claim("ilert", None).unwrap();
     rig.queue.settle(claim, later(Holds::Delivery));
-    rig.queue.stop_claims();
-    rig.queue.close();
-    rig.queue = open(&rig.settings, None, &rig.health);
+    rig.restart(None);
     wait_until("they are counted", || rig.health.snapshot().queue.waiting == 1_000);
     let attempts = Mutex::new(Vec::new());
     let delivered = work(&rig.queue, 1_000, &|number, attempt| {
@@ -312,8 +319,7 @@ fn the_queue_is_bounded_and_says_when_there_is_room() {
 #[test]
 fn dead_letters_are_bounded() {
     let mut rig = Rig::new(Some(1));
-    rig.queue.stop_claims();
-    rig.queue.close();
+    rig.end();
     rig.settings.dead_letters_max = 5;
     rig.queue = open(&rig.settings, Some(1), &rig.health);
     let desk = Arc::new(Signed::default());
@@ -322,4 +328,83 @@ fn dead_letters_are_bounded() {
     }
     work(&rig.queue, 20, &|_, _| Outcome::Never { why: "no".to_owned() });
     wait_until("the last five are kept", || rig.health.snapshot().queue.dead_letters == 5);
+}
+
+#[test]
+fn what_is_remembered_survives_a_restart() {
+    let mut rig = Rig::new(None);
+    rig.queue.remember("mqtt", "one", Some("1".to_owned()));
+    rig.queue.remember("mqtt", "two", Some("2".to_owned()));
+    rig.queue.remember("mqtt", "two", Some("3".to_owned()));
+    rig.queue.remember("http", "one", Some("another scope".to_owned()));
+    rig.queue.remember("mqtt", "one", None);
+    for _ in 0..2 {
+        assert_eq!(rig.queue.record("mqtt", "one"), None);
+        assert_eq!(rig.queue.record("mqtt", "two").as_deref(), Some("3"));
+        assert_eq!(rig.queue.record("http", "one").as_deref(), Some("another scope"));
+        rig.restart(None);
+    }
+}
+
+#[test]
+fn a_database_is_made_to_remember_but_not_to_forget() {
+    let rig = Rig::new(None);
+    let path = rig.folder.join("direct.db3");
+    let settings = config::Queue { path: path.clone(), ..config::Queue::default() };
+    let open = || {
+        Queue::open(&settings, false, None, &Health::default(), &Failures(bounded(1).0)).unwrap()
+    };
+    let queue = open();
+    queue.remember("mqtt", "client", None);
+    assert_eq!(queue.record("mqtt", "client"), None);
+    queue.close();
+    assert!(!path.exists());
+    let queue = open();
+    queue.remember("mqtt", "client", Some("granted".to_owned()));
+    queue.close();
+    let queue = open();
+    assert_eq!(queue.record("mqtt", "client").as_deref(), Some("granted"));
+    queue.close();
+}
+
+#[test]
+fn a_file_of_version_1_is_taken_over_with_all_that_waits_in_it() {
+    const VERSION_1: &str = "
+        CREATE TABLE lanes (number INTEGER PRIMARY KEY, sink TEXT NOT NULL, key TEXT NOT NULL);
+        CREATE TABLE deliveries (id INTEGER PRIMARY KEY, kind TEXT NOT NULL, order_key TEXT,
+          target TEXT NOT NULL, origin TEXT NOT NULL, attempts INTEGER NOT NULL,
+          stored_at INTEGER NOT NULL, body BLOB NOT NULL);
+        CREATE TABLE dead_letters (id INTEGER PRIMARY KEY AUTOINCREMENT, reason TEXT NOT NULL,
+          kind TEXT, lane_key TEXT NOT NULL, order_key TEXT, target TEXT NOT NULL,
+          origin TEXT NOT NULL, buried_at INTEGER NOT NULL, body BLOB NOT NULL);
+        PRAGMA user_version=1;
+        INSERT INTO lanes VALUES (1, 'ilert', 'a'), (2, 'ilert', 'b');
+        INSERT INTO deliveries VALUES
+          ((1 << 40) | 1, 'event', 'k', '/api/events', 'test', 3, 0, x'30'),
+          ((2 << 40) | 2, 'event', NULL, '/api/events', 'test', 0, 0, x'31'),
+          ((1 << 40) | 3, 'event', 'k', '/api/events', 'test', 0, 0, x'32');
+        INSERT INTO dead_letters VALUES
+          (7, 'refused', 'event', 'a', 'k', '/api/events', 'test', 0, x'33');";
+    let mut rig = Rig::new(None);
+    rig.end();
+    std::fs::remove_file(&rig.settings.path).unwrap();
+    let old = rusqlite::Connection::open(&rig.settings.path).unwrap();
+    old.execute_batch(VERSION_1).unwrap();
+    drop(old);
+    rig.queue = open(&rig.settings, None, &rig.health);
+    wait_until("they are counted", || {
+        let queue = rig.health.snapshot().queue;
+        (queue.waiting, queue.dead_letters) == (3, 1)
+    });
+    let first = Mutex::new(Vec::new());
+    let mut delivered = work(&rig.queue, 3, &|number, attempt| {
+        first.lock().unwrap().push((number, attempt));
+        Outcome::Delivered
+    });
+    delivered.sort_unstable();
+    assert_eq!(delivered, [0, 1, 2]);
+    assert!(first.lock().unwrap().contains(&(0, 4)), "its attempts count");
+    rig.restart(None);
+    wait_until("the dead letter is there", || rig.health.snapshot().queue.dead_letters == 1);
+    assert_eq!(rig.health.snapshot().queue.waiting, 0);
 }

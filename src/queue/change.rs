@@ -18,6 +18,8 @@ pub(super) enum Change {
     Attempts(RowId, u32),
     ForgetLane(u32),
     ForgetUpstream(Vec<String>),
+    /// Scope, key, and the value, or `None` to forget it.
+    Remember(String, String, Option<String>),
 }
 
 impl Change {
@@ -49,6 +51,7 @@ pub(super) fn write_all(store: &mut Store, changes: &[Change]) -> rusqlite::Resu
             Change::Unbury(id, bytes) => store.letters.delete(&store.connection, *id, *bytes)?,
             Change::ForgetLane(number) => store.forget_lane(*number)?,
             Change::ForgetUpstream(rows) => upstream::forget(store, rows)?,
+            Change::Remember(scope, key, value) => store.remember(scope, key, value.as_deref())?,
         }
     }
     store.commit()

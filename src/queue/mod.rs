@@ -374,6 +374,23 @@ impl Queue {
         // A closed queue keeps the rows: they are converted at the next start.
         let _ = self.0.requests.send(Request::Replace(rows, pushes));
     }
+
+    /// What was remembered under a key. Waits for the queue thread, so it is for the start and
+    /// for rare moments.
+    #[must_use]
+    pub fn record(&self, scope: &str, key: &str) -> Option<String> {
+        let (tell, told) = bounded(1);
+        let request = Request::Record(scope.to_owned(), key.to_owned(), tell);
+        self.0.requests.send(request).ok()?;
+        told.recv().ok().flatten()
+    }
+
+    /// Remembers a value over restarts, or forgets it. Returns at once: it is written with the
+    /// next commit, to a database that is made if there is none yet.
+    pub fn remember(&self, scope: &str, key: &str, value: Option<String>) {
+        // A queue that is closed cannot remember, and nobody asks it any more.
+        let _ = self.0.requests.send(Request::Remember(scope.to_owned(), key.to_owned(), value));
+    }
 }
 
 impl Shared {

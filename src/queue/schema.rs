@@ -5,6 +5,7 @@
 //! | `lanes` | the number, sink and key of each lane |
 //! | `deliveries` | one row a delivery; `id` is the lane's number times 2^40 plus a sequence number |
 //! | `dead_letters` | what was given up |
+//! | `records` | small things that parts of the agent remember over restarts |
 //!
 //! The id makes one b-tree serve as table and index: rows of a lane lie together, in order, so a
 //! push appends, a claim reads a range and a settlement deletes, each in about one page, however
@@ -19,7 +20,7 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// The version this build writes, in `user_version`. Upstream's files have 0.
-const VERSION: i64 = 1;
+const VERSION: usize = STEPS.len();
 
 /// Bits of a row's id that hold its sequence number.
 const SEQ_BITS: u32 = 40;
@@ -34,7 +35,11 @@ const CHECKPOINT_PAGES: u32 = 1_000;
 /// The database is checked at the start when it was not closed and is not larger than this.
 const CHECK_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
-const TABLES: &str = "
+/// What leads from each version to the next. No step reads rows, so a full queue is taken over
+/// as fast as an empty one.
+const STEPS: [&str; 2] = [VERSION_1, VERSION_2];
+
+const VERSION_1: &str = "
 CREATE TABLE IF NOT EXISTS lanes (
   number INTEGER PRIMARY KEY,
   sink   TEXT NOT NULL,
@@ -61,6 +66,22 @@ CREATE TABLE IF NOT EXISTS dead_letters (
   buried_at INTEGER NOT NULL,
   body      BLOB NOT NULL
 );";
+
+/// A `sum` is a row's checksum; rows of version 1 have none.
+const VERSION_2: &str = "
+ALTER TABLE lanes ADD COLUMN sum INTEGER;
+ALTER TABLE deliveries ADD COLUMN note TEXT;
+ALTER TABLE deliveries ADD COLUMN sum INTEGER;
+ALTER TABLE dead_letters ADD COLUMN note TEXT;
+ALTER TABLE dead_letters ADD COLUMN sum INTEGER;
+ALTER TABLE dead_letters ADD COLUMN sink TEXT NOT NULL DEFAULT 'ilert';
+CREATE TABLE records (
+  scope TEXT NOT NULL,
+  key   TEXT NOT NULL,
+  value TEXT NOT NULL,
+  sum   INTEGER,
+  PRIMARY KEY (scope, key)
+) WITHOUT ROWID;";
 
 impl RowId {
     /// The id of the row.
@@ -148,6 +169,7 @@ fn open_once(path: &Path, sync: Sync) -> Result<Connection, Unusable> {
     // Of effect on a new file only.
     connection.execute_batch(&format!("PRAGMA page_size={PAGE_BYTES}"))?;
     let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let version = usize::try_from(version).unwrap_or(usize::MAX);
     if version > VERSION {
         return Err(Unusable::Other(format!(
             "it was written by a later version of ilagent (schema {version}, this one knows {VERSION})"
@@ -158,8 +180,9 @@ fn open_once(path: &Path, sync: Sync) -> Result<Connection, Unusable> {
         check(&connection)?;
     }
     if version < VERSION {
+        let steps = STEPS[version..].concat();
         connection.execute_batch(&format!(
-            "BEGIN IMMEDIATE; {TABLES} PRAGMA user_version={VERSION}; COMMIT;"
+            "BEGIN IMMEDIATE; {steps} PRAGMA user_version={VERSION}; COMMIT;"
         ))?;
     }
     Ok(connection)

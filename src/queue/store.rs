@@ -131,6 +131,34 @@ impl Store {
         self.letters.bury(&self.connection, letter, wall_clock())
     }
 
+    pub(super) fn record(&self, scope: &str, key: &str) -> rusqlite::Result<Option<String>> {
+        self.connection
+            .prepare_cached("SELECT value FROM records WHERE scope = ?1 AND key = ?2")?
+            .query_row([scope, key], |row| row.get(0))
+            .optional()
+    }
+
+    pub(super) fn remember(
+        &self,
+        scope: &str,
+        key: &str,
+        value: Option<&str>,
+    ) -> rusqlite::Result<()> {
+        let Some(value) = value else {
+            return self
+                .connection
+                .prepare_cached("DELETE FROM records WHERE scope = ?1 AND key = ?2")?
+                .execute([scope, key])
+                .map(|_| ());
+        };
+        self.connection
+            .prepare_cached(
+                "INSERT OR REPLACE INTO records (scope, key, value) VALUES (?1, ?2, ?3)",
+            )?
+            .execute([scope, key, value])
+            .map(|_| ())
+    }
+
     /// Rows of a lane in order, from `from` on: at most `limit` of them. The second value says
     /// whether others follow.
     pub(super) fn read(

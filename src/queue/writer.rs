@@ -44,6 +44,10 @@ pub(super) enum Request {
     Upstream(Sender<Vec<UpstreamMessage>>),
     /// Store what it became, in place of its rows.
     Replace(Vec<String>, Vec<Push>),
+    /// Tell what is remembered.
+    Record(String, String, Sender<Option<String>>),
+    /// Remember a value, or forget it.
+    Remember(String, String, Option<String>),
     /// Give a sign of life.
     Pulse,
     /// Commit and end.
@@ -166,6 +170,10 @@ impl Writer {
                 Request::Admin(command, answer) => self.admin(&command, &answer),
                 Request::Pulse => {}
                 Request::Upstream(answer) => self.upstream(&answer),
+                Request::Record(scope, key, answer) => {
+                    let _ = answer.send(self.record(&scope, &key));
+                }
+                Request::Remember(scope, key, value) => self.remember(scope, key, value),
                 Request::Replace(rows, batch) => {
                     bytes_taken += self.store_batch(batch);
                     self.changes.push(Change::ForgetUpstream(rows));
@@ -327,7 +335,8 @@ impl Writer {
                 | Change::Delete(_)
                 | Change::Attempts(..)
                 | Change::ForgetLane(_)
-                | Change::ForgetUpstream(_) => {}
+                | Change::ForgetUpstream(_)
+                | Change::Remember(..) => {}
             }
         }
         drop(board);
@@ -428,6 +437,34 @@ impl Writer {
         let messages =
             self.database.as_ref().filter(|_| written).map(|open| upstream::messages(&open.store));
         let _ = answer.send(messages.unwrap_or_default());
+    }
+
+    /// What is remembered, written or not yet.
+    fn record(&self, scope: &str, key: &str) -> Option<String> {
+        let newer = self.changes.iter().rev().find_map(|change| match change {
+            Change::Remember(a, b, value) if (a.as_str(), b.as_str()) == (scope, key) => {
+                Some(value.clone())
+            }
+            _ => None,
+        });
+        newer.unwrap_or_else(|| {
+            let read = self.database.as_ref()?.store.record(scope, key);
+            read.unwrap_or_else(|error| {
+                log::error!("queue: what is remembered of {scope} cannot be read: {error}");
+                None
+            })
+        })
+    }
+
+    /// A value takes the place of an older one that could not be written yet.
+    fn remember(&mut self, scope: String, key: String, value: Option<String>) {
+        self.changes.retain(
+            |change| !matches!(change, Change::Remember(a, b, _) if (a, b) == (&scope, &key)),
+        );
+        // What no database holds needs none to be forgotten.
+        if value.is_some() || self.database.is_some() {
+            self.changes.push(Change::Remember(scope, key, value));
+        }
     }
 
     fn report(&self) {
