@@ -477,7 +477,9 @@ impl Board {
             );
             return;
         }
-        let until = now + after.unwrap_or_else(|| BACKOFF.wait_after(attempts, dice));
+        // What the other side asks for can make the wait longer than our own, never shorter.
+        let own = BACKOFF.wait_after(attempts, dice);
+        let until = now + after.map_or(own, |after| after.max(own));
         let number = claim.lane;
         let entry = self.entry(claim, attempts);
         let stays = entry.patient && !self.has_taken_since(number, entry.since);

@@ -4,7 +4,7 @@ use crate::retry::probe_wait;
 use std::time::{Duration, Instant};
 
 /// A sink or lane that fails is asked again after this long at the earliest.
-const PROBE_SHORTEST: Duration = Duration::from_millis(200);
+const PROBE_SHORTEST: Duration = Duration::from_millis(400);
 
 /// However long it has been failing, it is asked again after this long.
 const PROBE_LONGEST: Duration = Duration::from_secs(30);
@@ -53,7 +53,8 @@ impl Gate {
     }
 
     /// Closes the gate, or keeps it closed after a probe that failed. `after` is what the other
-    /// side asked for. Failures of attempts that began before it closed do not extend the wait.
+    /// side asked for: it can make the wait longer than our own, never shorter. Failures of
+    /// attempts that began before it closed do not extend the wait.
     pub(super) fn close(&mut self, now: Instant, probe: bool, after: Option<Duration>, dice: f64) {
         let since = self.closed.as_ref().map_or(now, |closed| closed.since);
         if self.closed.is_some() && !probe && after.is_none() {
@@ -61,7 +62,7 @@ impl Gate {
         }
         let own =
             probe_wait(now.saturating_duration_since(since), PROBE_SHORTEST, PROBE_LONGEST, dice);
-        let asked = now + after.unwrap_or(own);
+        let asked = now + after.map_or(own, |after| after.max(own));
         let probing = !probe && self.closed.as_ref().is_some_and(|closed| closed.probing);
         let probe_at =
             self.closed.as_ref().filter(|_| !probe).map_or(asked, |c| c.probe_at.max(asked));
@@ -110,7 +111,7 @@ mod tests {
     fn failures_of_attempts_that_began_before_do_not_extend_the_wait() {
         let (mut gate, now) = (Gate::default(), Instant::now());
         gate.close(now, false, None, 1.0);
-        gate.close(now + Duration::from_millis(150), false, None, 1.0);
+        gate.close(now + PROBE_SHORTEST * 3 / 4, false, None, 1.0);
         assert_eq!(gate.pass(now + PROBE_SHORTEST), Pass::Probe);
     }
 
@@ -120,5 +121,20 @@ mod tests {
         let asked = Duration::from_secs(7);
         gate.close(now, false, Some(asked), 0.0);
         assert_eq!(gate.pass(now + asked / 2), Pass::NotBefore(now + asked));
+    }
+
+    #[test]
+    fn what_the_other_side_asks_for_never_shortens_our_own_wait() {
+        let mut now = Instant::now();
+        let (mut gate, mut without) = (Gate::default(), Gate::default());
+        for failure in 0..40 {
+            for (gate, after) in [(&mut gate, Some(Duration::ZERO)), (&mut without, None)] {
+                gate.close(now, failure > 0, after, 0.5);
+            }
+            let Pass::NotBefore(probe_at) = without.pass(now) else { panic!("it is closed") };
+            assert_eq!(gate.pass(now), Pass::NotBefore(probe_at), "failure {failure}");
+            now = probe_at;
+        }
+        assert_eq!(without.pass(now - PROBE_SHORTEST), Pass::NotBefore(now));
     }
 }
