@@ -273,12 +273,10 @@ fn a_key_stays_inside_its_path_segment_and_the_token_at_home() {
             vec![("Content-Type", "application/json; charset=utf-8".to_owned())],
             r#"{"id":7}"#.to_owned(),
         ),
-        "/api/escalation-policies/resolve" => Answer::Full(
-            200,
-            vec![],
-            r#"{"id":9,"escalationRules":[{"escalationTimeout":5}]}"#.to_owned(),
-        ),
-        "/api/escalation-policies/9/levels/0" => Answer::Full(200, vec![], "{}".to_owned()),
+        "/api/escalation-policies/resolve" => {
+            Answer::json(200, r#"{"id":9,"escalationRules":[{"escalationTimeout":5}]}"#)
+        }
+        "/api/escalation-policies/9/levels/0" => Answer::json(200, "{}"),
         _ => Answer::Status(202),
     });
     let mut publisher = Publisher::new(broker.port());

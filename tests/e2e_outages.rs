@@ -52,6 +52,95 @@ fn a_captive_portal_empties_nothing() {
 }
 
 #[test]
+fn a_gateway_that_answers_on_ilerts_behalf_empties_nothing() {
+    let plain = |status: u16, body: &str| {
+        let headers = vec![("Content-Type", "text/plain; charset=utf-8".to_owned())];
+        Answer::Full(status, headers, body.to_owned())
+    };
+    empties_nothing(&plain(404, "default backend - 404"));
+    empties_nothing(&plain(400, r#"{"message":"no Route matched with those values"}"#));
+    empties_nothing(&plain(500, "upstream is gone"));
+    empties_nothing(&plain(200, "OK"));
+    empties_nothing(&Answer::Full(200, vec![], String::new()));
+    empties_nothing(&Answer::Full(404, vec![], r#"{"status":404}"#.to_owned()));
+    empties_nothing(&Answer::Raw(
+        b"HTTP/1.0 404 Not Found\r\nContent-Type: application/json\r\n\r\n{}",
+    ));
+}
+
+/// Attempts are only counted when ilert itself says something about a delivery.
+#[test]
+fn answers_of_others_cost_no_attempt() {
+    let (api, broker) = (StandIn::new(), Broker::new());
+    let headers = vec![("Content-Type", "text/plain".to_owned())];
+    api.answer_all(Answer::Full(500, headers, "gone".to_owned()));
+    let flags: Vec<&str> = BUFFER.into_iter().chain(["--max_retries", "1"]).collect();
+    let agent = Agent::mqtt(&api, broker.port(), &flags).ready();
+    Publisher::new(broker.port()).publish("events/a", event("il1api1", "one"));
+    wait_until("it was tried more than once", || api.count() > 3);
+    assert!(agent.list().iter().all(|line| line["state"] != "dead"));
+    api.answer_all(Answer::Status(202));
+    api.wait_for(1);
+}
+
+/// Caches put a `Retry-After: 0` on answers of their own; it must not make a storm, nor use up
+/// the attempts.
+#[test]
+fn whoever_asks_for_no_wait_at_all_gets_ours() {
+    std::thread::scope(|scope| {
+        for status in [429, 500, 503, 302] {
+            for retry_after in ["0", "Thu, 01 Jan 1970 00:00:00 GMT"] {
+                scope.spawn(move || asks_for_no_wait(status, retry_after));
+            }
+        }
+    });
+}
+
+fn asks_for_no_wait(status: u16, retry_after: &str) {
+    let (api, broker) = (StandIn::new(), Broker::new());
+    let headers = vec![
+        ("Retry-After", retry_after.to_owned()),
+        ("Date", "Thu, 01 Jan 2026 00:00:00 GMT".to_owned()),
+    ];
+    api.answer_all(Answer::Full(status, headers, String::new()));
+    let agent = Agent::mqtt(&api, broker.port(), &BUFFER).ready();
+    Publisher::new(broker.port()).publish("events/a", event("il1api1", "one"));
+    wait_until("it is tried", || api.count() > 0);
+    std::thread::sleep(Duration::from_secs(1));
+    assert!(api.count() < 10, "{status}, {retry_after}: {} requests", api.count());
+    assert!(agent.list().iter().all(|line| line["state"] != "dead"), "{status}");
+}
+
+/// The API, or what stands in front of it, may show what it could not use.
+#[test]
+fn keys_in_answers_are_masked() {
+    const KEY: &str = "il1apiSECRET0123456789/ü";
+    let api = StandIn::new();
+    let agent = Agent::new(&api, &[]).ready();
+    for status in [500, 400] {
+        let encoded = "il1apiSECRET0123456789%2F%C3%BC";
+        let words = format!(
+            r#"{{"message":"{KEY} \\u001b]0;title\\u0007 il1apiSECRET0123456789\/\u00fc {encoded}"}}"#
+        );
+        api.answer_all(Answer::json(status, &words));
+        let alert = format!(
+            r#"{{"integrationKey":"{KEY}","eventType":"ALERT","summary":"{status}","alertKey":"{status}"}}"#
+        );
+        assert!(agent.post(&alert).is_some_and(|(status, _)| status == 200));
+        wait_until("it is answered", || {
+            let list = agent.list();
+            agent.log().contains(&format!("status {status}")) && !list.is_empty()
+        });
+    }
+    wait_until("one is dead", || agent.list().iter().any(|line| line["state"] == "dead"));
+    let (_, status) = agent.get("/status").unwrap();
+    for shown in [agent.log(), status, format!("{:?}", agent.list())] {
+        assert!(!shown.contains("SECRET"), "{shown}");
+    }
+    assert!(agent.log().contains("il1api…"));
+}
+
+#[test]
 fn a_refusal_that_may_pass_empties_nothing() {
     for status in [401, 403, 407, 408, 425] {
         empties_nothing(&Answer::Status(status));
@@ -75,8 +164,7 @@ fn garbage_and_silence_empty_nothing() {
 #[test]
 fn a_202_is_a_success_whatever_its_body() {
     let (api, broker) = (StandIn::new(), Broker::new());
-    let json = vec![("Content-Type", "application/json".to_owned())];
-    api.answer_all(Answer::Full(202, json, "{not json".to_owned()));
+    api.answer_all(Answer::json(202, "{not json"));
     let _agent = Agent::mqtt(&api, broker.port(), &BUFFER).ready();
     let mut publisher = Publisher::new(broker.port());
     publisher.publish("events/a", event("il1api1", "one"));
@@ -88,7 +176,7 @@ fn a_202_is_a_success_whatever_its_body() {
 #[test]
 fn what_ilert_refuses_for_good_becomes_a_dead_letter_that_can_be_retried() {
     let (api, broker) = (StandIn::new(), Broker::new());
-    api.answer_all(Answer::Full(400, vec![], r#"{"message":"no such key"}"#.to_owned()));
+    api.answer_all(Answer::json(400, r#"{"status":400,"message":"no such key"}"#));
     let agent = Agent::mqtt(&api, broker.port(), &BUFFER).ready();
     Publisher::new(broker.port()).publish("events/a", event("il1api1", "refused"));
     wait_until("it is a dead letter", || agent.list().iter().any(|line| line["state"] == "dead"));

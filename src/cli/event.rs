@@ -102,7 +102,8 @@ pub const VARIABLES: [&str; 1] = ["ILERT_INTEGRATION_KEY"];
 /// Says in words why ilert does not have it.
 pub fn run(asked: &Event, ready: &Ready) -> Result<(), String> {
     let client = Client::new(&ready.ilert)?;
-    outcome(client.event("event", PATH, body(asked, &ready.key).to_string().as_bytes()))
+    let body = body(asked, &ready.key).to_string();
+    outcome(client.event("event", &ready.key, PATH, body.as_bytes()))
 }
 
 /// The document, with all the members that upstream sends, used or not.

@@ -2,15 +2,17 @@
 
 mod judge;
 mod policy;
+mod secrets;
 
 use crate::config;
 use crate::message::{Holds, Outcome, masked, path_segment};
 use crate::system::tls;
-use judge::{Reply, judge};
+use judge::{Reply, excerpt, judge};
+use secrets::Secrets;
 use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
-use ureq::http::{HeaderMap, Response, header};
+use ureq::http::{HeaderMap, Response, Version, header};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::{Agent, Body, Error, Proxy};
 
@@ -21,8 +23,9 @@ const CONNECT_MAX: Duration = Duration::from_secs(10);
 /// forgotten it, and so may the other side.
 const IDLE_MAX: Duration = Duration::from_secs(10);
 
-/// Most bytes of a reply that are read: more than any of ilert's has.
-const REPLY_MAX: u64 = 64 * 1024;
+/// Most bytes of a reply that are read: more than any of ilert's has, policies with all the people
+/// in them included.
+const REPLY_MAX: u64 = 256 * 1024;
 
 /// Buffers of a connection, in each direction, in bytes.
 const BUFFER: usize = 8 * 1024;
@@ -65,28 +68,26 @@ impl Client {
         Ok(Client { agent: builder.build().into(), settings: Arc::new(settings.clone()) })
     }
 
-    /// Posts one event, which the log calls `name`. `path` is below the host: `/api/events`.
+    /// Posts one event of the integration key `key`, which the log calls `name`. `path` is below
+    /// the host: `/api/events`.
     #[must_use]
-    pub fn event(&self, name: &str, path: &str, body: &[u8]) -> Outcome {
+    pub fn event(&self, name: &str, key: &str, path: &str, body: &[u8]) -> Outcome {
+        let secrets = Secrets::of(&self.settings, key);
         let request = || {
             self.agent
                 .post(format!("{}{path}", self.settings.api))
                 .header(header::CONTENT_TYPE, "application/json")
                 .send(body)
         };
-        match answer(&request) {
-            Ok(reply) => {
-                let outcome = judge(&reply);
-                if outcome == Outcome::Delivered {
-                    log::info!(
-                        "ilert: {name} accepted, correlation id {}",
-                        reply.correlation_id.as_deref().unwrap_or("-")
-                    );
-                }
-                outcome
-            }
-            Err(outcome) => outcome,
+        let reply = match answer(&request, &secrets) {
+            Ok(reply) => reply,
+            Err(outcome) => return outcome,
+        };
+        let outcome = judge(&reply, &secrets);
+        if outcome == Outcome::Delivered {
+            log::info!("ilert: {name} accepted, correlation id {}", reply.correlation(&secrets));
         }
+        outcome
     }
 
     /// Pings one heartbeat monitor.
@@ -95,22 +96,30 @@ impl Client {
         let Some(segment) = path_segment(key) else {
             return Outcome::Never { why: "this is no heartbeat key".to_owned() };
         };
-        let request = || {
-            if key.starts_with(API_HEARTBEAT) {
+        let secrets = Secrets::of(&self.settings, key);
+        let at_api = key.starts_with(API_HEARTBEAT);
+        let request = || match at_api {
+            true => {
                 self.agent.get(format!("{}/api/heartbeats/{segment}", self.settings.api)).call()
-            } else {
-                self.agent.head(format!("{}/api/pings/{segment}", self.settings.beat)).call()
             }
+            false => self.agent.head(format!("{}/api/pings/{segment}", self.settings.beat)).call(),
         };
-        match answer(&request) {
-            Ok(reply) => {
-                let outcome = judge(&reply);
-                if outcome == Outcome::Delivered {
-                    log::info!("ilert: heartbeat {} accepted", masked(key));
-                }
-                outcome
-            }
+        let outcome = match answer(&request, &secrets) {
+            Ok(reply) => judge(&Reply { to_head: !at_api, ..reply }, &secrets),
             Err(outcome) => outcome,
+        };
+        match outcome {
+            Outcome::Delivered => {
+                log::info!("ilert: heartbeat {} accepted", masked(key).escape_debug());
+                Outcome::Delivered
+            }
+            // Another host is down: that says nothing about the one that takes events.
+            Outcome::Later { why, holds: Holds::Sink, after }
+                if !at_api && self.settings.beat != self.settings.api =>
+            {
+                Outcome::Later { why, holds: Holds::Lane, after }
+            }
+            outcome => outcome,
         }
     }
 
@@ -152,15 +161,15 @@ fn trust() -> TlsConfig {
 /// A connection that rested may have been closed by the other side just now. A request that fails
 /// so is made once more, on a new one: the other side has not answered, and deliveries are made
 /// at least once anyway.
-fn answer(request: &dyn Fn() -> Result<Response<Body>, Error>) -> Result<Reply, Outcome> {
+fn answer(
+    request: &dyn Fn() -> Result<Response<Body>, Error>,
+    secrets: &Secrets<'_>,
+) -> Result<Reply, Outcome> {
     let replied = match request() {
         Err(Error::Io(error)) if was_closed(error.kind()) => request(),
         replied => replied,
     };
-    match replied {
-        Ok(response) => read(response).map_err(|error| unreachable(&error)),
-        Err(error) => Err(unreachable(&error)),
-    }
+    replied.and_then(read).map_err(|error| unreachable(&error, secrets))
 }
 
 fn was_closed(kind: ErrorKind) -> bool {
@@ -169,14 +178,16 @@ fn was_closed(kind: ErrorKind) -> bool {
 
 fn read(mut response: Response<Body>) -> Result<Reply, Error> {
     let body = match response.body_mut().with_config().limit(REPLY_MAX).read_to_vec() {
-        Ok(body) => body,
-        // A reply that long is not ilert's; its status is judged all the same.
-        Err(Error::BodyExceedsLimit(_)) => Vec::new(),
+        Ok(body) => Some(body),
+        // A reply that long is not ilert's.
+        Err(Error::BodyExceedsLimit(_)) => None,
         Err(error) => return Err(error),
     };
     let headers = response.headers();
     Ok(Reply {
         status: response.status().as_u16(),
+        to_head: false,
+        is_http_1_0: response.version() < Version::HTTP_11,
         content_type: text(headers, "content-type").unwrap_or_default(),
         retry_after: text(headers, "retry-after"),
         date: text(headers, "date"),
@@ -185,11 +196,12 @@ fn read(mut response: Response<Body>) -> Result<Reply, Error> {
     })
 }
 
+/// A header, as far as it can be read: one with strange bytes in it is still there.
 fn text(headers: &HeaderMap, name: &str) -> Option<String> {
-    headers.get(name)?.to_str().ok().map(ToOwned::to_owned)
+    headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
 }
 
 /// A broken reply or no reply says nothing about the delivery.
-fn unreachable(error: &Error) -> Outcome {
-    Outcome::Later { why: error.to_string(), holds: Holds::Sink, after: None }
+fn unreachable(error: &Error, secrets: &Secrets<'_>) -> Outcome {
+    Outcome::Later { why: excerpt(&error.to_string(), secrets), holds: Holds::Sink, after: None }
 }

@@ -1,6 +1,7 @@
 //! Escalation policies: who is on duty goes into a level of the policy a routing key names.
 
-use super::judge::{Reply, judge};
+use super::judge::{Reply, excerpt, judge};
+use super::secrets::Secrets;
 use super::{answer, config};
 use crate::message::{Holds, Outcome, PolicyUpdate};
 use serde_json::{Value, json};
@@ -16,12 +17,13 @@ pub(super) fn update(agent: &Agent, settings: &config::Ilert, body: &[u8]) -> Ou
         Ok(update) => update,
         Err(error) => return Outcome::Never { why: format!("not a policy update: {error}") },
     };
-    let api = Api { agent, settings };
+    let secrets = Secrets::of(settings, "");
+    let api = Api { agent, settings, secrets };
     match api.update(&update) {
         Ok(()) => {
             log::info!(
                 "ilert: escalation policy of '{}', level {} updated",
-                update.routing_key,
+                update.routing_key.escape_debug(),
                 update.shift
             );
             Outcome::Delivered
@@ -33,13 +35,14 @@ pub(super) fn update(agent: &Agent, settings: &config::Ilert, body: &[u8]) -> Ou
 struct Api<'a> {
     agent: &'a Agent,
     settings: &'a config::Ilert,
+    secrets: Secrets<'a>,
 }
 
 impl Api<'_> {
     fn update(&self, update: &PolicyUpdate) -> Result<(), Outcome> {
         let user = self.user(&update.email)?;
         let policy = self.policy(&update.routing_key)?;
-        let id = id(&policy, "the escalation policy")?;
+        let id = self.id(&policy, "the escalation policy")?;
         let rule = usize::try_from(update.shift)
             .ok()
             .and_then(|level| policy["escalationRules"].get(level));
@@ -53,7 +56,7 @@ impl Api<'_> {
         let asked = json!({ "email": email });
         let url = self.url("/api/users/search-email");
         let user = self.call("user", &|| self.with_body(self.agent.post(&url), &asked))?;
-        id(&user, "the user")
+        self.id(&user, "the user")
     }
 
     fn policy(&self, routing_key: &str) -> Result<Value, Outcome> {
@@ -94,27 +97,34 @@ impl Api<'_> {
         what: &str,
         request: &dyn Fn() -> Result<ureq::http::Response<ureq::Body>, Error>,
     ) -> Result<Value, Outcome> {
-        let reply = answer(request)?;
-        match judge(&reply) {
-            Outcome::Delivered => document(&reply, what),
+        let reply = answer(request, &self.secrets)?;
+        match judge(&reply, &self.secrets) {
+            Outcome::Delivered => self.document(&reply, what),
             Outcome::Later { why, holds, after } => {
                 Err(Outcome::Later { why: format!("{what}: {why}"), holds, after })
             }
             Outcome::Never { why } => Err(Outcome::Never { why: format!("{what}: {why}") }),
         }
     }
+
+    fn document(&self, reply: &Reply, what: &str) -> Result<Value, Outcome> {
+        let body = reply.body.as_deref().unwrap_or_default();
+        serde_json::from_slice(body).map_err(|error| {
+            let words = reply.words(&self.secrets);
+            not_understood(format!("{what}: the reply is not JSON: {error} ({words})"))
+        })
+    }
+
+    /// The number of what was asked for. A document without one may be anybody's, so it ends
+    /// nothing; if it is ilert's, the attempts come to an end.
+    fn id(&self, document: &Value, what: &str) -> Result<i64, Outcome> {
+        document["id"].as_i64().ok_or_else(|| {
+            let shown = excerpt(&document.to_string(), &self.secrets);
+            not_understood(format!("the reply does not name the id of {what}: {shown}"))
+        })
+    }
 }
 
-fn document(reply: &Reply, what: &str) -> Result<Value, Outcome> {
-    serde_json::from_slice(&reply.body).map_err(|error| Outcome::Later {
-        why: format!("{what}: the reply is not JSON: {error}"),
-        holds: Holds::Delivery,
-        after: None,
-    })
-}
-
-fn id(document: &Value, what: &str) -> Result<i64, Outcome> {
-    document["id"]
-        .as_i64()
-        .ok_or_else(|| Outcome::Never { why: format!("the reply does not name the id of {what}") })
+fn not_understood(why: String) -> Outcome {
+    Outcome::Later { why, holds: Holds::Delivery, after: None }
 }

@@ -10,7 +10,10 @@ pub const NAME: &str = "ilert";
 #[must_use]
 pub fn attempt(client: &Client, id: u64, delivery: &Delivery) -> Outcome {
     match delivery.kind {
-        Kind::Event => client.event(&format!("delivery {id}"), &delivery.target, &delivery.body),
+        Kind::Event => {
+            let name = format!("delivery {id}");
+            client.event(&name, &delivery.lane.key, &delivery.target, &delivery.body)
+        }
         Kind::Heartbeat => client.heartbeat(&delivery.target),
         Kind::Policy => client.policy(&delivery.body),
     }

@@ -6,6 +6,7 @@ use crate::mapping::event;
 use crate::message::{Delivery, Desk, Outcome, Receipt, masked};
 use crate::queue::{self, Push, Queue, Store};
 use crate::system::http::{Request, Response, decode_segment};
+use crate::system::web::is_json;
 use log::{info, warn};
 use std::cell::Cell;
 use std::hint::black_box;
@@ -171,15 +172,6 @@ impl Api {
 fn heartbeat_key(path: &str) -> Option<&str> {
     let key = path.strip_prefix(HEARTBEATS)?;
     (!key.is_empty() && !key.contains('/')).then_some(key)
-}
-
-/// Whether a media type is `application/json` or a relative of it, parameters aside.
-fn is_json(content_type: &str) -> bool {
-    let essence = content_type.split(';').next().unwrap_or_default().trim();
-    let Some((kind, subtype)) = essence.split_once('/') else { return false };
-    let suffix = subtype.rsplit_once('+').map(|(_, suffix)| suffix);
-    (kind.eq_ignore_ascii_case("application") && subtype.eq_ignore_ascii_case("json"))
-        || suffix.is_some_and(|suffix| suffix.eq_ignore_ascii_case("json"))
 }
 
 /// Compares in a time that depends on the lengths only, so that a token cannot be guessed letter

@@ -8,3 +8,4 @@ pub mod signals;
 pub mod stop;
 pub mod threads;
 pub mod tls;
+pub mod web;

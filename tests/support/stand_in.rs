@@ -1,4 +1,9 @@
 //! A stand-in for ilert's API: it records what it is asked, and answers as it is told.
+//!
+//! By its documents ilert takes events and pings with 202 and no body, and says everything else in
+//! JSON, refusals as `{"status":…,"message":…}`; so does this. Redirects, 407 and 502 to 504 come
+//! from what stands in front of it, here without a body; other answers of gateways and portals are
+//! written out where they are tested.
 
 use super::wait_until;
 use serde_json::Value;
@@ -38,16 +43,33 @@ impl Request {
 /// How a request is answered.
 #[derive(Clone, Debug)]
 pub enum Answer {
-    /// With this status and the other parts empty.
+    /// With this status, in ilert's manner.
     Status(u16),
     /// With a status, headers and a body.
     Full(u16, Vec<(&'static str, String)>, String),
     /// With exactly these bytes, and the connection is closed.
     Raw(&'static [u8]),
-    /// After a time, with a status.
+    /// After a time, with a status, in ilert's manner.
     Slow(Duration, u16),
     /// Not at all, until the stand-in answers otherwise.
     Hang,
+}
+
+impl Answer {
+    /// With a status and a document.
+    pub fn json(status: u16, document: &str) -> Self {
+        let json = vec![("Content-Type", "application/json".to_owned())];
+        Answer::Full(status, json, document.to_owned())
+    }
+
+    /// As ilert answers, or what stands in front of it.
+    fn ilerts(status: u16) -> Self {
+        match status {
+            202 | 300..=399 | 407 | 502..=504 => Answer::Full(status, vec![], String::new()),
+            200..=299 => Answer::json(status, "{}"),
+            _ => Answer::json(status, &format!(r#"{{"status":{status},"message":"words"}}"#)),
+        }
+    }
 }
 
 type Rule = Box<dyn Fn(&Request) -> Answer + Send>;
@@ -196,7 +218,7 @@ fn converse(stream: TcpStream, state: &Mutex<State>) -> io::Result<()> {
         if let Answer::Slow(time, _) = answer {
             thread::sleep(time);
         }
-        let (status, bytes, close) = render(&answer);
+        let (status, bytes, close) = render(&answer, request.method == "HEAD");
         request.status = status;
         request.at = Instant::now();
         let mut now = state.lock().unwrap();
@@ -212,18 +234,20 @@ fn converse(stream: TcpStream, state: &Mutex<State>) -> io::Result<()> {
     Ok(())
 }
 
-fn render(answer: &Answer) -> (u16, Vec<u8>, bool) {
-    let plain = |status: u16, headers: &[(&str, String)], body: &str| {
-        let mut head = format!("HTTP/1.1 {status} Words\r\nContent-Length: {}\r\n", body.len());
-        for (name, value) in headers {
-            head.push_str(&format!("{name}: {value}\r\n"));
-        }
-        head.push_str("correlation-id: c0ffee\r\n\r\n");
-        (status, [head.as_bytes(), body.as_bytes()].concat(), false)
-    };
+fn render(answer: &Answer, to_head: bool) -> (u16, Vec<u8>, bool) {
     match answer {
-        Answer::Status(status) | Answer::Slow(_, status) => plain(*status, &[], ""),
-        Answer::Full(status, headers, body) => plain(*status, headers, body),
+        Answer::Status(status) | Answer::Slow(_, status) => {
+            render(&Answer::ilerts(*status), to_head)
+        }
+        Answer::Full(status, headers, body) => {
+            let mut head = format!("HTTP/1.1 {status} Words\r\nContent-Length: {}\r\n", body.len());
+            for (name, value) in headers {
+                head.push_str(&format!("{name}: {value}\r\n"));
+            }
+            head.push_str("correlation-id: c0ffee\r\n\r\n");
+            let body = if to_head { "" } else { body };
+            (*status, [head.as_bytes(), body.as_bytes()].concat(), false)
+        }
         Answer::Raw(bytes) => (0, bytes.to_vec(), true),
         Answer::Hang => unreachable!("a request that hangs is not answered"),
     }
