@@ -6,31 +6,60 @@
 use super::admin::Command;
 use super::schema::beside;
 use super::writer::Request;
+use crate::system::stop::{self, Stop, Stopper};
 use crate::system::threads;
-use crossbeam_channel::{Sender, bounded};
+use crossbeam_channel::{Sender, bounded, select};
 use serde_json::{Value, json};
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::Shutdown;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// How long either side waits for the other.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// The pause after a failed accept: the system is short of something, and only time brings it back.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
 /// Longest question, in bytes.
 const QUESTION_MAX: u64 = 1024 * 1024;
 
-/// The socket of this process, removed when it is closed.
+/// The socket of this process, and the thread that answers on it. Both end with [`Socket::close`].
 pub(super) struct Socket {
     path: PathBuf,
+    /// The listening socket under another type: a standard listener cannot be shut down.
+    listening: UnixStream,
+    serving: Serving,
+    open: Stopper,
+    thread: JoinHandle<()>,
 }
+
+/// The connection that is being answered, so that its client does not hold up the end.
+type Serving = Arc<Mutex<Option<UnixStream>>>;
 
 impl Socket {
     pub(super) fn close(self) {
+        drop(self.open);
+        // Ends an accept that waits, and every later one.
+        let mut ended = self.listening.shutdown(Shutdown::Both);
+        if let Some(stream) = &*self.serving.lock().unwrap_or_else(PoisonError::into_inner) {
+            // It may have ended by itself.
+            let _ = stream.shutdown(Shutdown::Both);
+        }
         if let Err(error) = fs::remove_file(&self.path) {
             log::debug!("control: {}: {error}", self.path.display());
+        }
+        if ended.is_ok() && self.thread.join().is_err() {
+            ended = Err(io::Error::other("its thread ended in disorder"));
+        }
+        if let Err(error) = ended {
+            log::error!("control: {error}");
         }
     }
 }
@@ -43,20 +72,25 @@ pub(super) fn path(database: &Path) -> PathBuf {
 /// left over from an agent that was killed. An agent without a socket works all the same.
 pub(super) fn listen(database: &Path, requests: Sender<Request>) -> Option<Socket> {
     let path = path(database);
-    match bind(&path) {
-        Ok(listener) => {
-            let served = threads::spawn("control", move || serve(&listener, &requests));
-            served.ok().map(|_| Socket { path })
-        }
-        Err(error) => {
+    let shown = path.display().to_string();
+    start(path, requests)
+        .inspect_err(|error| {
             log::warn!(
-                "control: cannot listen on {}: {error}; `ilagent queue` will not work while the \
-                 agent runs",
-                path.display()
+                "control: cannot listen on {shown}: {error}; `ilagent queue` will not work while \
+                 the agent runs"
             );
-            None
-        }
-    }
+        })
+        .ok()
+}
+
+fn start(path: PathBuf, requests: Sender<Request>) -> io::Result<Socket> {
+    let listener = bind(&path)?;
+    let listening = UnixStream::from(OwnedFd::from(listener.try_clone()?));
+    let (open, stop) = stop::pair();
+    let serving = Serving::default();
+    let control = Control { requests, serving: Arc::clone(&serving), stop };
+    let thread = threads::spawn("control", move || control.run(&listener))?;
+    Ok(Socket { path, listening, serving, open, thread })
 }
 
 fn bind(path: &Path) -> io::Result<UnixListener> {
@@ -68,39 +102,81 @@ fn bind(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-fn serve(listener: &UnixListener, requests: &Sender<Request>) {
-    for stream in listener.incoming() {
-        match stream.and_then(|stream| answer(&stream, requests)) {
-            Ok(true) => {}
-            Ok(false) => return,
-            Err(error) => log::debug!("control: {error}"),
-        }
-    }
+/// What the answering thread needs.
+struct Control {
+    requests: Sender<Request>,
+    serving: Serving,
+    stop: Stop,
 }
 
-/// Answers one question; `false` when the queue is closed.
-fn answer(stream: &UnixStream, requests: &Sender<Request>) -> io::Result<bool> {
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
-    let mut line = String::new();
-    BufReader::new(stream.take(QUESTION_MAX)).read_line(&mut line)?;
-    let said = match serde_json::from_str(&line).ok().as_ref().and_then(Command::from_json) {
-        Some(command) => {
-            let (tell, told) = bounded(1);
-            if requests.send(Request::Admin(command, tell)).is_err() {
-                return Ok(false);
+impl Control {
+    fn run(&self, listener: &UnixListener) {
+        for stream in listener.incoming() {
+            if self.stop.is_set() {
+                return;
             }
-            told.recv().unwrap_or_else(|_| Err("the agent is ending".to_owned()))
+            match stream {
+                Ok(stream) => {
+                    if let Err(error) = self.serve(&stream) {
+                        log::debug!("control: {error}");
+                    }
+                    self.serving(None);
+                }
+                Err(error) => {
+                    log::debug!("control: cannot accept connections: {error}");
+                    if self.stop.is_set_within(ACCEPT_PAUSE) {
+                        return;
+                    }
+                }
+            }
         }
-        None => Err("the question was not understood".to_owned()),
-    };
-    let reply = match said {
-        Ok(text) => json!({ "text": text }),
-        Err(what) => json!({ "error": what }),
-    };
-    let mut stream = stream;
-    writeln!(stream, "{reply}")?;
-    Ok(true)
+    }
+
+    fn serve(&self, stream: &UnixStream) -> io::Result<()> {
+        self.serving(Some(stream.try_clone()?));
+        // The end may have come before the stream could be seen.
+        if self.stop.is_set() { Ok(()) } else { self.answer(stream) }
+    }
+
+    fn serving(&self, stream: Option<UnixStream>) {
+        *self.serving.lock().unwrap_or_else(PoisonError::into_inner) = stream;
+    }
+
+    /// Answers one question.
+    fn answer(&self, mut stream: &UnixStream) -> io::Result<()> {
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        let mut line = String::new();
+        BufReader::new(stream.take(QUESTION_MAX)).read_line(&mut line)?;
+        let said = match serde_json::from_str(&line).ok().as_ref().and_then(Command::from_json) {
+            Some(command) => self.ask_queue(command),
+            None => Err("the question was not understood".to_owned()),
+        };
+        let reply = match said {
+            Ok(text) => json!({ "text": text }),
+            Err(what) => json!({ "error": what }),
+        };
+        writeln!(stream, "{reply}")
+    }
+
+    /// The queue thread joins this one, so neither its full channel nor its silence is waited for
+    /// once it has asked for the end.
+    fn ask_queue(&self, command: Command) -> Result<String, String> {
+        let ending = || Err("the agent is ending".to_owned());
+        let (tell, told) = bounded(1);
+        select! {
+            send(self.requests, Request::Admin(command, tell)) -> sent => {
+                if sent.is_err() {
+                    return ending();
+                }
+            }
+            recv(self.stop.receiver()) -> _ => return ending(),
+        }
+        select! {
+            recv(told) -> said => said.unwrap_or_else(|_| ending()),
+            recv(self.stop.receiver()) -> _ => ending(),
+        }
+    }
 }
 
 /// Asks the agent that has the database open; `None` when none listens.
@@ -123,4 +199,70 @@ fn converse(stream: &UnixStream, command: &Command) -> io::Result<Result<String,
         (Some(text), _) => Ok(text.to_owned()),
         (None, error) => Err(error.unwrap_or("the agent said nothing").to_owned()),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Instant;
+
+    fn socket(name: &str) -> (PathBuf, Socket, crossbeam_channel::Receiver<Request>) {
+        let folder =
+            std::env::temp_dir().join(format!("ilagent-control-{}-{name}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let database = folder.join("q.db3");
+        let (requests, received) = bounded(1);
+        let socket = listen(&database, requests).unwrap();
+        (database, socket, received)
+    }
+
+    /// Its thread has ended, nobody answers, and the file is gone.
+    #[track_caller]
+    fn check_closed(database: &Path, socket: Socket) {
+        let since = Instant::now();
+        socket.close();
+        assert!(since.elapsed() < PATIENCE, "{:?}", since.elapsed());
+        assert!(ask(database, &Command::List { limit: 1, json: false }).is_none());
+        assert!(!path(database).exists());
+        fs::remove_dir_all(database.parent().unwrap()).unwrap();
+    }
+
+    #[test]
+    fn closing_ends_the_thread_that_waits_for_a_connection() {
+        let (database, socket, _received) = socket("idle");
+        check_closed(&database, socket);
+    }
+
+    #[test]
+    fn closing_does_not_wait_for_a_client_that_says_nothing() {
+        let (database, socket, _received) = socket("silent");
+        let silent = UnixStream::connect(path(&database)).unwrap();
+        while socket.serving.lock().unwrap().is_none() {
+            std::thread::yield_now();
+        }
+        check_closed(&database, socket);
+        drop(silent);
+    }
+
+    #[test]
+    fn closing_does_not_wait_for_a_queue_that_does_not_answer() {
+        // The question waits in the channel for ever.
+        let (database, socket, received) = socket("unanswered");
+        let question = Command::List { limit: 1, json: false }.to_json();
+        let mut waits = UnixStream::connect(path(&database)).unwrap();
+        writeln!(waits, "{question}").unwrap();
+        while received.is_empty() {
+            std::thread::yield_now();
+        }
+        check_closed(&database, socket);
+        let mut reply = String::new();
+        let _ = waits.read_to_string(&mut reply);
+    }
+
+    #[test]
+    fn a_socket_whose_file_somebody_removed_is_closed_all_the_same() {
+        let (database, socket, _received) = socket("removed");
+        fs::remove_file(path(&database)).unwrap();
+        check_closed(&database, socket);
+    }
 }
