@@ -3,7 +3,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "the one file that prints")]
 
 use ilagent::cli::event::Ready;
-use ilagent::cli::{self, Command, Invocation, daemon, describe, event, heartbeat};
+use ilagent::cli::{self, Command, Invocation, describe, event, heartbeat};
 use ilagent::config::dialects::ilagent::Asked;
 use ilagent::config::{Checked, Config, Surroundings};
 use ilagent::system::log::Reader;
@@ -51,10 +51,7 @@ fn run(invocation: Invocation) -> ExitCode {
         has_kafka: sources::kafka::BUILT_IN,
     };
     match invocation.command {
-        Command::Daemon(asked) => match configured(&asked, &around) {
-            Ok(config) => done(agent::run(config, &|| read_again(&asked, &around))),
-            Err(code) => code,
-        },
+        Command::Daemon(asked) => daemon(&asked, &around),
         Command::Check(asked) => match configured(&asked, &around) {
             Ok(config) => check(&config),
             Err(code) => code,
@@ -81,9 +78,21 @@ fn run(invocation: Invocation) -> ExitCode {
     }
 }
 
+/// Signals are heard from the beginning: a SIGHUP ends a process that does not.
+fn daemon(asked: &Asked, around: &Surroundings<'_>) -> ExitCode {
+    let signals = match system::signals::listen() {
+        Ok(signals) => signals,
+        Err(error) => return done(Err(format!("signals: {error}"))),
+    };
+    match configured(asked, around) {
+        Ok(config) => done(agent::run(config, &signals, &|| read_again(asked, around))),
+        Err(code) => code,
+    }
+}
+
 /// What to do, or the exit code after all that is wrong has been told.
 fn configured(asked: &Asked, around: &Surroundings<'_>) -> Result<Config, ExitCode> {
-    match daemon::configure(asked, around) {
+    match cli::daemon::configure(asked, around) {
         Ok(Checked { config, warnings }) => {
             warnings.iter().for_each(|warning| log::warn!("{warning}"));
             Ok(config)
@@ -94,7 +103,7 @@ fn configured(asked: &Asked, around: &Surroundings<'_>) -> Result<Config, ExitCo
 
 /// The configuration as it is now; what is wrong goes to the log.
 fn read_again(asked: &Asked, around: &Surroundings<'_>) -> Option<Config> {
-    match daemon::configure(asked, around) {
+    match cli::daemon::configure(asked, around) {
         Ok(Checked { config, warnings }) => {
             warnings.iter().for_each(|warning| log::warn!("{warning}"));
             Some(config)

@@ -38,6 +38,15 @@ pub fn say(states: &[NotifyState<'_>]) {
     }
 }
 
+/// Tells that the agent starts again with another configuration; [`run`] tells of the end of it.
+pub fn reloading() {
+    let status = NotifyState::Status("starting again with a new configuration");
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) if is_wanted() => say(&[NotifyState::Reloading, now, status]),
+        Ok(_) | Err(_) => say(&[status]),
+    }
+}
+
 /// Tells that the agent is ready, and from then on how it is, until the stop.
 pub fn run(parts: &[Part], health: &Health, limits: Limits, stop: &Stop) {
     let changes = health.changes();

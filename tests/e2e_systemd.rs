@@ -89,3 +89,37 @@ fn the_watchdog_is_fed_while_everything_moves_even_without_a_broker() {
     assert!(!agent.log().contains("gives no sign of life"), "{}", agent.log());
     assert!(agent.end("TERM").1 < PATIENCE);
 }
+
+#[test]
+fn a_reload_is_told_from_its_begin_to_its_end_and_the_beat_goes_on() {
+    let (api, broker) = (StandIn::new(), Broker::new());
+    let mut systemd = Listener::new();
+    let config = |topic: &str| {
+        format!(
+            "[[mqtt]]\nname = \"plant\"\nurl = \"mqtt://127.0.0.1:{}\"\nbuffer = true\n\
+             [[mqtt.subscription]]\ntopic = \"{topic}\"\n",
+            broker.port()
+        )
+    };
+    let notify = systemd.folder.join("notify").display().to_string();
+    let agent = Agent::with_file(&api, &config("old/#")).env("NOTIFY_SOCKET", &notify);
+    let mut agent = agent.env("WATCHDOG_USEC", "200000").started();
+    systemd.wait_for("STATUS=ready");
+
+    agent.reconfigure(&config("new/#"));
+    systemd.wait_for("RELOADING=1");
+    systemd.wait_for("MONOTONIC_USEC=");
+    systemd.wait_for("STATUS=starting again");
+    systemd.wait_for("READY=1");
+    systemd.wait_for("STATUS=ready");
+    for _ in 0..3 {
+        systemd.wait_for("WATCHDOG=1");
+    }
+
+    // A configuration that is not used changes nothing, so nothing is told.
+    agent.reconfigure(&config("new/#").replace("buffer", "bufer"));
+    agent.wait_for_log("going on with the old one");
+    systemd.wait_for("WATCHDOG=1");
+    assert_eq!(systemd.heard.iter().filter(|line| *line == "RELOADING=1").count(), 1);
+    assert_eq!(agent.end("TERM").0.code(), Some(0));
+}

@@ -457,6 +457,35 @@ fn between_the_stop_and_the_end_the_probes_are_still_answered() {
 }
 
 #[test]
+fn who_connects_while_the_socket_is_handed_on_is_answered_by_the_next() {
+    let mut server = serve(limits(), echo());
+    let mut early = Client::new(&server);
+    reach(&server);
+    let socket = server.running.release().unwrap();
+    assert!(server.running.release().is_none(), "there is one socket");
+    let mut waiting = Client::new(&server);
+    waiting.send(GET);
+    // It connected before the end, and is no stranger yet.
+    assert!(early.send(GET).check(200, "GET /a ").head.contains("connection: close"));
+    assert!(server.running.stop(Instant::now() + PATIENCE));
+
+    let (stopper, stop) = stop::pair();
+    let next = socket.start(limits(), Arc::new(|_| Response::text(200, "next")), &stop).unwrap();
+    waiting.check(200, "next");
+    drop((next, stopper));
+    assert!(TcpStream::connect(server.address).is_err(), "dropped, it listens no more");
+}
+
+#[test]
+fn who_connects_at_the_end_and_keeps_silent_is_not_waited_for() {
+    let server = serve(limits(), echo());
+    let mut silent = Client::new(&server);
+    reach(&server);
+    assert!(server.running.stop(Instant::now() + PATIENCE));
+    silent.check_closed();
+}
+
+#[test]
 fn every_kind_of_address_can_be_bound_and_stopped() {
     for ip in ["127.0.0.1", "0.0.0.0", "::1", "::"] {
         let mut server = serve_at(ip, limits(), echo());

@@ -78,24 +78,48 @@ pub struct Session {
     subscriptions: Subscriptions,
 }
 
-/// Checks all that can be checked before a connection, and reports the session to `health`.
+/// What a broker's configuration becomes, if it can be used.
+struct Checked {
+    materials: Option<Materials>,
+    server_name: Option<ServerName<'static>>,
+    subscriptions: Subscriptions,
+}
+
+/// Checks all that can be checked before a connection.
 ///
 /// # Errors
 ///
 /// Says in words which setting or file cannot be used, and why.
-pub fn prepare(
-    broker: &Broker,
-    timing: Timing,
-    accept: Box<dyn Accept>,
-    health: &Health,
-) -> Result<Session, String> {
+pub fn check(broker: &Broker) -> Result<(), String> {
+    checked(broker).map(|_| ())
+}
+
+fn checked(broker: &Broker) -> Result<Checked, String> {
     connect_packet(broker, broker.version).encode(&mut Vec::new())?;
     let materials = broker.tls.as_ref().map(|files| Materials::load(&broker.name, files));
     let server_name = broker.tls.as_ref().map(|_| {
         ServerName::try_from(broker.host.clone())
             .map_err(|_| format!("`{}` is not a host name that TLS can check", broker.host))
     });
-    let subscriptions = Subscriptions::new(&broker.rules, broker.shared_group.as_deref())?;
+    Ok(Checked {
+        materials: materials.transpose()?,
+        server_name: server_name.transpose()?,
+        subscriptions: Subscriptions::new(&broker.rules, broker.shared_group.as_deref())?,
+    })
+}
+
+/// Checks all that can be checked before a connection, and reports the session to `health`.
+///
+/// # Errors
+///
+/// As [`check`].
+pub fn prepare(
+    broker: &Broker,
+    timing: Timing,
+    accept: Box<dyn Accept>,
+    health: &Health,
+) -> Result<Session, String> {
+    let Checked { materials, server_name, subscriptions } = checked(broker)?;
     for (one, other) in subscriptions.overlaps() {
         warn!(
             "mqtt {}: a message can match both '{one}' and '{other}'; a broker that sends a copy \
@@ -110,8 +134,8 @@ pub fn prepare(
         timing,
         accept,
         health: health.clone(),
-        materials: materials.transpose()?,
-        server_name: server_name.transpose()?,
+        materials,
+        server_name,
         subscriptions,
         broker: broker.clone(),
     })

@@ -9,7 +9,7 @@ use crate::system::health::Health;
 use crate::system::stop::Stop;
 use crate::system::threads::Failures;
 
-pub use crate::mqtt::session::Running;
+pub use crate::mqtt::session::{Running, check};
 
 /// A session that is ready to start: certificates are loaded, filters are valid.
 pub struct Session(session::Session);

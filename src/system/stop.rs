@@ -4,8 +4,9 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounde
 use std::convert::Infallible;
 use std::time::Duration;
 
-/// Held by the agent; dropping it stops every thread that holds the matching [`Stop`].
-#[derive(Debug)]
+/// Held by the agent; dropping it and all its clones stops every thread that holds the matching
+/// [`Stop`]. The other way round it tells the agent when the last thread that holds it has ended.
+#[derive(Clone, Debug)]
 pub struct Stopper {
     _open: Sender<Infallible>,
 }
@@ -27,6 +28,12 @@ pub fn pair() -> (Stopper, Stop) {
 }
 
 impl Stop {
+    /// One that is set.
+    #[must_use]
+    pub fn already() -> Self {
+        pair().1
+    }
+
     /// For use in `select!`.
     #[must_use]
     pub fn receiver(&self) -> &Receiver<Infallible> {

@@ -17,7 +17,10 @@ pub struct Failures(pub Sender<String>);
 /// # Errors
 ///
 /// Fails when the system has no thread left.
-pub fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+pub fn spawn<T: Send + 'static>(
+    name: &str,
+    run: impl FnOnce() -> T + Send + 'static,
+) -> io::Result<JoinHandle<T>> {
     thread::Builder::new().name(name.to_owned()).stack_size(STACK_BYTES).spawn(run)
 }
 

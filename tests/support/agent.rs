@@ -49,6 +49,8 @@ pub struct Agent {
     api: String,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
+    /// Whether database and port are told by flags.
+    flags: bool,
     http: u16,
     database: &'static str,
     process: Option<Child>,
@@ -67,6 +69,7 @@ impl Agent {
                 .map(|&argument| argument.to_owned())
                 .collect(),
             environment: Vec::new(),
+            flags: true,
             http: free_port(),
             database: "ilagent.db3",
             process: None,
@@ -91,9 +94,25 @@ impl Agent {
         agent
     }
 
+    /// With a configuration file and no flag beside it: `{database}` and `{port}` in it are the
+    /// database and the HTTP port; not started yet.
+    pub fn by_file_alone(api: &StandIn, text: &str) -> Self {
+        let mut agent = Agent::with_file(api, text);
+        agent.flags = false;
+        agent
+    }
+
     /// Writes the configuration file.
     pub fn configure(&self, text: &str) {
-        fs::write(self.config_path(), text).unwrap();
+        let database = self.database().display().to_string();
+        let text = text.replace("{database}", &database);
+        fs::write(self.config_path(), text.replace("{port}", &self.http.to_string())).unwrap();
+    }
+
+    /// Writes the configuration file and has it read.
+    pub fn reconfigure(&self, text: &str) {
+        self.configure(text);
+        signal(self.id(), "HUP");
     }
 
     fn config_path(&self) -> PathBuf {
@@ -144,15 +163,14 @@ impl Agent {
         let mut command = under_test();
         command
             .args(["daemon", "-v", "-v"])
-            .arg("-f")
-            .arg(self.database())
-            .arg("-p")
-            .arg(self.http.to_string())
             .args(&self.arguments)
             .env("ILERT_API_HOST", &self.api)
             .env("ILERT_HBT_HOST", &self.api)
             .envs(self.environment.iter().cloned())
             .stdin(Stdio::null());
+        if self.flags {
+            command.arg("-f").arg(self.database()).arg("-p").arg(self.http.to_string());
+        }
         command
     }
 
@@ -233,6 +251,30 @@ impl Agent {
         let output = self.queue(&["list", "--json"]);
         let text = String::from_utf8(output.stdout).unwrap();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    pub fn port(&self) -> u16 {
+        self.http
+    }
+
+    /// How many entries there are in a folder of `/proc` about the process.
+    fn count(&self, of: &str) -> usize {
+        fs::read_dir(format!("/proc/{}/{of}", self.id())).unwrap().count()
+    }
+
+    pub fn threads(&self) -> usize {
+        self.count("task")
+    }
+
+    pub fn descriptors(&self) -> usize {
+        self.count("fd")
+    }
+
+    /// Resident memory in KB.
+    pub fn resident(&self) -> usize {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
     pub fn get(&self, path: &str) -> Option<(u16, String)> {

@@ -146,6 +146,12 @@ impl StandIn {
         self.state.lock().unwrap().requests.clone()
     }
 
+    /// The last event with this summary.
+    pub fn latest(&self, summary: &str) -> Option<Request> {
+        let state = self.state.lock().unwrap();
+        state.requests.iter().rev().find(|request| request.summary() == summary).cloned()
+    }
+
     pub fn count(&self) -> usize {
         self.state.lock().unwrap().requests.len()
     }

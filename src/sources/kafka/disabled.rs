@@ -4,7 +4,7 @@ use crate::config::Cluster;
 use crate::intake::Intake;
 use crate::system::health::Health;
 use crate::system::pulse::Pulse;
-use crate::system::stop::Stop;
+use crate::system::stop::{Stop, Stopper};
 use crate::system::threads::Failures;
 use std::convert::Infallible;
 use std::io;
@@ -41,12 +41,12 @@ pub fn prepare(_cluster: &Cluster, _intake: Intake, _health: &Health) -> Result<
 }
 
 impl Consumer {
-    /// Starts its thread.
+    /// Starts its thread, which holds `here` to its end.
     ///
     /// # Errors
     ///
     /// Never: there is no consumer to start.
-    pub fn start(self, _stop: &Stop, _failures: &Failures) -> io::Result<Running> {
+    pub fn start(self, _stop: &Stop, _failures: &Failures, _here: Stopper) -> io::Result<Running> {
         match self.0 {}
     }
 }

@@ -17,7 +17,7 @@ use crate::queue::Store;
 use crate::sources::hand::Hand;
 use crate::system::health::Health;
 use crate::system::pulse::Pulse;
-use crate::system::stop::Stop;
+use crate::system::stop::{Stop, Stopper};
 use crate::system::threads::{self, Failures};
 use bell::Bell;
 use context::Context;
@@ -112,12 +112,13 @@ fn create(
 }
 
 impl Consumer {
-    /// Connects in the background, for ever, until told to stop.
+    /// Connects in the background, for ever, until told to stop. Its thread holds `here` to its
+    /// end.
     ///
     /// # Errors
     ///
     /// Fails when the thread cannot be started.
-    pub fn start(self, stop: &Stop, failures: &Failures) -> io::Result<Running> {
+    pub fn start(self, stop: &Stop, failures: &Failures, here: Stopper) -> io::Result<Running> {
         let Consumer(life) = self;
         let bell = life.bell();
         let name = format!("kafka {}", life.name());
@@ -125,7 +126,7 @@ impl Consumer {
         let (stop, tell) = (stop.clone(), failures.clone());
         let join = threads::spawn_vital(&name, failures, move || {
             // Dropped with the thread: whoever joins it need not wait for ever.
-            let _ends = ends;
+            let _ends = (ends, here);
             life.run(&stop, &tell)
         })?;
         Ok(Running { name, join, bell, done })

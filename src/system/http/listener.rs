@@ -5,21 +5,23 @@ use crate::system::http::slots::{Slots, Taken};
 use crate::system::http::{Ending, Handler, Limits, Response};
 use crate::system::stop::Stop;
 use crate::system::threads;
-use log::{debug, warn};
+use log::{debug, error, warn};
+use mio::{Events, Interest, Poll, Token, Waker};
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::thread;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// The pause after a failed accept: the system is short of something, and only time brings it back.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// A complaint is not repeated for this long.
 const COMPLAINT_PAUSE: Duration = Duration::from_secs(30);
-/// The longest time the accepting thread may take to notice its own wake-up call.
-const WAKE_MAX: Duration = Duration::from_secs(1);
 /// Reads of 4 KiB that a client is worth for which there is no slot.
 const TURNED_AWAY_READS_MAX: u32 = 16;
+/// What the accepting thread waits for: connections, and the call to end.
+const CONNECTIONS: Token = Token(0);
+const CALL: Token = Token(1);
 
 /// A bound listener.
 #[derive(Debug)]
@@ -53,46 +55,58 @@ impl Listener {
     ///
     /// # Errors
     ///
-    /// Fails when the first thread cannot be started.
+    /// Fails when the first thread cannot be started, or what it waits with cannot be had.
     pub fn start(self, limits: Limits, handler: Arc<Handler>, stop: &Stop) -> io::Result<Running> {
         let slots = Slots::new(limits.connections_max);
+        let poll = Poll::new()?;
+        let waker = Waker::new(poll.registry(), CALL)?;
+        self.socket.set_nonblocking(true)?;
+        let mut socket = mio::net::TcpListener::from_std(self.socket);
+        poll.registry().register(&mut socket, CONNECTIONS, Interest::READABLE)?;
         let accepting =
             Accepting { slots: Arc::clone(&slots), limits, handler, stop: stop.clone() };
-        let address = self.address;
-        threads::spawn("http", move || accepting.run(&self.socket))?;
-        Ok(Running { address, slots })
+        let accepting = threads::spawn("http", move || accepting.run(poll, socket))?;
+        Ok(Running { address: self.address, slots, waker, accepting: Some(accepting) })
     }
 }
 
-/// A listener at work.
+/// A listener at work. Dropped, it takes no more connections.
 #[derive(Debug)]
 pub struct Running {
     address: SocketAddr,
     slots: Arc<Slots>,
+    waker: Waker,
+    /// Gives the socket back at its end.
+    accepting: Option<JoinHandle<mio::net::TcpListener>>,
 }
 
 impl Running {
+    /// Takes no more connections and closes those that rest. Connections that come from now on
+    /// wait in the socket that is given back until it is started again or dropped: none is refused.
+    pub fn release(&mut self) -> Option<Listener> {
+        let accepting = self.accepting.take()?;
+        self.slots.close();
+        if let Err(error) = self.waker.wake() {
+            error!("http: the listener cannot be woken: {error}");
+            return None;
+        }
+        let socket = accepting.join();
+        let socket = socket.inspect_err(|_| error!("http: the listener has panicked")).ok()?;
+        Some(Listener { socket: socket.into(), address: self.address })
+    }
+
     /// Takes no more connections, closes those that rest, and waits for requests under way.
     ///
     /// Those that are not answered at the deadline are cut off, and the answer is `false`.
-    pub fn stop(self, deadline: Instant) -> bool {
-        self.slots.close();
-        self.wake();
+    pub fn stop(mut self, deadline: Instant) -> bool {
+        drop(self.release());
         self.slots.wait(deadline)
     }
+}
 
-    /// Ends the accept under way: a connection is the only thing it hears of.
-    fn wake(&self) {
-        let mut address = self.address;
-        if address.ip().is_unspecified() {
-            address.set_ip(match address {
-                SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-                SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
-            });
-        }
-        // When this fails the system is short of sockets; then the accept has failed as well, and
-        // its thread looks at the flag after its pause.
-        let _ = TcpStream::connect_timeout(&address, WAKE_MAX);
+impl Drop for Running {
+    fn drop(&mut self) {
+        drop(self.release());
     }
 }
 
@@ -105,34 +119,59 @@ struct Accepting {
 }
 
 impl Accepting {
-    fn run(&self, socket: &TcpListener) {
+    /// Accepts until it is called to end. It sleeps in the poll and never in the accept, so it
+    /// takes no connection that it does not serve.
+    fn run(&self, mut poll: Poll, socket: mio::net::TcpListener) -> mio::net::TcpListener {
+        let mut events = Events::with_capacity(2);
         let mut failed = Complaint::default();
         let mut crowded = Complaint::default();
+        let mut pause = None;
         loop {
-            let accepted = socket.accept();
-            if self.slots.closing() {
-                break;
+            if let Err(error) = poll.poll(&mut events, pause)
+                && error.kind() != ErrorKind::Interrupted
+            {
+                failed.say(&format!("cannot wait for connections: {error}"));
             }
-            match accepted {
-                Ok((stream, peer)) => match self.slots.take(stream, peer) {
-                    Ok(taken) => self.connect(taken, &mut failed),
-                    Err(stream) => {
-                        let count = self.limits.connections_max;
-                        crowded
-                            .say(&format!("all {count} connections are in use, {peer} is refused"));
-                        turn_away(&stream);
-                    }
-                },
-                // The client was gone before it was its turn.
-                Err(error) if is_clients(&error) => debug!("http: {error}"),
-                Err(error) => {
-                    failed.say(&format!("cannot accept connections: {error}"));
-                    self.slots.make_room();
-                    thread::sleep(ACCEPT_PAUSE);
+            pause = loop {
+                if self.slots.closing() {
+                    return socket;
                 }
+                match socket.accept() {
+                    Ok((stream, peer)) => {
+                        self.accepted(stream.into(), peer, &mut failed, &mut crowded);
+                    }
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => break None,
+                    // The client was gone before it was its turn.
+                    Err(error) if is_clients(&error) => debug!("http: {error}"),
+                    Err(error) => {
+                        failed.say(&format!("cannot accept connections: {error}"));
+                        self.slots.make_room();
+                        break Some(ACCEPT_PAUSE);
+                    }
+                }
+            };
+        }
+    }
+
+    fn accepted(
+        &self,
+        stream: TcpStream,
+        peer: SocketAddr,
+        failed: &mut Complaint,
+        crowded: &mut Complaint,
+    ) {
+        if let Err(error) = stream.set_nonblocking(false) {
+            debug!("http: {peer}: {error}");
+            return;
+        }
+        match self.slots.take(stream, peer) {
+            Ok(taken) => self.connect(taken, failed),
+            Err(stream) => {
+                let count = self.limits.connections_max;
+                crowded.say(&format!("all {count} connections are in use, {peer} is refused"));
+                turn_away(&stream);
             }
         }
-        self.slots.accepting_ended();
     }
 
     fn connect(&self, taken: Taken, failed: &mut Complaint) {

@@ -24,7 +24,6 @@ pub(super) struct Slots {
 #[derive(Debug)]
 struct Board {
     open: Vec<Arc<Slot>>,
-    accepting: bool,
 }
 
 /// One connection.
@@ -40,7 +39,9 @@ pub(super) struct Slot {
 /// Whether a connection may be closed by others.
 #[derive(Clone, Copy, Debug)]
 enum Rest {
-    /// Nothing of a request has come, since this moment.
+    /// Nothing has come yet, since this moment.
+    New(Instant),
+    /// Nothing of a further request has come, since this moment.
     Since(Instant),
     /// A request is being read, answered or written.
     Busy,
@@ -52,7 +53,7 @@ impl Slots {
     pub(super) fn new(connections_max: usize) -> Arc<Self> {
         Arc::new(Slots {
             connections_max: connections_max.max(1),
-            board: Mutex::new(Board { open: Vec::new(), accepting: true }),
+            board: Mutex::new(Board { open: Vec::new() }),
             changed: Condvar::new(),
             closing: AtomicBool::new(false),
         })
@@ -79,7 +80,7 @@ impl Slots {
         if board.open.len() >= self.connections_max {
             return Err(stream);
         }
-        let rest = Mutex::new(Rest::Since(Instant::now()));
+        let rest = Mutex::new(Rest::New(Instant::now()));
         let slot = Arc::new(Slot { stream, peer, rest });
         board.open.push(Arc::clone(&slot));
         Ok(Taken { slots: Arc::clone(self), slot })
@@ -90,32 +91,27 @@ impl Slots {
         self.board().close_longest_rest();
     }
 
-    /// The accepting thread has ended.
-    pub(super) fn accepting_ended(&self) {
-        self.board().accepting = false;
-        self.changed.notify_all();
-    }
-
-    /// Asks all to end: resting connections are closed, others end with their answer.
+    /// Asks all to end: resting connections are closed, others end with their answer. To those
+    /// belong the ones that have only just come: their request may be on its way.
     pub(super) fn close(&self) {
         // Before the look at each slot: one that comes to rest after it sees the flag itself.
         self.closing.store(true, Ordering::SeqCst);
-        for slot in &self.board().open {
-            slot.close_if(|_| true);
-        }
+        self.board().close_at_end(Instant::now());
     }
 
     /// Waits until all have ended. At the deadline those that are left are cut off, and the
     /// answer is `false`.
     pub(super) fn wait(&self, deadline: Instant) -> bool {
         let mut board = self.board();
-        while board.accepting || !board.open.is_empty() {
-            let left = deadline.saturating_duration_since(Instant::now());
+        while !board.open.is_empty() {
+            let now = Instant::now();
+            let left = deadline.saturating_duration_since(now);
             if left.is_zero() {
                 board.open.iter().for_each(|slot| slot.shut_down());
                 return false;
             }
-            let waited = self.changed.wait_timeout(board, left);
+            let look_again = board.close_at_end(now).map_or(left, |pause| left.min(pause));
+            let waited = self.changed.wait_timeout(board, look_again);
             (board, _) = waited.unwrap_or_else(PoisonError::into_inner);
         }
         true
@@ -127,15 +123,38 @@ impl Slots {
 }
 
 impl Board {
-    fn close_longest_rest(&self) {
-        let now = Instant::now();
-        let since = |slot: &Slot| match *slot.rest() {
-            Rest::Since(since) if now.duration_since(since) >= REST_SPARED => Some(since),
+    /// Closes those that rest, and new ones that keep silent; says when to look at these again.
+    fn close_at_end(&self, now: Instant) -> Option<Duration> {
+        let spared = |rest: Rest| match rest {
+            Rest::New(since) => REST_SPARED.checked_sub(now.saturating_duration_since(since)),
             Rest::Since(_) | Rest::Busy | Rest::Closed => None,
         };
+        for slot in &self.open {
+            slot.close_if(|rest| spared(rest).is_none_or(|left| left.is_zero()));
+        }
+        self.open.iter().filter_map(|slot| spared(*slot.rest())).min()
+    }
+
+    fn close_longest_rest(&self) {
+        let now = Instant::now();
+        let since = |slot: &Slot| slot.rest().since().filter(|&since| is_long(now, since));
         let resting = self.open.iter().filter_map(|slot| Some((since(slot)?, slot)));
         if let Some((_, slot)) = resting.min_by_key(|(since, _)| *since) {
-            slot.close_if(|since| now.duration_since(since) >= REST_SPARED);
+            slot.close_if(|rest| rest.since().is_some_and(|since| is_long(now, since)));
+        }
+    }
+}
+
+fn is_long(now: Instant, since: Instant) -> bool {
+    now.saturating_duration_since(since) >= REST_SPARED
+}
+
+impl Rest {
+    /// Since when it rests, if it does.
+    fn since(self) -> Option<Instant> {
+        match self {
+            Rest::New(since) | Rest::Since(since) => Some(since),
+            Rest::Busy | Rest::Closed => None,
         }
     }
 }
@@ -156,11 +175,10 @@ impl Slot {
         *self.rest() = Rest::Since(now);
     }
 
-    fn close_if(&self, ripe: impl FnOnce(Instant) -> bool) {
+    /// Closes it if it rests and is ripe.
+    fn close_if(&self, ripe: impl FnOnce(Rest) -> bool) {
         let mut rest = self.rest();
-        if let Rest::Since(since) = *rest
-            && ripe(since)
-        {
+        if rest.since().is_some() && ripe(*rest) {
             *rest = Rest::Closed;
             self.shut_down();
         }
