@@ -1,5 +1,6 @@
 //! OpenWrt's side: from UCI to the configuration and to procd, by the real init script under
-//! busybox's ash, with the real agent.
+//! busybox's ash, with the real agent. What happens when a configuration changes is in
+//! `openwrt_changes.rs`.
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a broken test may panic")]
 #![recursion_limit = "256"]
@@ -9,13 +10,7 @@ mod support;
 use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::process::{Child, Stdio};
-use support::agent::get;
-use support::broker::Broker;
 use support::openwrt::{OWNER, Router};
-use support::publisher::Publisher;
-use support::stand_in::StandIn;
-use support::{event, free_port, wait_until};
 
 const MAIN: &str = "config ilagent 'main'\n\toption enabled '1'\n";
 
@@ -77,8 +72,6 @@ fn the_shipped_sections_start_an_agent_once_it_is_enabled() {
             "open_instance",
             "set_param command /usr/bin/ilagent daemon --config /var/run/ilagent/ilagent.json",
             "set_param env RUST_LOG=warn ILAGENT_LOG=streams",
-            "set_param file /var/run/ilagent/ilagent.json",
-            "set_param reload_signal HUP",
             "set_param respawn 3600 5 0",
             "set_param term_timeout 10",
             "set_param user ilagent",
@@ -336,149 +329,126 @@ fn what_would_be_left_out_without_a_word_is_told() {
     );
 }
 
+/// `uci set` makes an option, `uci add_list` a list, and people write the one for the other.
 #[test]
-fn a_reload_with_faults_leaves_the_agent_alone() {
+fn an_option_is_a_list_of_one_and_a_list_of_one_an_option() {
     let Some(router) = Router::new() else { return };
-    let right = format!("{MAIN}config http 'http'\n\toption port '8977'\n");
-    router.configure(&right);
-    assert!(router.service("start").right);
-    let (before, made) = (router.procd(), router.made());
-
-    router.configure(&right.replace("8977", "x"));
-    let said = router.service("reload");
-    assert!(!said.right);
-    assert!(said.err.contains("ilagent.http.port: `x` is not a TCP port"), "{}", said.err);
-    assert!(said.err.contains("goes on with what it had"), "{}", said.err);
-    assert_eq!((router.procd(), router.made()), (before.clone(), made), "procd never heard of it");
-    assert!(!router.service("check").right);
-
-    router.configure(&right.replace("8977", "8978"));
-    assert_eq!(router.service("check").out, "/etc/config/ilagent is right\n");
-    assert_eq!(router.made()["http"]["port"], "8977", "a check changes nothing");
-    assert!(router.service("reload").right);
-    assert_eq!(router.procd(), before, "only the file has changed, so procd sends SIGHUP");
-    assert_eq!(router.made()["http"]["port"], "8978");
-
-    router.configure(&right.replace("enabled '1'", "enabled '0'"));
-    router.service("reload");
-    assert_eq!(router.procd(), ["add_reload_trigger ilagent"], "procd stops what is not there");
-}
-
-#[test]
-fn the_owner_says_where_deliveries_wait() {
-    let Some(router) = Router::new() else { return };
-    let stored = |storage: &str| {
+    let written = |list: &str, option: &str| {
         format!(
-            "{MAIN}config queue 'queue'\n\toption storage '{storage}'\n\
-             config http 'http'\n\toption port '8977'\n"
+            "\t{list} interface 'wan'\nconfig ilert 'ilert'\n\t{option} api_key 'k'\n\
+             config event 'event'\n\t{list} label 'site=plant 7'\n\
+             \t{list} service 'alias=cooling'\n\
+             config broker 'plant'\n\t{option} url 'mqtt://h'\n\
+             config subscription 'alarms'\n\t{option} broker 'plant'\n\t{list} topic 'plant/alarms'\n\
+             \t{list} label 'line=2'\n\t{list} service 'id=4711'\n\
+             \t{list} map_label 'machine=source.0.name'\n\
+             config subscription 'shifts'\n\t{option} broker 'plant'\n\t{option} kind 'policy'\n\
+             \t{list} topic 'plant/shifts'\n\t{list} routing_key 'site'\n"
         )
     };
-    for (storage, folder) in [("ram", "/var/lib/ilagent"), ("flash", "/etc/ilagent/queue")] {
-        router.configure(&stored(storage));
-        assert!(router.service("start").right, "{storage}");
-        assert_eq!(router.made()["queue"]["path"], format!("{folder}/ilagent.db3"));
-        assert_eq!(fs::metadata(router.path(folder)).unwrap().uid(), OWNER, "{storage}");
-    }
-    let kept = router.read("/lib/upgrade/keep.d/ilagent");
-    assert_eq!(kept, "/etc/ilagent/\n", "sysupgrade keeps the queue that is on flash");
-
-    router.configure(&stored("/mnt/usb"));
-    let said = router.service("start");
-    assert!(said.err.contains("there is no folder /mnt/usb; is it mounted?"), "{}", said.err);
-    let trigger = "add_restart_mount_trigger /mnt/usb".to_owned();
-    assert!(router.procd().contains(&trigger), "{:?}", router.procd());
-    fs::create_dir_all(router.path("/mnt/usb")).unwrap();
-    assert!(router.service("start").right);
-    assert_eq!(router.made()["queue"]["path"], "/mnt/usb/ilagent/ilagent.db3");
-    assert!(router.procd().contains(&trigger));
-}
-
-#[test]
-fn a_file_of_the_owner_replaces_the_sections() {
-    let Some(router) = Router::new() else { return };
-    router.configure(&format!("{MAIN}\toption config_file '/etc/ilagent/own.toml'\n"));
-    router.write("/etc/ilagent/own.toml", "[http]\nport = \"x\"\n");
-    let said = router.service("start");
-    assert!(!said.right);
-    assert!(said.err.contains("own.toml:2:8: `x` is not a TCP port"), "{}", said.err);
-    router.write("/etc/ilagent/own.toml", "[http]\nport = 8977\n");
-    assert!(router.service("start").right);
-    assert_eq!(
-        router.parameter("command"),
-        ["/usr/bin/ilagent", "daemon", "--config", "/etc/ilagent/own.toml"]
-    );
-    assert_eq!(router.parameter("file"), ["/etc/ilagent/own.toml"]);
-}
-
-/// What procd would have started, ended with the test.
-struct Started(Child);
-
-impl Drop for Started {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-#[test]
-fn the_status_is_asked_where_the_agent_listens() {
-    let Some(router) = Router::new() else { return };
-    let said = |http: &str| {
-        router.configure(&format!("{MAIN}config http 'http'\n{http}"));
-        router.service("agent_status")
-    };
-    for (bind, host) in [
-        ("127.0.0.1", "127.0.0.1"),
-        ("0.0.0.0", "127.0.0.1"),
-        ("192.168.1.1", "192.168.1.1"),
-        ("::", "[::1]"),
-        ("fd00::1", "[fd00::1]"),
-    ] {
-        let asked = said(&format!("\toption port '80'\n\toption bind '{bind}'\n")).out;
-        assert!(asked.ends_with(&format!(" http://{host}:80/status\n")), "{bind}: {asked}");
-    }
-    let off = said("\toption enabled '0'\n");
-    assert!(!off.right && off.err.contains("ilagent.http.enabled"), "{}", off.err);
-}
-
-#[test]
-fn what_procd_is_told_delivers_events_and_hears_of_changes() {
-    let Some(router) = Router::new() else { return };
-    let (api, broker, http) = (StandIn::new(), Broker::new(), free_port());
-    let uci = format!(
-        "{MAIN}\toption log_level 'info'\nconfig ilert 'ilert'\n\toption api_host '{}'\n\
-         config http 'http'\n\toption port '{http}'\n\toption bind '127.0.0.1'\n\
-         config broker 'plant'\n\toption url 'mqtt://127.0.0.1:{}'\n\toption buffer '1'\n\
-         config subscription\n\toption broker 'plant'\n\tlist topic 'old/#'\n",
-        api.url(),
-        broker.port()
-    );
-    router.configure(&uci);
-    assert!(router.service("start").right);
-    let log = fs::File::create(router.path("/tmp/log")).unwrap();
-    let mut command = router.command();
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
-    let agent = Started(command.spawn().unwrap());
-    let mut publisher = Publisher::new(broker.port());
-    broker.wait_for_log("old/#", 1);
-    publisher.publish("old/a", event("k", "one"));
-    api.wait_for(1);
-
-    let said = router.service("agent_status");
-    assert_eq!(said.out, format!("-q -T 5 -O - http://127.0.0.1:{http}/status\n"));
-    let status: Value = serde_json::from_str(&get(http, "/status").unwrap().1).unwrap();
-    assert_eq!(status["ready"], true);
-    assert_eq!(status["sinks"][0]["delivered"], 1);
-
-    router.configure(&uci.replace("old/#", "new/#"));
-    assert!(router.service("reload").right);
-    support::agent::signal(agent.0.id(), &router.parameter("reload_signal")[0]);
-    broker.wait_for_log("new/#", 1);
-    publisher.publish("new/a", event("k", "two"));
-    api.wait_for(2);
-    wait_until("the log is warnings only", || {
-        router.read("/tmp/log").contains("the configuration has changed")
+    let wanted = json!({
+        "ilert": { "api_key": "k" },
+        "event": { "labels": { "site": "plant 7" }, "services": [{ "alias": "cooling" }] },
+        "queue": { "path": "/var/lib/ilagent/ilagent.db3" },
+        "mqtt": [{
+            "name": "plant", "url": "mqtt://h",
+            "subscription": [
+                {
+                    "topic": ["plant/alarms"], "labels": { "line": "2" },
+                    "services": [{ "id": "4711" }], "map": { "labels": { "machine": "source.0.name" } },
+                },
+                { "topic": ["plant/shifts"], "kind": "policy", "routing_keys": ["site"] },
+            ],
+        }],
     });
-    let log = router.read("/tmp/log");
-    assert!(!log.contains("[WARN]") && !log.contains("listening on"), "{log}");
+    let trigger = "add_interface_trigger interface.*.up wan /etc/init.d/ilagent restart";
+    for (list, option) in [("option", "option"), ("list", "option"), ("list", "list")] {
+        made(&router, &written(list, option), &wanted);
+        assert!(router.procd().contains(&trigger.to_owned()), "{list}: {:?}", router.procd());
+    }
+}
+
+#[test]
+fn values_that_would_get_lost_on_the_way_are_told() {
+    let Some(router) = Router::new() else { return };
+    let broker = "config broker 'plant'\n\toption url 'mqtt://h'\nconfig subscription 'alarms'\n\
+                  \toption broker 'plant'\n\tlist topic 'a'\n";
+    // Where one value is meant UCI would join them, to a password with a space in it say.
+    refused(
+        &router,
+        &format!(
+            "{broker}\tlist severity '1'\n\tlist severity '2'\n\tlist map_summary 'a'\n\tlist map_summary 'b'\n"
+        ),
+        &[
+            "alarms.severity: there are 2 values, and one is meant; write `option`, not `list`",
+            "alarms.map_summary: there are 2 values, and one is meant; write `option`, not `list`",
+        ],
+    );
+    // jshn would keep the last of these.
+    let alike =
+        "is the name of another one, or differs from it only in characters that are no letters";
+    refused(
+        &router,
+        &format!(
+            "{broker}\tlist label 'site-id=1'\n\tlist label 'site_id=2'\n\tlist map_label 'a=x'\n\
+             \tlist map_label 'a=y'\n"
+        ),
+        &[&format!("alarms.label: `site_id` {alike}"), &format!("alarms.map_label: `a` {alike}")],
+    );
+    refused(
+        &router,
+        &format!("{broker}config ilagent 'second'\n\toption enabled '1'\n"),
+        &["second: a section of type ilagent has to be called main"],
+    );
+    // UCI itself keeps the last of two options of one name.
+    router.configure(&format!("{MAIN}{broker}\toption topic 'b'\n"));
+    let said = router.service("check");
+    assert!(!said.right);
+    assert_eq!(
+        said.err,
+        "ilagent: /etc/config/ilagent: line 8: `topic` has been set before in this section; where \
+         several values are allowed, write `list` for each\n"
+    );
+    assert_eq!(said.out, "");
+}
+
+#[test]
+fn an_agent_that_is_off_is_told_as_one() {
+    let Some(router) = Router::new() else { return };
+    for enabled in ["\toption enabled '0'\n", ""] {
+        router.configure(&format!(
+            "config ilagent 'main'\n{enabled}\tlist interface 'wan'\n\
+             config http 'http'\n\toption port '8977'\n"
+        ));
+        let said = router.service("start");
+        assert!(!said.right);
+        assert_eq!(said.err, "ilagent: not started: ilagent.main.enabled is 0\n");
+        assert_eq!(
+            router.procd(),
+            ["add_reload_trigger ilagent"],
+            "and not again when the WAN comes up"
+        );
+        let said = router.service("check");
+        let words =
+            "/etc/config/ilagent is right, but nothing is started: ilagent.main.enabled is 0\n";
+        assert_eq!((said.right, said.out.as_str()), (true, words));
+    }
+}
+
+/// Keys are copied there with the mode that `scp` leaves.
+#[test]
+fn keys_are_nobody_elses_business() {
+    let Some(router) = Router::new() else { return };
+    router.configure(&format!("{MAIN}config http 'http'\n\toption port '8977'\n"));
+    let folder = router.path("/etc/ilagent");
+    for (mode, wanted) in [(0o755, 0o750), (0o750, 0o750), (0o700, 0o750)] {
+        fs::set_permissions(&folder, fs::Permissions::from_mode(mode)).unwrap();
+        std::os::unix::fs::chown(&folder, Some(0), Some(0)).unwrap();
+        assert!(router.service("start").right);
+        let found = fs::metadata(&folder).unwrap();
+        assert_eq!(found.permissions().mode() & 0o7777, wanted, "{mode:o}");
+        assert_eq!((found.uid(), found.gid()), (0, OWNER), "{mode:o}");
+    }
+    let config = fs::metadata(router.path("/etc/config/ilagent")).unwrap();
+    assert_eq!(config.permissions().mode() & 0o7777, 0o600);
 }

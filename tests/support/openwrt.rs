@@ -54,9 +54,14 @@ impl Router {
 
     /// `/etc/init.d/ilagent ACTION`
     pub fn service(&self, action: &str) -> Said {
+        self.run(&["/etc/init.d/ilagent", action])
+    }
+
+    /// A command on the router, as root.
+    pub fn run(&self, command: &[&str]) -> Said {
         let output = Command::new("chroot")
             .arg(self.root.path())
-            .args(["/etc/init.d/ilagent", action])
+            .args(command)
             .env_clear()
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
             .output()
@@ -67,6 +72,27 @@ impl Router {
     /// What the init script said to procd last, one call a line.
     pub fn procd(&self) -> Vec<String> {
         self.read("/tmp/procd").lines().map(str::to_owned).collect()
+    }
+
+    /// What procd has done to processes since this was asked last: `start`, `stop`, `signal HUP`.
+    pub fn acts(&self) -> Vec<String> {
+        let path = self.path("/tmp/procd.acts");
+        let acts = fs::read_to_string(&path).unwrap_or_default();
+        let _ = fs::remove_file(path);
+        acts.lines().map(str::to_owned).collect()
+    }
+
+    /// What the process was started with that runs now; nothing when none does.
+    pub fn process(&self) -> Option<String> {
+        fs::read_to_string(self.path("/tmp/procd.process")).ok()
+    }
+
+    /// What is in memory is gone, and procd begins with nothing.
+    pub fn reboot(&self) {
+        for folder in ["/tmp", "/var/run", "/var/lib"] {
+            fs::remove_dir_all(self.path(folder)).unwrap();
+            fs::create_dir_all(self.path(folder)).unwrap();
+        }
     }
 
     /// The words of a parameter that was set for procd.
@@ -112,6 +138,7 @@ impl Router {
             "tmp",
             "dev",
             "lib",
+            "proc",
         ] {
             fs::create_dir_all(self.path(folder)).unwrap();
         }
@@ -135,8 +162,10 @@ impl Router {
         let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/openwrt");
         for file in [
             "etc/rc.common",
+            "lib/config/uci.sh",
             "lib/functions.sh",
             "lib/functions/procd.sh",
+            "sbin/uci",
             "usr/bin/wget",
             "usr/share/libubox/jshn.sh",
         ] {

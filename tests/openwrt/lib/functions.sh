@@ -1,94 +1,112 @@
-# Stands in for OpenWrt's /lib/functions.sh: what init scripts may expect of it, no more.
-# UCI files are read in the form of `uci export`, which is made to be evaluated by a shell.
+# Stands in for OpenWrt's /lib/functions.sh: what init scripts and packages may expect of it, no more. Compared with
+# the file of OpenWrt's main branch; where somebody might hope for more than that gives, it is said.
 
 reset_cb() {
-	config_cb() { :; }
-	option_cb() { :; }
-	list_cb() { :; }
+	config_cb() { return 0; }
+	option_cb() { return 0; }
+	list_cb() { return 0; }
 }
 reset_cb
 
-config_set() {
-	eval "CONFIG_$1_$2=\$3"
+config_load() {
+	uci_load "$@"
 }
 
-package() { :; }
+config_set() {
+	export -n "CONFIG_$1_$2=$3"
+}
+
+package() { return 0; }
 
 config() {
-	CONFIG_COUNT=$((CONFIG_COUNT + 1))
-	CONFIG_SECTION="${2:-cfg$CONFIG_COUNT}"
-	CONFIG_SECTIONS="$CONFIG_SECTIONS $CONFIG_SECTION"
+	CONFIG_NUM_SECTIONS=$((CONFIG_NUM_SECTIONS + 1))
+	CONFIG_SECTION="${2:-cfg$CONFIG_NUM_SECTIONS}"
+	CONFIG_SECTIONS="${CONFIG_SECTIONS:+$CONFIG_SECTIONS }$CONFIG_SECTION"
 	config_set "$CONFIG_SECTION" TYPE "$1"
-	config_cb "$1" "$2"
+	config_cb "$1" "$CONFIG_SECTION"
 }
 
 option() {
-	local option="$1"
+	local name="$1"
 	shift
-	config_set "$CONFIG_SECTION" "$option" "$*"
-	option_cb "$option" "$*"
+	config_set "$CONFIG_SECTION" "$name" "$*"
+	option_cb "$name" "$*"
 }
 
+# The values are joined with spaces, too, so config_get of a list gives something.
 list() {
-	local option="$1" length joined
+	local name="$1" count joined
 	shift
-	config_get length "$CONFIG_SECTION" "${option}_LENGTH" 0
-	config_get joined "$CONFIG_SECTION" "$option"
-	length=$((length + 1))
-	config_set "$CONFIG_SECTION" "${option}_ITEM$length" "$*"
-	config_set "$CONFIG_SECTION" "${option}_LENGTH" "$length"
-	config_set "$CONFIG_SECTION" "$option" "${joined:+$joined }$*"
-	list_cb "$option" "$*"
+	config_get count "$CONFIG_SECTION" "${name}_LENGTH" 0
+	[ "$count" != 0 ] || CONFIG_LIST_STATE="$CONFIG_LIST_STATE ${CONFIG_SECTION}_$name"
+	count=$((count + 1))
+	config_set "$CONFIG_SECTION" "${name}_ITEM$count" "$*"
+	config_set "$CONFIG_SECTION" "${name}_LENGTH" "$count"
+	config_get joined "$CONFIG_SECTION" "$name"
+	config_set "$CONFIG_SECTION" "$name" "${joined:+$joined }$*"
+	list_cb "$name" "$*"
 }
 
-config_load() {
-	local section
-	for section in $CONFIG_SECTIONS; do
-		eval "$(set | sed -n "s/^\(CONFIG_${section}_[A-Za-z0-9_]*\)=.*/unset \1/p")"
-	done
-	CONFIG_SECTIONS= CONFIG_COUNT=0 CONFIG_SECTION=
-	. "/etc/config/$1"
-}
-
-# config_get VARIABLE SECTION OPTION [DEFAULT]
+# config_get VARIABLE SECTION OPTION [DEFAULT]: with a name that cannot be one of a variable the variable stays as it was.
 config_get() {
-	eval "$1=\${CONFIG_$2_$3:-\$4}"
-}
-
-config_get_bool() {
-	local _truth
-	config_get _truth "$2" "$3" "$4"
-	case "$_truth" in
-		1 | on | true | yes | enabled) _truth=1 ;;
-		0 | off | false | no | disabled) _truth=0 ;;
-		*) _truth="$4" ;;
+	case "$2$3" in
+		*[!A-Za-z0-9_]*) ;;
+		*) eval "export -n -- \"$1=\${CONFIG_$2_$3:-\$4}\"" ;;
 	esac
-	eval "$1=\$_truth"
 }
 
 config_foreach() {
-	local _function="$1" _wanted="$2" _section _type
+	local ___function="$1" ___wanted="$2" section ___type
 	shift 2
-	for _section in $CONFIG_SECTIONS; do
-		config_get _type "$_section" TYPE
-		[ -n "$_wanted" ] && [ "$_type" != "$_wanted" ] && continue
-		"$_function" "$_section" "$@"
+	for section in $CONFIG_SECTIONS; do
+		config_get ___type "$section" TYPE
+		[ -n "$___wanted" ] && [ "$___type" != "$___wanted" ] && continue
+		"$___function" "$section" "$@"
 	done
 }
 
-# An option that is written where a list may be is a list of one.
+# Calls nothing for an option: that has no length.
 config_list_foreach() {
-	local _section="$1" _option="$2" _function="$3" _length _value _number=1
+	[ "$#" -ge 3 ] || return 0
+	local section="$1" option="$2" function="$3" value count number=1
 	shift 3
-	config_get _length "$_section" "${_option}_LENGTH"
-	if [ -z "$_length" ]; then
-		config_get _value "$_section" "$_option"
-		[ -z "$_value" ] || "$_function" "$_value" "$@"
-		return
-	fi
-	while [ "$_number" -le "$_length" ]; do
-		config_get _value "$_section" "${_option}_ITEM$_number"
-		"$_function" "$_value" "$@"
-		_number=$((_number + 1))
+	config_get count "$section" "${option}_LENGTH"
+	[ -n "$count" ] || return 0
+	while [ "$number" -le "$count" ]; do
+		config_get value "$section" "${option}_ITEM$number"
+		"$function" "$value" "$@"
+		number=$((number + 1))
 	done
 }
+
+list_contains() {
+	local ___all
+	eval "___all=\" \$$1 \""
+	case "$___all" in *" $2 "*) return 0 ;; esac
+	return 1
+}
+
+# The users of a package, who are here already.
+add_group_and_user() { return 0; }
+
+# What a package manager has run after it has put files there: the first time an init script is made to run at boot,
+# every time it is started.
+default_postinst() {
+	local script
+	for script in /etc/init.d/ilagent; do
+		[ "$PKG_UPGRADE" = 1 ] || "$script" enable
+		"$script" start
+	done
+	return 0
+}
+
+default_prerm() {
+	local script
+	for script in /etc/init.d/ilagent; do
+		[ "$PKG_UPGRADE" = 1 ] || "$script" disable
+		"$script" stop
+	done
+	return 0
+}
+
+. /lib/config/uci.sh

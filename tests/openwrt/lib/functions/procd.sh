@@ -1,19 +1,97 @@
-# Stands in for OpenWrt's procd.sh: what a script says to procd is written to /tmp/procd, one call
-# a line. A service without an instance is one that procd stops.
+# Stands in for OpenWrt's procd.sh and for procd behind it. The message that a script makes is in shell variables, so a
+# second one in between spoils it, and is what procd hears when it is closed; it lies in /tmp/procd, a call a line.
+#
+# As procd: a service without an instance is stopped. An instance that differs from the one before in
+# anything (command, environment, user, limits; of files the content) is started anew, but where the
+# one before has a reload_signal, the process gets that signal and stays what it is. A service that was deleted and set
+# is another process. What it does to processes is in /tmp/procd.acts, a line each: start, stop, signal NAME. What
+# the process was started with is in /tmp/procd.process while there is one.
 
 . /usr/share/libubox/jshn.sh
 
-_procd_say() {
-	echo "$*" >>/tmp/procd.new
+_procd_said() {
+	PROCD_SAID="$PROCD_SAID$*
+"
 }
 
-procd_open_service() { : >/tmp/procd.new; }
-procd_close_service() {
-	service_triggers
-	mv /tmp/procd.new /tmp/procd
-}
+procd_open_service() { PROCD_SAID=; }
 
-for _call in open_instance close_instance set_param add_reload_trigger add_interface_trigger \
-	add_restart_mount_trigger; do
-	eval "procd_$_call() { _procd_say $_call \"\$@\"; }"
+for _call in open_instance close_instance set_param add_interface_trigger; do
+	eval "procd_$_call() { _procd_said $_call \"\$@\"; }"
 done
+
+# Which becomes a trigger with the name of the script and `reload`.
+procd_add_reload_trigger() { _procd_said add_reload_trigger "$@"; }
+
+# No trigger comes of a folder that /etc/config/fstab does not mount.
+procd_add_restart_mount_trigger() {
+	local mounted
+	mounted="$(procd_get_mountpoints "$@")"
+	[ -z "$mounted" ] || _procd_said add_restart_mount_trigger "$mounted"
+}
+
+# Those of /etc/config/fstab that are on the way to a folder.
+procd_get_mountpoints() {
+	(
+		_on_the_way() {
+			local target
+			config_get target "$1" target
+			case "${2%/}/" in "${target%/}/"*) echo "${target%/}" ;; esac
+		}
+		config_load fstab
+		for path in "$@"; do config_foreach _on_the_way mount "$path"; done
+	) | sort -u
+}
+
+_procd_act() { echo "$*" >>/tmp/procd.acts; }
+
+# What makes two instances different: everything that is said of them, and what is in their files.
+_procd_instance() {
+	sed -n '/^open_instance/,/^close_instance/p' /tmp/procd
+	sed -n 's/^set_param file //p' /tmp/procd | while read -r files; do md5sum $files; done
+}
+
+_procd_start() {
+	_procd_act start
+	grep -E '^set_param (command|env) ' /tmp/procd >/tmp/procd.process
+}
+
+procd_close_service() {
+	local before signal
+	service_triggers
+	before="$(cat /tmp/procd.instance 2>/dev/null)"
+	printf '%s' "$PROCD_SAID" >/tmp/procd
+	_procd_instance >/tmp/procd.instance
+	if ! grep -q '^open_instance' /tmp/procd; then
+		rm -f /tmp/procd.instance
+		[ ! -f /tmp/procd.process ] || { rm -f /tmp/procd.process; _procd_act stop; }
+	elif [ ! -f /tmp/procd.process ]; then
+		_procd_start
+	elif [ "$before" != "$(cat /tmp/procd.instance)" ]; then
+		signal="$(echo "$before" | sed -n 's/^set_param reload_signal //p')"
+		if [ -n "$signal" ]; then
+			_procd_act signal "$signal"
+		else
+			_procd_act stop
+			_procd_start
+		fi
+	fi
+	return 0
+}
+
+procd_kill() {
+	PROCD_SAID=
+	[ ! -f /tmp/procd.process ] || _procd_act stop
+	rm -f /tmp/procd /tmp/procd.instance /tmp/procd.process
+}
+
+# Needs a name that is known, as procd does.
+procd_send_signal() {
+	[ -f /tmp/procd.instance ] && [ -f /tmp/procd.process ] && _procd_act signal "$3"
+}
+
+# Begins a JSON object of its own, wherever one is under way.
+procd_running() {
+	json_init
+	[ -f /tmp/procd.process ]
+}

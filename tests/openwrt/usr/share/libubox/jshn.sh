@@ -1,4 +1,6 @@
-# Stands in for libubox's jshn: objects and arrays that are open, from the outside in, in J_OPEN.
+# Stands in for libubox's jshn: objects and arrays that are open, from the outside in, in J_OPEN. As there, names are
+# kept as names of shell variables: in one object two that differ in other characters only become one,
+# with the name of the first that has such characters and the value of the last.
 
 _json_escaped() {
 	# The x keeps line ends at the end.
@@ -13,12 +15,21 @@ _json_escaped() {
 _json_put() {
 	case "$J_OPEN" in
 		*a) J="$J$2," ;;
-		*) J="$J\"$(_json_escaped "$1")\":$2," ;;
+		*) J="$J\"$(_json_name "$1")\":$2," ;;
 	esac
 }
 
+# The name that comes out, of one that is put into the object J_SEQ.
+_json_name() {
+	local plain
+	plain="$(printf '%s' "$1" | sed 's/[^a-zA-Z0-9_]/_/g')"
+	[ "$plain" = "$1" ] || [ -f "/tmp/jshn.$$.$J_SEQ.$plain" ] || printf '%s' "$1" >"/tmp/jshn.$$.$J_SEQ.$plain"
+	_json_escaped "$(cat "/tmp/jshn.$$.$J_SEQ.$plain" 2>/dev/null || printf '%s' "$1")"
+}
+
 json_init() {
-	J="{" J_OPEN=o
+	rm -f /tmp/jshn.$$.*
+	J="{" J_OPEN=o J_SEQ=0
 }
 
 json_add_string() {
@@ -33,6 +44,7 @@ _json_open() {
 	_json_put "$1" "$2"
 	J="${J%,}"
 	J_OPEN="$J_OPEN$3"
+	J_SEQ=$((J_SEQ + 1))
 }
 
 _json_close() {
