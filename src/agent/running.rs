@@ -60,6 +60,7 @@ impl Prepared {
         let (tell, failed) = bounded(1);
         let (health, failures) = (Health::default(), Failures(tell));
         let client = Client::new(&config.ilert).map_err(|what| format!("ilert: {what}"))?;
+        info!("ilert: {} is reached {}", config.ilert.api, client.way());
         let door = Door::of(config.http.as_ref(), former.and_then(|it| it.http.as_ref()))?;
         let shared = former.is_some_and(|it| is_same(&it.queue.path, &config.queue.path));
         let queue = if shared { None } else { Some(open(config, &health, &failures)?) };

@@ -5,6 +5,7 @@ use crate::config::{
     Broker, Cluster, Config, EventRule, Http, PolicyRule, Qos, Routing, Rule, Sasl, Secret, Sync,
     Target, Tls, Version,
 };
+use crate::ilert::Ways;
 use crate::message::masked;
 use std::fmt::{self, Write};
 
@@ -55,11 +56,19 @@ fn write(out: &mut String, config: &Config) -> fmt::Result {
         ilert.in_flight_max,
         duration_words(ilert.timeout)
     )?;
+    // What is wrong with a way is told where everything that is wrong is told.
+    let ways = Ways::of(ilert).ok();
+    if let Some(ways) = &ways {
+        writeln!(out, "  reached {}", ways.api)?;
+    }
     if let Some(key) = &ilert.api_key {
         writeln!(out, "  API key {} (policy updates only)", shown(key))?;
     }
     if let Some(key) = &ilert.heartbeat {
         writeln!(out, "  heartbeat {} at {}, while healthy", shown(key), ilert.beat)?;
+    }
+    if let Some(ways) = ways.filter(|ways| ways.beat != ways.api) {
+        writeln!(out, "  {} is reached {}", ilert.beat, ways.beat)?;
     }
     Ok(())
 }

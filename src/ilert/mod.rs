@@ -7,6 +7,7 @@ mod secrets;
 use crate::config;
 use crate::message::{Holds, Outcome, masked, path_segment};
 use crate::system::tls;
+use crate::system::web::Way;
 use judge::{Reply, excerpt, judge};
 use secrets::Secrets;
 use std::io::ErrorKind;
@@ -14,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use ureq::http::{HeaderMap, Response, Version, header};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
-use ureq::{Agent, Body, Error, Proxy};
+use ureq::{Agent, Body, Error, ProxyProtocol};
 
 /// How long a connection may take to be made, TLS included.
 const CONNECT_MAX: Duration = Duration::from_secs(10);
@@ -36,7 +37,10 @@ const API_HEARTBEAT: &str = "il1hbt";
 /// A client of ilert's API. Clones share the connections.
 #[derive(Clone, Debug)]
 pub struct Client {
-    agent: Agent,
+    api: Agent,
+    /// The same as `api` where both hosts are reached by the same way.
+    beat: Agent,
+    ways: Arc<Ways>,
     settings: Arc<config::Ilert>,
 }
 
@@ -47,25 +51,26 @@ impl Client {
     ///
     /// Says in words what is wrong with the settings or the environment (a bad proxy, say).
     pub fn new(settings: &config::Ilert) -> Result<Self, String> {
-        let mut builder = Agent::config_builder()
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .user_agent(concat!("ilagent/", env!("CARGO_PKG_VERSION")))
-            .accept("application/json")
-            .input_buffer_size(BUFFER)
-            .output_buffer_size(BUFFER)
-            .max_idle_connections(settings.in_flight_max)
-            .max_idle_connections_per_host(settings.in_flight_max)
-            .max_idle_age(IDLE_MAX)
-            .timeout_connect(Some(CONNECT_MAX.min(settings.timeout)))
-            .timeout_recv_response(Some(settings.timeout))
-            .timeout_recv_body(Some(settings.timeout))
-            .proxy(proxy()?);
-        if [&settings.api, &settings.beat].iter().any(|host| host.starts_with("https:")) {
-            builder = builder.tls_config(trust());
-        }
-        Ok(Client { agent: builder.build().into(), settings: Arc::new(settings.clone()) })
+        let ways = Ways::of(settings)?;
+        let is_https = |url: &String| url.starts_with("https:");
+        let asks_in_tls =
+            |way: &Way| way.proxy().is_some_and(|proxy| proxy.protocol() == ProxyProtocol::Https);
+        let needs_tls = [&settings.api, &settings.beat].into_iter().any(is_https)
+            || [&ways.api, &ways.beat].into_iter().any(asks_in_tls);
+        let tls = if needs_tls { Some(trust()?) } else { None };
+        let api = agent(settings, &ways.api, tls.as_ref());
+        let beat = match ways.beat == ways.api {
+            true => api.clone(),
+            false => agent(settings, &ways.beat, tls.as_ref()),
+        };
+        let (ways, settings) = (Arc::new(ways), Arc::new(settings.clone()));
+        Ok(Client { api, beat, ways, settings })
+    }
+
+    /// The way to the API.
+    #[must_use]
+    pub fn way(&self) -> &Way {
+        &self.ways.api
     }
 
     /// Posts one event of the integration key `key`, which the log calls `name`. `path` is below
@@ -74,7 +79,7 @@ impl Client {
     pub fn event(&self, name: &str, key: &str, path: &str, body: &[u8]) -> Outcome {
         let secrets = Secrets::of(&self.settings, key);
         let request = || {
-            self.agent
+            self.api
                 .post(format!("{}{path}", self.settings.api))
                 .header(header::CONTENT_TYPE, "application/json")
                 .send(body)
@@ -99,10 +104,8 @@ impl Client {
         let secrets = Secrets::of(&self.settings, key);
         let at_api = key.starts_with(API_HEARTBEAT);
         let request = || match at_api {
-            true => {
-                self.agent.get(format!("{}/api/heartbeats/{segment}", self.settings.api)).call()
-            }
-            false => self.agent.head(format!("{}/api/pings/{segment}", self.settings.beat)).call(),
+            true => self.api.get(format!("{}/api/heartbeats/{segment}", self.settings.api)).call(),
+            false => self.beat.head(format!("{}/api/pings/{segment}", self.settings.beat)).call(),
         };
         let outcome = match answer(&request, &secrets) {
             Ok(reply) => judge(&Reply { to_head: !at_api, ..reply }, &secrets),
@@ -126,34 +129,67 @@ impl Client {
     /// Updates an escalation policy; `body` is a [`crate::message::PolicyUpdate`] as JSON.
     #[must_use]
     pub fn policy(&self, body: &[u8]) -> Outcome {
-        policy::update(&self.agent, &self.settings, body)
+        policy::update(&self.api, &self.settings, body)
     }
 }
 
-/// The proxy the environment names (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`).
-fn proxy() -> Result<Option<Proxy>, String> {
-    for name in ["ALL_PROXY", "all_proxy", "HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"]
-    {
-        if let Some(url) = std::env::var_os(name).filter(|url| !url.is_empty()) {
-            let proxy = url
-                .to_str()
-                .ok_or("it is not UTF-8".to_owned())
-                .and_then(|url| Proxy::new(url).map_err(|error| error.to_string()));
-            proxy.map_err(|error| format!("the proxy in {name} cannot be used: {error}"))?;
-        }
-    }
-    Ok(Proxy::try_from_env())
+/// The ways to ilert's two hosts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ways {
+    /// To the API.
+    pub api: Way,
+    /// To the host that is pinged.
+    pub beat: Way,
 }
 
-fn trust() -> TlsConfig {
+impl Ways {
+    /// By the environment: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`.
+    ///
+    /// # Errors
+    ///
+    /// Names the variable that cannot be obeyed.
+    pub fn of(settings: &config::Ilert) -> Result<Self, String> {
+        let way = |url: &str| {
+            Way::to(url, &|name| std::env::var_os(name))
+                .map_err(|what| format!("{what} (on the way to {url})"))
+        };
+        Ok(Ways { api: way(&settings.api)?, beat: way(&settings.beat)? })
+    }
+}
+
+fn agent(settings: &config::Ilert, way: &Way, tls: Option<&TlsConfig>) -> Agent {
+    let builder = Agent::config_builder()
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .user_agent(concat!("ilagent/", env!("CARGO_PKG_VERSION")))
+        .accept("application/json")
+        .input_buffer_size(BUFFER)
+        .output_buffer_size(BUFFER)
+        .max_idle_connections(settings.in_flight_max)
+        .max_idle_connections_per_host(settings.in_flight_max)
+        .max_idle_age(IDLE_MAX)
+        .timeout_connect(Some(CONNECT_MAX.min(settings.timeout)))
+        .timeout_recv_response(Some(settings.timeout))
+        .timeout_recv_body(Some(settings.timeout))
+        .proxy(way.proxy().cloned());
+    match tls {
+        Some(tls) => builder.tls_config(tls.clone()),
+        None => builder,
+    }
+    .build()
+    .into()
+}
+
+fn trust() -> Result<TlsConfig, String> {
     let roots: Vec<Certificate<'static>> =
-        tls::system_roots().iter().map(|root| Certificate::from_der(root).to_owned()).collect();
+        tls::system_roots()?.iter().map(|root| Certificate::from_der(root).to_owned()).collect();
     let roots =
         if roots.is_empty() { RootCerts::WebPki } else { RootCerts::Specific(Arc::new(roots)) };
-    TlsConfig::builder()
+    Ok(TlsConfig::builder()
         .root_certs(roots)
         .unversioned_rustls_crypto_provider(tls::provider())
-        .build()
+        .build())
 }
 
 /// Makes a request and reads its reply.

@@ -23,20 +23,57 @@ const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// Sessions kept for resumption; there is one broker to a configuration.
 const RESUMED_SESSIONS_MAX: usize = 4;
 
+/// Where systems keep their roots, most of them.
+const USUAL_BUNDLES: [&str; 3] =
+    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
+
 /// The provider every TLS connection of the agent uses.
 #[must_use]
 pub fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
-/// The roots of the system (or `SSL_CERT_FILE`'s); empty when it has none.
-#[must_use]
-pub fn system_roots() -> Vec<CertificateDer<'static>> {
-    let system = rustls_native_certs::load_native_certs();
+/// The roots of the system, or of `SSL_CERT_FILE` and `SSL_CERT_DIR`; empty when the system has
+/// none.
+///
+/// # Errors
+///
+/// Names the variable that cannot be obeyed: whoever sets one trusts nobody else.
+pub fn system_roots() -> Result<Vec<CertificateDer<'static>>, String> {
+    let said = |name| std::env::var_os(name).filter(|path| !path.is_empty());
+    let (file, folders) = (said("SSL_CERT_FILE"), said("SSL_CERT_DIR"));
+    if let Some(path) = &file {
+        let own = rustls_native_certs::load_certs_from_paths(Some(Path::new(path)), None);
+        some_of("SSL_CERT_FILE", &own)?;
+    }
+    let system = match (&file, &folders) {
+        // The library takes an empty variable for the name of a file.
+        (None, None) if std::env::var_os("SSL_CERT_FILE").is_some() => {
+            let usual = USUAL_BUNDLES.iter().map(Path::new).find(|path| path.exists());
+            rustls_native_certs::load_certs_from_paths(usual, None)
+        }
+        _ => rustls_native_certs::load_native_certs(),
+    };
+    if folders.is_some() {
+        some_of("SSL_CERT_DIR", &system)?;
+    }
     for error in &system.errors {
         log::debug!("tls: {error}");
     }
-    system.certs
+    Ok(system.certs)
+}
+
+/// Whether there is at least one root that can be used.
+fn some_of(variable: &str, found: &rustls_native_certs::CertificateResult) -> Result<(), String> {
+    let mut roots = RootCertStore::empty();
+    if roots.add_parsable_certificates(found.certs.iter().cloned()).0 > 0 {
+        return Ok(());
+    }
+    let why = found.errors.first().map_or_else(
+        || "there is no certificate in PEM form in it".to_owned(),
+        ToString::to_string,
+    );
+    Err(format!("the certificates in {variable} cannot be used: {why}"))
 }
 
 /// TLS material as it stood in the files at one moment.
@@ -50,15 +87,18 @@ pub struct Material {
 
 /// The trust anchors to use when no CA is configured: [`system_roots`], or the Mozilla roots built
 /// in when the system has none.
-#[must_use]
-pub fn root_store() -> RootCertStore {
+///
+/// # Errors
+///
+/// Those of [`system_roots`].
+pub fn root_store() -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
-    let (added, _unusable) = roots.add_parsable_certificates(system_roots());
+    let (added, _unusable) = roots.add_parsable_certificates(system_roots()?);
     if added == 0 {
         log::debug!("tls: the system has no root certificates; those built in are used");
         roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     }
-    roots
+    Ok(roots)
 }
 
 /// Reads the files and checks that they can be used together.
@@ -74,7 +114,7 @@ pub fn load(ca: Option<&Path>, chain_and_key: Option<(&Path, &Path)>) -> Result<
     };
     let roots = match ca {
         Some(path) => own_roots(path, &own)?,
-        None => root_store(),
+        None => root_store()?,
     };
     let cannot = |error: &dyn std::fmt::Display| format!("TLS cannot be set up: {error}");
     let inner = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider())
