@@ -33,6 +33,18 @@ pub fn get(port: u16, path: &str) -> Option<(u16, String)> {
     exchange(port, &format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"))
 }
 
+/// What a port of this machine answers to an event.
+pub fn post(port: u16, body: &str) -> Option<(u16, String)> {
+    exchange(
+        port,
+        &format!(
+            "POST /api/events HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        ),
+    )
+}
+
 fn exchange(port: u16, request: &str) -> Option<(u16, String)> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(30))).ok()?;
@@ -204,6 +216,13 @@ impl Agent {
         }
     }
 
+    /// Sends SIGKILL and does not wait for the end.
+    pub fn ask_to_die(&mut self) {
+        if let Some(process) = &mut self.process {
+            process.kill().unwrap();
+        }
+    }
+
     /// Sends a signal and waits for the end; gives the exit status and the time it took.
     #[track_caller]
     pub fn end(&mut self, name: &str) -> (ExitStatus, Duration) {
@@ -282,11 +301,7 @@ impl Agent {
     }
 
     pub fn post(&self, body: &str) -> Option<(u16, String)> {
-        self.http(&format!(
-            "POST /api/events HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\
-             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-            body.len()
-        ))
+        post(self.http, body)
     }
 
     /// One request as it stands; the status and everything after the head.

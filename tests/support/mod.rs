@@ -8,6 +8,7 @@
 pub mod agent;
 pub mod broker;
 pub mod certificates;
+pub mod cutfs;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 pub mod openwrt;

@@ -5,9 +5,9 @@
 //! from what stands in front of it, here without a body; other answers of gateways and portals are
 //! written out where they are tested.
 
-use super::wait_until;
+use super::{PATIENCE, wait_until};
 use serde_json::Value;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
@@ -179,6 +179,20 @@ impl StandIn {
     #[track_caller]
     pub fn wait_for(&self, count: usize) {
         wait_until(&format!("{count} different events accepted"), || self.tally().len() >= count);
+    }
+
+    /// Waits until each of these was accepted, and names one that is missing if not.
+    #[track_caller]
+    pub fn wait_for_all(&self, ids: &BTreeSet<String>) {
+        let missing = || {
+            let tally = self.tally();
+            ids.iter().find(|&id| !tally.contains_key(id))
+        };
+        let until = Instant::now() + PATIENCE;
+        while let Some(id) = missing() {
+            assert!(Instant::now() < until, "{id} was not accepted within {PATIENCE:?}");
+            thread::sleep(Duration::from_millis(20));
+        }
     }
 
     fn serve(&self, listener: TcpListener) {
