@@ -8,7 +8,11 @@ version=$(sed -n 's/^version = "\(.*\)"$/\1/p' "$project/Cargo.toml" | head -1)-
 # As in openwrt/ilagent/Makefile: the user the agent runs as.
 users='ilagent=897:ilagent=897'
 description='Edge agent that gets messages out of the field: MQTT and HTTP in, ilert out'
-conffiles=$'/etc/config/ilagent\n/etc/ilagent/'
+# Files only: opkg copies each before an upgrade, and cannot copy a folder. sysupgrade keeps /etc/ilagent by keep.d.
+conffiles=/etc/config/ilagent
+# apk runs nothing of the old package, and `start` changes nothing for procd, so the old binary would go on.
+# shellcheck disable=SC2016 # The router expands it.
+restart_if_it_runs='[ -n "${IPKG_INSTROOT}" ] || ! /etc/init.d/ilagent running || /etc/init.d/ilagent restart || true'
 # Packages of one commit are the same, whenever they are built.
 export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git -C "$project" log -1 --format=%ct 2>/dev/null || echo 0)}
 
@@ -52,13 +56,13 @@ stage() {
   install -D -m 0755 "$binary" "$1/usr/bin/ilagent"
   install -D -m 0755 "$files/ilagent.init" "$1/etc/init.d/ilagent"
   install -D -m 0600 "$files/ilagent.config" "$1/etc/config/ilagent"
-  install -d -m 0755 "$1/etc/ilagent"
   # sysupgrade keeps certificates, and the queue where it is on flash.
-  install -d -m 0755 "$1/lib/upgrade/keep.d"
-  echo /etc/ilagent/ >"$1/lib/upgrade/keep.d/ilagent"
-  chmod 0644 "$1/lib/upgrade/keep.d/ilagent"
+  install -D -m 0644 "$files/ilagent.keep" "$1/lib/upgrade/keep.d/ilagent"
+  install -d "$1/etc/ilagent"
   # What `install` makes on the way has the mode that the umask leaves.
   find "$1" -type d -exec chmod 0755 {} +
+  # Keys are copied there. The init script lets the agent in.
+  chmod 0750 "$1/etc/ilagent"
 }
 
 # script FOLDER/NAME LINE…: a script that opkg or apk runs on the router.

@@ -7,22 +7,35 @@ mod support;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 use support::Folder;
-use support::openwrt::{build, package, unpack};
+use support::openwrt::{Router, build, package, unpack};
 
 const TARGET: &str = "mipsel-unknown-linux-musl";
 
 /// Mode and kind of everything on the router, as `tar -tv` shows it.
 const FILES: [(&str, &str); 6] = [
     ("./etc/config/ilagent", "-rw-------"),
-    ("./etc/ilagent/", "drwxr-xr-x"),
+    ("./etc/ilagent/", "drwxr-x---"),
     ("./etc/init.d/ilagent", "-rwxr-xr-x"),
     ("./lib/upgrade/keep.d/", "drwxr-xr-x"),
     ("./lib/upgrade/keep.d/ilagent", "-rw-r--r--"),
     ("./usr/bin/ilagent", "-rwxr-xr-x"),
 ];
+
+/// The package that a script makes, for all tests the same one: it takes its time.
+fn made(script: &str) -> &'static Path {
+    static IPK: OnceLock<PathBuf> = OnceLock::new();
+    static APK: OnceLock<PathBuf> = OnceLock::new();
+    let package = if script == "build-ipk" { &IPK } else { &APK };
+    package.get_or_init(|| {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(script);
+        let _ = fs::remove_dir_all(&folder);
+        build(script, &folder, TARGET)
+    })
+}
 
 fn version() -> String {
     format!("{}-r1", env!("CARGO_PKG_VERSION"))
@@ -45,13 +58,13 @@ fn listed(archive: &Path) -> BTreeMap<String, String> {
 #[test]
 fn an_ipk_is_what_opkg_installs() {
     let folder = Folder::new();
-    let ipk = build("build-ipk", folder.path(), TARGET);
+    let ipk = made("build-ipk");
     let name = format!("ilagent_{}_mipsel_24kc.ipk", version());
     assert_eq!(ipk.file_name().unwrap().to_str(), Some(name.as_str()));
-    let outer: Vec<String> = listed(&ipk).into_keys().collect();
+    let outer: Vec<String> = listed(ipk).into_keys().collect();
     assert_eq!(outer, ["./control.tar.gz", "./data.tar.gz", "./debian-binary"]);
 
-    unpack(&ipk, folder.path());
+    unpack(ipk, folder.path());
     assert_eq!(fs::read_to_string(folder.join("debian-binary")).unwrap(), "2.0\n");
     let data = listed(&folder.join("data.tar.gz"));
     for (path, mode) in FILES {
@@ -76,8 +89,13 @@ fn an_ipk_is_what_opkg_installs() {
     ] {
         assert!(text.lines().any(|found| found == line), "{line}\n{text}");
     }
+    // opkg copies each of these before it unpacks, and fails at a folder.
     let kept = fs::read_to_string(control.join("conffiles")).unwrap();
-    assert_eq!(kept, "/etc/config/ilagent\n/etc/ilagent/\n");
+    assert_eq!(kept, "/etc/config/ilagent\n");
+    for line in kept.lines() {
+        let mode = data.get(&format!(".{line}")).unwrap_or_else(|| panic!("{line} in {data:#?}"));
+        assert!(mode.starts_with('-'), "{line} is a file: {mode}");
+    }
     for (script, call) in [("postinst", "default_postinst"), ("prerm", "default_prerm")] {
         let text = fs::read_to_string(control.join(script)).unwrap();
         assert!(text.starts_with("#!/bin/sh\n"));
@@ -86,16 +104,20 @@ fn an_ipk_is_what_opkg_installs() {
     }
 }
 
+/// What is in an `.apk`, read as apk reads it.
+fn read_apk(apk: &Path) -> Value {
+    let reader = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/openwrt/read_apk.py");
+    let output = Command::new("python3").arg(reader).arg(apk).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
 #[test]
 fn an_apk_is_what_apk_installs() {
-    let folder = Folder::new();
-    let apk = build("build-apk", folder.path(), TARGET);
+    let apk = made("build-apk");
     let name = format!("ilagent-{}.mipsel_24kc.apk", version());
     assert_eq!(apk.file_name().unwrap().to_str(), Some(name.as_str()));
-    let reader = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/openwrt/read_apk.py");
-    let output = Command::new("python3").arg(reader).arg(&apk).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let found = read_apk(apk);
 
     let info = &found["info"];
     assert_eq!(info["name"], "ilagent");
@@ -105,6 +127,7 @@ fn an_apk_is_what_apk_installs() {
         let octal = match mode {
             "-rw-------" => "0o600",
             "-rw-r--r--" => "0o644",
+            "drwxr-x---" => "0o750",
             _ => "0o755",
         };
         let path = path.trim_start_matches("./");
@@ -118,7 +141,7 @@ fn an_apk_is_what_apk_installs() {
                 /usr/bin/ilagent\n";
     let text = |name: &str| &found["files"][format!("lib/apk/packages/ilagent.{name}")]["text"];
     assert_eq!(text("list"), list);
-    assert_eq!(text("conffiles"), "/etc/config/ilagent\n/etc/ilagent/\n");
+    assert_eq!(text("conffiles"), "/etc/config/ilagent\n");
     assert_eq!(text("rusers"), "ilagent=897:ilagent=897\n");
     let sum = text("conffiles_static").as_str().unwrap();
     assert!(sum.starts_with("/etc/config/ilagent ") && sum.trim_end().len() == 20 + 64, "{sum}");
@@ -139,9 +162,9 @@ fn an_apk_is_what_apk_installs() {
 #[test]
 fn packages_of_one_commit_are_the_same() {
     for script in ["build-ipk", "build-apk"] {
-        let made = |folder: &Folder| fs::read(build(script, folder.path(), TARGET)).unwrap();
-        let (one, other) = (Folder::new(), Folder::new());
-        assert!(made(&one) == made(&other), "{script}");
+        let folder = Folder::new();
+        let again = build(script, folder.path(), TARGET);
+        assert!(fs::read(made(script)).unwrap() == fs::read(again).unwrap(), "{script}");
     }
 }
 
@@ -177,9 +200,102 @@ fn the_makefile_of_the_feed_agrees() {
         "\t$(INSTALL_BIN) $(PKG_INSTALL_DIR)/bin/ilagent $(1)/usr/bin/ilagent",
         "\t$(INSTALL_BIN) ./files/ilagent.init $(1)/etc/init.d/ilagent",
         "\t$(INSTALL_CONF) ./files/ilagent.config $(1)/etc/config/ilagent",
-        "\t$(INSTALL_DIR) $(1)/etc/ilagent",
-        "define Package/ilagent/conffiles\n/etc/config/ilagent\n/etc/ilagent/\nendef",
+        "\t$(INSTALL_DATA) ./files/ilagent.keep $(1)/lib/upgrade/keep.d/ilagent",
+        "\t$(INSTALL_DIR) $(1)/etc/ilagent\n\tchmod 0750 $(1)/etc/ilagent",
+        "define Package/ilagent/conffiles\n/etc/config/ilagent\nendef",
     ] {
         assert!(format!("\n{makefile}").contains(&format!("\n{line}\n")), "{line}");
     }
+}
+
+/// A router on which the agent runs, as the version before left it.
+fn running() -> Option<Router> {
+    let router = Router::new()?;
+    router.configure(RIGHT);
+    assert!(router.service("start").right);
+    assert_eq!(router.acts(), ["start"]);
+    Some(router)
+}
+
+const RIGHT: &str =
+    "config ilagent 'main'\n\toption enabled '1'\nconfig http 'http'\n\toption port '8977'\n";
+
+/// apk runs nothing of the old package. procd sees no difference in what it is told, so without a restart the
+/// old binary would go on.
+#[test]
+fn what_ran_runs_the_new_binary_after_an_upgrade_by_apk() {
+    let Some(router) = running() else { return };
+    let found = read_apk(made("build-apk"));
+    let by_build_system = [
+        "#!/bin/sh\n. /lib/functions.sh\nexport PKG_UPGRADE=1\nadd_group_and_user\ndefault_postinst\n",
+        &of_the_makefile("postinst"),
+    ];
+    let install = found["scripts"]["post-install"].as_str().unwrap();
+    let upgrade = found["scripts"]["post-upgrade"].as_str().unwrap();
+    for script in [upgrade, &by_build_system.concat()] {
+        router.write("/tmp/script", script);
+        let upgrade = || router.run(&["sh", "/tmp/script"]);
+        // What is right is taken, what is wrong is not, and the binary is the new one either way.
+        for uci in [RIGHT.to_owned(), RIGHT.replace("8977", "x")] {
+            router.configure(&uci);
+            let said = upgrade();
+            assert!(said.right, "{}", said.err);
+            let acts = router.acts();
+            assert_eq!(acts[acts.len() - 2..], ["stop", "start"], "{acts:?}");
+            assert_eq!(router.made()["http"]["port"], "8977");
+        }
+        // What is off stays off.
+        router.configure(&RIGHT.replace("enabled '1'", "enabled '0'"));
+        router.service("reload");
+        router.acts();
+        assert!(upgrade().right);
+        assert!(router.acts().is_empty());
+        router.configure(RIGHT);
+        router.service("start");
+        router.acts();
+    }
+    router.service("stop");
+    router.write("/tmp/script", install);
+    assert!(router.run(&["sh", "/tmp/script"]).right);
+    assert!(
+        router.path("/etc/rc.d/S95ilagent").is_symlink(),
+        "and it is enabled at the first install"
+    );
+}
+
+/// opkg has the old package stop the agent, and the new one start it.
+#[test]
+fn what_ran_runs_again_after_an_upgrade_by_opkg() {
+    let Some(router) = running() else { return };
+    let folder = Folder::new();
+    unpack(made("build-ipk"), folder.path());
+    unpack(&folder.join("control.tar.gz"), folder.path());
+    let run = |script: &str| {
+        router.write("/tmp/script", &fs::read_to_string(folder.join(script)).unwrap());
+        let said = router.run(&["env", "PKG_UPGRADE=1", "sh", "/tmp/script"]);
+        assert!(said.right, "{script}: {}", said.err);
+    };
+    for uci in [RIGHT.to_owned(), RIGHT.replace("8977", "x")] {
+        router.configure(&uci);
+        run("prerm");
+        assert_eq!(router.acts(), ["stop"]);
+        run("postinst");
+        assert_eq!(router.acts(), ["start"]);
+        assert_eq!(router.made()["http"]["port"], "8977");
+    }
+    // The build system's script comes before the start there, and has nothing to do.
+    run("prerm");
+    router.acts();
+    router.write("/tmp/script", &of_the_makefile("postinst"));
+    assert!(router.run(&["env", "PKG_UPGRADE=1", "sh", "/tmp/script"]).right);
+    assert!(router.acts().is_empty());
+}
+
+/// A script of the feed's Makefile, as make writes it out.
+fn of_the_makefile(script: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("openwrt/ilagent/Makefile");
+    let makefile = fs::read_to_string(path).unwrap();
+    let begin = format!("define Package/ilagent/{script}\n");
+    let (_, rest) = makefile.split_once(&begin).unwrap();
+    rest.split_once("endef\n").unwrap().0.replace("$$", "$")
 }
