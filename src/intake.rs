@@ -4,6 +4,7 @@ use crate::config::{Routing, Rule, Target};
 use crate::mapping::{From, Mapped, event, heartbeat, policy, routing};
 use crate::message::{Arrival, Desk, Kind, Message, Receipt};
 use crate::queue::{self, DeadLetter, Push, Queue, Store, UpstreamMessage};
+use crate::system::plain::plain;
 use log::{debug, info};
 use std::sync::Arc;
 
@@ -117,7 +118,7 @@ impl Plan {
                 Target::Heartbeat => (Kind::Heartbeat, heartbeat::from_message(&message)),
                 Target::Policy(rule) => (Kind::Policy, policy::from_message(rule, &message)),
             };
-            let topic = message.topic.escape_debug();
+            let topic = plain(&message.topic);
             match mapped {
                 Mapped::Deliver(delivery) => {
                     info!("intake: {topic} → {delivery}");

@@ -7,7 +7,9 @@ use ilagent::cli::{self, Command, Invocation, describe, event, heartbeat};
 use ilagent::config::dialects::ilagent::Asked;
 use ilagent::config::{Checked, Config, Surroundings};
 use ilagent::system::log::Reader;
+use ilagent::system::plain::{line, lines};
 use ilagent::{agent, queue, sources, system};
+use std::backtrace::Backtrace;
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
@@ -33,9 +35,14 @@ fn main() -> ExitCode {
 /// A thread that panics must not leave a half-dead agent, also where the profile of the build
 /// unwinds, as OpenWrt's does.
 fn end_with_any_thread() {
-    let tell = panic::take_hook();
-    panic::set_hook(Box::new(move |what| {
-        tell(what);
+    panic::set_hook(Box::new(|what| {
+        let thread = std::thread::current();
+        let who = thread.name().unwrap_or("without a name").to_owned();
+        // What it was looking at may stand in the words, and may be anybody's.
+        eprintln!("ilagent: thread '{who}' {}", line(&what.to_string()));
+        if env::var_os("RUST_BACKTRACE").is_some() {
+            eprintln!("{}", Backtrace::force_capture());
+        }
         process::abort();
     }));
 }
@@ -69,7 +76,7 @@ fn run(invocation: Invocation) -> ExitCode {
             }
         }
         Command::Queue { database, command } => {
-            done(queue::admin::run(&database, &command).map(|text| say(&text)))
+            done(queue::admin::run(&database, &command).map(|text| write(&command.output(&text))))
         }
         Command::Say(text) => {
             say(&text);
@@ -116,7 +123,7 @@ fn read_again(asked: &Asked, around: &Surroundings<'_>) -> Option<Config> {
 }
 
 fn wrong(faults: &dyn std::fmt::Display) -> ExitCode {
-    eprintln!("{faults}");
+    eprintln!("{}", lines(&faults.to_string()));
     ExitCode::from(WRONG)
 }
 
@@ -126,7 +133,7 @@ fn check(config: &Config) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(faults) => {
             for fault in faults {
-                eprintln!("ilagent: {fault}");
+                eprintln!("ilagent: {}", line(&fault));
             }
             ExitCode::from(FAILED)
         }
@@ -137,16 +144,21 @@ fn done(result: Result<(), String>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
-            eprintln!("ilagent: {why}");
+            eprintln!("ilagent: {}", line(&why));
             ExitCode::from(FAILED)
         }
     }
 }
 
-/// Prints, and does not mind a reader that has gone, such as `head`.
 fn say(text: &str) {
     let end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
-    let _ = write!(io::stdout(), "{text}{end}");
+    write(format!("{text}{end}").as_bytes());
+}
+
+/// Prints, and does not mind a reader that has gone, such as `head`.
+fn write(bytes: &[u8]) {
+    let mut out = io::stdout().lock();
+    let _ = out.write_all(bytes).and_then(|()| out.flush());
 }
 
 /// The text of a file; `None` when there is no such file.

@@ -1,6 +1,7 @@
 //! The two things that move: a raw [`Message`] and the [`Delivery`] mapped from it, and the
 //! [`Receipt`] that lets a source forget the message once it is safe.
 
+use crate::system::plain::plain;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -73,16 +74,17 @@ pub struct Lane {
     pub key: String,
 }
 
-/// Writes the lane so that a key in it cannot be used by who reads the log.
+/// Writes the lane so that nobody can use a key they read in the log.
 impl fmt::Display for Lane {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.sink, masked(&self.key))
+        write!(f, "{}/{}", plain(&self.sink), masked(&self.key))
     }
 }
 
 /// A key as it may appear in a log: its first six characters and an ellipsis.
 ///
-/// Keys of at most eight characters are not shown at all.
+/// Keys of at most eight characters are not shown at all. A key may come from a payload, so what
+/// acts in it is escaped.
 #[must_use]
 pub fn masked(key: &str) -> String {
     const SHOWN: usize = 6;
@@ -90,7 +92,8 @@ pub fn masked(key: &str) -> String {
     if key.chars().count() <= SHORT {
         return if key.is_empty() { "-".to_owned() } else { "***".to_owned() };
     }
-    key.chars().take(SHOWN).chain(['…']).collect()
+    let shown: String = key.chars().take(SHOWN).collect();
+    format!("{}…", plain(&shown))
 }
 
 /// A key as one segment of a URL's path: nothing in it can end the segment or leave it.
@@ -157,8 +160,7 @@ impl fmt::Display for Delivery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} for {}", self.kind.as_str(), self.lane)?;
         match &self.order_key {
-            // Whoever sends a message may not write lines of their own into the log.
-            Some(key) => write!(f, ", alert key '{}'", key.escape_debug()),
+            Some(key) => write!(f, ", alert key '{}'", plain(key)),
             None => Ok(()),
         }
     }

@@ -2,6 +2,7 @@
 
 use crate::system::health::{Component, Health, Limits, Session, Snapshot, Trouble};
 use crate::system::http::{Request, Response};
+use crate::system::plain::plain;
 use serde::Serialize;
 use std::fmt::{Display, Write};
 use std::time::Instant;
@@ -269,7 +270,9 @@ impl Metrics {
                     '\\' => self.0.push_str(r"\\"),
                     '"' => self.0.push_str(r#"\""#),
                     '\n' => self.0.push_str(r"\n"),
-                    other => self.0.push(other),
+                    other => {
+                        let _ = write!(self.0, "{}", plain(other.encode_utf8(&mut [0; 4])));
+                    }
                 }
             }
             self.0.push('"');

@@ -4,6 +4,9 @@
 
 mod support;
 
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::thread;
 use std::time::{Duration, Instant};
 use support::agent::Agent;
 use support::broker::Broker;
@@ -420,4 +423,63 @@ fn a_key_without_its_line_ends_is_a_fault_that_shows_nothing_of_it() {
         assert_eq!(said.matches("mqtt 127.0.0.1: ").count(), 1, "said once, prefix once: {said}");
         assert!(!said.contains(&secret[..8]) && !said.contains(&bytes.join(", ")), "{said}");
     }
+}
+
+/// A broker of those that pass every topic on, as mosquitto does not: sends one message to the
+/// first who subscribes.
+fn broker_that_sends(topic: &[u8], payload: &[u8]) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let size = |length: usize| u16::try_from(length).unwrap().to_be_bytes();
+    let body = [&size(topic.len()), topic, &[0, 1], payload].concat();
+    let length = [body.len() & 0x7F | 0x80, body.len() >> 7 & 0x7F | 0x80, body.len() >> 14];
+    let length = length.map(|part| u8::try_from(part).unwrap());
+    let publish = [&[0x32], &length[..], &body].concat();
+    thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut asked = [0; 1024];
+        let _ = stream.read(&mut asked).unwrap();
+        stream.write_all(b"\x20\x02\0\0").unwrap();
+        let _ = stream.read(&mut asked).unwrap();
+        stream.write_all(&[0x90, 3, asked[2], asked[3], 1]).unwrap();
+        stream.write_all(&publish).unwrap();
+        // Until the agent goes.
+        while stream.read(&mut asked).is_ok_and(|count| count > 0) {}
+    });
+    port
+}
+
+#[test]
+fn what_strangers_send_writes_no_line_of_its_own_and_does_not_talk_to_the_terminal() {
+    const NASTY: &str = "a\nFAKE [ERROR] agent: off\x1b[2J\u{9b}2J\u{202e}\r\n<0>FAKE";
+    let topic = [NASTY, &"t".repeat(60_000)].concat();
+    let payload = [b"21.5 \x1b]0;title\x07\nFAKE body \xff".as_slice(), NASTY.as_bytes()].concat();
+    let port = broker_that_sends(topic.as_bytes(), &payload);
+    let api = StandIn::new();
+    api.answer_all(Answer::Full(
+        400,
+        vec![("Content-Type", "application/json".to_owned())],
+        NASTY.to_owned(),
+    ));
+    let agent = Agent::mqtt(&api, port, &["-e", "#", "--mqtt_qos", "1"]).started();
+    wait_until("the message is kept", || agent.list().len() == 1);
+    let posted = serde_json::json!({ "integrationKey": format!("\n<0>FAKE{NASTY}"),
+        "eventType": "ALERT", "summary": NASTY, "alertKey": NASTY });
+    assert_eq!(agent.post(&posted.to_string()).unwrap().0, 200);
+    assert_eq!(agent.post(&posted.to_string().replace("ALERT", "\\nFAKE")).unwrap().0, 400);
+    wait_until("the event is judged", || agent.log().contains("(ilert/"));
+    let printed = |arguments: &[&str]| String::from_utf8(agent.queue(arguments).stdout).unwrap();
+    let status = agent.get("/status").unwrap().1;
+    let metrics = agent.get("/metrics").unwrap().1;
+    let (list, show) = (printed(&["list"]), printed(&["show", "d1"]));
+    for text in [agent.log(), list, show, metrics, status] {
+        assert!(!text.lines().any(|line| line.starts_with("FAKE")), "{text}");
+        assert!(!text.lines().any(|line| line.starts_with("<0>")), "{text}");
+        let acts = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
+        assert!(!text.contains(acts), "{text:?}");
+        assert!(text.lines().all(|line| line.len() < 8_000), "{text}");
+    }
+    assert!(agent.log().contains(r"a dead letter from a\nFAKE"), "{}", agent.log());
+    assert_eq!(agent.queue(&["show", "--raw", "d1"]).stdout, payload);
+    assert!(agent.list().iter().any(|letter| letter["origin"] == topic));
 }

@@ -7,7 +7,9 @@ use crate::config::{
 };
 use crate::ilert::Ways;
 use crate::message::masked;
+use crate::system::plain::{line, plain};
 use std::fmt::{self, Write};
+use std::path::Path;
 
 /// Says in a few lines where messages come from, what becomes of them and where they wait.
 ///
@@ -38,7 +40,7 @@ fn write(out: &mut String, config: &Config) -> fmt::Result {
     writeln!(
         out,
         "queue {}: up to {}, {safe}; up to {} dead letters; not ready when older than {}",
-        queue.path.display(),
+        path(&queue.path),
         size_words(queue.bytes_max),
         queue.dead_letters_max,
         duration_words(queue.age_max)
@@ -52,7 +54,7 @@ fn write(out: &mut String, config: &Config) -> fmt::Result {
     writeln!(
         out,
         "ilert {}: {attempts}; up to {} requests at a time, {} each",
-        ilert.api,
+        plain(&ilert.api.to_string()),
         ilert.in_flight_max,
         duration_words(ilert.timeout)
     )?;
@@ -65,12 +67,21 @@ fn write(out: &mut String, config: &Config) -> fmt::Result {
         writeln!(out, "  API key {} (policy updates only)", shown(key))?;
     }
     if let Some(key) = &ilert.heartbeat {
-        writeln!(out, "  heartbeat {} at {}, while healthy", shown(key), ilert.beat)?;
+        writeln!(
+            out,
+            "  heartbeat {} at {}, while healthy",
+            shown(key),
+            plain(&ilert.beat.to_string())
+        )?;
     }
     if let Some(ways) = ways.filter(|ways| ways.beat != ways.api) {
         writeln!(out, "  {} is reached {}", ilert.beat, ways.beat)?;
     }
     Ok(())
+}
+
+fn path(path: &Path) -> String {
+    line(&path.to_string_lossy()).into_owned()
 }
 
 fn shown(secret: &Secret) -> String {
@@ -86,11 +97,11 @@ fn broker(out: &mut String, broker: &Broker) -> fmt::Result {
         Version::V311 => "3.1.1",
         Version::V5 => "5",
     };
-    write!(out, "mqtt {}: {host}:{}, MQTT {version}", broker.name, broker.port)?;
-    write!(out, ", client id {}", broker.client_id)?;
+    write!(out, "mqtt {}: {}:{}, MQTT {version}", plain(&broker.name), plain(&host), broker.port)?;
+    write!(out, ", client id {}", plain(&broker.client_id))?;
     if let Some(user) = &broker.username {
         let with = if broker.password.is_some() { "with" } else { "without" };
-        write!(out, ", user {user} {with} password")?;
+        write!(out, ", user {} {with} password", plain(user))?;
     }
     tls(out, broker.tls.as_ref())?;
     writeln!(out)?;
@@ -100,7 +111,7 @@ fn broker(out: &mut String, broker: &Broker) -> fmt::Result {
     };
     write!(out, "  each message goes to {}; {store}", routing(broker.routing))?;
     if let Some(group) = &broker.shared_group {
-        write!(out, "; shared with group {group}")?;
+        write!(out, "; shared with group {}", plain(group))?;
     }
     writeln!(out, "; up to {}", size_words(broker.packet_bytes_max as u64))?;
     broker.rules.iter().try_for_each(|each| {
@@ -109,20 +120,21 @@ fn broker(out: &mut String, broker: &Broker) -> fmt::Result {
             Qos::AtLeastOnce => 1,
             Qos::ExactlyOnce => 2,
         };
-        write!(out, "  {} (QoS {qos}) → ", each.filter)?;
+        write!(out, "  {} (QoS {qos}) → ", plain(&each.filter))?;
         target(out, &each.to)
     })
 }
 
 fn cluster(out: &mut String, cluster: &Cluster) -> fmt::Result {
     let brokers = cluster.bootstrap.join(", ");
-    write!(out, "kafka {}: {brokers}, group {}", cluster.name, cluster.group_id)?;
+    write!(out, "kafka {}: {}", plain(&cluster.name), plain(&brokers))?;
+    write!(out, ", group {}", plain(&cluster.group_id))?;
     match &cluster.sasl {
         None => (),
         Some(Sasl::Password { mechanism, username, .. }) => {
-            write!(out, ", user {username} with password ({})", mechanism.as_str())?;
+            write!(out, ", user {} with password ({})", plain(username), mechanism.as_str())?;
         }
-        Some(Sasl::Token(file)) => write!(out, ", bearer token from {}", file.display())?,
+        Some(Sasl::Token(file)) => write!(out, ", bearer token from {}", path(file))?,
     }
     tls(out, cluster.tls.as_ref())?;
     writeln!(out)?;
@@ -133,10 +145,10 @@ fn cluster(out: &mut String, cluster: &Cluster) -> fmt::Result {
     let limit = size_words(cluster.message_bytes_max as u64);
     writeln!(out, "  each message goes to {}; {store}; up to {limit}", routing(cluster.routing))?;
     for (name, value) in &cluster.options {
-        writeln!(out, "  option {name} = {}", option(name, value))?;
+        writeln!(out, "  option {} = {}", plain(name), plain(option(name, value)))?;
     }
     cluster.rules.iter().try_for_each(|Rule { filter, to, .. }| {
-        write!(out, "  {filter} → ")?;
+        write!(out, "  {} → ", plain(filter))?;
         target(out, to)
     })
 }
@@ -150,11 +162,11 @@ fn option<'a>(name: &str, value: &'a Secret) -> &'a str {
 fn tls(out: &mut String, tls: Option<&Tls>) -> fmt::Result {
     let Some(tls) = tls else { return write!(out, ", no TLS") };
     match &tls.ca {
-        Some(ca) => write!(out, ", TLS with CA {}", ca.display())?,
+        Some(ca) => write!(out, ", TLS with CA {}", path(ca))?,
         None => write!(out, ", TLS with the system's CAs")?,
     }
     match &tls.client {
-        Some(client) => write!(out, " and client certificate {}", client.chain.display()),
+        Some(client) => write!(out, " and client certificate {}", path(&client.chain)),
         None => Ok(()),
     }
 }
@@ -176,8 +188,8 @@ fn target(out: &mut String, target: &Target) -> fmt::Result {
 
 fn policy(out: &mut String, rule: &PolicyRule) -> fmt::Result {
     let keys = rule.routing_keys.join(" + ");
-    write!(out, "policy of routing key {keys}, user at {}", rule.email.0)?;
-    write!(out, ", level at {}", rule.shift.0)?;
+    write!(out, "policy of routing key {}, user at {}", plain(&keys), plain(&rule.email.0))?;
+    write!(out, ", level at {}", plain(&rule.shift.0))?;
     if rule.shift_offset != 0 {
         write!(out, " {:+}", rule.shift_offset)?;
     }
@@ -198,18 +210,18 @@ fn event(out: &mut String, rule: &EventRule) -> fmt::Result {
         ("routing key", &rule.routing_key),
     ] {
         if let Some(path) = path {
-            write!(out, ", {what} at {}", path.0)?;
+            write!(out, ", {what} at {}", plain(&path.0))?;
         }
     }
     for (value, meaning) in
         [(&kind.alert, "ALERT"), (&kind.accept, "ACCEPT"), (&kind.resolve, "RESOLVE")]
     {
         if let Some(value) = value {
-            write!(out, ", `{value}` is {meaning}")?;
+            write!(out, ", `{}` is {meaning}", plain(value))?;
         }
     }
     for (name, path) in &rule.labels {
-        write!(out, ", label {name} at {}", path.0)?;
+        write!(out, ", label {} at {}", plain(name), plain(&path.0))?;
     }
     enrichment(out, &rule.enrichment)?;
     if rule.forward_payload {
@@ -220,7 +232,7 @@ fn event(out: &mut String, rule: &EventRule) -> fmt::Result {
 
 fn enrichment(out: &mut String, enrichment: &crate::config::Enrichment) -> fmt::Result {
     for (name, value) in &enrichment.labels {
-        write!(out, ", label {name}={value}")?;
+        write!(out, ", label {}={}", plain(name), plain(value))?;
     }
     if let Some(severity) = enrichment.severity {
         write!(out, ", severity {severity}")?;
@@ -228,7 +240,7 @@ fn enrichment(out: &mut String, enrichment: &crate::config::Enrichment) -> fmt::
     for service in &enrichment.services {
         match service {
             crate::config::Service::Id(id) => write!(out, ", service {id}")?,
-            crate::config::Service::Alias(alias) => write!(out, ", service {alias}")?,
+            crate::config::Service::Alias(alias) => write!(out, ", service {}", plain(alias))?,
         }
     }
     Ok(())
@@ -238,8 +250,10 @@ fn filter(out: &mut String, filter: Option<&crate::config::PayloadFilter>) -> fm
     match filter {
         None => writeln!(out),
         Some(filter) => match &filter.value {
-            None => writeln!(out, ", only with `{}`", filter.key),
-            Some(value) => writeln!(out, ", only with `{}` = `{value}`", filter.key),
+            None => writeln!(out, ", only with `{}`", plain(&filter.key)),
+            Some(value) => {
+                writeln!(out, ", only with `{}` = `{}`", plain(&filter.key), plain(value))
+            }
         },
     }
 }

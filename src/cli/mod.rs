@@ -378,7 +378,8 @@ mod tests {
         for (line, file, wanted) in [
             ("queue list", "./ilagent.db3", Do::List { limit: 100, json: false }),
             ("queue list --json --limit 5 -f x", "x", Do::List { limit: 5, json: true }),
-            ("-f x queue show d7", "x", Do::Show { id: "d7".to_owned() }),
+            ("-f x queue show d7", "x", Do::Show { id: "d7".to_owned(), raw: false }),
+            ("-f x queue show --raw d7", "x", Do::Show { id: "d7".to_owned(), raw: true }),
             ("queue retry 1 d2", "./ilagent.db3", Do::Retry(ids(&["1", "d2"]))),
             ("queue retry --all", "./ilagent.db3", Do::Retry(Chosen::All)),
             ("queue drop help", "./ilagent.db3", Do::Drop(ids(&["help"]))),

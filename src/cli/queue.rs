@@ -27,6 +27,9 @@ pub(super) struct Show {
     /// a number, or d and a number for a dead letter, as `list` prints it
     #[argh(positional, arg_name = "ID")]
     id: String,
+    /// print the body alone, byte for byte, for a file or a pipe
+    #[argh(switch)]
+    raw: bool,
 }
 
 /// Choose deliveries and dead letters.
@@ -50,7 +53,7 @@ impl List {
 
 impl Show {
     pub(super) fn command(self) -> Command {
-        Command::Show { id: self.id }
+        Command::Show { id: self.id, raw: self.raw }
     }
 }
 

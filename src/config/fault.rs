@@ -1,5 +1,6 @@
 //! Something wrong in a configuration, and where.
 
+use crate::system::plain;
 use std::fmt;
 
 /// One thing that is wrong: `place: words`.
@@ -13,7 +14,8 @@ pub struct Fault {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.place, self.what)
+        // A value may stand in it, and the file may be anybody's.
+        f.write_str(&plain::line(&format!("{}: {}", self.place, self.what)))
     }
 }
 

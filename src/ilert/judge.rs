@@ -7,6 +7,7 @@
 
 use super::secrets::Secrets;
 use crate::message::{Holds, Outcome};
+use crate::system::plain::plain;
 use crate::system::web::is_json;
 use serde::de::IgnoredAny;
 use std::time::{Duration, SystemTime};
@@ -106,13 +107,7 @@ impl Reply {
 pub(super) fn excerpt(text: &str, secrets: &Secrets<'_>) -> String {
     let masked = secrets.mask(text);
     let line = masked.split_whitespace().collect::<Vec<_>>().join(" ");
-    let harmless = line.chars().flat_map(|letter| {
-        // Quotes are harmless, and JSON is full of them.
-        let quote = matches!(letter, '"' | '\'' | '\\').then_some(letter);
-        let escaped = quote.is_none().then(|| letter.escape_debug());
-        quote.into_iter().chain(escaped.into_iter().flatten())
-    });
-    harmless.take(EXCERPT).collect()
+    plain(&line).within(EXCERPT).to_string()
 }
 
 /// Judges a reply to an event, a ping or a request of a policy update.
@@ -362,6 +357,7 @@ mod tests {
         // A key that begins where the excerpt ends is masked before it is cut.
         let long = format!("{}il1apiSECRET", "-".repeat(EXCERPT - 8));
         assert_eq!(excerpt(&long, &secrets), format!("{}il1api…", "-".repeat(EXCERPT - 8)));
-        assert_eq!(excerpt(&"x".repeat(EXCERPT * 2), &secrets).len(), EXCERPT);
+        let cut = format!("{}… (400 bytes)", "x".repeat(EXCERPT));
+        assert_eq!(excerpt(&"x".repeat(EXCERPT * 2), &secrets), cut);
     }
 }

@@ -113,7 +113,7 @@ impl Client {
         };
         match outcome {
             Outcome::Delivered => {
-                log::info!("ilert: heartbeat {} accepted", masked(key).escape_debug());
+                log::info!("ilert: heartbeat {} accepted", masked(key));
                 Outcome::Delivered
             }
             // Another host is down: that says nothing about the one that takes events.

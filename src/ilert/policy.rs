@@ -4,6 +4,7 @@ use super::judge::{Reply, excerpt, judge};
 use super::secrets::Secrets;
 use super::{answer, config};
 use crate::message::{Holds, Outcome, PolicyUpdate};
+use crate::system::plain::plain;
 use serde_json::{Value, json};
 use ureq::http::header;
 use ureq::{Agent, Error};
@@ -23,7 +24,7 @@ pub(super) fn update(agent: &Agent, settings: &config::Ilert, body: &[u8]) -> Ou
         Ok(()) => {
             log::info!(
                 "ilert: escalation policy of '{}', level {} updated",
-                update.routing_key.escape_debug(),
+                plain(&update.routing_key),
                 update.shift
             );
             Outcome::Delivered

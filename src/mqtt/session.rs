@@ -13,6 +13,7 @@ use crate::mqtt::pump::Pump;
 use crate::mqtt::subscriptions::Subscriptions;
 use crate::retry::Backoff;
 use crate::system::health::{self, Health};
+use crate::system::plain::plain;
 use crate::system::pulse::Pulse;
 use crate::system::stop::Stop;
 use crate::system::threads::{self, Failures};
@@ -405,7 +406,7 @@ impl Life {
         info!(
             "mqtt {name}: received {} bytes on {} (QoS {}, id {})",
             payload.len(),
-            topic.escape_debug(),
+            plain(&topic),
             packet::level(head.qos),
             head.packet_id
         );
@@ -426,7 +427,7 @@ impl Life {
         warn!(
             "mqtt {}: a message of {bytes} bytes on {} is too large and is not taken in",
             self.broker.name,
-            topic.escape_debug()
+            plain(&topic)
         );
         batch.push(Arrival::Oversized { topic, bytes, ticket });
     }

@@ -9,6 +9,7 @@ use super::store::{Shown, Store, wall_clock};
 use super::{control, dead_letters, schema};
 use crate::config;
 use crate::message::masked;
+use crate::system::plain::{plain, plain_bytes};
 use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::fmt::Write;
@@ -22,6 +23,10 @@ use std::time::{Duration, Instant};
 /// How long a lock that somebody else has is waited for, and how often it is looked at.
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 const LOCK_LOOK: Duration = Duration::from_millis(20);
+
+/// Most characters of a reason, and of a body, that are printed for people.
+const REASON_CHARS_MAX: usize = 1_000;
+const BODY_CHARS_MAX: usize = 16 * 1024;
 
 /// What to do. Ids are as `list` shows them: a number for a waiting delivery, `d` and a number
 /// for a dead letter.
@@ -38,6 +43,8 @@ pub enum Command {
     Show {
         /// Which.
         id: String,
+        /// The body alone, byte for byte.
+        raw: bool,
     },
     /// Waiting deliveries are tried now; dead letters go back to the queue.
     Retry(Chosen),
@@ -160,7 +167,7 @@ pub(super) fn carry_out(
 ) -> Result<Answer, String> {
     let done = match command {
         Command::List { limit, json } => list(store, board, *limit, *json).map(Answer::from),
-        Command::Show { id } => show(store, board, Id::parse(id)?).map(Answer::from),
+        Command::Show { id, raw } => show(store, board, Id::parse(id)?, *raw).map(Answer::from),
         Command::Retry(chosen) => retry(store, board, &ids(chosen)?),
         Command::Drop(chosen) => delete(store, board, &ids(chosen)?),
     };
@@ -240,7 +247,10 @@ fn list(store: &Store, board: &Mutex<Board>, limit: usize, as_json: bool) -> Don
         "ID", "STATE", "KIND", "KEY", "ATTEMPTS", "AGE", "BYTES", "ORIGIN"
     );
     for line in lines {
-        let text = |name: &str| line[name].as_str().unwrap_or("-").to_owned();
+        let text = |name: &str| {
+            let text = line[name].as_str().unwrap_or("-");
+            plain(text).within(REASON_CHARS_MAX).to_string()
+        };
         let _ = writeln!(
             out,
             "{:<8} {:<9} {:<9} {:<10} {:>8} {:>9} {:>7}  {:<24} {}",
@@ -297,7 +307,7 @@ fn age(at: i64) -> String {
     }
 }
 
-fn show(store: &Store, board: &Mutex<Board>, id: Id) -> Done<String> {
+fn show(store: &Store, board: &Mutex<Board>, id: Id, raw: bool) -> Done<String> {
     let (line, order_key, target, body) = match id {
         Id::Waiting(seq) => {
             let shown = one_waiting(store, seq)?;
@@ -310,16 +320,19 @@ fn show(store: &Store, board: &Mutex<Board>, id: Id) -> Done<String> {
             (line, stored.letter.order_key, stored.letter.target, stored.letter.body)
         }
     };
+    if raw {
+        return Ok(as_characters(&body));
+    }
     let mut out = String::new();
     for name in ["id", "state", "kind", "key", "attempts", "origin", "reason"] {
         if let Some(value) = line.get(name).filter(|value| !value.is_null()) {
             let text = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
-            let _ = writeln!(out, "{name:<10} {text}");
+            let _ = writeln!(out, "{name:<10} {}", plain(&text).within(REASON_CHARS_MAX));
         }
     }
     let _ = writeln!(out, "{:<10} {}", "age", age(line["time"].as_i64().unwrap_or(0)));
     if let Some(key) = order_key {
-        let _ = writeln!(out, "{:<10} {key}", "alert key");
+        let _ = writeln!(out, "{:<10} {}", "alert key", plain(&key).within(REASON_CHARS_MAX));
     }
     if !target.is_empty() {
         // The last part of an event's path is its integration key.
@@ -329,11 +342,16 @@ fn show(store: &Store, board: &Mutex<Board>, id: Id) -> Done<String> {
                 if last == "events" { target.clone() } else { format!("{path}/{}", masked(last)) }
             },
         );
-        let _ = writeln!(out, "{:<10} {shown}", "target");
+        let _ = writeln!(out, "{:<10} {}", "target", plain(&shown));
     }
-    let _ =
-        writeln!(out, "{:<10} {} bytes\n{}", "body", body.len(), String::from_utf8_lossy(&body));
+    let shown = plain_bytes(&body).within(BODY_CHARS_MAX);
+    let _ = writeln!(out, "{:<10} {} bytes\n{shown}", "body", body.len());
     Ok(out)
+}
+
+/// Bytes as a text that any of them may stand in: the character of the same number for each.
+fn as_characters(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| char::from(*byte)).collect()
 }
 
 fn one_waiting(store: &Store, seq: u64) -> Result<Shown, Refusal> {
@@ -425,6 +443,20 @@ fn delete(store: &Store, board: &Mutex<Board>, ids: &Option<Vec<Id>>) -> Done<An
 }
 
 impl Command {
+    /// What to print of the text that [`run`] gave, in bytes.
+    #[must_use]
+    pub fn output(&self, text: &str) -> Vec<u8> {
+        match self {
+            // As `as_characters` wrote them; there are no others.
+            Command::Show { raw: true, .. } => {
+                text.chars().map(|character| u8::try_from(character).unwrap_or(b'?')).collect()
+            }
+            Command::Show { .. } | Command::List { .. } | Command::Retry(_) | Command::Drop(_) => {
+                text.as_bytes().to_vec()
+            }
+        }
+    }
+
     /// Whether the database is written for it.
     pub(super) fn changes_something(&self) -> bool {
         matches!(self, Command::Retry(_) | Command::Drop(_))
@@ -438,7 +470,8 @@ impl Command {
         };
         match self {
             Command::List { limit, json } => json!({ "list": { "limit": limit, "json": json } }),
-            Command::Show { id } => json!({ "show": id }),
+            Command::Show { id, raw: false } => json!({ "show": id }),
+            Command::Show { id, raw: true } => json!({ "show raw": id }),
             Command::Retry(which) => json!({ "retry": chosen(which) }),
             Command::Drop(which) => json!({ "drop": chosen(which) }),
         }
@@ -461,7 +494,8 @@ impl Command {
                 limit: usize::try_from(value["limit"].as_u64()?).ok()?,
                 json: value["json"].as_bool()?,
             },
-            "show" => Command::Show { id: value.as_str()?.to_owned() },
+            "show" => Command::Show { id: value.as_str()?.to_owned(), raw: false },
+            "show raw" => Command::Show { id: value.as_str()?.to_owned(), raw: true },
             "retry" => Command::Retry(chosen()?),
             "drop" => Command::Drop(chosen()?),
             _ => return None,
@@ -477,7 +511,8 @@ mod tests {
     fn commands_travel_unchanged() {
         for command in [
             Command::List { limit: 20, json: true },
-            Command::Show { id: "d7".to_owned() },
+            Command::Show { id: "d7".to_owned(), raw: false },
+            Command::Show { id: "d7".to_owned(), raw: true },
             Command::Retry(Chosen::All),
             Command::Drop(Chosen::Ids(vec!["1".to_owned(), "d2".to_owned()])),
         ] {

@@ -5,11 +5,14 @@ use super::change::{Change, write_all};
 use super::lane::weight;
 use super::spare::Spare;
 use super::store::Store;
-use super::{Push, Shared, UpstreamMessage, admin, bytes, control, lock, schema, upstream};
+use super::{
+    DeadLetter, Push, Shared, UpstreamMessage, admin, bytes, control, lock, schema, upstream,
+};
 use crate::config;
 use crate::message::Receipt;
 use crate::queue::board::Board;
 use crate::retry::Backoff;
+use crate::system::plain::plain;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -327,7 +330,8 @@ impl Writer {
                     if row.is_none() {
                         arrived += letter.body.len();
                     }
-                    log::warn!("queue: a dead letter from {}: {}", letter.origin, letter.reason);
+                    let DeadLetter { origin, reason, .. } = &letter;
+                    log::warn!("queue: a dead letter from {}: {reason}", plain(origin));
                     receipts.extend(receipt);
                 }
                 Change::AddLane(..)

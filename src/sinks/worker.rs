@@ -3,6 +3,7 @@
 use crate::message::{Delivery, Outcome};
 use crate::queue::{Claim, Queue};
 use crate::system::health::Health;
+use crate::system::plain::plain;
 use crate::system::threads;
 use log::{debug, info, warn};
 use std::io;
@@ -174,7 +175,7 @@ impl Crew {
         }
         match outcome {
             Outcome::Delivered => {
-                let origin = delivery.origin.escape_debug();
+                let origin = plain(&delivery.origin);
                 info!("sink {name}: delivered {id}, {delivery}, from {origin}, attempt {attempt}");
             }
             Outcome::Never { why } => warn!("sink {name}: {id} ({lane}) was refused: {why}"),

@@ -6,6 +6,7 @@ use crate::mapping::event;
 use crate::message::{Delivery, Desk, Outcome, Receipt, masked};
 use crate::queue::{self, Push, Queue, Store};
 use crate::system::http::{Request, Response, decode_segment};
+use crate::system::plain::{plain, plain_bytes};
 use crate::system::web::is_json;
 use log::{info, warn};
 use std::cell::Cell;
@@ -106,8 +107,7 @@ impl Api {
         match event::from_http(request.body, &self.enrichment) {
             Ok(event) => self.store(event.delivery, event.echo),
             Err(reject) => {
-                let why = String::from_utf8_lossy(&reject.body);
-                info!("http: refused an event: {}", why.escape_debug());
+                info!("http: refused an event: {}", plain_bytes(&reject.body));
                 Response::new(reject.status, reject.content_type, reject.body)
             }
         }
@@ -117,8 +117,7 @@ impl Api {
     fn store(&self, delivery: Delivery, echo: Vec<u8>) -> Response {
         let lane = delivery.lane.to_string();
         let alert_key = delivery.order_key.clone();
-        // Whoever sends an event may not write lines of their own into the log.
-        let alert_key = alert_key.as_deref().unwrap_or("-").escape_debug();
+        let alert_key = plain(alert_key.as_deref().unwrap_or("-"));
         let deadline = Instant::now() + self.store_max;
         let pushed = Waiter::with_own(|waiter| {
             let receipt = Some(waiter.receipt());

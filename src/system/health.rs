@@ -1,6 +1,8 @@
 //! What each part says of itself: the truth behind `/ready`, the status line and the heartbeat.
 
+use crate::system::plain;
 use crossbeam_channel::{Receiver, Sender, bounded};
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -133,10 +135,11 @@ impl fmt::Display for Trouble {
                 let connected = session.connected;
                 let what = if connected { "not everything is subscribed" } else { "not connected" };
                 let comma = if session.error.is_empty() { "" } else { ", " };
-                write!(f, "{} {name}: {what}{comma}{}", session.component.as_str(), session.error)
+                let (part, name) = (session.component.as_str(), plain::plain(name));
+                write!(f, "{part} {name}: {what}{comma}{}", session.error)
             }
             Trouble::Queue(what) => write!(f, "queue: {what}"),
-            Trouble::Sink(name, what) => write!(f, "sink {name}: {what}"),
+            Trouble::Sink(name, what) => write!(f, "sink {}: {what}", plain::plain(name)),
         }
     }
 }
@@ -195,12 +198,18 @@ impl Health {
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         let board = self.board();
-        Snapshot {
+        let mut snapshot = Snapshot {
             stopping: board.stopping,
             sessions: board.sessions.clone(),
             queue: board.queue.clone(),
             sinks: board.sinks.clone(),
-        }
+        };
+        drop(board);
+        // Brokers, servers and resolvers chose some of these words, and people read them.
+        fit(&mut snapshot.queue.error);
+        snapshot.sessions.iter_mut().for_each(|(_, session)| fit(&mut session.error));
+        snapshot.sinks.iter_mut().for_each(|(_, sink)| fit(&mut sink.error));
+        snapshot
     }
 
     fn board(&self) -> MutexGuard<'_, Board> {
@@ -214,6 +223,12 @@ fn entry<'a, T: Default>(entries: &'a mut Vec<(String, T)>, name: &str) -> &'a m
         entries.len() - 1
     });
     &mut entries[at].1
+}
+
+fn fit(words: &mut String) {
+    if let Cow::Owned(fitting) = plain::line(words) {
+        *words = fitting;
+    }
 }
 
 impl Snapshot {

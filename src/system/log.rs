@@ -1,5 +1,6 @@
 //! The log: lines that systemd, procd or a person collects.
 
+use crate::system::plain;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use std::io::{Write, stderr, stdout};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -68,15 +69,8 @@ impl Log for Lines {
         if !self.enabled(record.metadata()) {
             return;
         }
-        let (level, words) = (record.level(), record.args());
-        let line = match self.reader {
-            Reader::Person => {
-                let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-                format!("{} [{level}] {words}\n", timestamp(now))
-            }
-            Reader::Journal => format!("<{}>{words}\n", priority(level)),
-            Reader::Streams => format!("{words}\n"),
-        };
+        let level = record.level();
+        let line = self.line(level, &record.args().to_string());
         // Nobody can be told that the log is gone.
         let _ = if self.reader == Reader::Streams && level > Level::Warn {
             stdout().write_all(line.as_bytes())
@@ -86,6 +80,21 @@ impl Log for Lines {
     }
 
     fn flush(&self) {}
+}
+
+impl Lines {
+    /// One line, whatever the words hold: those of others may not write lines of their own.
+    fn line(&self, level: Level, words: &str) -> String {
+        let words = plain::line(words);
+        match self.reader {
+            Reader::Person => {
+                let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                format!("{} [{level}] {words}\n", timestamp(now))
+            }
+            Reader::Journal => format!("<{}>{words}\n", priority(level)),
+            Reader::Streams => format!("{words}\n"),
+        }
+    }
 }
 
 /// As sd-daemon(3) numbers them.
@@ -121,6 +130,36 @@ fn timestamp(since: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::{ProptestConfig, any, prop, prop_assert, proptest};
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(256))]
+
+        #[test]
+        fn a_record_is_one_line_in_which_nothing_acts(
+            words in any::<String>(),
+            acting in prop::collection::vec(0_u32..0x2100, 0..40),
+        ) {
+            let mut words = words;
+            words.extend(acting.into_iter().filter_map(char::from_u32));
+            for reader in [Reader::Person, Reader::Journal, Reader::Streams] {
+                let line = Lines { reader }.line(Level::Warn, &words);
+                let words = line.strip_suffix('\n').unwrap();
+                prop_assert!(!words.chars().any(char::is_control), "{words:?}");
+                let turns = |c| matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+                prop_assert!(!words.contains(turns), "{words:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_record_has_the_priority_it_was_given_and_no_other() {
+        let journal = Lines { reader: Reader::Journal };
+        let line = journal.line(Level::Warn, "sink: key \n<0>HI there");
+        assert_eq!(line, "<4>sink: key \\n<0>HI there\n");
+        let longest = journal.line(Level::Warn, &"a".repeat(100_000));
+        assert!(longest.len() < 5_000, "{}", longest.len());
+    }
 
     #[test]
     fn the_environment_replaces_the_count() {

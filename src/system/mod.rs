@@ -3,6 +3,7 @@
 pub mod health;
 pub mod http;
 pub mod log;
+pub mod plain;
 pub mod pulse;
 pub mod signals;
 pub mod stop;

@@ -4,6 +4,7 @@ use super::{Body, Details, PRIORITIES, SEVERITIES, TYPES, delivery, labels, serv
 use crate::config::{EventRule, JsonPath};
 use crate::mapping::{From, Mapped, path, routing};
 use crate::message::{Message, path_segment};
+use crate::system::plain::plain;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -95,11 +96,7 @@ fn event_type<'a>(rule: &'a EventRule, reading: &Reading<'a>) -> Result<Cow<'a, 
     if TYPES.contains(&&*found) {
         Ok(found)
     } else {
-        Err(format!(
-            "`{}` is no event type; ilert knows {}",
-            found.escape_debug(),
-            TYPES.join(", ")
-        ))
+        Err(format!("`{}` is no event type; ilert knows {}", plain(&found), TYPES.join(", ")))
     }
 }
 
@@ -135,7 +132,8 @@ impl<'a> Reading<'a> {
         let found = path::find(self.document, path).filter(|value| !value.is_null())?;
         let text = path::text(found);
         if text.is_none() {
-            log::warn!("mapping: {}: the value at `{}` is no text", self.topic, path.0);
+            let topic = plain(self.topic);
+            log::warn!("mapping: {topic}: the value at `{}` is no text", path.0);
         }
         text
     }
@@ -170,7 +168,7 @@ impl<'a> Reading<'a> {
         let priority = self.members.get("priority").filter(|priority| !priority.is_null())?;
         let known = priority.as_str().filter(|priority| PRIORITIES.contains(priority));
         if known.is_none() {
-            log::warn!("mapping: {}: {priority} is no priority and is left out", self.topic);
+            self.leave_out(priority, "priority");
         }
         known
     }
@@ -179,7 +177,8 @@ impl<'a> Reading<'a> {
     fn list(&self, name: &str) -> Option<&'a Value> {
         let list = self.members.get(name).filter(|list| !list.is_null())?;
         if !list.is_array() {
-            log::warn!("mapping: {}: `{name}` is no array and is left out", self.topic);
+            let topic = plain(self.topic);
+            log::warn!("mapping: {topic}: `{name}` is no array and is left out");
         }
         Some(list).filter(|list| list.is_array())
     }
@@ -192,9 +191,14 @@ impl<'a> Reading<'a> {
         };
         let known = path::whole_number(given).filter(|severity| SEVERITIES.contains(severity));
         if known.is_none() {
-            log::warn!("mapping: {}: {given} is no severity and is left out", self.topic);
+            self.leave_out(given, "severity");
         }
         known
+    }
+
+    fn leave_out(&self, given: &Value, what: &str) {
+        let (topic, given) = (plain(self.topic), given.to_string());
+        log::warn!("mapping: {topic}: {} is no {what} and is left out", plain(&given));
     }
 
     fn labels(&self, mapped: &BTreeMap<String, JsonPath>) -> BTreeMap<String, String> {

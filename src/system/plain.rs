@@ -1,0 +1,144 @@
+//! Text from outside, made fit for a line of the log, a terminal or an answer.
+//!
+//! Topics, payloads, keys, file names and the words of brokers, servers and resolvers are chosen
+//! by others. Printed as they are, a line feed in them begins a line that looks like one of ours
+//! (with a priority of its own in the journal), and an escape sequence talks to the terminal.
+//! What such texts need is done here and nowhere else: characters that act or cannot be seen are
+//! written as escapes, and what is too long is cut.
+
+use std::borrow::Cow;
+use std::fmt::{self, Display, Formatter, Write};
+
+/// Most characters shown of one text, such as a topic or a key.
+const CHARS_MAX: usize = 200;
+
+/// Most characters of a line that is made of several of them.
+const LINE_CHARS_MAX: usize = 4_000;
+
+/// A text of somebody else's, on one line: at most 200 characters, and none that acts.
+#[must_use]
+pub fn plain(text: &str) -> Plain<'_> {
+    plain_bytes(text.as_bytes())
+}
+
+/// The same for bytes that may be no text: those that are none are written as `\xff`.
+#[must_use]
+pub fn plain_bytes(bytes: &[u8]) -> Plain<'_> {
+    Plain { bytes, chars_max: CHARS_MAX }
+}
+
+/// A whole line, such as one of the log or a fault.
+#[must_use]
+pub fn line(text: &str) -> Cow<'_, str> {
+    if text.len() <= LINE_CHARS_MAX && !text.chars().any(acts) {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(plain(text).within(LINE_CHARS_MAX).to_string())
+}
+
+/// Several lines of our own making, in which line feeds may stay.
+#[must_use]
+pub fn lines(text: &str) -> Cow<'_, str> {
+    let acts = |character| character != '\n' && acts(character);
+    if !text.chars().any(acts) {
+        return Cow::Borrowed(text);
+    }
+    let lines = text.split('\n').map(|part| plain(part).within(usize::MAX).to_string());
+    Cow::Owned(lines.collect::<Vec<_>>().join("\n"))
+}
+
+/// Writes a text as it is shown; see [`plain`].
+#[derive(Clone, Copy, Debug)]
+pub struct Plain<'a> {
+    bytes: &'a [u8],
+    chars_max: usize,
+}
+
+impl Plain<'_> {
+    /// With another number of characters after which it is cut.
+    #[must_use]
+    pub fn within(self, chars_max: usize) -> Self {
+        Plain { chars_max, ..self }
+    }
+}
+
+impl Display for Plain<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let mut left = self.chars_max;
+        for chunk in self.bytes.utf8_chunks() {
+            for character in chunk.valid().chars() {
+                if left == 0 {
+                    return self.cut(f);
+                }
+                left -= 1;
+                put(f, character)?;
+            }
+            for byte in chunk.invalid() {
+                if left == 0 {
+                    return self.cut(f);
+                }
+                left -= 1;
+                write!(f, "\\x{byte:02x}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Plain<'_> {
+    fn cut(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "… ({} bytes)", self.bytes.len())
+    }
+}
+
+fn put(f: &mut Formatter<'_>, character: char) -> fmt::Result {
+    match character {
+        '\0' | '\t' | '\n' | '\r' => write!(f, "{}", character.escape_debug()),
+        _ if acts(character) => write!(f, "{}", character.escape_unicode()),
+        _ => f.write_char(character),
+    }
+}
+
+/// Whether a character does something to the line it stands in, or hides in it.
+fn acts(character: char) -> bool {
+    character.is_control()
+        || matches!(character,
+            '\u{2028}' | '\u{2029}'                            // Ends of lines and paragraphs.
+            | '\u{61c}' | '\u{200e}' | '\u{200f}'              // Turn the direction of what follows.
+            | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+            | '\u{200b}' | '\u{2060}'..='\u{2064}' | '\u{feff}' // Cannot be seen.
+            | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_acts_is_escaped_and_the_rest_is_left() {
+        for (given, wanted) in [
+            ("plant/1 'ü' \"x\" \\n 温度", "plant/1 'ü' \"x\" \\n 温度"),
+            ("a\nFAKE\r\t\0", r"a\nFAKE\r\t\0"),
+            ("\x1b]0;title\x07\x7f", r"\u{1b}]0;title\u{7}\u{7f}"),
+            ("\u{9b}2J\u{85}\u{2028}", r"\u{9b}2J\u{85}\u{2028}"),
+            ("a\u{202e}b\u{2066}c\u{feff}", r"a\u{202e}b\u{2066}c\u{feff}"),
+            ("👩\u{200d}🔧", "👩\u{200d}🔧"),
+        ] {
+            assert_eq!(plain(given).to_string(), wanted);
+            assert_eq!(line(given), wanted);
+        }
+        assert_eq!(plain_bytes(b"\xff\xc3(\n").to_string(), r"\xff\xc3(\n");
+        assert_eq!(lines("a\n\x1b\nb"), "a\n\\u{1b}\nb");
+    }
+
+    #[test]
+    fn what_is_long_is_cut_and_says_how_long_it_is() {
+        let topic = "ü".repeat(32 * 1024);
+        let shown = plain(&topic).to_string();
+        assert!(shown.ends_with("ü… (65536 bytes)"), "{shown}");
+        assert_eq!(shown.chars().filter(|c| *c == 'ü').count(), 200);
+        assert_eq!(plain(&"a".repeat(200)).to_string().len(), 200);
+        assert_eq!(plain("abc").within(2).to_string(), "ab… (3 bytes)");
+        assert!(line(&topic).chars().count() < LINE_CHARS_MAX + 30);
+    }
+}
