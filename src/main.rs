@@ -55,6 +55,7 @@ fn run(invocation: Invocation) -> ExitCode {
     let around = Surroundings {
         env: &|name| env::var(name).ok(),
         read: &read,
+        is_open: &system::files::is_open,
         has_kafka: sources::kafka::BUILT_IN,
     };
     match invocation.command {

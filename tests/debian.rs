@@ -75,7 +75,7 @@ fn the_unit_names_the_credentials_that_the_agent_knows() {
     for name in &load {
         assert!(line.contains(&format!("`{name}`")), "{name} in {line}");
     }
-    assert_eq!(load.len(), 5);
+    assert_eq!(load.len(), 8);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What `ilagent check` prints: what the agent would do, for people.
 
-use crate::config::values::{duration_words, size_words};
+use crate::config::values::{duration_words, is_secret_option, size_words};
 use crate::config::{
     Broker, Cluster, Config, EventRule, Http, PolicyRule, Qos, Routing, Rule, Sasl, Secret, Sync,
     Target, Tls, Version,
@@ -155,8 +155,7 @@ fn cluster(out: &mut String, cluster: &Cluster) -> fmt::Result {
 
 /// The value of an option of librdkafka, unless its name says that it is a secret.
 fn option<'a>(name: &str, value: &'a Secret) -> &'a str {
-    const SECRETS: [&str; 6] = ["password", "secret", "pem", "token", "config", "key"];
-    if SECRETS.iter().any(|word| name.contains(word)) { "***" } else { value.expose() }
+    if is_secret_option(name) { "***" } else { value.expose() }
 }
 
 fn tls(out: &mut String, tls: Option<&Tls>) -> fmt::Result {

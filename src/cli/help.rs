@@ -79,9 +79,10 @@ SIZE: 65536, 64 KB, 1 MB. TIME: 30 s, 5 min. PATH: names with dots between them,
 data.sensors.0.name.
 
 Environment: ILERT_API_KEY (policy updates), ILERT_HEARTBEAT_KEY, ILAGENT_MQTT_PASSWORD,
-ILAGENT_HTTP_TOKEN, ILERT_API_HOST and ILERT_HBT_HOST (another API), HTTPS_PROXY, NO_PROXY,
-RUST_LOG (a level), CREDENTIALS_DIRECTORY (set by systemd; files api_key, heartbeat_key,
-mqtt_password, event_key, http_token).
+ILAGENT_KAFKA_PASSWORD, ILAGENT_HTTP_TOKEN, ILERT_API_HOST and ILERT_HBT_HOST (another API),
+HTTPS_PROXY, NO_PROXY, RUST_LOG (a level), CREDENTIALS_DIRECTORY (set by systemd; files api_key,
+heartbeat_key, mqtt_password, kafka_password, event_key, http_token). A file may be written as
+$CREDENTIALS_DIRECTORY/NAME.
 ";
 
 fn globals(text: &mut String) {

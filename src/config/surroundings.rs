@@ -13,6 +13,8 @@ pub struct Surroundings<'a> {
     pub env: &'a dyn Fn(&str) -> Option<String>,
     /// The text of a file; `None` when there is no such file, otherwise why it cannot be read.
     pub read: &'a dyn Fn(&Path) -> Result<Option<String>, String>,
+    /// Whether every user of the machine can read a file.
+    pub is_open: &'a dyn Fn(&Path) -> bool,
     /// Whether this build can consume from Kafka.
     pub has_kafka: bool,
 }
@@ -35,6 +37,40 @@ impl Surroundings<'_> {
     #[must_use]
     pub fn variable(&self, name: &str) -> Option<String> {
         (self.env)(name).filter(|value| !value.is_empty())
+    }
+
+    /// A path as it is written in a configuration, where `$CREDENTIALS_DIRECTORY/NAME` is a
+    /// credential of the unit.
+    ///
+    /// # Errors
+    ///
+    /// There are no credentials outside of a unit.
+    pub(crate) fn path(&self, written: &str) -> Result<PathBuf, String> {
+        let name = written.strip_prefix('$').and_then(|rest| {
+            rest.strip_prefix(CREDENTIALS)
+                .or_else(|| rest.strip_prefix('{')?.strip_prefix(CREDENTIALS)?.strip_prefix('}'))
+        });
+        let Some(name) = name.and_then(|rest| rest.strip_prefix('/')) else {
+            return Ok(PathBuf::from(written));
+        };
+        let folder = self.variable(CREDENTIALS).ok_or_else(|| {
+            format!(
+                "systemd sets {CREDENTIALS} for the unit, and here it is not set; for a check by \
+                 hand, set it to /run/credentials/ilagent.service"
+            )
+        })?;
+        Ok(PathBuf::from(folder).join(name))
+    }
+
+    /// What somebody should know about a file that holds a secret.
+    pub(crate) fn warning(&self, path: &Path) -> Option<String> {
+        (self.is_open)(path).then(|| {
+            format!(
+                "config: {} holds a secret, and every user of this machine can read it; take that \
+                 right away (chmod o-r), or keep the secret in a file of its own",
+                path.display()
+            )
+        })
     }
 
     /// The secret in a file, without the end of its line.
@@ -143,7 +179,8 @@ mod tests {
             Some("locked") => Err("locked: permission denied".to_owned()),
             _ => Ok(None),
         };
-        let around = Surroundings { env: &|_| None, read: &read, has_kafka: false };
+        let around =
+            Surroundings { env: &|_| None, read: &read, is_open: &|_| false, has_kafka: false };
         let found = |path: &str| {
             around.secret_file(Path::new(path)).map(|secret| secret.expose().to_owned())
         };
@@ -169,7 +206,7 @@ mod tests {
                 _ => None,
             })
         };
-        let around = Surroundings { env: &env, read: &read, has_kafka: false };
+        let around = Surroundings { env: &env, read: &read, is_open: &|_| false, has_kafka: false };
         let mut faults = Faults::default();
         let mut found = |variable, credential| {
             around.secret(variable, credential, &mut faults).map(|s| s.expose().to_owned())
@@ -179,5 +216,32 @@ mod tests {
         assert_eq!(found(None, "none"), None);
         assert_eq!(found(None, "http_token"), None, "an empty one says nothing");
         assert_eq!(faults, Faults::default());
+    }
+
+    #[test]
+    fn a_path_may_begin_at_the_credentials_of_the_unit() {
+        let path = |written: &str, folder: Option<&str>| {
+            let env = |name: &str| (name == CREDENTIALS).then(|| folder.map(str::to_owned))?;
+            let around = Surroundings {
+                env: &env,
+                read: &|_| Ok(None),
+                is_open: &|_| false,
+                has_kafka: false,
+            };
+            around.path(written).map(|path| path.display().to_string())
+        };
+        let unit = Some("/run/credentials/a.service");
+        for (written, wanted) in [
+            ("/etc/key", "/etc/key"),
+            ("key", "key"),
+            ("$CREDENTIALS_DIRECTORY/client_key", "/run/credentials/a.service/client_key"),
+            ("${CREDENTIALS_DIRECTORY}/client_key", "/run/credentials/a.service/client_key"),
+            ("$CREDENTIALS_DIRECTORYS/key", "$CREDENTIALS_DIRECTORYS/key"),
+            ("/a/$CREDENTIALS_DIRECTORY/key", "/a/$CREDENTIALS_DIRECTORY/key"),
+        ] {
+            assert_eq!(path(written, unit).as_deref(), Ok(wanted), "{written}");
+        }
+        let none = path("$CREDENTIALS_DIRECTORY/client_key", None).unwrap_err();
+        assert!(none.contains("/run/credentials/ilagent.service"), "{none}");
     }
 }

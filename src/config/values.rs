@@ -415,6 +415,13 @@ fn host_and_port(text: &str) -> Option<(String, Option<u16>)> {
     }
 }
 
+/// Whether the name of an option of librdkafka says that its value is a secret.
+#[must_use]
+pub fn is_secret_option(name: &str) -> bool {
+    const SECRETS: [&str; 6] = ["password", "secret", "pem", "token", "config", "key"];
+    SECRETS.iter().any(|word| name.contains(word))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,5 +1,6 @@
 //! All the agent knows about the machine it runs on.
 
+pub mod files;
 pub mod health;
 pub mod http;
 pub mod log;

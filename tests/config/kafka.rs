@@ -179,7 +179,12 @@ fn the_example_is_right() {
 
 #[test]
 fn a_build_without_kafka_says_how_to_get_one_with_it() {
-    let around = Surroundings { env: &|_| None, read: &|_: &Path| Ok(None), has_kafka: false };
+    let around = Surroundings {
+        env: &|_| None,
+        read: &|_: &Path| Ok(None),
+        is_open: &|_| false,
+        has_kafka: false,
+    };
     let text = example("kafka.toml");
     let found = dialect::read("f.toml", &text, Syntax::Toml, None, &around).unwrap_err();
     let found: Vec<String> = found.0.iter().map(ToString::to_string).collect();

@@ -38,7 +38,7 @@ fn around<'a>(
     env: &'a dyn Fn(&str) -> Option<String>,
     read: &'a dyn Fn(&Path) -> Result<Option<String>, String>,
 ) -> Surroundings<'a> {
-    Surroundings { env, read, has_kafka: true }
+    Surroundings { env, read, is_open: &|_| false, has_kafka: true }
 }
 
 fn flags(args: &[&str]) -> Result<Config, Vec<String>> {

@@ -4,7 +4,6 @@ use super::Reading;
 use super::rules::{NO_TOPIC, Wanted};
 use crate::config::{Cluster, Mechanism, Qos, Routing, Sasl, Secret, Tls, defaults, values};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 pub(super) struct Kafka<'r, 'a> {
     pub(super) reading: &'r mut Reading<'a>,
@@ -92,10 +91,12 @@ impl Kafka<'_, '_> {
         let mechanism = flags.kafka_sasl_mechanism.as_ref();
         let mechanism = self.reading.keep("--kafka_sasl_mechanism", mechanism, values::mechanism);
         let file = flags.kafka_token_file.as_ref();
-        let token = self.reading.keep("--kafka_token_file", file, values::filled);
+        let token =
+            file.map(|file| values::filled(file).and_then(|file| self.reading.secret_path(&file)));
+        let token = token.and_then(|token| self.reading.faults.keep("--kafka_token_file", token));
         let password = self.password();
         if let Some(file) = token {
-            return Some(Sasl::Token(PathBuf::from(file)));
+            return Some(Sasl::Token(file));
         }
         let username = username?;
         let said = flags.kafka_password.is_some() || flags.kafka_password_file.is_some();

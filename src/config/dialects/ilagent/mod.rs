@@ -14,7 +14,7 @@ use crate::config::{
     values,
 };
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// What was asked for on the command line. It may hold secrets, so it does not print.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -115,10 +115,18 @@ impl Reading<'_> {
             return self.faults.keep(flag, surroundings::secret(text));
         }
         if let Some(file) = file {
-            let secret = self.around.secret_file(Path::new(file));
+            let secret = self.secret_path(file).and_then(|path| self.around.secret_file(&path));
             return self.faults.keep(&format!("{flag}_file"), secret);
         }
         self.around.secret(variable, credential, &mut self.faults)
+    }
+
+    /// A file that holds a secret; notes what somebody should know about it.
+    fn secret_path(&mut self, written: &str) -> Result<PathBuf, String> {
+        let path = self.around.path(written)?;
+        let warning = self.around.warning(&path);
+        self.warnings.extend(warning.filter(|warning| !self.warnings.contains(warning)));
+        Ok(path)
     }
 
     fn enrichment(&mut self) -> Enrichment {
@@ -204,8 +212,10 @@ impl Reading<'_> {
             if text.is_some() && !wanted {
                 self.faults.add(flag, format!("this has no effect without {switch}"));
             }
-            self.keep(flag, text, values::filled).map(PathBuf::from)
+            let around = self.around;
+            self.keep(flag, text, |text| around.path(&values::filled(text)?))
         });
+        self.warnings.extend(key.as_ref().and_then(|key| self.around.warning(key)));
         let client = chain.zip(key).map(|(chain, key)| ClientCertificate { chain, key });
         Tls { ca, client }
     }

@@ -11,11 +11,20 @@ pub(super) struct File<'a> {
     pub(super) text: &'a str,
     pub(super) around: &'a Surroundings<'a>,
     found: RefCell<Vec<(usize, String)>>,
+    warnings: RefCell<Vec<String>>,
+    holds_secret: Cell<bool>,
 }
 
 impl<'a> File<'a> {
     pub(super) fn new(name: &'a str, text: &'a str, around: &'a Surroundings<'a>) -> Self {
-        File { name, text, around, found: RefCell::default() }
+        File {
+            name,
+            text,
+            around,
+            found: RefCell::default(),
+            warnings: RefCell::default(),
+            holds_secret: Cell::new(false),
+        }
     }
 
     /// Notes what is wrong at a byte of the file.
@@ -26,6 +35,29 @@ impl<'a> File<'a> {
     /// Keeps a value, or notes why there is none.
     pub(super) fn keep<T>(&self, at: usize, parsed: Result<T, String>) -> Option<T> {
         parsed.map_err(|what| self.add(at, what)).ok()
+    }
+
+    /// A secret is written in the file itself.
+    pub(super) fn holds_secret(&self) {
+        self.holds_secret.set(true);
+    }
+
+    /// A file that holds a secret, as it is written; notes what somebody should know about it.
+    pub(super) fn secret_path(&self, written: &str) -> Result<PathBuf, String> {
+        let path = self.around.path(written)?;
+        self.warnings.borrow_mut().extend(self.around.warning(&path));
+        Ok(path)
+    }
+
+    /// What somebody should know, each thing once.
+    pub(super) fn warnings(&self) -> Vec<String> {
+        let mut warnings = self.warnings.take();
+        if self.holds_secret.get() {
+            warnings.extend(self.around.warning(Path::new(self.name)));
+        }
+        warnings.sort();
+        warnings.dedup();
+        warnings
     }
 
     /// Whether nothing was found wrong so far.
@@ -184,7 +216,11 @@ impl<'f> Fields<'f> {
     /// Reads a secret, from `key` or the file named by `file_key`.
     pub(super) fn secret(&self, key: &'static str, file_key: &'static str) -> Option<Secret> {
         let written = self.text(key, surroundings::secret);
-        let in_file = self.text(file_key, |path| self.file.around.secret_file(Path::new(path)));
+        if written.is_some() {
+            self.file.holds_secret();
+        }
+        let in_file =
+            self.text(file_key, |path| self.file.around.secret_file(&self.file.secret_path(path)?));
         if self.node(key).is_some() && self.node(file_key).is_some() {
             let what = format!("give this or `{key}`, not both");
             self.file.add(self.place(file_key), what);
@@ -195,16 +231,17 @@ impl<'f> Fields<'f> {
     /// Reads the files of a TLS connection. `without` says why they have no effect, if they have
     /// none.
     pub(super) fn tls_files(&self, without: Option<&str>) -> Tls {
-        let file = |key| {
+        let file = |key, path: &dyn Fn(&str) -> Result<PathBuf, String>| {
             // Kapacitor's sample has them empty where they are not used.
-            let path =
-                self.text(key, |text| Ok(text.to_owned())).filter(|text| !text.is_empty())?;
+            let path = self.text(key, path).filter(|path| !path.as_os_str().is_empty())?;
             if let Some(why) = without {
                 self.file.add(self.place(key), why);
             }
-            Some(PathBuf::from(path))
+            Some(path)
         };
-        let (ca, chain, key) = (file("ssl-ca"), file("ssl-cert"), file("ssl-key"));
+        let public = |text: &str| self.file.around.path(text);
+        let (ca, chain) = (file("ssl-ca", &public), file("ssl-cert", &public));
+        let key = file("ssl-key", &|text| self.file.secret_path(text));
         match (&chain, &key) {
             (Some(_), None) => {
                 self.file.add(self.place("ssl-cert"), "this needs an `ssl-key` as well");

@@ -9,7 +9,6 @@ use crate::config::{
     Cluster, Faults, Mechanism, Qos, Routing, Rule, Sasl, Secret, Tls, defaults, values,
 };
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 /// Reads all clusters that are not disabled, and checks that they do not get in each other's way.
 pub(super) fn clusters(
@@ -100,6 +99,9 @@ fn options(fields: &Fields<'_>) -> BTreeMap<String, Secret> {
             }
         }
     }
+    if options.keys().any(|name| values::is_secret_option(name)) {
+        fields.file.holds_secret();
+    }
     options
 }
 
@@ -142,7 +144,7 @@ fn sasl(fields: &Fields<'_>, outside: Option<&mut Faults>) -> Option<Sasl> {
     let username = fields.text("username", values::kafka_text);
     let mechanism = fields.text("sasl-mechanism", values::mechanism);
     let password = fields.secret("password", "password-file");
-    let token = fields.text("token-file", values::filled);
+    let token = fields.text("token-file", |text| fields.file.secret_path(&values::filled(text)?));
     if !fields.has(&["username"]) {
         for key in ["password", "password-file", "sasl-mechanism"] {
             if fields.has(&[key]) {
@@ -155,7 +157,7 @@ fn sasl(fields: &Fields<'_>, outside: Option<&mut Faults>) -> Option<Sasl> {
             let what = "give this or a `username`, not both";
             fields.file.add(fields.place("token-file"), what);
         }
-        return Some(Sasl::Token(PathBuf::from(file)));
+        return Some(Sasl::Token(file));
     }
     let username = username?;
     let said = fields.has(&["password", "password-file"]);

@@ -80,8 +80,11 @@ fn whole(file: &File<'_>, tree: &Node, port: Option<u16>, outside: &mut Faults) 
     let http = (top.has(&["http"]) || port.is_some())
         .then(|| http(&table("http", "[http]"), port, enrichment.clone(), outside));
     let rest = subscription::Rest { enrichment: &enrichment, has_api_key: ilert.api_key.is_some() };
-    let brokers = mqtt::brokers(&top.tables("mqtt", "[[mqtt]]"), rest, outside);
-    let clusters = kafka::clusters(&top.tables("kafka", "[[kafka]]"), rest, outside);
+    let mut brokers = mqtt::brokers(&top.tables("mqtt", "[[mqtt]]"), rest, outside);
+    let mut clusters = kafka::clusters(&top.tables("kafka", "[[kafka]]"), rest, outside);
+    let rules = brokers.iter_mut().flat_map(|broker| &mut broker.rules);
+    let rules = rules.chain(clusters.iter_mut().flat_map(|cluster| &mut cluster.rules));
+    subscription::default_key(rules, || file.around.secret(None, "event_key", outside));
     top.end();
     let nothing =
         brokers.is_empty() && clusters.is_empty() && http.is_none() && ilert.heartbeat.is_none();
@@ -91,10 +94,9 @@ fn whole(file: &File<'_>, tree: &Node, port: Option<u16>, outside: &mut Faults) 
         file.add(0, what);
     }
     let config = Config { brokers, clusters, http, ilert, queue };
-    Checked {
-        config,
-        warnings: bearer.then(|| surroundings::BEARER.to_owned()).into_iter().collect(),
-    }
+    let mut warnings = file.warnings();
+    warnings.extend(bearer.then(|| surroundings::BEARER.to_owned()));
+    Checked { config, warnings }
 }
 
 /// `[ilert]`; says as well whether the API key came with a `Bearer `.

@@ -4,8 +4,8 @@
 use super::enrichment;
 use super::fields::{Fields, text};
 use crate::config::{
-    Enrichment, EventRule, EventTypeMap, JsonPath, PayloadFilter, PolicyRule, Qos, Rule, Target,
-    values,
+    Enrichment, EventRule, EventTypeMap, JsonPath, PayloadFilter, PolicyRule, Qos, Rule, Secret,
+    Target, values,
 };
 
 /// What the rest of the file says that rules need to know.
@@ -51,6 +51,24 @@ pub(super) fn rules(
         fields.file.add(fields.place("topic"), format!("{} needs a `topic`", fields.what));
     }
     rules
+}
+
+/// Gives the key of the unit, if it has one, to every event subscription that says none.
+pub(super) fn default_key<'a>(
+    rules: impl Iterator<Item = &'a mut Rule>,
+    key: impl FnOnce() -> Option<Secret>,
+) {
+    let without = rules.filter_map(|rule| match &mut rule.to {
+        Target::Event(rule) if rule.event_key.is_none() => Some(rule),
+        Target::Event(_) | Target::Heartbeat | Target::Policy(_) => None,
+    });
+    let mut without = without.peekable();
+    // Nobody looks for it where nobody wants it.
+    if without.peek().is_some()
+        && let Some(key) = key()
+    {
+        without.for_each(|rule| rule.event_key = Some(key.clone()));
+    }
 }
 
 fn filter(fields: &Fields<'_>) -> Option<PayloadFilter> {
