@@ -4,6 +4,7 @@ const test = require('node:test');
 const assert = require('node:assert');
 const fs = require('node:fs');
 const path = require('node:path');
+const { execSync } = require('node:child_process');
 const { app, resources, load, logic, view, forms } = require('./luci.js');
 
 const json = file => JSON.parse(fs.readFileSync(path.join(app, 'root/usr/share', file), 'utf8'));
@@ -67,13 +68,33 @@ test('a broken agent says what is wrong', () => {
 
 test('an agent that does not answer is told as one', () => {
 	for (const [ result, words ] of [
-		[ said(1, '', 'the HTTP listener is off\n'), 'the HTTP listener is off' ],
+		[ said(1, '', 'ilagent: the agent is off: ilagent.main.enabled is 0\n'), 'the agent is off: ilagent.main.enabled is 0' ],
+		[ said(1, '', 'ilagent: the agent does not run\n'), 'the agent does not run' ],
 		[ said(4, '', ''), 'The agent does not run' ],
 		[ said(0, 'not json', ''), 'The agent does not run' ],
 		[ said(0, '{"queue":null}', ''), 'The agent does not run' ],
 		[ null, 'The agent does not run' ]
 	])
 		assert.deepStrictEqual(rows(result), { Agent: [ [ 'State', words ] ] });
+});
+
+test('a change that the agent refuses is shown, line by line', () => {
+	const check = said(1, '', 'ilagent: ilagent.plant.ssl_ca: this has no effect without TLS\nilagent: ilagent.http.port: `x`\n');
+	const found = logic().faults(check);
+	assert.deepStrictEqual(found, [ 'ilagent.plant.ssl_ca: this has no effect without TLS', 'ilagent.http.port: `x`' ]);
+	const first = result => logic().answer(result, found)[0];
+	assert.deepStrictEqual(first(said(0, JSON.stringify(HEALTHY))), {
+		title: 'Settings', rows: [
+			[ 'State', 'The settings have faults; the agent goes on with what it had' ],
+			[ 'Fault', 'ilagent.plant.ssl_ca: this has no effect without TLS' ],
+			[ 'Fault', 'ilagent.http.port: `x`' ]
+		]
+	});
+	const silent = said(1, '', 'ilagent: the agent runs, but does not answer at http://127.0.0.1:1/status\n');
+	assert.match(first(silent).rows[0][1], /goes on with what it had/);
+	assert.match(first(said(1, '', 'ilagent: the agent does not run\n')).rows[0][1], /nothing is started/);
+	for (const fine of [ said(0, '/etc/config/ilagent is right\n', ''), null, undefined ])
+		assert.deepStrictEqual(logic().faults(fine), []);
 });
 
 test('an agent without brokers has no section for them', () => {
@@ -130,10 +151,12 @@ function settings(stored = []) {
 	return maps[0];
 }
 
+const typeOf = section => section.constructor.name === 'NamedSection' ? section.type : section.name;
+const sectionOf = (map, name) => map.sections.find(found => typeOf(found) === name);
+
 test('the form has every option of the shipped file and no other', () => {
-	const type = section => section.kind === 'NamedSection' ? section.type : section.name;
 	const fields = Object.fromEntries(settings().sections.map(section =>
-		[ type(section), section.options.map(option => option.name).sort() ]));
+		[ typeOf(section), section.children.map(option => option.option).sort() ]));
 	const file = shipped();
 	/* Any section may be switched off, and the file says so once. */
 	for (const name of [ 'broker', 'subscription' ])
@@ -143,8 +166,7 @@ test('the form has every option of the shipped file and no other', () => {
 });
 
 test('fields refuse what the agent would refuse, and leave out what is empty', () => {
-	const section = name => settings().sections.find(found => found.name === name);
-	const field = (name, option) => section(name).options.find(found => found.name === option);
+	const field = (name, option) => sectionOf(settings(), name).find(option);
 	assert.strictEqual(field('queue', 'limit').validate('queue', '8 MB'), true);
 	assert.strictEqual(field('queue', 'limit').validate('queue', ''), true);
 	assert.strictEqual(typeof field('queue', 'limit').validate('queue', 'much'), 'string');
@@ -155,24 +177,83 @@ test('fields refuse what the agent would refuse, and leave out what is empty', (
 	])
 		assert.strictEqual(field(name, option).password, true, `${name}.${option}`);
 	assert.strictEqual(field('ilert', 'api_host').password, false);
-	assert.deepStrictEqual(field('subscription', 'routing_key').conditions, [ { kind: 'policy' } ]);
-	assert.deepStrictEqual(field('subscription', 'label').conditions, [ { kind: 'event' }, { kind: '' } ]);
 	assert.strictEqual(field('broker', 'url').rmempty, false);
 });
 
-test('a subscription chooses among the brokers there are', () => {
-	const stored = [ { '.type': 'broker', '.name': 'plant' }, { '.type': 'broker', '.name': 'cloud' } ];
-	const section = settings(stored).sections.find(found => found.name === 'subscription');
-	assert.deepStrictEqual(section.options.find(option => option.name === 'broker').values, [ 'plant', 'cloud' ]);
+test('"add broker" opens a dialog with every option of a broker', async () => {
+	const section = sectionOf(settings(), 'broker');
+	const dialog = await section.add('second');
+	assert.deepStrictEqual(dialog.fields().sort(), [ ...shipped().broker, 'enabled' ].sort());
+	for (const name of [ 'enabled', 'url', 'buffer', 'client_id', 'password', 'ssl_ca' ])
+		assert.ok(dialog.fields().includes(name), name);
+	assert.strictEqual(dialog.values.enabled, '1');
+	assert.strictEqual(dialog.find('url').validate('second', 'mqtt://h'), true);
+});
+
+test('"add subscription" opens a dialog with what its kind needs', async () => {
+	const stored = [ { '.type': 'broker', '.name': 'plant' } ];
+	const dialog = await sectionOf(settings(stored), 'subscription').add('alarms');
+	const everywhere = [ 'enabled', 'broker', 'topic', 'kind', 'qos', 'filter_key', 'filter_value' ];
+	const policies = [ 'routing_key', 'email', 'shift', 'shift_offset' ];
+	assert.strictEqual(dialog.values.kind, 'event');
+	assert.deepStrictEqual(dialog.choices('kind'), [ 'event', 'heartbeat', 'policy' ]);
+	const events = dialog.fields();
+	for (const name of [ ...everywhere, 'integration_key', 'forward_payload', 'label', 'service', 'map_summary' ])
+		assert.ok(events.includes(name), name);
+	for (const name of policies)
+		assert.ok(!events.includes(name), name);
+	dialog.values.kind = 'heartbeat';
+	assert.deepStrictEqual(dialog.fields(), everywhere);
+	dialog.values.kind = 'policy';
+	assert.deepStrictEqual(dialog.fields(), [ ...everywhere, ...policies ]);
+	const all = new Set([ ...events, ...policies ]);
+	assert.deepStrictEqual([ ...all ].sort(), [ ...shipped().subscription, 'enabled' ].sort());
+});
+
+test('a subscription chooses among the brokers there are, also one that was just added', async () => {
+	const stored = [ { '.type': 'broker', '.name': 'plant' } ];
+	const map = settings(stored);
+	await sectionOf(map, 'broker').add('second');
+	const dialog = await sectionOf(map, 'subscription').add('alarms');
+	assert.deepStrictEqual(dialog.choices('broker'), [ 'plant', 'second' ]);
+	const again = await sectionOf(map, 'subscription').dialog('alarms');
+	assert.deepStrictEqual(again.choices('broker'), [ 'plant', 'second' ], 'and each once');
+});
+
+test('the tables say what the agent does, under the right heads', async () => {
+	const stored = [
+		{ '.type': 'broker', '.name': 'plant', url: 'mqtt://h' },
+		{ '.type': 'subscription', '.name': 'alarms', broker: 'plant', topic: [ 'a', 'b' ] }
+	];
+	const map = settings(stored);
+	const table = await sectionOf(map, 'subscription').table();
+	assert.deepStrictEqual(table, {
+		heads: [ 'Enabled', 'Broker', 'Topic filters', 'Kind' ], descriptions: null, rows: [ [ '1', 'plant', 'a,b', 'event' ] ]
+	});
+	const brokers = await sectionOf(map, 'broker').table();
+	assert.deepStrictEqual(brokers.heads, [ 'Enabled', 'URL', 'Buffer' ]);
+	assert.strictEqual(brokers.descriptions, null);
+});
+
+test('the stand-in for LuCI knows the three meanings of modalonly', async () => {
+	const { form } = forms([]);
+	const section = new form.GridSection('broker');
+	section.option(form.Value, 'both');
+	section.option(form.Value, 'dialog').modalonly = true;
+	section.option(form.Value, 'table').modalonly = false;
+	assert.deepStrictEqual(section.columns().map(option => option.option), [ 'both', 'table' ]);
+	assert.deepStrictEqual((await section.add('x')).fields(), [ 'both', 'dialog' ]);
 });
 
 test('the status page asks the agent again and again, and shows words as text', async () => {
 	const asked = [];
 	const answers = [ said(0, JSON.stringify(HEALTHY)), said(0, JSON.stringify(BROKEN)) ];
+	const checks = [ said(0, 'right', ''), said(1, '', 'ilagent: ilagent.http.port: <b>\n') ];
+	const next = list => list.length ? Promise.resolve(list.shift()) : Promise.reject(new Error('gone'));
 	const fsModule = {
 		exec(...command) {
 			asked.push(command);
-			return answers.length ? Promise.resolve(answers.shift()) : Promise.reject(new Error('gone'));
+			return next(command[1][0] === 'check' ? checks : answers);
 		}
 	};
 	let beat = null;
@@ -184,7 +265,13 @@ test('the status page asks the agent again and again, and shows words as text', 
 	assert.match(shown.text, /Error <img src=x onerror=alert\(1\)>/);
 	await beat();
 	assert.match(shown.text, /State gone$/);
-	assert.deepStrictEqual(asked[0], [ '/etc/init.d/ilagent', [ 'agent_status' ] ]);
+	assert.deepStrictEqual(asked.slice(0, 2), [
+		[ '/etc/init.d/ilagent', [ 'agent_status' ] ], [ '/etc/init.d/ilagent', [ 'check' ] ]
+	]);
+	for (let beats = 3; beats <= 6; beats++)
+		await beat();
+	assert.strictEqual(asked.filter(([ , [ action ] ]) => action === 'check').length, 2, 'a check is dear');
+	assert.match(shown.text, /The settings have faults.* Fault ilagent.http.port: <b>/s);
 	assert.strictEqual(page.handleSave, null);
 });
 
@@ -198,9 +285,29 @@ test('the menu names views that are there, and the rights are those that the vie
 			assert.ok(name in rights, name);
 	}
 	assert.deepStrictEqual(rights['luci-app-ilagent'].read, {
-		uci: [ 'ilagent' ], file: { '/etc/init.d/ilagent agent_status': [ 'exec' ] }
+		uci: [ 'ilagent' ],
+		file: { '/etc/init.d/ilagent agent_status': [ 'exec' ], '/etc/init.d/ilagent check': [ 'exec' ] }
 	});
 	assert.deepStrictEqual(rights['luci-app-ilagent'].write, { uci: [ 'ilagent' ] });
 	const init = fs.readFileSync(path.join(app, '../ilagent/files/ilagent.init'), 'utf8');
-	assert.match(init, /^EXTRA_COMMANDS=".*\bagent_status\b.*"$/m);
+	for (const command of [ 'agent_status', 'check' ])
+		assert.match(init, new RegExp(`^EXTRA_COMMANDS=".*\\b${command}\\b.*"$`, 'm'));
+});
+
+test('the line of the README brings the pages to where a router looks for them', () => {
+	const root = path.join(app, '../..');
+	const readme = fs.readFileSync(path.join(root, 'README.md'), 'utf8');
+	const line = /^(tar [^|]*\bluci-app-ilagent\b[^|]*?) \|/m.exec(readme.replace(/\\\n\s*/g, ''));
+	assert.ok(line, 'there is such a line');
+	const listed = execSync(`${line[1]} | tar -tvz`, { cwd: root, encoding: 'utf8' }).trim().split('\n');
+	const files = listed.filter(entry => entry.startsWith('-')).map(entry => entry.split(/\s+/).pop());
+	assert.deepStrictEqual(files.sort(), [
+		'usr/share/luci/menu.d/luci-app-ilagent.json',
+		'usr/share/rpcd/acl.d/luci-app-ilagent.json',
+		'www/luci-static/resources/ilagent/logic.js',
+		'www/luci-static/resources/view/ilagent/settings.js',
+		'www/luci-static/resources/view/ilagent/status.js'
+	]);
+	for (const entry of listed)
+		assert.match(entry, /^(-rw-r--r--|drwxr-xr-x) (root\/root|0\/0) /);
 });

@@ -132,24 +132,42 @@ function sections(status) {
 	].filter(section => section.rows.length > 0);
 }
 
+/* The lines of the init script, without its name in front. */
+function lines(text) {
+	return (text || '').split('\n').map(line => line.replace(/^ilagent: /, '').trim()).filter(line => line);
+}
+
+/** The faults of the settings, from what `/etc/init.d/ilagent check` said; none where it could not be asked. */
+function faults(result) {
+	return result && result.code > 0 ? lines(result.stderr) : [];
+}
+
+function refused(found, runs) {
+	const words = runs ?
+		_('The settings have faults; the agent goes on with what it had') :
+		_('The settings have faults; nothing is started with them');
+	return { title: _('Settings'), rows: [ [ _('State'), words ], ...found.map(line => [ _('Fault'), line ]) ] };
+}
+
 /**
  * What `/etc/init.d/ilagent agent_status` said, as sections; or, where the agent does not answer, one row
- * that says so.
+ * that says so. What is wrong with the settings stands in front.
  */
-function answer(result) {
+function answer(result, found) {
 	let status = null;
 	try {
 		status = result && result.code === 0 ? JSON.parse(result.stdout) : null;
 	} catch (error) {
 		status = null;
 	}
-	if (status && status.queue && Array.isArray(status.sessions) && Array.isArray(status.sinks))
-		return sections(status);
-	const said = ((result && result.stderr) || '').trim();
-	return [ { title: _('Agent'), rows: [ [ _('State'), said || _('The agent does not run') ] ] } ];
+	const runs = !!(status && status.queue && Array.isArray(status.sessions) && Array.isArray(status.sinks));
+	const said = lines(result && result.stderr).join('; ') || _('The agent does not run');
+	const shown = runs ? sections(status) : [ { title: _('Agent'), rows: [ [ _('State'), said ] ] } ];
+	const lives = runs || /^the agent runs/.test(said);
+	return found && found.length ? [ refused(found, lives), ...shown ] : shown;
 }
 
 return baseclass.extend({
 	checkSize, checkTime, checkStorage, checkUrl, checkTopicFilter, checkPair, checkService, checkLine,
-	size, time, answer
+	size, time, faults, answer
 });

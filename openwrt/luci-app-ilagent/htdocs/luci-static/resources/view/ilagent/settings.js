@@ -9,9 +9,9 @@ const MAIN = [
 	[ 'enabled', _('Enabled'), _('Start the agent'), { widget: form.Flag } ],
 	[ 'log_level', _('Log level'), _('info has one line for each message'),
 		{ values: [ 'error', 'warn', 'info', 'debug' ], placeholder: 'warn' } ],
-	[ 'interface', _('Start anew with'), _('Interfaces that make the agent start anew when they come up'),
+	[ 'interface', _('Restart with'), _('The agent is restarted when one of these interfaces comes up'),
 		{ widget: form.DynamicList, placeholder: 'wan' } ],
-	[ 'config_file', _('Own file'), _('A configuration file of your own (TOML or JSON) instead of these settings'),
+	[ 'config_file', _('Own file'), _('A configuration file of your own (TOML or JSON) instead of these settings, of which the agent reads a copy'),
 		{ placeholder: '/etc/ilagent/ilagent.toml' } ]
 ];
 
@@ -44,7 +44,7 @@ const ILERT = [
 
 const HTTP = [
 	[ 'enabled', _('Enabled'), _('Listen for events over HTTP; the status page needs it, too'),
-		{ widget: form.Flag, enabled: '1' } ],
+		{ widget: form.Flag, initial: '1' } ],
 	[ 'port', _('Port'), _('Port to listen on'), { datatype: 'port', placeholder: '8977', required: true } ],
 	[ 'bind', _('Address'), _('127.0.0.1 is for this router alone'),
 		{ datatype: 'ipaddr("nomask")', placeholder: '0.0.0.0' } ],
@@ -62,10 +62,11 @@ const ENRICHMENT = [
 ];
 
 const BROKER = [
-	[ 'enabled', _('Enabled'), null, { widget: form.Flag, enabled: '1' } ],
+	[ 'enabled', _('Enabled'), null, { widget: form.Flag, initial: '1' } ],
 	[ 'url', _('URL'), _('mqtt://host or mqtts://host, with :port where it is another'),
 		{ check: 'checkUrl', placeholder: 'mqtt://192.168.1.2:1883', required: true } ],
-	[ 'client_id', _('Client id'), _('The broker keeps the session under it'), { modal: true } ],
+	[ 'client_id', _('Client id'),
+		_('The broker keeps the session under it, so each router needs its own; the name of the section if left out'), { modal: true } ],
 	[ 'username', _('User name'), null, { modal: true } ],
 	[ 'password', _('Password'), null, { secret: true, modal: true } ],
 	[ 'ssl_ca', _('CA'), _('PEM file of the only CAs to trust'), { modal: true } ],
@@ -84,14 +85,14 @@ const BROKER = [
 		{ values: [ 'every', 'first' ], placeholder: 'every', modal: true } ]
 ];
 
-const event = { depends: [ { kind: 'event' }, { kind: '' } ], modal: true };
+const event = { depends: [ { kind: 'event' } ], modal: true };
 const policy = { depends: [ { kind: 'policy' } ], modal: true };
 const SUBSCRIPTION = [
-	[ 'enabled', _('Enabled'), null, { widget: form.Flag, enabled: '1' } ],
+	[ 'enabled', _('Enabled'), null, { widget: form.Flag, initial: '1' } ],
 	[ 'broker', _('Broker'), null, { brokers: true, required: true } ],
 	[ 'topic', _('Topic filters'), null,
 		{ widget: form.DynamicList, check: 'checkTopicFilter', placeholder: 'plant/+/alarms', required: true } ],
-	[ 'kind', _('Kind'), null, { values: [ 'event', 'heartbeat', 'policy' ], placeholder: 'event' } ],
+	[ 'kind', _('Kind'), null, { choices: [ 'event', 'heartbeat', 'policy' ], widget: form.ListValue, initial: 'event' } ],
 	[ 'qos', _('QoS'), _('That of the broker'), { values: [ '0', '1', '2' ], modal: true } ],
 	[ 'filter_key', _('Only with member'), _('Only payloads that have this top-level member'), { modal: true } ],
 	[ 'filter_value', _('Only with value'), _('Only where that member is this text'), { modal: true } ],
@@ -121,23 +122,36 @@ function widget(settings) {
 	return settings.widget || (settings.values || settings.brokers ? form.ListValue : form.Value);
 }
 
+/* A broker that was added a moment ago is one, too: so they are looked up when the field is drawn, not with the page. */
+function offerBrokers(option) {
+	option.load = function(id) {
+		this.keylist = [];
+		this.vallist = [];
+		uci.sections('ilagent', 'broker').forEach(found => this.value(found['.name']));
+		return form.ListValue.prototype.load.call(this, id);
+	};
+}
+
 function addField(section, [ name, title, meaning, settings ]) {
 	const option = section.option(widget(settings), name, title, meaning);
-	const choices = settings.brokers ? uci.sections('ilagent', 'broker').map(found => found['.name']) :
-		settings.values || settings.choices || [];
+	const choices = settings.values || settings.choices || [];
 	/* What is left out has the agent's own default. */
 	if (settings.values)
 		option.value('', settings.placeholder ? _('default (%s)').format(settings.placeholder) : _('default'));
 	choices.forEach(choice => option.value(choice));
+	if (settings.brokers)
+		offerBrokers(option);
 	if (settings.placeholder)
 		option.placeholder = settings.placeholder;
-	if (settings.enabled)
-		option.default = settings.enabled;
+	if (settings.initial)
+		option.default = settings.initial;
 	if (settings.datatype)
 		option.datatype = settings.datatype;
 	option.password = settings.secret === true;
 	option.rmempty = settings.required !== true;
-	option.modalonly = settings.modal === true;
+	/* true is "only in the dialog", false would be "only in the table, as text"; what is left alone is in both. */
+	if (settings.modal)
+		option.modalonly = true;
 	(settings.depends || []).forEach(condition => option.depends(condition));
 	option.validate = (id, value) => {
 		if (value === '')
@@ -163,6 +177,8 @@ function addGrid(map, type, title, meaning, fields) {
 	const section = map.section(form.GridSection, type, title, meaning);
 	section.addremove = true;
 	section.sortable = true;
+	/* LuCI's row of descriptions stands one column beside the heads. */
+	section.nodescriptions = true;
 	addFields(section, fields);
 }
 
@@ -173,7 +189,7 @@ return view.extend({
 
 	render() {
 		const map = new form.Map('ilagent', _('ilagent'),
-			_('Takes messages in, keeps them safe, and hands them to ilert. The agent checks the settings before it uses them: what is wrong is told in the system log, and a running agent goes on with what it had.'));
+			_('Takes messages in, keeps them safe, and hands them to ilert. The agent checks the settings before it uses them: faults are shown on the status page and in the system log, and a running agent goes on with what it had.'));
 		addNamed(map, 'main', _('Agent'), null, MAIN);
 		addGrid(map, 'broker', _('Brokers'), _('MQTT brokers to take messages from'), BROKER);
 		addGrid(map, 'subscription', _('Subscriptions'),
