@@ -7,6 +7,7 @@ mod support;
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use support::Folder;
@@ -193,6 +194,35 @@ impl Debian {
         fs::remove_file(self.path("root/ilagent.deb")).unwrap();
     }
 
+    /// Puts something in the place of systemd that writes down what it is asked, and runs nothing.
+    fn with_systemd(self) -> Self {
+        const SYSTEMCTL: &str = "#!/bin/sh
+echo \"$*\" >>/root/asked
+wanted=/etc/systemd/system/multi-user.target.wants/ilagent.service
+case \"$*\" in
+  *preset*) mkdir -p ${wanted%/*} && ln -sf /lib/systemd/system/ilagent.service $wanted ;;
+  *is-enabled*) [ ! -L $wanted ] || echo enabled ;;
+  *is-active*) [ -e /root/active ] ;;
+esac
+";
+        fs::create_dir_all(self.path("run/systemd/system")).unwrap();
+        fs::write(self.path("usr/bin/systemctl"), SYSTEMCTL).unwrap();
+        self.run(&["chmod", "0755", "/usr/bin/systemctl"]);
+        self
+    }
+
+    /// What systemd was asked to do with the unit since the last look.
+    fn asked(&self) -> Vec<String> {
+        let asked = fs::read_to_string(self.path("root/asked")).unwrap_or_default();
+        let _ = fs::remove_file(self.path("root/asked"));
+        let actions = ["start", "stop", "restart"];
+        let words = asked.lines().filter(|line| line.ends_with("ilagent.service"));
+        words
+            .filter_map(|line| line.split(' ').find(|word| actions.contains(word)))
+            .map(str::to_owned)
+            .collect()
+    }
+
     /// Everything there is, but for the accounts that dpkg keeps.
     fn everything(&self) -> BTreeSet<String> {
         let found = self.run(&["find", "/", "-xdev", "-not", "-path", "/proc/*"]);
@@ -224,18 +254,23 @@ fn later(folder: &Folder, package: &Path) -> PathBuf {
 
 #[test]
 fn it_comes_and_stays_and_goes_as_a_package_should() {
-    let Some(debian) = Debian::new() else { return };
+    let Some(debian) = Debian::new().map(Debian::with_systemd) else { return };
     let folder = Folder::new();
     let package = build(&folder);
     let before = debian.everything();
 
     debian.install(&package);
+    assert_eq!(debian.asked(), ["start"]);
     let version = debian.run(&["ilagent", "--version"]);
     assert_eq!(version.trim(), format!("ilagent {}", env!("CARGO_PKG_VERSION")));
     debian.run(&["ilagent", "check", "--config", "/etc/ilagent/ilagent.toml"]);
     assert!(debian.path(WANTED).is_symlink(), "it starts with the machine");
 
     // Somebody works with it: edits the configuration, switches it off, and messages wait.
+    fs::write(debian.path("root/active"), "").unwrap();
+    let secret = debian.path("etc/ilagent/client-key.pem");
+    fs::write(&secret, "hush").unwrap();
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o644)).unwrap();
     let config = debian.path("etc/ilagent/ilagent.toml");
     let edited = fs::read_to_string(&config).unwrap() + "\n# edited\n";
     fs::write(&config, &edited).unwrap();
@@ -250,16 +285,29 @@ fn it_comes_and_stays_and_goes_as_a_package_should() {
     assert_eq!(fs::read_to_string(&config).unwrap(), edited, "an upgrade keeps the configuration");
     assert_eq!(fs::read_to_string(&queue).unwrap(), "what waits", "and the queue");
     assert!(!debian.path(WANTED).is_symlink(), "and does not switch it on again");
+    assert_eq!(debian.asked(), ["restart"], "and what runs goes on with the new binary");
+    assert_eq!(fs::read_to_string(&secret).unwrap(), "hush", "and the secrets");
+    for private in [&secret, &debian.path("etc/default/ilagent")] {
+        let mode = private.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o007, 0, "{} is {mode:o}", private.display());
+    }
+    fs::remove_file(debian.path("root/active")).unwrap();
+    debian.install(&folder.join("later.deb"));
+    assert!(debian.asked().is_empty(), "what does not run and is switched off is not started");
 
     debian.run(&["dpkg", "--remove", "ilagent"]);
+    assert_eq!(debian.asked(), ["stop"]);
     assert!(!debian.path("usr/bin/ilagent").exists());
     assert_eq!(fs::read_to_string(&config).unwrap(), edited, "a removal keeps the configuration");
     assert_eq!(fs::read_to_string(&queue).unwrap(), "what waits", "and the queue");
 
     debian.run(&["dpkg", "--purge", "ilagent"]);
+    assert_eq!(fs::read_to_string(&secret).unwrap(), "hush", "a secret is its owner's");
+    fs::remove_dir_all(debian.path("etc/ilagent")).unwrap();
+    let _ = debian.asked();
     let after = debian.everything();
     let left: Vec<&String> = after.difference(&before).collect();
-    let known = ["/var/lib/private", "/etc/ilagent/ilagent.toml.dpkg-dist"];
+    let known = ["/var/lib/private"];
     assert!(left.iter().all(|path| known.contains(&path.as_str())), "left behind: {left:?}");
     let gone: Vec<&String> = before.difference(&after).collect();
     assert!(gone.is_empty(), "gone: {gone:?}");
