@@ -17,7 +17,8 @@ use running::{NotStarted, Prepared, Running, Stopped};
 use sd_notify::NotifyState;
 
 /// Runs the daemon until it is told to stop. `read_again` gives the configuration as it is now
-/// when a SIGHUP asks for it, or says what is wrong and gives none.
+/// when a SIGHUP asks for it, or says what is wrong and gives none. A SIGUSR1 asks for it, too, and
+/// for a new start with it in any case: what waits for its next attempt is tried at once.
 ///
 /// # Errors
 ///
@@ -117,6 +118,7 @@ fn wait(
     read_again: &dyn Fn() -> Option<Config>,
 ) -> End {
     let mut nothing_left = never();
+    let mut retry = false;
     loop {
         select! {
             recv(signals.end) -> _ => {
@@ -128,18 +130,25 @@ fn wait(
                 error!("agent: stopping, {what}");
                 return End::Failed(what);
             }
-            recv(signals.reload) -> _ => if !left.is_set() {
-                warn!(
-                    "agent: requests of the former configuration are still under way; the \
-                     configuration is read again when they have ended"
-                );
-                nothing_left = left.receiver().clone();
-                continue;
-            },
+            recv(signals.reload) -> _ => (),
+            recv(signals.retry) -> _ => retry = true,
             recv(nothing_left) -> _ => nothing_left = never(),
         }
-        if let Some(next) = changed(config, read_again) {
-            return End::Reload(Box::new(next));
+        if !left.is_set() {
+            warn!(
+                "agent: requests of the former configuration are still under way; the \
+                 configuration is read again when they have ended"
+            );
+            nothing_left = left.receiver().clone();
+            continue;
+        }
+        match changed(config, read_again) {
+            Some(next) => return End::Reload(Box::new(next)),
+            None if retry => {
+                info!("agent: asked to try everything again; starting again as it was");
+                return End::Reload(Box::new(config.clone()));
+            }
+            None => (),
         }
     }
 }

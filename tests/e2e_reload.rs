@@ -108,6 +108,28 @@ fn settle(agent: &mut Agent, broker: &Broker, text: &str) {
     agent.wait_ready();
 }
 
+/// A link has come up: what waits for its next attempt is tried at once, and clients notice nothing.
+#[test]
+fn sigusr1_tries_everything_again_in_the_same_process() {
+    let (api, broker) = (StandIn::new(), Broker::new());
+    let agent = Agent::by_file_alone(&api, &config(broker.port(), "events/#")).ready();
+    let later = vec![("Retry-After", "3600".to_owned())];
+    api.answer_all(Answer::Full(503, later, String::new()));
+    let mut publisher = Publisher::new(broker.port());
+    publisher.publish("events/a", event("k", "waits"));
+    wait_until("it is refused", || api.count() > 0);
+    api.answer_all(Answer::Status(202));
+    let client = Client::start(agent.port());
+    let (connects, id) = (broker.connects("plant"), agent.id());
+
+    signal(id, "USR1");
+    wait_until("it connects again", || broker.connects("plant") > connects);
+    wait_until("what waited is delivered", || api.accepted().contains(&"waits".to_owned()));
+    client.end();
+    wait_until("nothing waits", || agent.list().is_empty());
+    assert_eq!(agent.id(), id);
+}
+
 #[test]
 fn a_new_configuration_is_used_and_what_waits_is_kept() {
     let (api, broker) = (StandIn::new(), Broker::new());

@@ -82,7 +82,7 @@ fn the_shipped_sections_start_an_agent_once_it_is_enabled() {
             "set_param stderr 1",
             "close_instance",
             "add_reload_trigger ilagent",
-            "add_interface_trigger interface.*.up wan /etc/init.d/ilagent restart",
+            "add_interface_trigger interface.*.up wan /etc/init.d/ilagent reconnect",
         ]
     );
     for (path, mode) in [
@@ -361,7 +361,7 @@ fn an_option_is_a_list_of_one_and_a_list_of_one_an_option() {
             ],
         }],
     });
-    let trigger = "add_interface_trigger interface.*.up wan /etc/init.d/ilagent restart";
+    let trigger = "add_interface_trigger interface.*.up wan /etc/init.d/ilagent reconnect";
     for (list, option) in [("option", "option"), ("list", "option"), ("list", "list")] {
         made(&router, &written(list, option), &wanted);
         assert!(router.procd().contains(&trigger.to_owned()), "{list}: {:?}", router.procd());

@@ -20,8 +20,8 @@ const MAIN: &str = "config ilagent 'main'\n\toption enabled '1'\n";
 const RIGHT: &str = "config ilagent 'main'\n\toption enabled '1'\n\toption log_level 'warn'\n\
     \tlist interface 'wan'\nconfig http 'http'\n\toption enabled '1'\n\toption port '8977'\n";
 
-/// Everything that starts an agent or may do so. Triggers of interfaces and disks say `restart`, those of
-/// settings `reload`.
+/// Everything that starts an agent or may do so. The trigger of a disk says `restart`, that of settings
+/// `reload`.
 const WAYS: [&str; 3] = ["reload", "restart", "start"];
 
 const GOES_ON: &str =
@@ -49,7 +49,7 @@ fn goes_on(router: &Router, uci: &str, fault: &str) {
         let wanted: &[&str] = if way == "restart" { &["stop", "start"] } else { &[] };
         assert_eq!(router.acts(), wanted, "{way} with {uci}");
         assert_eq!((router.made(), router.process()), (made.clone(), process.clone()), "{way}");
-        let trigger = "add_interface_trigger interface.*.up wan /etc/init.d/ilagent restart";
+        let trigger = "add_interface_trigger interface.*.up wan /etc/init.d/ilagent reconnect";
         assert!(router.procd().contains(&trigger.to_owned()), "{way}: {:?}", router.procd());
     }
 }
@@ -137,6 +137,24 @@ fn the_stand_in_for_uci_tells_lines_and_bytes_as_uci_does() {
     let said = router.run(&["uci", "-S", "-n", "export", "ilagent"]);
     assert!(said.right, "{}", said.err);
     assert_eq!(said.out, "package ilagent\n\nconfig a 'b'\n\toption x '1'\n");
+}
+
+/// The WAN comes up at night, hours after a mistake.
+#[test]
+fn a_link_that_comes_up_takes_no_restart() {
+    let Some(router) = running(RIGHT) else { return };
+    for uci in
+        [RIGHT.to_owned(), RIGHT.replace("8977", "x"), RIGHT.replace("enabled '1'", "enabled '1")]
+    {
+        router.configure(&uci);
+        let said = router.service("reconnect");
+        assert!(said.right && said.err.is_empty(), "{}", said.err);
+        assert_eq!(router.acts(), ["signal USR1"]);
+    }
+    router.service("stop");
+    router.acts();
+    assert!(router.service("reconnect").right);
+    assert!(router.acts().is_empty(), "what was stopped stays so");
 }
 
 #[test]
@@ -262,6 +280,11 @@ fn a_check_changes_nothing() {
     assert_eq!(router.service("check").out, "/etc/config/ilagent is right\n");
     assert_eq!((router.procd(), router.made(), files()), (before.0, before.1, count));
     assert!(router.acts().is_empty());
+    // What is no fault and should be known is told, too.
+    router.configure(&RIGHT.replace("8977'", "8977'\n\toption bind '0.0.0.0'"));
+    let said = router.service("check");
+    assert!(said.right && said.err.contains("token"), "{}", said.err);
+    assert_eq!(said.out, "/etc/config/ilagent is right\n");
 }
 
 #[test]
@@ -340,7 +363,7 @@ fn a_folder_is_no_stick() {
         assert!(said.right, "{}", said.err);
         assert_eq!(router.acts(), ["start"]);
 
-        // It is pulled out while the agent runs, and the WAN comes up: not a new process on the flash.
+        // It is pulled out while the agent runs, and somebody restarts it: not a new process on the flash.
         router.write("/proc/mounts", others);
         let said = router.service("restart");
         assert_eq!(said.err, format!("ilagent: ilagent.{fault}\n{GOES_ON}"));
@@ -527,6 +550,12 @@ fn what_procd_is_told_delivers_events_and_hears_of_changes() {
         let environment = fs::read_to_string(format!("/proc/{id}/environ")).unwrap();
         environment.contains("RUST_LOG=debug")
     });
+    // A link comes up: it connects again.
+    broker.wait_for_log("new/#", 1);
+    let connects = broker.connects("plant");
+    router.service("reconnect");
+    procd.act();
+    wait_until("it connects again", || broker.connects("plant") > connects);
     // And a change that is refused leaves even that one alone.
     router.configure(&uci.replace("mqtt://", "mqtt:/"));
     assert!(!router.service("reload").right);

@@ -9,7 +9,7 @@ const MAIN = [
 	[ 'enabled', _('Enabled'), _('Start the agent'), { widget: form.Flag } ],
 	[ 'log_level', _('Log level'), _('info has one line for each message'),
 		{ values: [ 'error', 'warn', 'info', 'debug' ], placeholder: 'warn' } ],
-	[ 'interface', _('Restart with'), _('The agent is restarted when one of these interfaces comes up'),
+	[ 'interface', _('Reconnect with'), _('When one of these interfaces comes up, the agent connects and delivers at once'),
 		{ widget: form.DynamicList, placeholder: 'wan' } ],
 	[ 'config_file', _('Own file'), _('A configuration file of your own (TOML or JSON) instead of these settings, of which the agent reads a copy'),
 		{ placeholder: '/etc/ilagent/ilagent.toml' } ]
