@@ -483,3 +483,39 @@ fn what_strangers_send_writes_no_line_of_its_own_and_does_not_talk_to_the_termin
     assert_eq!(agent.queue(&["show", "--raw", "d1"]).stdout, payload);
     assert!(agent.list().iter().any(|letter| letter["origin"] == topic));
 }
+
+#[test]
+fn numbers_and_payloads_arrive_digit_for_digit_and_byte_for_byte() {
+    let (api, broker) = (StandIn::new(), Broker::new());
+    let map = ["--map_key_alert_key", "id", "--forward_message_payload"];
+    let agent = Agent::mqtt(&api, broker.port(), &[&DIRECT[..], &map].concat()).ready();
+    let payload = |number: &str| {
+        format!(
+            r#"{{"apiKey": "il1api1","summary":"{number}","id":{number},"x":[1e3, -0,0.1000]}}"#
+        )
+    };
+    let mut publisher = Publisher::new(broker.port());
+    // Two SIM cards; as the firmware of one ends its texts, and as an editor of the other begins them.
+    let (first, second) = (payload("89490200001234567890"), payload("89490200001234567891"));
+    publisher.publish("events/a", format!("{first}\0"));
+    publisher.publish("events/a", format!("\u{feff}{second}"));
+    let posted = first.replace("\"x\"", "\"eventType\":\"ALERT\",\"customDetails\"");
+    let (status, echo) = agent.post(&format!("\u{feff}{posted}\0")).unwrap();
+    assert_eq!(status, 200);
+    assert!(echo.contains(r#""customDetails":[1e3, -0,0.1000],"#), "{echo}");
+    api.wait_for(2);
+    wait_until("all three arrive", || api.accepted().len() == 3);
+    let bodies: Vec<_> = api.requests().into_iter().map(|request| request.body).collect();
+    let bodies: Vec<_> = bodies.iter().map(|body| String::from_utf8_lossy(body)).collect();
+    for (payload, number) in [(first, "89490200001234567890"), (second, "89490200001234567891")] {
+        let wanted =
+            [format!("\"alertKey\":\"{number}\""), format!("\"customDetails\":{payload},")];
+        let has = bodies.iter().any(|body| wanted.iter().all(|part| body.contains(part)));
+        assert!(has, "{wanted:?} in {bodies:?}");
+    }
+    assert!(bodies.iter().any(|body| *body == echo), "{bodies:?}");
+    publisher.publish("events/a", "\0{}");
+    wait_until("it is kept", || agent.list().len() == 1);
+    let reason = agent.list()[0]["reason"].clone();
+    assert_eq!(reason, "not JSON: a NUL (byte 0x00) at line 1 column 1");
+}

@@ -1,23 +1,23 @@
 //! From a message to a heartbeat ping.
 
 use super::Mapped;
+use super::json::Document;
 use crate::message::{Delivery, Kind, Lane, Message};
-use serde_json::Value;
 
 /// Maps `{"integrationKey": "il1hbt…"}` (or `apiKey`); other members are ignored.
 #[must_use]
 pub fn from_message(message: &Message) -> Mapped {
-    let document: Value = match serde_json::from_slice(&message.payload) {
+    let document = match Document::read(&message.payload) {
         Ok(document) => document,
-        Err(error) => return Mapped::Dead(format!("a heartbeat that is not JSON: {error}")),
+        Err(why) => return Mapped::Dead(format!("a heartbeat that is not JSON: {why}")),
     };
-    let key = ["integrationKey", "apiKey"].iter().find_map(|name| document.get(name)?.as_str());
+    let key = ["integrationKey", "apiKey"].iter().find_map(|name| document.member(name)?.string());
     match key {
         Some(key) if !key.is_empty() => Mapped::Deliver(Delivery {
-            lane: Lane { sink: super::SINK.to_owned(), key: key.to_owned() },
+            lane: Lane { sink: super::SINK.to_owned(), key: key.clone().into_owned() },
             order_key: None,
             kind: Kind::Heartbeat,
-            target: key.to_owned(),
+            target: key.into_owned(),
             body: Vec::new(),
             origin: message.topic.clone(),
         }),
@@ -34,6 +34,7 @@ mod tests {
         for (payload, target) in [
             (r#"{"integrationKey":"il1hbt1"}"#, Some("il1hbt1")),
             (r#"{"apiKey":"il1hbt1","x":1}"#, Some("il1hbt1")),
+            ("\u{feff}{\"apiKey\":\"il1hbt1\"}\0", Some("il1hbt1")),
             (r#"{"integrationKey":""}"#, None),
             (r#"{"integrationKey":5}"#, None),
             ("hello", None),

@@ -2,6 +2,7 @@
 
 pub mod event;
 pub mod heartbeat;
+pub mod json;
 pub mod path;
 pub mod policy;
 pub mod routing;

@@ -1,95 +1,58 @@
 //! Dotted paths into a JSON document.
 
+use super::json::{Document, Json};
 use crate::config::JsonPath;
-use serde_json::Value;
-use std::borrow::Cow;
 
 /// The value at a path: its parts are member names, and indices where there is an array.
 ///
 /// A member whose name has dots is found when the rest of the path is its whole name. A missing
 /// step anywhere means `None`.
 #[must_use]
-pub fn find<'a>(document: &'a Value, path: &JsonPath) -> Option<&'a Value> {
-    walk(document, &path.0)
+pub fn find<'a>(document: &Document<'a>, path: &JsonPath) -> Option<Json<'a>> {
+    if !document.whole.is_object() {
+        return walk(document.whole, &path.0);
+    }
+    // The members of the document have been read already.
+    if let Some(whole) = document.member(&path.0) {
+        return Some(whole);
+    }
+    let (first, rest) = path.0.split_once('.')?;
+    walk(document.member(first)?, rest)
 }
 
-fn walk<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
-    if let Some(whole) = step(value, path) {
+fn walk<'a>(value: Json<'a>, path: &str) -> Option<Json<'a>> {
+    if let Some(whole) = value.step(path) {
         return Some(whole);
     }
     let (first, rest) = path.split_once('.')?;
-    walk(step(value, first)?, rest)
-}
-
-fn step<'a>(value: &'a Value, part: &str) -> Option<&'a Value> {
-    match value {
-        Value::Object(members) => members.get(part),
-        Value::Array(elements) => elements.get(part.parse::<usize>().ok()?),
-        _ => None,
-    }
-}
-
-/// A scalar as text: a string as it is, numbers and booleans as JSON writes them.
-///
-/// `None` for null, objects and arrays.
-#[must_use]
-pub fn text(value: &Value) -> Option<Cow<'_, str>> {
-    match value {
-        Value::String(text) => Some(Cow::Borrowed(text)),
-        Value::Number(_) | Value::Bool(_) => Some(Cow::Owned(value.to_string())),
-        Value::Null | Value::Object(_) | Value::Array(_) => None,
-    }
-}
-
-/// A whole number, also one that is written as a string.
-#[must_use]
-pub fn whole_number(value: &Value) -> Option<i64> {
-    match value {
-        Value::Number(number) => number.as_i64(),
-        Value::String(text) => text.trim().parse().ok(),
-        _ => None,
-    }
+    walk(value.step(first)?, rest)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn paths_walk_objects_and_arrays() {
-        let document = json!({
-            "a": { "b": { "c": 1 }, "d.e": 2 },
-            "list": [ { "name": "x" }, { "name": "y" } ],
-            "dotted.name": 3,
-            "null": null
-        });
+        let document = br#"{"a":{"b":{"c":1},"d.e":2},"list":[{"name":"x"},{"name":"y"}],
+            "dotted.name":3,"null":null}"#;
+        let document = Document::read(document).unwrap();
         for (path, wanted) in [
-            ("a.b.c", Some(json!(1))),
-            ("a.d.e", Some(json!(2))),
-            ("dotted.name", Some(json!(3))),
-            ("list.1.name", Some(json!("y"))),
+            ("a.b.c", Some("1")),
+            ("a.d.e", Some("2")),
+            ("dotted.name", Some("3")),
+            ("list.1.name", Some("\"y\"")),
             ("list.2.name", None),
             ("list.name", None),
             ("a.x", None),
-            ("null", Some(Value::Null)),
+            ("a.b.c.d", None),
+            ("null", Some("null")),
             ("", None),
         ] {
-            assert_eq!(find(&document, &JsonPath(path.to_owned())), wanted.as_ref(), "{path}");
+            let found = find(&document, &JsonPath(path.to_owned()));
+            assert_eq!(found.map(|value| value.raw().get()), wanted, "{path}");
         }
-    }
-
-    #[test]
-    fn scalars_are_text_and_structures_are_not() {
-        for (value, wanted) in [
-            (json!("a"), Some("a")),
-            (json!(4711), Some("4711")),
-            (json!(true), Some("true")),
-            (json!(null), None),
-            (json!([1]), None),
-            (json!({}), None),
-        ] {
-            assert_eq!(text(&value).as_deref(), wanted, "{value}");
-        }
+        let list = Document::read(b"[[1,2]]").unwrap();
+        assert_eq!(find(&list, &JsonPath("0.1".to_owned())).unwrap().whole_number(), Some(2));
     }
 }

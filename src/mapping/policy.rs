@@ -1,33 +1,33 @@
 //! From a message to an update of an escalation policy.
 
+use super::json::{Document, Json};
 use super::{Mapped, path, routing};
 use crate::config::PolicyRule;
 use crate::message::{Delivery, Kind, Lane, Message, PolicyUpdate};
-use serde_json::Value;
 
 /// Maps a message on a policy topic, as iLert documents it under "escalation policies".
 #[must_use]
 pub fn from_message(rule: &PolicyRule, message: &Message) -> Mapped {
-    let document: Value = match serde_json::from_slice(&message.payload) {
+    let document = match Document::read(&message.payload) {
         Ok(document) => document,
-        Err(error) => return Mapped::Dead(format!("a policy update that is not JSON: {error}")),
+        Err(why) => return Mapped::Dead(format!("a policy update that is not JSON: {why}")),
     };
     if let Err(why) = routing::pass(rule.filter.as_ref(), &document) {
         return Mapped::Dropped(why);
     }
-    let email = path::find(&document, &rule.email).and_then(Value::as_str).unwrap_or_default();
+    let email = path::find(&document, &rule.email).and_then(Json::string).unwrap_or_default();
     if email.is_empty() {
         return Mapped::Dead(format!(
             "a policy update without an e-mail address at `{}`",
             rule.email.0
         ));
     }
-    let level = path::find(&document, &rule.shift).and_then(path::whole_number).unwrap_or(0);
+    let level = path::find(&document, &rule.shift).and_then(Json::whole_number).unwrap_or(0);
     let shift = level.saturating_add(rule.shift_offset).max(0);
     let routing_key: String = rule
         .routing_keys
         .iter()
-        .filter_map(|name| document.get(name.trim()).and_then(Value::as_str))
+        .filter_map(|name| document.member(name.trim()).and_then(Json::string))
         .collect();
     if routing_key.is_empty() {
         return Mapped::Dead(format!(
@@ -35,7 +35,7 @@ pub fn from_message(rule: &PolicyRule, message: &Message) -> Mapped {
             rule.routing_keys.join(", ")
         ));
     }
-    let update = PolicyUpdate { email: email.to_owned(), shift, routing_key };
+    let update = PolicyUpdate { email: email.into_owned(), shift, routing_key };
     Mapped::Deliver(Delivery {
         lane: Lane { sink: super::SINK.to_owned(), key: "policies".to_owned() },
         order_key: Some(update.routing_key.clone()),

@@ -1,8 +1,8 @@
 //! Which rules a message is for.
 
+use super::json::Document;
 use crate::config::{PayloadFilter, Routing, Rule};
 use crate::topic;
-use serde_json::Value;
 
 /// The rules that a message on `topic` is for, in order of precedence.
 pub fn route<'a>(
@@ -22,13 +22,13 @@ pub fn route<'a>(
 /// # Errors
 ///
 /// In words, for the debug log.
-pub fn pass(filter: Option<&PayloadFilter>, document: &Value) -> Result<(), String> {
+pub fn pass(filter: Option<&PayloadFilter>, document: &Document<'_>) -> Result<(), String> {
     let Some(filter) = filter else { return Ok(()) };
-    let Some(found) = document.get(&filter.key) else {
+    let Some(found) = document.member(&filter.key) else {
         return Err(format!("it has no member `{}`", filter.key));
     };
     match &filter.value {
-        Some(wanted) if found.as_str() != Some(wanted) => {
+        Some(wanted) if found.string().as_deref() != Some(wanted) => {
             Err(format!("its member `{}` is not the string `{wanted}`", filter.key))
         }
         _ => Ok(()),
@@ -39,7 +39,6 @@ pub fn pass(filter: Option<&PayloadFilter>, document: &Value) -> Result<(), Stri
 mod tests {
     use super::*;
     use crate::config::{Qos, Target};
-    use serde_json::json;
 
     fn rule(filter: &str) -> Rule {
         Rule { filter: filter.to_owned(), qos: Qos::AtLeastOnce, to: Target::Heartbeat }
@@ -57,7 +56,7 @@ mod tests {
 
     #[test]
     fn a_filter_asks_for_a_member_and_maybe_its_value() {
-        let document = json!({ "state": "on", "n": 1, "none": null });
+        let document = Document::read(br#"{"state":"on","n":1,"none":null}"#).unwrap();
         for (key, value, passes) in [
             ("state", None, true),
             ("none", None, true),

@@ -9,7 +9,9 @@ use super::store::Store;
 use crate::message::{Delivery, Kind, Lane, path_segment};
 use percent_encoding::percent_decode_str;
 use rusqlite::Row;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
+use std::collections::BTreeMap;
 
 /// Rows converted in one transaction.
 const CHUNK: usize = 500;
@@ -99,39 +101,41 @@ fn select(columns: &[String]) -> String {
 fn delivery(row: &Row) -> rusqlite::Result<Delivery> {
     let text = |name: &str| row.get::<_, Option<String>>(name);
     let json = |name: &str| {
-        // What does not parse counts as absent, as upstream reads it.
-        Ok::<_, rusqlite::Error>(
-            text(name)?
-                .and_then(|text| serde_json::from_str::<Value>(&text).ok())
-                .unwrap_or(Value::Null),
-        )
+        // What does not parse counts as absent, as upstream reads it; the rest goes as it stands.
+        let parsed = text(name)?.and_then(|text| RawValue::from_string(text).ok());
+        Ok::<_, rusqlite::Error>(parsed.unwrap_or_else(|| raw(&())))
     };
     let key = text("integration_key")?.unwrap_or_default();
     let alert_key = text("alert_key")?;
-    let body = json!({
-        "integrationKey": key,
-        "eventType": text("event_type")?.unwrap_or_else(|| "ALERT".to_owned()),
-        "summary": text("summary")?.unwrap_or_default(),
-        "alertKey": alert_key,
-        "details": text("details")?,
-        "priority": text("priority")?,
-        "severity": json("severity")?,
-        "images": json("images")?,
-        "links": json("links")?,
-        "customDetails": json("custom_details")?,
-        "routingKey": text("routing_key")?,
-        "labels": json("labels")?,
-        "services": json("services")?,
-    });
+    let event_type = text("event_type")?.unwrap_or_else(|| "ALERT".to_owned());
+    let body = BTreeMap::from([
+        ("integrationKey", raw(&key)),
+        ("eventType", raw(&event_type)),
+        ("summary", raw(&text("summary")?.unwrap_or_default())),
+        ("alertKey", raw(&alert_key)),
+        ("details", raw(&text("details")?)),
+        ("priority", raw(&text("priority")?)),
+        ("severity", json("severity")?),
+        ("images", json("images")?),
+        ("links", json("links")?),
+        ("customDetails", json("custom_details")?),
+        ("routingKey", raw(&text("routing_key")?)),
+        ("labels", json("labels")?),
+        ("services", json("services")?),
+    ]);
     let path = text("event_api_path")?.unwrap_or_else(|| EVENTS.to_owned());
     Ok(Delivery {
         order_key: alert_key.map(|key| key.trim().to_lowercase()).filter(|key| !key.is_empty()),
         lane: Lane { sink: "ilert".to_owned(), key },
         kind: Kind::Event,
         target: format!("/api{}", encoded(&path)),
-        body: body.to_string().into_bytes(),
+        body: serde_json::to_vec(&body).expect("texts and JSON are JSON"),
         origin: "upstream".to_owned(),
     })
+}
+
+fn raw(value: &impl Serialize) -> Box<RawValue> {
+    to_raw_value(value).expect("a text is JSON")
 }
 
 /// The path with its last segment, a key that upstream did not escape, made safe.
@@ -194,7 +198,7 @@ mod tests {
     const ROWS: &str = "INSERT INTO event_items VALUES
         ('b', 'key', 'RESOLVE', 'K 1', 'two', '2026-05-02 10:11:13 UTC', NULL, NULL, NULL, NULL, NULL),
         ('a', 'key', 'ALERT', 'K 1', 'one', '2026-05-02 10:11:12 UTC', 'HIGH', 'no json', NULL,
-         '{\"a\":1}', NULL);";
+         '{\"a\":89490200001234567890}', NULL);";
 
     /// The states a file can be in, by the migrations it went through.
     const STATES: [(&str, &str); 5] = [
@@ -254,14 +258,18 @@ mod tests {
             let store = open(&path);
             convert(&store).unwrap();
             let shown = store.shown(None, 10).unwrap();
-            let summaries: Vec<Value> = shown
+            let summaries: Vec<serde_json::Value> = shown
                 .iter()
-                .map(|shown| serde_json::from_slice::<Value>(&shown.delivery.body).unwrap())
+                .map(|shown| {
+                    serde_json::from_slice::<serde_json::Value>(&shown.delivery.body).unwrap()
+                })
                 .map(|body| body["summary"].clone())
                 .collect();
             assert_eq!(summaries, ["one", "two"], "{state}");
             assert_eq!(shown[0].delivery.order_key.as_deref(), Some("k 1"), "{state}");
             assert_eq!(shown[0].delivery.target, "/api/events", "{state}");
+            let body = String::from_utf8_lossy(&shown[0].delivery.body);
+            assert!(body.contains(r#""customDetails":{"a":89490200001234567890}"#), "{body}");
             convert(&store).unwrap();
             assert_eq!(store.shown(None, 10).unwrap().len(), 2, "{state}: only once");
             std::fs::remove_dir_all(path.parent().unwrap()).unwrap();

@@ -1,7 +1,8 @@
 //! The JSON document that goes to ilert: all thirteen members, those without a value null.
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::value::RawValue;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// Members in the order of their names, as upstream writes them.
@@ -11,17 +12,17 @@ pub(super) struct Body<'a> {
     pub(super) alert_key: Option<&'a str>,
     /// Only events of type COMMENT have them.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) comments: Option<&'a Value>,
+    pub(super) comments: Option<&'a RawValue>,
     pub(super) custom_details: Details<'a>,
     pub(super) details: Option<&'a str>,
     pub(super) event_type: &'a str,
-    pub(super) images: Option<&'a Value>,
+    pub(super) images: Option<&'a RawValue>,
     pub(super) integration_key: &'a str,
     pub(super) labels: Option<BTreeMap<String, String>>,
-    pub(super) links: Option<&'a Value>,
+    pub(super) links: Option<&'a RawValue>,
     pub(super) priority: Option<&'a str>,
     pub(super) routing_key: Option<&'a str>,
-    pub(super) services: Option<Value>,
+    pub(super) services: Option<Cow<'a, RawValue>>,
     pub(super) severity: Option<i64>,
     pub(super) summary: &'a str,
 }
@@ -33,7 +34,7 @@ pub(super) enum Details<'a> {
     #[default]
     None,
     /// Those of the payload, or the whole of it.
-    Given(&'a Value),
+    Given(&'a RawValue),
     /// Where the message came from.
     Mqtt { topic: &'a str },
     /// The same of a Kafka record.

@@ -2,10 +2,10 @@
 
 use super::{Body, Details, PRIORITIES, SEVERITIES, TYPES, delivery, labels, services};
 use crate::config::{EventRule, JsonPath};
+use crate::mapping::json::{Document, Json};
 use crate::mapping::{From, Mapped, path, routing};
 use crate::message::{Message, path_segment};
 use crate::system::plain::plain;
-use serde_json::{Map, Value};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -16,27 +16,26 @@ use std::collections::BTreeMap;
 /// replaces is not looked at.
 #[must_use]
 pub fn from_message(rule: &EventRule, message: &Message, from: From) -> Mapped {
-    let document: Value = match serde_json::from_slice(&message.payload) {
+    let document = match Document::read(&message.payload) {
         Ok(document) => document,
-        Err(error) => return Mapped::Dead(format!("not JSON: {error}")),
+        Err(why) => return Mapped::Dead(format!("not JSON: {why}")),
     };
-    let Value::Object(members) = &document else {
+    if !document.whole.is_object() {
         return Mapped::Dead("not a JSON object".to_owned());
-    };
+    }
     if let Err(why) = routing::pass(rule.filter.as_ref(), &document) {
         return Mapped::Dropped(why);
     }
-    map(rule, message, from, &document, members).unwrap_or_else(Mapped::Dead)
+    map(rule, message, from, &document).unwrap_or_else(Mapped::Dead)
 }
 
 fn map(
     rule: &EventRule,
     message: &Message,
     from: From,
-    document: &Value,
-    members: &Map<String, Value>,
+    document: &Document<'_>,
 ) -> Result<Mapped, String> {
-    let reading = Reading { document, members, topic: &message.topic };
+    let reading = Reading { document, topic: &message.topic };
     let key = match &rule.event_key {
         Some(key) => Cow::Borrowed(key.expose()),
         None => reading.own_key()?,
@@ -52,18 +51,19 @@ fn map(
         None => Cow::Borrowed(""),
     };
     let details = reading.details();
+    let priority = reading.priority();
     let routing_key = reading.mapped_or_own(rule.routing_key.as_ref(), "routingKey")?;
     let body = Body {
         alert_key: alert_key.as_deref(),
-        comments: members.get("comments").filter(|_| event_type == "COMMENT"),
+        comments: document.member("comments").filter(|_| event_type == "COMMENT").map(Json::raw),
         custom_details: custom_details(rule, &reading, from),
         details: details.as_deref(),
         event_type: &event_type,
-        images: reading.list("images"),
+        images: reading.list("images").map(Json::raw),
         integration_key: &key,
         labels: labels(reading.labels(&rule.labels), &rule.enrichment),
-        links: reading.list("links"),
-        priority: reading.priority(),
+        links: reading.list("links").map(Json::raw),
+        priority: priority.as_deref(),
         routing_key: routing_key.as_deref(),
         services: services(reading.list("services"), &rule.enrichment),
         severity: reading
@@ -101,10 +101,10 @@ fn event_type<'a>(rule: &'a EventRule, reading: &Reading<'a>) -> Result<Cow<'a, 
 }
 
 fn custom_details<'a>(rule: &EventRule, reading: &Reading<'a>, from: From<'a>) -> Details<'a> {
-    match reading.members.get("customDetails") {
-        Some(own) if !own.is_null() => Details::Given(own),
-        _ if rule.forward_payload => Details::Given(reading.document),
-        _ => match from {
+    match reading.document.filled("customDetails") {
+        Some(own) => Details::Given(own.raw()),
+        None if rule.forward_payload => Details::Given(reading.document.whole.raw()),
+        None => match from {
             From::Mqtt => Details::Mqtt { topic: reading.topic },
             From::Kafka { message_key } => Details::Kafka { message_key, topic: reading.topic },
         },
@@ -113,8 +113,7 @@ fn custom_details<'a>(rule: &EventRule, reading: &Reading<'a>, from: From<'a>) -
 
 /// A payload that is being read.
 struct Reading<'a> {
-    document: &'a Value,
-    members: &'a Map<String, Value>,
+    document: &'a Document<'a>,
     topic: &'a str,
 }
 
@@ -130,7 +129,7 @@ impl<'a> Reading<'a> {
     /// A mapped field, as text; a structure is not one, and leaves the native field in place.
     fn mapped(&self, path: &JsonPath) -> Option<Cow<'a, str>> {
         let found = path::find(self.document, path).filter(|value| !value.is_null())?;
-        let text = path::text(found);
+        let text = found.text();
         if text.is_none() {
             let topic = plain(self.topic);
             log::warn!("mapping: {topic}: the value at `{}` is no text", path.0);
@@ -139,10 +138,10 @@ impl<'a> Reading<'a> {
     }
 
     fn own(&self, name: &str) -> Result<Option<Cow<'a, str>>, String> {
-        match self.members.get(name) {
-            None | Some(Value::Null) => Ok(None),
+        match self.document.filled(name) {
+            None => Ok(None),
             Some(value) => {
-                path::text(value).map(Some).ok_or_else(|| format!("its member `{name}` is no text"))
+                value.text().map(Some).ok_or_else(|| format!("its member `{name}` is no text"))
             }
         }
     }
@@ -160,13 +159,13 @@ impl<'a> Reading<'a> {
 
     /// Details may be a whole document, which is shown as its text.
     fn details(&self) -> Option<Cow<'a, str>> {
-        let details = self.members.get("details").filter(|details| !details.is_null())?;
-        Some(path::text(details).unwrap_or_else(|| Cow::Owned(details.to_string())))
+        let details = self.document.filled("details")?;
+        Some(details.text().unwrap_or_else(|| Cow::Borrowed(details.raw().get())))
     }
 
-    fn priority(&self) -> Option<&'a str> {
-        let priority = self.members.get("priority").filter(|priority| !priority.is_null())?;
-        let known = priority.as_str().filter(|priority| PRIORITIES.contains(priority));
+    fn priority(&self) -> Option<Cow<'a, str>> {
+        let priority = self.document.filled("priority")?;
+        let known = priority.string().filter(|priority| PRIORITIES.contains(&&**priority));
         if known.is_none() {
             self.leave_out(priority, "priority");
         }
@@ -174,8 +173,8 @@ impl<'a> Reading<'a> {
     }
 
     /// A member that has to be an array.
-    fn list(&self, name: &str) -> Option<&'a Value> {
-        let list = self.members.get(name).filter(|list| !list.is_null())?;
+    fn list(&self, name: &str) -> Option<Json<'a>> {
+        let list = self.document.filled(name)?;
         if !list.is_array() {
             let topic = plain(self.topic);
             log::warn!("mapping: {topic}: `{name}` is no array and is left out");
@@ -187,24 +186,26 @@ impl<'a> Reading<'a> {
     fn severity(&self, mapped: Option<&JsonPath>) -> Option<i64> {
         let given = match mapped.and_then(|path| path::find(self.document, path)) {
             Some(given) => given,
-            None => self.members.get("severity").filter(|severity| !severity.is_null())?,
+            None => self.document.filled("severity")?,
         };
-        let known = path::whole_number(given).filter(|severity| SEVERITIES.contains(severity));
+        let known = given.whole_number().filter(|severity| SEVERITIES.contains(severity));
         if known.is_none() {
             self.leave_out(given, "severity");
         }
         known
     }
 
-    fn leave_out(&self, given: &Value, what: &str) {
-        let (topic, given) = (plain(self.topic), given.to_string());
-        log::warn!("mapping: {topic}: {} is no {what} and is left out", plain(&given));
+    fn leave_out(&self, given: Json<'_>, what: &str) {
+        let (topic, given) = (plain(self.topic), plain(given.raw().get()));
+        log::warn!("mapping: {topic}: {given} is no {what} and is left out");
     }
 
     fn labels(&self, mapped: &BTreeMap<String, JsonPath>) -> BTreeMap<String, String> {
-        let own = self.members.get("labels").and_then(Value::as_object).into_iter().flatten();
+        let own = self.document.member("labels").and_then(|own| own.members().ok());
         let mut labels: BTreeMap<String, String> = own
-            .filter_map(|(name, value)| Some((name.clone(), path::text(value)?.into_owned())))
+            .into_iter()
+            .flatten()
+            .filter_map(|(name, value)| Some((name, value.text()?.into_owned())))
             .collect();
         for (name, path) in mapped {
             if let Some(text) = self.mapped(path) {
@@ -219,7 +220,7 @@ impl<'a> Reading<'a> {
 mod tests {
     use super::*;
     use crate::config::{Enrichment, EventTypeMap, PayloadFilter, Secret, Service};
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     fn path(text: &str) -> Option<JsonPath> {
         Some(JsonPath(text.to_owned()))
@@ -297,6 +298,45 @@ mod tests {
         );
         let invalid = sent(&rule, r#"{"state":"on","alertKey":"a","sev":"high"}"#);
         assert_eq!((&invalid["severity"], &invalid["alertKey"]), (&json!(2), &json!("a")));
+    }
+
+    #[test]
+    fn numbers_are_the_text_that_stands_in_the_message() {
+        let rule = EventRule {
+            event_key: Some(Secret::new("k")),
+            alert_key: path("id"),
+            summary: path("v.0"),
+            labels: BTreeMap::from([("n".to_owned(), JsonPath("v.1".to_owned()))]),
+            routing_key: path("v.2"),
+            forward_payload: true,
+            ..EventRule::default()
+        };
+        for number in ["89490200001234567890", "89490200001234567891", "1e3", "-0", "0.1000"] {
+            let payload = format!(
+                "{{ \"id\":{number},\"v\":[{number}, {number},{number}],\"a\":1,\"a\":2 }}"
+            );
+            let Mapped::Deliver(delivery) = map_one(&rule, &payload) else { panic!("{number}") };
+            assert_eq!(delivery.order_key.as_deref(), Some(number));
+            let body = String::from_utf8(delivery.body).unwrap();
+            for wanted in [
+                format!("\"alertKey\":\"{number}\""),
+                format!("\"summary\":\"{number}\""),
+                format!("\"labels\":{{\"n\":\"{number}\"}}"),
+                format!("\"routingKey\":\"{number}\""),
+                format!("\"customDetails\":{payload},"),
+            ] {
+                assert!(body.contains(&wanted), "{wanted} in {body}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_ends_a_text_in_c_and_what_marks_one_is_no_part_of_it() {
+        for payload in ["{\"apiKey\":\"k\"}\0", "\u{feff}{\"apiKey\":\"k\"}\r\n\0\0"] {
+            assert_eq!(sent(&EventRule::default(), payload)["integrationKey"], "k");
+        }
+        let Mapped::Dead(why) = map_one(&EventRule::default(), "\0{}") else { panic!("delivered") };
+        assert_eq!(why, "not JSON: a NUL (byte 0x00) at line 1 column 1");
     }
 
     #[test]

@@ -8,9 +8,12 @@ pub use consumed::from_message;
 pub use posted::{HttpEvent, Reject, from_http};
 
 use crate::config::{Enrichment, Service};
+use crate::mapping::json::Json;
 use crate::message::{Delivery, Kind, Lane};
 use body::{Body, Details};
-use serde_json::{Value, json};
+use serde_json::json;
+use serde_json::value::{RawValue, to_raw_value};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// Event types that ilert knows.
@@ -58,21 +61,20 @@ fn labels(
 }
 
 /// Services of an event: its own, or the static ones when it names none.
-fn services(own: Option<&Value>, enrichment: &Enrichment) -> Option<Value> {
-    match own {
-        Some(Value::Array(named)) if !named.is_empty() => own.cloned(),
-        _ if enrichment.services.is_empty() => None,
-        _ => Some(
-            enrichment
-                .services
-                .iter()
-                .map(|service| match service {
-                    Service::Id(id) => json!({ "id": id }),
-                    Service::Alias(alias) => json!({ "alias": alias }),
-                })
-                .collect(),
-        ),
+fn services<'a>(own: Option<Json<'a>>, enrichment: &Enrichment) -> Option<Cow<'a, RawValue>> {
+    if let Some(own) = own.filter(|own| !own.elements().is_empty()) {
+        return Some(Cow::Borrowed(own.raw()));
     }
+    let service = |service: &Service| match service {
+        Service::Id(id) => json!({ "id": id }),
+        Service::Alias(alias) => json!({ "alias": alias }),
+    };
+    let fixed: Vec<_> = enrichment.services.iter().map(service).collect();
+    (!fixed.is_empty()).then(|| Cow::Owned(raw(&fixed)))
+}
+
+fn raw(value: &impl serde::Serialize) -> Box<RawValue> {
+    to_raw_value(value).expect("texts and numbers are JSON")
 }
 
 #[cfg(test)]

@@ -1,10 +1,13 @@
 //! Events of the HTTP proxy: the body has ilert's own form, and its sender is told what is wrong.
 
-use super::{Body, Details, EVENTS, PRIORITIES, SEVERITIES, TYPES, delivery, labels, services};
+use super::{Body, Details, EVENTS, PRIORITIES, SEVERITIES, TYPES};
+use super::{delivery, labels, raw, services};
 use crate::config::Enrichment;
+use crate::mapping::json::{self, Document, Json};
 use crate::message::{Delivery, path_segment};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
+use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
 /// An event that came over HTTP.
@@ -29,7 +32,7 @@ pub struct Reject {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Posted {
+struct Posted<'a> {
     #[serde(alias = "apiKey")]
     integration_key: String,
     event_type: String,
@@ -39,12 +42,15 @@ struct Posted {
     priority: Option<String>,
     images: Option<Vec<Image>>,
     links: Option<Vec<Link>>,
-    custom_details: Option<Value>,
+    #[serde(borrow)]
+    custom_details: Option<&'a RawValue>,
     labels: Option<BTreeMap<String, String>>,
     severity: Option<i64>,
     routing_key: Option<String>,
-    services: Option<Value>,
-    comments: Option<Value>,
+    #[serde(borrow)]
+    services: Option<&'a RawValue>,
+    #[serde(borrow)]
+    comments: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize, serde::Serialize)]
@@ -66,27 +72,31 @@ struct Link {
 ///
 /// Says what the client is answered.
 pub fn from_http(body: &[u8], enrichment: &Enrichment) -> Result<HttpEvent, Reject> {
+    let body = json::trimmed(body);
     if body.trim_ascii_start().first() != Some(&b'{') {
-        return Err(malformed("expected a JSON object"));
+        let why = Document::read(body).err();
+        return Err(malformed(why.as_deref().unwrap_or("expected a JSON object")));
     }
-    let posted: Posted =
-        serde_json::from_slice(body).map_err(|error| malformed(&error.to_string()))?;
+    let posted: Posted<'_> = serde_json::from_slice(body).map_err(|error| {
+        // What is no JSON at all is told in the words of all sources, a wrong field in upstream's.
+        malformed(&Document::read(body).err().unwrap_or_else(|| error.to_string()))
+    })?;
     check(&posted)?;
-    let images = posted.images.as_ref().map(|images| json!(images));
-    let links = posted.links.as_ref().map(|links| json!(links));
+    let images = posted.images.as_ref().map(raw);
+    let links = posted.links.as_ref().map(raw);
     let bytes = Body {
         alert_key: posted.alert_key.as_deref(),
-        comments: posted.comments.as_ref().filter(|_| posted.event_type == "COMMENT"),
-        custom_details: posted.custom_details.as_ref().map_or(Details::None, Details::Given),
+        comments: posted.comments.filter(|_| posted.event_type == "COMMENT"),
+        custom_details: posted.custom_details.map_or(Details::None, Details::Given),
         details: posted.details.as_deref(),
         event_type: &posted.event_type,
-        images: images.as_ref(),
+        images: images.as_deref(),
         integration_key: &posted.integration_key,
         labels: labels(posted.labels.unwrap_or_default(), enrichment),
-        links: links.as_ref(),
+        links: links.as_deref(),
         priority: posted.priority.as_deref(),
         routing_key: posted.routing_key.as_deref(),
-        services: services(posted.services.as_ref(), enrichment),
+        services: services(posted.services.map(Json::of), enrichment),
         severity: posted.severity.or(enrichment.severity.map(i64::from)),
         summary: &posted.summary,
     }
@@ -97,7 +107,7 @@ pub fn from_http(body: &[u8], enrichment: &Enrichment) -> Result<HttpEvent, Reje
     Ok(HttpEvent { delivery, echo })
 }
 
-fn check(posted: &Posted) -> Result<(), Reject> {
+fn check(posted: &Posted<'_>) -> Result<(), Reject> {
     let known_priority =
         posted.priority.as_deref().is_none_or(|priority| PRIORITIES.contains(&priority));
     let known_severity = posted.severity.is_none_or(|severity| SEVERITIES.contains(&severity));
@@ -130,6 +140,7 @@ fn malformed(what: &str) -> Reject {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::Value;
 
     #[test]
     fn a_valid_event_is_echoed_with_all_its_members() {
@@ -144,9 +155,26 @@ mod tests {
     }
 
     #[test]
+    fn what_is_passed_on_is_passed_on_byte_for_byte() {
+        let details = r#"{"id": 89490200001234567890,"x":[-0,1e3,0.1000,1e400],"s":"\ud800"}"#;
+        let body = format!(
+            "\u{feff}{{\"apiKey\":\"k\",\"eventType\":\"COMMENT\",\"summary\":\"s\",\
+             \"customDetails\":{details},\"services\":[{{\"id\":1.0}}],\"comments\":[1.50]}}\0"
+        );
+        let event = from_http(body.as_bytes(), &Enrichment::default()).unwrap();
+        let echo = String::from_utf8(event.echo).unwrap();
+        assert!(echo.contains(&format!("\"customDetails\":{details},")), "{echo}");
+        assert!(echo.contains(r#""services":[{"id":1.0}]"#), "{echo}");
+        assert!(echo.contains(r#""comments":[1.50]"#), "{echo}");
+        assert_eq!(event.delivery.body, echo.into_bytes());
+    }
+
+    #[test]
     fn a_sender_is_told_what_is_wrong() {
         for (body, wanted) in [
-            ("", "Json deserialize error: expected a JSON object"),
+            ("", "Json deserialize error: it is empty"),
+            ("\0{}", "Json deserialize error: a NUL (byte 0x00) at line 1 column 1"),
+            ("{\"a\":\0}", "Json deserialize error: a NUL (byte 0x00) at line 1 column 6"),
             (r#"["k","ALERT","s"]"#, "Json deserialize error: expected a JSON object"),
             (
                 r#"{"eventType":"ALERT","summary":"s"}"#,
