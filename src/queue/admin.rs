@@ -399,7 +399,8 @@ fn retry(store: &Store, board: &Mutex<Board>, ids: &Option<Vec<Id>>) -> Done<Ans
     text.push('\n');
     let mut changes = Vec::with_capacity(2 * raised.len());
     for (unbury, delivery) in raised {
-        board.insert(delivery, None, &mut changes);
+        board.expect(&delivery);
+        board.insert(delivery, super::Store::Durable, None, &mut changes);
         changes.push(unbury);
     }
     Ok(Answer { text, changes })
@@ -412,7 +413,7 @@ fn hurry(board: &mut Board, all: bool, waiting: &[Shown]) -> u64 {
         return board.stored.count;
     }
     for shown in waiting {
-        board.hurry_one(shown.row, Instant::now());
+        board.hurry_one(shown.row);
     }
     waiting.len() as u64
 }

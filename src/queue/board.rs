@@ -1,16 +1,20 @@
 //! The scheduling state: what may be claimed now, by whom, and what has to wait for what.
 //!
-//! Nothing here blocks, reads a clock or touches the database: callers bring `now` and dice, and
-//! carry out the [`Order`]s that come back.
+//! Nothing here blocks, reads a clock or touches the database: callers bring `now` and dice. What
+//! has to be written because of what happened here lies in the [`Outbox`], in order, and the queue
+//! thread empties it before it looks at anything that was pushed later.
 
-use super::change::Change;
-use super::gate::Pass;
-use super::lane::{Entry, Head, Lane, weight};
+mod person;
+mod settle;
+#[cfg(test)]
+mod tests;
+
+use super::change::{Buried, Change};
+use super::gate::{Gate, Pass};
+use super::lane::{Chain, Entry, Head, Lane, weight};
 use super::store::StoredLane;
-use super::{Claim, DeadLetter, Store};
-use crate::message::{Delivery, Holds, Kind, Lane as Name, Outcome, Receipt};
-use crate::queue::gate::Gate;
-use crate::retry::Backoff;
+use super::{Claim, Probes, Store};
+use crate::message::{Delivery, Kind, Lane as Name, Receipt};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
@@ -33,34 +37,25 @@ const WINDOW_LEAST: usize = 4;
 const TRANSIT_MAX: usize = 4_096;
 const TRANSIT_BYTES_MAX: u64 = 8 * 1024 * 1024;
 
-/// That many failures in a row, each of a delivery's own, say that the lane is what fails.
-const LANE_FAILURES_MAX: u32 = 100;
-
 /// A heartbeat older than this says nothing any more.
 const HEARTBEAT_AGE_MAX: Duration = Duration::from_secs(30);
 
 /// Empty lanes that are remembered, so that a lane in use is not made anew for each delivery.
 const IDLE_LANES_MAX: usize = 256;
 
-/// Waits of a delivery after failures of its own.
-const BACKOFF: Backoff =
-    Backoff { first: Duration::from_millis(500), longest: Duration::from_secs(60) };
-
 /// What the queue thread has to do because of what happened on the board.
-#[derive(Debug)]
-pub(super) enum Order {
-    /// Delete the row.
-    Delete(RowId),
-    /// Count the attempts of the row.
-    Attempts(RowId, u32),
-    /// Keep a dead letter, in place of the row if there is one; then sign.
-    Bury(Option<RowId>, DeadLetter, Option<Receipt>),
-    /// Store an entry that waited in memory; then sign, and give it back to the board.
-    SetAside(u32, Entry, Head, Instant),
-    /// Read the lane on.
-    Read(u32),
-    /// Forget the lane's row.
-    ForgetLane(u32),
+#[derive(Default)]
+pub(super) struct Outbox {
+    /// To be written, in order.
+    pub(super) changes: Vec<Change>,
+    /// Lanes to be read on.
+    pub(super) reads: BTreeSet<u32>,
+}
+
+impl Outbox {
+    fn is_empty(&self) -> bool {
+        self.changes.is_empty() && self.reads.is_empty()
+    }
 }
 
 /// Where a row is: its lane's number and its own.
@@ -113,6 +108,26 @@ pub(super) struct Board {
     pub(super) transit: Amount,
     /// Bytes of stored deliveries that are on the board.
     on_board: u64,
+    outbox: Outbox,
+    /// The queue thread has been woken for it.
+    nudged: bool,
+    /// Rows whose end is known and not committed yet.
+    ending: usize,
+    /// Bytes of dead letters that are not committed yet.
+    burying: u64,
+    /// The database cannot be written at present, so nothing is set aside.
+    unwritable: bool,
+}
+
+/// What follows from a commit, for the queue thread to do without the board.
+#[derive(Default)]
+pub(super) struct Committed {
+    /// To be signed, in order.
+    pub(super) receipts: Vec<Receipt>,
+    /// Bytes that are not on the way any more.
+    pub(super) arrived: u64,
+    /// There may be something to claim.
+    pub(super) claimable: bool,
 }
 
 /// How many, and how large.
@@ -150,7 +165,23 @@ impl Board {
             stored: Amount::default(),
             transit: Amount::default(),
             on_board: 0,
+            outbox: Outbox::default(),
+            nudged: false,
+            ending: 0,
+            burying: 0,
+            unwritable: false,
         }
+    }
+
+    /// What has to be written and read by now.
+    pub(super) fn take_outbox(&mut self) -> Outbox {
+        self.nudged = false;
+        std::mem::take(&mut self.outbox)
+    }
+
+    /// Whether the queue thread has to be woken because of the outbox; once is enough.
+    pub(super) fn wants_nudge(&mut self) -> bool {
+        !self.outbox.is_empty() && !std::mem::replace(&mut self.nudged, true)
     }
 
     /// Makes lanes known that have rows in the database, to be read.
@@ -167,10 +198,20 @@ impl Board {
         }
     }
 
-    /// Adds what has to be written for a delivery that goes behind all others.
+    /// A delivery is on its way to be stored behind all others, with [`Board::insert`]: what comes
+    /// meanwhile of its order key may not go out before it.
+    pub(super) fn expect(&mut self, delivery: &Delivery) {
+        let number = self.number(&delivery.lane);
+        if let Some(lane) = self.lanes.get_mut(&number) {
+            lane.expect(delivery.order_key.as_deref());
+        }
+    }
+
+    /// Adds what has to be written for a delivery that is expected.
     pub(super) fn insert(
         &mut self,
         delivery: Delivery,
+        store: Store,
         receipt: Option<Receipt>,
         changes: &mut Vec<Change>,
     ) {
@@ -179,20 +220,14 @@ impl Board {
             changes.push(Change::AddLane(lane, delivery.lane.clone()));
         }
         let row = RowId { lane, seq: self.next_seq() };
-        changes.push(Change::Insert(row, delivery, receipt));
+        changes.push(Change::Insert(row, delivery, store, receipt));
     }
 
     /// The number of a lane, made known if it is new, and whether its row has to be stored.
     pub(super) fn lane_to_store(&mut self, name: &Name) -> (u32, bool) {
         let number = self.number(name);
         let lane = self.lanes.get_mut(&number).expect("a lane with a number is known");
-        lane.storing += 1;
         (number, !std::mem::replace(&mut lane.stored, true))
-    }
-
-    /// Whether a lane's row has to be stored now, which the caller then does.
-    pub(super) fn lane_is_new(&mut self, number: u32) -> bool {
-        self.lanes.get_mut(&number).is_some_and(|lane| !std::mem::replace(&mut lane.stored, true))
     }
 
     /// Lanes that were restored and have to be read.
@@ -210,30 +245,38 @@ impl Board {
     }
 
     /// Whether a transit delivery has to be stored after all: rows of its lane go before it, or
-    /// its lane is held while the sink takes others.
+    /// its lane is held while the sink takes others. Not while one that goes before it has no row:
+    /// after a restart it would go out before that one.
     pub(super) fn needs_storing(&self, delivery: &Delivery, store: Store) -> bool {
-        delivery.kind != Kind::Heartbeat
-            && self
-                .numbers
-                .get(&delivery.lane)
-                .and_then(|number| self.lanes.get(number))
-                .is_some_and(|lane| {
-                    let sink = self.sinks.get(&delivery.lane.sink);
-                    let takes_others = match lane.failing_since {
-                        Some(since) if store == Store::Patient => {
-                            sink.is_some_and(|sink| sink.last_taken >= Some(since))
-                        }
-                        _ => sink.is_none_or(|sink| !sink.gate.is_closed()),
-                    };
-                    let behind = delivery.order_key.as_ref().and_then(|key| lane.chains.get(key));
-                    lane.unread_from.is_some()
-                        || (lane.gate.is_closed() && takes_others)
-                        || behind.is_some_and(|chain| chain.set_aside)
-                })
+        if delivery.kind == Kind::Heartbeat {
+            return false;
+        }
+        let number = self.numbers.get(&delivery.lane);
+        let Some(lane) = number.and_then(|number| self.lanes.get(number)) else { return false };
+        let chain = delivery.order_key.as_ref().and_then(|key| lane.chains.get(key));
+        if chain.is_some_and(Chain::has_unstored) {
+            return false;
+        }
+        lane.unread_from.is_some()
+            || chain.is_some_and(Chain::is_being_stored)
+            || (lane.gate.is_closed() && self.takes_others(lane, store) && !self.unwritable)
     }
 
-    pub(super) fn transit_is_full(&self) -> bool {
-        self.transit.count >= TRANSIT_MAX as u64 || self.transit.bytes >= TRANSIT_BYTES_MAX
+    /// Whether the sink of a lane takes deliveries of others.
+    fn takes_others(&self, lane: &Lane, store: Store) -> bool {
+        let sink = self.sinks.get(&lane.name.sink);
+        match lane.failing_since {
+            Some(since) if store == Store::Patient => {
+                sink.is_some_and(|sink| sink.last_taken >= Some(since))
+            }
+            _ => sink.is_none_or(|sink| !sink.gate.is_closed()),
+        }
+    }
+
+    /// Whether a delivery of this size may wait in memory.
+    pub(super) fn transit_has_room(&self, bytes: u64) -> bool {
+        let used = self.transit.bytes + self.burying;
+        self.transit.count < TRANSIT_MAX as u64 && (used == 0 || used + bytes <= TRANSIT_BYTES_MAX)
     }
 
     /// Takes a transit delivery in; says whether a worker may claim it at once.
@@ -248,13 +291,25 @@ impl Board {
         if delivery.kind == Kind::Heartbeat && self.has_heartbeat(number, &delivery) {
             return false;
         }
-        let seq = self.next_seq();
+        let row = RowId { lane: number, seq: self.next_seq() };
+        self.add_unstored(row, delivery, store, receipt, now)
+    }
+
+    fn add_unstored(
+        &mut self,
+        row: RowId,
+        delivery: Delivery,
+        store: Store,
+        receipt: Option<Receipt>,
+        now: Instant,
+    ) -> bool {
+        let seq = row.seq;
         self.transit.add(weight(&delivery));
         self.ages.insert(seq, now);
         let patient = store == Store::Patient;
         let entry =
             Entry { seq, delivery, attempts: 0, stored: false, patient, receipt, since: now };
-        self.put(number, entry)
+        self.put(row.lane, entry)
     }
 
     /// A row was stored; says whether a worker may claim it at once.
@@ -267,14 +322,13 @@ impl Board {
     ) -> bool {
         self.stored.add(weight(&delivery));
         let Some(lane) = self.lanes.get_mut(&row.lane) else { return false };
-        lane.storing = lane.storing.saturating_sub(1);
-        if lane.unread_from.is_some() {
-            return false;
-        }
+        lane.has_come(delivery.order_key.as_deref());
         let crowded = lane.len() >= WINDOW
             || (self.on_board >= BOARD_BYTES_MAX && lane.len() >= WINDOW_LEAST);
-        if crowded {
-            lane.unread_from = Some(row.seq);
+        if lane.unread_from.is_some() || crowded {
+            lane.unread_from.get_or_insert(row.seq);
+            lane.fill_front(delivery.order_key.as_deref());
+            self.read_on(row.lane);
             return false;
         }
         self.put_stored(row, delivery, attempts, now)
@@ -303,23 +357,106 @@ impl Board {
         self.note_idle(number);
     }
 
-    /// Gives an entry back that was set aside.
-    pub(super) fn give_back(&mut self, number: u32, mut entry: Entry, head: Head, until: Instant) {
-        let bytes = entry.bytes();
-        self.transit.take(bytes);
-        self.stored.add(bytes);
-        entry.stored = true;
-        entry.receipt = None;
+    /// Gives an entry back that was set aside, with its row or, if it could not be written,
+    /// without.
+    pub(super) fn give_back(
+        &mut self,
+        number: u32,
+        mut entry: Entry,
+        head: Head,
+        until: Instant,
+        stored: bool,
+    ) {
+        let (bytes, seq) = (entry.bytes(), entry.seq);
+        if stored {
+            self.transit.take(bytes);
+            self.stored.add(bytes);
+            entry.stored = true;
+        }
         let Some(lane) = self.lanes.get_mut(&number) else { return };
-        lane.storing = lane.storing.saturating_sub(1);
-        if lane.unread_from.is_some_and(|unread| unread <= entry.seq) {
-            self.ages.remove(&entry.seq);
-        } else {
+        if !lane.give_back(entry, head, until) {
+            self.ages.remove(&seq);
+        } else if stored {
             self.on_board += bytes;
         }
-        lane.give_back(entry, head, until);
         self.timers.insert((until, number));
         self.rotate(number);
+    }
+
+    /// What was written: the board knows of the rows.
+    pub(super) fn committed(&mut self, changes: Vec<Change>, now: Instant) -> Committed {
+        let mut done = Committed::default();
+        for change in changes {
+            match change {
+                Change::Insert(row, delivery, _, receipt) => {
+                    done.arrived += weight(&delivery);
+                    done.claimable |= self.add_stored(row, delivery, 0, now);
+                    done.receipts.extend(receipt);
+                }
+                Change::SetAside(lane, mut entry, head, until) => {
+                    done.receipts.extend(entry.receipt.take());
+                    self.give_back(lane, entry, head, until, true);
+                    done.claimable = true;
+                }
+                Change::Bury(from, letter, receipt) => {
+                    match from {
+                        Buried::Message => done.arrived += letter.body.len() as u64,
+                        Buried::Row(_) | Buried::Memory => {
+                            self.burying = self.burying.saturating_sub(letter.body.len() as u64);
+                        }
+                    }
+                    self.ending = self.ending.saturating_sub(usize::from(from.row().is_some()));
+                    done.receipts.extend(receipt);
+                }
+                Change::Delete(_) => self.ending = self.ending.saturating_sub(1),
+                Change::Sign(receipt) => done.receipts.push(receipt),
+                Change::AddLane(..)
+                | Change::Unbury(..)
+                | Change::Attempts(..)
+                | Change::ForgetLane(_)
+                | Change::ForgetUpstream(_)
+                | Change::Remember(..) => {}
+            }
+        }
+        done
+    }
+
+    /// The database cannot be written: what would be set aside stays in memory, and so does what
+    /// came to be stored though its source can wait, where no rows go before it. Says how many
+    /// bytes of the latter are not on the way any more.
+    pub(super) fn cannot_be_written(&mut self, changes: &mut Vec<Change>, now: Instant) -> usize {
+        self.unwritable = true;
+        let mut back = 0;
+        for change in std::mem::take(changes) {
+            match change {
+                Change::SetAside(lane, entry, head, _) if !self.has_unread(lane) => {
+                    self.give_back(lane, entry, head, now, false);
+                }
+                Change::Insert(
+                    row,
+                    delivery,
+                    store @ (Store::Transit | Store::Patient),
+                    receipt,
+                ) if !self.has_unread(row.lane) => {
+                    if let Some(lane) = self.lanes.get_mut(&row.lane) {
+                        lane.has_come(delivery.order_key.as_deref());
+                    }
+                    back += usize::try_from(weight(&delivery)).unwrap_or(usize::MAX);
+                    self.add_unstored(row, delivery, store, receipt, now);
+                }
+                other => changes.push(other),
+            }
+        }
+        back
+    }
+
+    /// It can be written again.
+    pub(super) fn can_be_written(&mut self) {
+        self.unwritable = false;
+    }
+
+    fn has_unread(&self, number: u32) -> bool {
+        self.lanes.get(&number).is_some_and(|lane| lane.unread_from.is_some())
     }
 
     /// Whether another worker of `sink` would find something.
@@ -328,7 +465,7 @@ impl Board {
     }
 
     /// Finds something to do for a worker of `sink`.
-    pub(super) fn claim(&mut self, sink: &str, now: Instant, orders: &mut Vec<Order>) -> Found {
+    pub(super) fn claim(&mut self, sink: &str, now: Instant) -> Found {
         self.ring(now);
         let Some(state) = self.sinks.get(sink) else { return Found::Nothing(None) };
         let sink_probe = match state.gate.pass(now) {
@@ -342,8 +479,8 @@ impl Board {
         {
             let Some(lane) = self.lanes.get_mut(&number) else { continue };
             lane.in_rotation = false;
-            let probe = match lane.gate.pass(now) {
-                Pass::Open => sink_probe,
+            let lane_probe = match lane.gate.pass(now) {
+                Pass::Open => false,
                 Pass::Probe => true,
                 Pass::NotBefore(at) => {
                     self.timers.insert((at, number));
@@ -355,9 +492,10 @@ impl Board {
             if is_stale(&entry, now) {
                 log::warn!("queue: a heartbeat of {} came to nothing in time", lane.name);
             } else if !is_withdrawn(&entry) {
-                return Found::Claim(self.hand_out(number, entry, probe, orders));
+                let probes = Probes { lane: lane_probe, sink: sink_probe };
+                return Found::Claim(self.hand_out(number, entry, probes));
             }
-            lane.release(entry.delivery.order_key.as_deref());
+            lane.release(entry.delivery.order_key.as_deref(), entry.stored);
             self.forget(entry);
             self.rotate(number);
             self.note_idle(number);
@@ -365,17 +503,15 @@ impl Board {
         Found::Nothing(self.timers.first().map(|(at, _)| *at))
     }
 
-    fn hand_out(
-        &mut self,
-        number: u32,
-        entry: Entry,
-        probe: bool,
-        orders: &mut Vec<Order>,
-    ) -> Claim {
+    fn hand_out(&mut self, number: u32, entry: Entry, probes: Probes) -> Claim {
         let lane = self.lanes.get_mut(&number).expect("the claimed lane is known");
         lane.in_flight += 1;
-        lane.gate.probing();
-        if let Some(sink) = self.sinks.get_mut(&lane.name.sink) {
+        if probes.lane {
+            lane.gate.probing();
+        }
+        if probes.sink
+            && let Some(sink) = self.sinks.get_mut(&lane.name.sink)
+        {
             sink.gate.probing();
         }
         if entry.stored {
@@ -383,7 +519,7 @@ impl Board {
         }
         self.in_flight.insert(entry.seq);
         self.rotate(number);
-        orders.extend(self.read_on(number));
+        self.read_on(number);
         Claim {
             id: entry.seq,
             attempt: entry.attempts + 1,
@@ -392,281 +528,9 @@ impl Board {
             patient: entry.patient,
             receipt: entry.receipt,
             since: entry.since,
-            probe,
+            probes,
             delivery: entry.delivery,
         }
-    }
-
-    /// Takes a claim back with what came of it.
-    pub(super) fn settle(
-        &mut self,
-        claim: Claim,
-        outcome: Outcome,
-        now: Instant,
-        dice: f64,
-        orders: &mut Vec<Order>,
-    ) {
-        let number = claim.lane;
-        self.in_flight.remove(&claim.id);
-        if let Some(lane) = self.lanes.get_mut(&number) {
-            lane.in_flight = lane.in_flight.saturating_sub(1);
-        }
-        match outcome {
-            Outcome::Delivered => {
-                self.takes(number, now);
-                self.done(claim, orders);
-            }
-            Outcome::Never { why } => {
-                self.takes(number, now);
-                self.bury(claim, why, orders);
-            }
-            Outcome::Later { holds: Holds::Sink, after, .. } => {
-                let sink = claim.delivery.lane.sink.clone();
-                if let Some(sink) = self.sinks.get_mut(&sink) {
-                    sink.gate.close(now, claim.probe, after, dice);
-                }
-                self.lane_probe_is_back(number, claim.probe, now);
-                self.back_in_line(claim, now);
-            }
-            Outcome::Later { holds: Holds::Lane, after, .. } => {
-                self.opens_sink(number);
-                if let Some(lane) = self.lanes.get_mut(&number) {
-                    lane.gate.close(now, claim.probe, after, dice);
-                }
-                self.back_in_line(claim, now);
-                self.set_lane_aside(number, now, orders);
-            }
-            Outcome::Later { holds: Holds::Delivery, after, why } => {
-                self.opens_sink(number);
-                self.failed(claim, &why, after, now, dice, orders);
-            }
-        }
-        self.rotate(number);
-        orders.extend(self.read_on(number));
-        self.note_idle(number);
-        orders.extend(self.forget_idle_lanes());
-    }
-
-    /// A failure of a delivery's own.
-    fn failed(
-        &mut self,
-        claim: Claim,
-        why: &str,
-        after: Option<Duration>,
-        now: Instant,
-        dice: f64,
-        orders: &mut Vec<Order>,
-    ) {
-        let attempts = claim.attempt;
-        if let Some(lane) = self.lanes.get_mut(&claim.lane) {
-            lane.failures += 1;
-            lane.failing_since.get_or_insert(now);
-            if lane.failures >= LANE_FAILURES_MAX {
-                lane.gate.close(now, claim.probe, None, dice);
-            } else if claim.probe && lane.gate.open() {
-                lane.wake_all();
-            }
-        }
-        if claim.delivery.kind != Kind::Heartbeat
-            && self.attempts_max.is_some_and(|max| attempts >= max)
-        {
-            self.bury(
-                claim,
-                format!("given up after {attempts} attempts, the last one: {why}"),
-                orders,
-            );
-            return;
-        }
-        // What the other side asks for can make the wait longer than our own, never shorter.
-        let own = BACKOFF.wait_after(attempts, dice);
-        let until = now + after.map_or(own, |after| after.max(own));
-        let number = claim.lane;
-        let entry = self.entry(claim, attempts);
-        let stays = entry.patient && !self.has_taken_since(number, entry.since);
-        if entry.stored {
-            orders.push(Order::Attempts(RowId { lane: number, seq: entry.seq }, attempts));
-        } else if entry.delivery.kind != Kind::Heartbeat && !stays {
-            // The sink takes others, so this one may not hold the broker's window.
-            self.set_aside(number, entry, until, orders);
-            return;
-        }
-        self.wait(number, entry, until);
-    }
-
-    /// An attempt that says nothing about the delivery: it goes when its gate opens, first.
-    fn back_in_line(&mut self, claim: Claim, now: Instant) {
-        let attempts = claim.attempt - 1;
-        let number = claim.lane;
-        let entry = self.entry(claim, attempts);
-        self.wait(number, entry, now);
-    }
-
-    fn entry(&mut self, claim: Claim, attempts: u32) -> Entry {
-        let entry = Entry {
-            seq: claim.id,
-            delivery: claim.delivery,
-            attempts,
-            stored: claim.stored,
-            patient: claim.patient,
-            receipt: claim.receipt,
-            since: claim.since,
-        };
-        if entry.stored {
-            self.on_board += entry.bytes();
-        }
-        entry
-    }
-
-    fn wait(&mut self, number: u32, entry: Entry, until: Instant) {
-        if let Some(lane) = self.lanes.get_mut(&number) {
-            lane.wait(entry, until);
-            self.timers.insert((until, number));
-        }
-    }
-
-    /// While its lane is held and the sink works, nothing of it may hold a broker's window.
-    fn set_lane_aside(&mut self, number: u32, now: Instant, orders: &mut Vec<Order>) {
-        let Some(lane) = self.lanes.get_mut(&number) else { return };
-        for (entry, head) in lane.take_unstored() {
-            if entry.delivery.kind == Kind::Heartbeat {
-                lane.give_back(entry, head, now);
-            } else {
-                lane.storing += 1;
-                orders.push(Order::SetAside(number, entry, head, now));
-            }
-        }
-    }
-
-    fn set_aside(&mut self, number: u32, entry: Entry, until: Instant, orders: &mut Vec<Order>) {
-        let Some(lane) = self.lanes.get_mut(&number) else { return };
-        let behind = lane.take_behind(entry.delivery.order_key.as_deref());
-        lane.storing += 1 + behind.len();
-        orders.push(Order::SetAside(number, entry, Head::Yes, until));
-        let behind =
-            behind.into_iter().map(|entry| Order::SetAside(number, entry, Head::No, until));
-        orders.extend(behind);
-    }
-
-    fn done(&mut self, claim: Claim, orders: &mut Vec<Order>) {
-        let number = claim.lane;
-        self.gone(number, &claim);
-        if claim.stored {
-            orders.push(Order::Delete(RowId { lane: number, seq: claim.id }));
-        }
-        if let Some(receipt) = claim.receipt {
-            receipt.sign();
-        }
-    }
-
-    fn bury(&mut self, claim: Claim, reason: String, orders: &mut Vec<Order>) {
-        let number = claim.lane;
-        self.gone(number, &claim);
-        if claim.delivery.kind == Kind::Heartbeat {
-            log::warn!("queue: a heartbeat of {} is dropped: {reason}", claim.delivery.lane);
-            return;
-        }
-        let row = claim.stored.then_some(RowId { lane: number, seq: claim.id });
-        let letter = DeadLetter::of(claim.delivery, reason);
-        orders.push(Order::Bury(row, letter, claim.receipt));
-    }
-
-    fn gone(&mut self, number: u32, claim: &Claim) {
-        let bytes = weight(&claim.delivery);
-        self.ages.remove(&claim.id);
-        if claim.stored {
-            self.stored.take(bytes);
-        } else {
-            self.transit.take(bytes);
-        }
-        if let Some(lane) = self.lanes.get_mut(&number) {
-            lane.release(claim.delivery.order_key.as_deref());
-        }
-    }
-
-    /// A sink that takes a delivery opens its gate, and that of the delivery's lane.
-    fn takes(&mut self, number: u32, now: Instant) {
-        self.opens_sink(number);
-        let Some(lane) = self.lanes.get_mut(&number) else { return };
-        if let Some(sink) = self.sinks.get_mut(&lane.name.sink) {
-            sink.last_taken = Some(now);
-        }
-        lane.failures = 0;
-        lane.failing_since = None;
-        if lane.gate.open() {
-            lane.wake_all();
-        }
-    }
-
-    /// Whether the sink of a lane has taken a delivery since then.
-    fn has_taken_since(&self, number: u32, since: Instant) -> bool {
-        let lane = self.lanes.get(&number);
-        let sink = lane.and_then(|lane| self.sinks.get(&lane.name.sink));
-        sink.is_some_and(|sink| sink.last_taken >= Some(since))
-    }
-
-    fn opens_sink(&mut self, number: u32) {
-        let Some(name) = self.lanes.get(&number).map(|lane| lane.name.sink.clone()) else { return };
-        let was_closed = self.sinks.get_mut(&name).is_some_and(|sink| sink.gate.open());
-        if was_closed {
-            let numbers: Vec<u32> = self.lanes.keys().copied().collect();
-            for number in numbers {
-                if let Some(lane) = self.lanes.get_mut(&number) {
-                    lane.wake_all();
-                }
-                self.rotate(number);
-            }
-        }
-    }
-
-    fn lane_probe_is_back(&mut self, number: u32, probe: bool, now: Instant) {
-        if let Some(lane) = self.lanes.get_mut(&number).filter(|_| probe) {
-            lane.gate.probe_is_back(now);
-        }
-    }
-
-    /// Everything that waits may go at once: somebody asked for it.
-    pub(super) fn hurry(&mut self) {
-        for sink in self.sinks.values_mut() {
-            sink.gate.open();
-        }
-        let numbers: Vec<u32> = self.lanes.keys().copied().collect();
-        for number in numbers {
-            if let Some(lane) = self.lanes.get_mut(&number) {
-                lane.gate.open();
-                lane.wake_all();
-            }
-            self.rotate(number);
-        }
-    }
-
-    /// Lets one waiting entry go at once; `false` when it is in flight.
-    pub(super) fn hurry_one(&mut self, row: RowId, now: Instant) -> bool {
-        if self.in_flight.contains(&row.seq) {
-            return false;
-        }
-        if let Some(lane) = self.lanes.get_mut(&row.lane) {
-            let found = lane.waiting.keys().find(|(_, seq)| *seq == row.seq).copied();
-            if let Some(entry) = found.and_then(|at| lane.waiting.remove(&at)) {
-                lane.wait(entry, now);
-                lane.wake(now);
-            }
-            self.rotate(row.lane);
-        }
-        true
-    }
-
-    /// Takes an entry off the board before its row is deleted; `false` when it is in flight.
-    pub(super) fn withdraw(&mut self, row: RowId, bytes: u64) -> bool {
-        if self.in_flight.contains(&row.seq) {
-            return false;
-        }
-        if let Some(entry) = self.lanes.get_mut(&row.lane).and_then(|lane| lane.remove(row.seq)) {
-            self.on_board = self.on_board.saturating_sub(entry.bytes());
-            self.ages.remove(&row.seq);
-        }
-        self.stored.take(bytes);
-        self.rotate(row.lane);
-        true
     }
 
     pub(super) fn is_in_flight(&self, seq: u64) -> bool {
@@ -759,15 +623,16 @@ impl Board {
         }
     }
 
-    fn read_on(&mut self, number: u32) -> Option<Order> {
-        let lane = self.lanes.get_mut(&number)?;
+    /// Has a lane read on whose entries on the board run low.
+    fn read_on(&mut self, number: u32) {
+        let Some(lane) = self.lanes.get_mut(&number) else { return };
         let enough = if self.on_board >= BOARD_BYTES_MAX { WINDOW_LEAST } else { WINDOW_LOW };
         let low = lane.ready.len() < enough && lane.len() < WAITING_MAX;
         if lane.unread_from.is_none() || lane.reading || !low {
-            return None;
+            return;
         }
         lane.reading = true;
-        Some(Order::Read(number))
+        self.outbox.reads.insert(number);
     }
 
     fn note_idle(&mut self, number: u32) {
@@ -783,9 +648,9 @@ impl Board {
     }
 
     /// Forgets idle lanes when there are too many of them: a hostile payload can name any key.
-    fn forget_idle_lanes(&mut self) -> Vec<Order> {
+    fn forget_idle_lanes(&mut self) {
         if self.idle_lanes <= IDLE_LANES_MAX {
-            return Vec::new();
+            return;
         }
         self.idle_lanes = 0;
         let idle: Vec<u32> = self
@@ -794,16 +659,14 @@ impl Board {
             .filter(|(_, lane)| lane.is_idle() && !lane.in_rotation && !lane.gate.is_closed())
             .map(|(number, _)| *number)
             .collect();
-        let mut orders = Vec::new();
         for number in idle {
             if let Some(lane) = self.lanes.remove(&number) {
                 self.numbers.remove(&lane.name);
                 if lane.stored {
-                    orders.push(Order::ForgetLane(number));
+                    self.outbox.changes.push(Change::ForgetLane(number));
                 }
             }
         }
-        orders
     }
 }
 

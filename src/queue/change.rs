@@ -3,16 +3,18 @@
 use super::board::RowId;
 use super::lane::{Entry, Head, weight};
 use super::store::Store;
-use super::{DeadLetter, upstream};
+use super::{DeadLetter, Store as Kept, upstream};
 use crate::message::{Delivery, Lane, Receipt};
 use std::time::Instant;
 
 /// One change.
 pub(super) enum Change {
     AddLane(u32, Lane),
-    Insert(RowId, Delivery, Option<Receipt>),
+    /// A delivery that was pushed; where its source would have it wait.
+    Insert(RowId, Delivery, Kept, Option<Receipt>),
+    /// An entry that waited in memory. It goes back to the board, to its place.
     SetAside(u32, Entry, Head, Instant),
-    Bury(Option<RowId>, DeadLetter, Option<Receipt>),
+    Bury(Buried, DeadLetter, Option<Receipt>),
     Unbury(i64, u64),
     Delete(RowId),
     Attempts(RowId, u32),
@@ -20,12 +22,31 @@ pub(super) enum Change {
     ForgetUpstream(Vec<String>),
     /// Scope, key, and the value, or `None` to forget it.
     Remember(String, String, Option<String>),
+    /// Nothing is written; what was settled before it is committed when this is signed.
+    Sign(Receipt),
+}
+
+/// What a dead letter was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Buried {
+    /// A delivery with a row, which goes in the same transaction.
+    Row(RowId),
+    /// A delivery that waited in memory.
+    Memory,
+    /// A message that never became a delivery.
+    Message,
+}
+
+impl Buried {
+    pub(super) fn row(self) -> Option<RowId> {
+        if let Buried::Row(row) = self { Some(row) } else { None }
+    }
 }
 
 impl Change {
     /// How many bytes of a delivery it brings in.
     pub(super) fn bytes_arriving(&self) -> u64 {
-        if let Change::Insert(_, delivery, _) = self { weight(delivery) } else { 0 }
+        if let Change::Insert(_, delivery, ..) = self { weight(delivery) } else { 0 }
     }
 }
 
@@ -35,14 +56,14 @@ pub(super) fn write_all(store: &mut Store, changes: &[Change]) -> rusqlite::Resu
     for change in changes {
         match change {
             Change::AddLane(number, name) => store.add_lane(*number, name)?,
-            Change::Insert(row, delivery, _) => store.insert(*row, delivery, 0)?,
+            Change::Insert(row, delivery, ..) => store.insert(*row, delivery, 0)?,
             Change::SetAside(lane, entry, ..) => {
                 let row = RowId { lane: *lane, seq: entry.seq };
                 store.insert(row, &entry.delivery, entry.attempts)?;
             }
-            Change::Bury(row, letter, _) => {
-                if let Some(row) = row {
-                    store.delete(*row)?;
+            Change::Bury(from, letter, _) => {
+                if let Some(row) = from.row() {
+                    store.delete(row)?;
                 }
                 store.bury(letter)?;
             }
@@ -52,6 +73,7 @@ pub(super) fn write_all(store: &mut Store, changes: &[Change]) -> rusqlite::Resu
             Change::ForgetLane(number) => store.forget_lane(*number)?,
             Change::ForgetUpstream(rows) => upstream::forget(store, rows)?,
             Change::Remember(scope, key, value) => store.remember(scope, key, value.as_deref())?,
+            Change::Sign(_) => {}
         }
     }
     store.commit()

@@ -23,13 +23,48 @@ pub(super) struct Entry {
     pub(super) since: Instant,
 }
 
-/// An order key that is in flight or waiting.
-#[derive(Debug, Default)]
+/// The deliveries of one order key: one in front, which alone may go, and those behind it.
+///
+/// What is stored of a chain is always its beginning: the broker sends again what is not stored,
+/// and after a restart that comes behind what is.
+#[derive(Debug)]
 pub(super) struct Chain {
-    /// The one in front was set aside, so those behind it may wait long: they are stored too.
-    pub(super) set_aside: bool,
-    /// Who comes after it, in order.
+    /// Who comes after the one in front, in order.
     behind: VecDeque<Entry>,
+    /// Nobody is in front: it has gone while others were on their way to the database.
+    vacant: bool,
+    /// The one in front is in the hands of a worker and has no row.
+    bare: bool,
+    /// Entries that have no row and are not on their way to one, the one in front included.
+    unstored: usize,
+    /// Entries that were set aside and are not back yet; they keep their places.
+    aside: usize,
+    /// Deliveries that were pushed to be stored and are not here yet; they come last.
+    expected: usize,
+}
+
+impl Default for Chain {
+    fn default() -> Self {
+        let behind = VecDeque::new();
+        Chain { behind, vacant: true, bare: false, unstored: 0, aside: 0, expected: 0 }
+    }
+}
+
+impl Chain {
+    /// Something in it has no row, so nothing behind that may be stored yet.
+    pub(super) fn has_unstored(&self) -> bool {
+        self.unstored > 0
+    }
+
+    /// Something of it is on its way to the database, so what comes now has to follow.
+    pub(super) fn is_being_stored(&self) -> bool {
+        self.aside + self.expected > 0
+    }
+
+    fn insert(&mut self, entry: Entry) {
+        let at = self.behind.partition_point(|other| other.seq < entry.seq);
+        self.behind.insert(at, entry);
+    }
 }
 
 impl Entry {
@@ -102,25 +137,58 @@ impl Lane {
             self.ready.push_back(entry);
             return;
         };
-        match self.chains.get_mut(key) {
-            Some(chain) => chain.behind.push_back(entry),
-            None => {
-                self.chains.insert(key.clone(), Chain::default());
-                self.ready.push_back(entry);
-            }
+        let chain = self.chains.entry(key.clone()).or_default();
+        chain.unstored += usize::from(!entry.stored);
+        if chain.vacant && chain.aside == 0 {
+            chain.vacant = false;
+            self.ready.push_back(entry);
+        } else {
+            chain.insert(entry);
         }
     }
 
-    /// Lets the next of an order key go, after the one before it is done with.
-    pub(super) fn release(&mut self, order_key: Option<&str>) {
+    /// A delivery is on its way to the database, behind all others.
+    pub(super) fn expect(&mut self, order_key: Option<&str>) {
+        self.storing += 1;
+        if let Some(key) = order_key {
+            self.chains.entry(key.to_owned()).or_default().expected += 1;
+        }
+    }
+
+    /// It has come; the caller adds it, or leaves it to be read.
+    pub(super) fn has_come(&mut self, order_key: Option<&str>) {
+        self.storing = self.storing.saturating_sub(1);
+        if let Some(chain) = order_key.and_then(|key| self.chains.get_mut(key)) {
+            chain.expected = chain.expected.saturating_sub(1);
+        }
+    }
+
+    /// Lets the next of an order key go, after the one in front is done with, which had a row or
+    /// not.
+    pub(super) fn release(&mut self, order_key: Option<&str>, stored: bool) {
+        let Some(chain) = order_key.and_then(|key| self.chains.get_mut(key)) else { return };
+        chain.bare = false;
+        chain.vacant = true;
+        chain.unstored = chain.unstored.saturating_sub(usize::from(!stored));
+        self.fill_front(order_key);
+    }
+
+    /// Puts the next of an order key in front if nobody is there and nobody has to come before it.
+    pub(super) fn fill_front(&mut self, order_key: Option<&str>) {
         let Some(key) = order_key else { return };
         let Some(chain) = self.chains.get_mut(key) else { return };
-        chain.set_aside = false;
+        if !chain.vacant || chain.aside > 0 {
+            return;
+        }
         match chain.behind.pop_front() {
-            Some(next) => self.ready.push_back(next),
-            None => {
+            Some(next) => {
+                chain.vacant = false;
+                self.ready.push_back(next);
+            }
+            None if chain.expected == 0 => {
                 self.chains.remove(key);
             }
+            None => {}
         }
     }
 
@@ -128,13 +196,29 @@ impl Lane {
     pub(super) fn pop(&mut self) -> Option<Entry> {
         let entry = self.ready.pop_front()?;
         self.count -= 1;
+        if let Some(chain) = self.chain_of(&entry) {
+            chain.bare = !entry.stored;
+        }
         Some(entry)
     }
 
     /// Gives an entry back that keeps its place at the head of its order key.
     pub(super) fn wait(&mut self, entry: Entry, until: Instant) {
         self.count += 1;
+        if let Some(chain) = self.chain_of(&entry) {
+            chain.bare = false;
+        }
         self.waiting.insert((until, entry.seq), entry);
+    }
+
+    /// Lets one that waits go at once.
+    pub(super) fn hurry(&mut self, seq: u64) {
+        let found = self.waiting.keys().find(|(_, waiting)| *waiting == seq).copied();
+        self.ready.extend(found.and_then(|at| self.waiting.remove(&at)));
+    }
+
+    fn chain_of(&mut self, entry: &Entry) -> Option<&mut Chain> {
+        entry.delivery.order_key.as_ref().and_then(|key| self.chains.get_mut(key))
     }
 
     /// Moves what has waited long enough to what may go; says how many.
@@ -176,69 +260,93 @@ impl Lane {
     fn find_out(&mut self, seq: u64) -> Option<Entry> {
         if let Some(at) = self.ready.iter().position(|entry| entry.seq == seq) {
             let entry = self.ready.remove(at)?;
-            self.release(entry.delivery.order_key.as_deref());
+            self.release(entry.delivery.order_key.as_deref(), entry.stored);
             return Some(entry);
         }
         if let Some(at) = self.waiting.keys().find(|(_, waiting)| *waiting == seq).copied() {
             let entry = self.waiting.remove(&at)?;
-            self.release(entry.delivery.order_key.as_deref());
+            self.release(entry.delivery.order_key.as_deref(), entry.stored);
             return Some(entry);
         }
         self.chains.values_mut().find_map(|chain| {
             let at = chain.behind.iter().position(|entry| entry.seq == seq)?;
-            chain.behind.remove(at)
+            let entry = chain.behind.remove(at)?;
+            chain.unstored -= usize::from(!entry.stored);
+            Some(entry)
         })
     }
 
-    /// Takes out all entries that have no row, in order. Their order keys stay taken, and what
-    /// stood at the head of one is marked, so that [`Lane::give_back`] finds its place again.
+    /// Takes out all entries that have no row, in order, so that they get one. Their order keys
+    /// stay taken, and what stood at the head of one is marked, so that [`Lane::give_back`] finds
+    /// its place again.
+    ///
+    /// What stands behind one that is in the hands of a worker without a row stays: after a
+    /// restart it would go out before that one.
     pub(super) fn take_unstored(&mut self) -> Vec<(Entry, Head)> {
-        let mut taken = Vec::new();
-        taken.extend(split_unstored(&mut self.ready).map(|entry| (entry, Head::Yes)));
+        let mut taken: Vec<_> =
+            split_unstored(&mut self.ready).map(|entry| (entry, Head::Yes)).collect();
         let waits: Vec<_> =
             self.waiting.iter().filter(|(_, entry)| !entry.stored).map(|(at, _)| *at).collect();
         for at in waits {
             taken.extend(self.waiting.remove(&at).map(|entry| (entry, Head::Yes)));
         }
-        for chain in self.chains.values_mut() {
+        for chain in self.chains.values_mut().filter(|chain| !chain.bare) {
             taken.extend(split_unstored(&mut chain.behind).map(|entry| (entry, Head::No)));
         }
         taken.sort_by_key(|(entry, _)| entry.seq);
         self.count -= taken.len();
+        for (entry, _) in &taken {
+            self.goes_aside(entry);
+        }
         taken
     }
 
-    /// Takes out the entries behind one that is set aside, if they have no row; so do those that
-    /// come later.
-    pub(super) fn take_behind(&mut self, order_key: Option<&str>) -> Vec<Entry> {
-        let Some(chain) = order_key.and_then(|key| self.chains.get_mut(key)) else {
-            return Vec::new();
-        };
-        chain.set_aside = true;
-        let taken: Vec<Entry> = split_unstored(&mut chain.behind).collect();
+    /// Takes an entry that stands in front of its order key and comes back from a worker, and
+    /// those behind it, as far as they have no row; what comes later follows them.
+    pub(super) fn take_chain(&mut self, front: Entry) -> Vec<(Entry, Head)> {
+        let mut taken = Vec::new();
+        if let Some(chain) = self.chain_of(&front) {
+            chain.bare = false;
+            taken.extend(split_unstored(&mut chain.behind).map(|entry| (entry, Head::No)));
+        }
         self.count -= taken.len();
+        taken.insert(0, (front, Head::Yes));
+        for (entry, _) in &taken {
+            self.goes_aside(entry);
+        }
         taken
     }
 
-    /// Takes an entry back that was stored meanwhile; it waits until `until`.
-    pub(super) fn give_back(&mut self, entry: Entry, head: Head, until: Instant) {
-        if self.unread_from.is_some_and(|unread| unread <= entry.seq) {
-            // It will be read with the others of the lane.
-            if head == Head::Yes {
-                self.release(entry.delivery.order_key.as_deref());
-            }
-            return;
+    fn goes_aside(&mut self, entry: &Entry) {
+        self.storing += 1;
+        if let Some(chain) = self.chain_of(entry) {
+            chain.aside += 1;
+            chain.unstored = chain.unstored.saturating_sub(1);
         }
-        let chain = entry.delivery.order_key.as_ref().and_then(|key| self.chains.get_mut(key));
-        match (head, chain) {
-            (Head::No, Some(chain)) => {
-                let at = chain.behind.partition_point(|other| other.seq < entry.seq);
-                chain.behind.insert(at, entry);
+    }
+
+    /// Takes an entry back that was set aside, stored or not; if it stood in front it waits until
+    /// `until`. Says whether it is on the board: what is stored may be left to be read.
+    pub(super) fn give_back(&mut self, entry: Entry, head: Head, until: Instant) -> bool {
+        self.storing = self.storing.saturating_sub(1);
+        let order_key = entry.delivery.order_key.clone();
+        let left = entry.stored && self.unread_from.is_some_and(|unread| unread <= entry.seq);
+        if let Some(chain) = self.chain_of(&entry) {
+            chain.aside = chain.aside.saturating_sub(1);
+            chain.vacant |= left && head == Head::Yes;
+            chain.unstored += usize::from(!entry.stored);
+        }
+        match head {
+            _ if left => {}
+            Head::Yes => self.wait(entry, until),
+            Head::No => {
                 self.count += 1;
+                let key = order_key.clone().unwrap_or_default();
+                self.chains.entry(key).or_default().insert(entry);
             }
-            (Head::No, None) => self.add(entry),
-            (Head::Yes, _) => self.wait(entry, until),
         }
+        self.fill_front(order_key.as_deref());
+        !left
     }
 }
 

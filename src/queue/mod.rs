@@ -22,7 +22,7 @@ use crate::message::{Delivery, Desk, Kind, Outcome, Receipt};
 use crate::system::health::Health;
 use crate::system::pulse::Pulse;
 use crate::system::threads::{self, Failures};
-use board::{Board, Found, Order};
+use board::{Board, Found};
 use crossbeam_channel::{Sender, bounded};
 use lane::weight;
 use std::fmt;
@@ -118,7 +118,14 @@ pub struct Claim {
     patient: bool,
     receipt: Option<Receipt>,
     since: Instant,
-    probe: bool,
+    probes: Probes,
+}
+
+/// For which closed gates a claim finds out whether they may open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Probes {
+    lane: bool,
+    sink: bool,
 }
 
 /// A raw message that an earlier version of upstream's agent left in its `mqtt_queue`.
@@ -136,11 +143,12 @@ pub struct UpstreamMessage {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
-    /// The queue holds as much as the configuration allows; nothing of the batch was taken.
+    /// The queue holds as much as the configuration allows; this rest of the batch was not taken.
     ///
     /// The source should stop reading. Its desk hears of [`Desk::room`] later.
     Full(Vec<Push>),
-    /// The database cannot be written at present (a full disk, say); nothing was taken.
+    /// The database cannot be written at present (a full disk, say), so this was not taken; what
+    /// can wait in memory was.
     Unwritable(Vec<Push>),
     /// The queue has been closed.
     Closed,
@@ -179,10 +187,27 @@ struct Shared {
     on_the_way: AtomicUsize,
     bytes_max: u64,
     /// Sources that were refused and want to know when there is room.
-    refused: Mutex<Vec<Arc<dyn Desk>>>,
+    refused: Mutex<Vec<Refused>>,
+    /// There was no room, and nobody has been told of any since.
+    no_room: AtomicBool,
     health: Health,
     pulse: Pulse,
     writer: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// A source that was refused.
+struct Refused {
+    desk: Arc<dyn Desk>,
+    /// What there has to be room for first.
+    bytes: u64,
+    place: Place,
+}
+
+/// Where a push waits.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Memory,
+    Database,
 }
 
 impl Queue {
@@ -220,6 +245,7 @@ impl Queue {
             on_the_way: AtomicUsize::new(0),
             bytes_max: settings.bytes_max,
             refused: Mutex::default(),
+            no_room: AtomicBool::new(false),
             health: health.clone(),
             pulse: Pulse::default(),
             writer: Mutex::new(None),
@@ -231,54 +257,63 @@ impl Queue {
         Ok(Queue(shared))
     }
 
-    /// Takes charge of a batch, all of it or nothing, and returns at once; receipts are signed
-    /// later, see [`Store`]. Blocks for as long as a commit under way takes, at most.
+    /// Takes charge of a batch and returns at once; receipts are signed later, see [`Store`].
+    /// Blocks for as long as a commit under way takes, at most.
     ///
     /// # Errors
     ///
-    /// On an error the caller still has its batch. `desk` then hears of [`Desk::room`] when it
-    /// is worth trying again.
+    /// Gives back what was not taken: from the first that finds no room on, or what the database
+    /// cannot take now. `desk` then hears of [`Desk::room`] when it is worth trying again.
     pub fn push(&self, batch: Vec<Push>, desk: Option<&Arc<dyn Desk>>) -> Result<(), Error> {
         if self.0.closed.load(Ordering::Acquire) {
             return Err(Error::Closed);
         }
-        let mut board = lock(&self.0.board);
-        if let Some(refusal) = self.0.refusal(&board, &batch) {
-            drop(board);
-            lock(&self.0.refused).extend(desk.cloned());
-            // The room may have been made between the look and the note.
-            self.0.tell_of_room();
-            return Err(refusal(batch));
-        }
         let now = Instant::now();
-        let mut to_store = Vec::new();
-        let mut claimable = false;
+        let (mut to_store, mut rest) = (Vec::new(), Vec::new());
+        let mut refusal: Option<fn(Vec<Push>) -> Error> = None;
+        let (mut claimable, mut full) = (false, None);
+        let mut board = lock(&self.0.board);
         for push in batch {
-            match push {
-                Push::Delivery {
-                    delivery,
-                    store: store @ (Store::Transit | Store::Patient),
-                    receipt,
-                } if !board.needs_storing(&delivery, store) => {
-                    let heartbeat = delivery.kind == Kind::Heartbeat;
-                    // A ping is only worth something now, so nothing waits for it.
-                    let (kept, done) = if heartbeat { (None, receipt) } else { (receipt, None) };
-                    claimable |= board.add_transit(delivery, store, kept, now);
-                    done.into_iter().for_each(Receipt::sign);
-                }
-                other => to_store.push(other),
+            if full.is_some() {
+                rest.push(push);
+                continue;
             }
+            let place = Shared::place(&board, &push);
+            match self.0.refusal(&board, &push, place) {
+                Some(refuse) => {
+                    let lacks = refuse(Vec::new());
+                    refusal.get_or_insert(refuse);
+                    full = matches!(lacks, Error::Full(_)).then(|| (weight_of(&push), place));
+                    rest.push(push);
+                }
+                None if place == Place::Database => {
+                    if let Push::Delivery { delivery, .. } = &push {
+                        board.expect(delivery);
+                    }
+                    self.0.on_the_way.fetch_add(size(&push), Ordering::AcqRel);
+                    to_store.push(push);
+                }
+                None => claimable |= Shared::keep(&mut board, push, now),
+            }
+        }
+        if full.is_some() {
+            self.0.no_room.store(true, Ordering::Release);
         }
         self.0.report(&board);
         drop(board);
         if claimable {
             self.0.wake_worker();
         }
-        if to_store.is_empty() {
-            return Ok(());
+        if !to_store.is_empty() {
+            self.0.requests.send(Request::Store(to_store)).map_err(|_| Error::Closed)?;
         }
-        self.0.on_the_way.fetch_add(bytes(&to_store), Ordering::AcqRel);
-        self.0.requests.send(Request::Store(to_store)).map_err(|_| Error::Closed)
+        let Some(refuse) = refusal else { return Ok(()) };
+        let (bytes, place) = full.unwrap_or((0, Place::Database));
+        let refused = desk.map(|desk| Refused { desk: Arc::clone(desk), bytes, place });
+        lock(&self.0.refused).extend(refused);
+        // The room may have been made between the look and the note.
+        self.0.tell_of_room();
+        Err(refuse(rest))
     }
 
     /// Waits until a delivery of `sink` may be attempted, and claims it. `None` when claims are
@@ -286,18 +321,17 @@ impl Queue {
     #[must_use]
     pub fn claim(&self, sink: &str, patience: Option<Duration>) -> Option<Claim> {
         let give_up = patience.map(|patience| Instant::now() + patience);
-        let mut orders = Vec::new();
         let mut board = lock(&self.0.board);
         loop {
             if self.0.stopped.load(Ordering::Acquire) {
                 return None;
             }
             let now = Instant::now();
-            match board.claim(sink, now, &mut orders) {
+            match board.claim(sink, now) {
                 Found::Claim(claim) => {
-                    let more = board.has_more(sink);
+                    let (more, mail) = (board.has_more(sink), board.wants_nudge());
                     drop(board);
-                    self.0.carry_out(orders);
+                    self.0.nudge(mail);
                     if more {
                         self.0.wake_worker();
                     }
@@ -316,12 +350,12 @@ impl Queue {
 
     /// Gives a claimed delivery back with what came of the attempt.
     pub fn settle(&self, claim: Claim, outcome: Outcome) {
-        let mut orders = Vec::new();
         let mut board = lock(&self.0.board);
-        board.settle(claim, outcome, Instant::now(), fastrand::f64(), &mut orders);
+        board.settle(claim, outcome, Instant::now(), fastrand::f64());
         self.0.report(&board);
+        let mail = board.wants_nudge();
         drop(board);
-        self.0.carry_out(orders);
+        self.0.nudge(mail);
         self.0.wake_worker();
         self.0.tell_of_room();
     }
@@ -370,7 +404,14 @@ impl Queue {
 
     /// Stores what upstream's messages were mapped to and deletes their rows, in one transaction.
     pub fn replace_upstream(&self, rows: Vec<String>, pushes: Vec<Push>) {
-        self.0.on_the_way.fetch_add(bytes(&pushes), Ordering::AcqRel);
+        let mut board = lock(&self.0.board);
+        for push in &pushes {
+            self.0.on_the_way.fetch_add(size(push), Ordering::AcqRel);
+            if let Push::Delivery { delivery, .. } = push {
+                board.expect(delivery);
+            }
+        }
+        drop(board);
         // A closed queue keeps the rows: they are converted at the next start.
         let _ = self.0.requests.send(Request::Replace(rows, pushes));
     }
@@ -394,25 +435,47 @@ impl Queue {
 }
 
 impl Shared {
-    /// Why a batch cannot be taken now, if it cannot.
-    fn refusal(&self, board: &Board, batch: &[Push]) -> Option<fn(Vec<Push>) -> Error> {
-        let (mut stores, mut transits) = (false, false);
-        for push in batch {
-            match push {
-                Push::Delivery { store: Store::Transit | Store::Patient, delivery, .. } => {
-                    transits |= delivery.kind != Kind::Heartbeat;
-                }
-                Push::Delivery { .. } | Push::DeadLetter { .. } => stores = true,
-            }
+    fn place(board: &Board, push: &Push) -> Place {
+        match push {
+            Push::Delivery {
+                delivery, store: store @ (Store::Transit | Store::Patient), ..
+            } if !board.needs_storing(delivery, *store) => Place::Memory,
+            Push::Delivery { .. } | Push::DeadLetter { .. } => Place::Database,
         }
-        if stores && self.unwritable.load(Ordering::Acquire) {
+    }
+
+    /// Why a push cannot be taken now, if it cannot.
+    fn refusal(&self, board: &Board, push: &Push, place: Place) -> Option<fn(Vec<Push>) -> Error> {
+        if place == Place::Database && self.unwritable.load(Ordering::Acquire) {
             return Some(Error::Unwritable);
         }
-        let on_the_way = self.on_the_way.load(Ordering::Acquire);
-        let used = board.stored.bytes + on_the_way as u64;
-        let full = (stores && (used >= self.bytes_max || on_the_way >= ON_THE_WAY_MAX))
-            || (transits && board.transit_is_full());
-        full.then_some(Error::Full as fn(Vec<Push>) -> Error)
+        let is_ping =
+            matches!(push, Push::Delivery { delivery, .. } if delivery.kind == Kind::Heartbeat);
+        let fits = is_ping || self.has_room(board, weight_of(push), place);
+        (!fits).then_some(Error::Full as fn(Vec<Push>) -> Error)
+    }
+
+    /// Whether there is room for so many bytes more. What is larger than all the room there is
+    /// has to go, too: it is taken when nothing else is there.
+    fn has_room(&self, board: &Board, bytes: u64, place: Place) -> bool {
+        if place == Place::Memory {
+            return board.transit_has_room(bytes);
+        }
+        let on_the_way = self.on_the_way.load(Ordering::Acquire) as u64;
+        let used = board.stored.bytes + on_the_way;
+        let fits = |used: u64, most: u64| used == 0 || used + bytes <= most;
+        fits(used, self.bytes_max) && fits(on_the_way, ON_THE_WAY_MAX as u64)
+    }
+
+    /// Keeps a delivery in memory; says whether a worker may claim it at once.
+    fn keep(board: &mut Board, push: Push, now: Instant) -> bool {
+        let Push::Delivery { delivery, store, receipt } = push else { return false };
+        let is_ping = delivery.kind == Kind::Heartbeat;
+        // A ping is only worth something now, so nothing waits for it.
+        let (kept, done) = if is_ping { (None, receipt) } else { (receipt, None) };
+        let claimable = board.add_transit(delivery, store, kept, now);
+        done.into_iter().for_each(Receipt::sign);
+        claimable
     }
 
     fn wait<'a>(
@@ -439,11 +502,11 @@ impl Shared {
         }
     }
 
-    /// Hands the queue thread what the board asks for.
-    fn carry_out(&self, orders: Vec<Order>) {
-        if !orders.is_empty() {
-            // A queue thread that is gone ends the agent; the rows are still there then.
-            let _ = self.requests.send(Request::Orders(orders));
+    /// Wakes the queue thread for what the board asks for. When it has other requests it looks
+    /// there, too.
+    fn nudge(&self, wanted: bool) {
+        if wanted {
+            let _ = self.requests.try_send(Request::Pulse);
         }
     }
 
@@ -453,46 +516,52 @@ impl Shared {
             return;
         }
         let mut refused = lock(&self.refused);
-        if refused.is_empty() {
+        if refused.is_empty() && !self.no_room.load(Ordering::Acquire) {
             return;
         }
         let board = lock(&self.board);
-        let room = board.stored.bytes < self.bytes_max / 10 * 9
-            && !board.transit_is_full()
-            && self.on_the_way.load(Ordering::Acquire) < ON_THE_WAY_MAX / 2;
-        drop(board);
-        if room {
-            let desks = std::mem::take(&mut *refused);
-            drop(refused);
-            self.health.queue(|queue| queue.full = false);
-            desks.iter().for_each(|desk| desk.room());
+        let on_the_way = self.on_the_way.load(Ordering::Acquire);
+        let used = board.stored.bytes + on_the_way as u64;
+        // Not for every single delivery that leaves a full queue.
+        let low = used < self.bytes_max / 10 * 9 && on_the_way < ON_THE_WAY_MAX / 2;
+        let worth = |place: Place| place == Place::Memory || low || used == 0;
+        let (told, left) = std::mem::take(&mut *refused).into_iter().partition(|one: &Refused| {
+            worth(one.place) && self.has_room(&board, one.bytes, one.place)
+        });
+        *refused = left;
+        if refused.is_empty() && low && board.transit_has_room(1) {
+            self.no_room.store(false, Ordering::Release);
+            self.report(&board);
         }
+        drop(board);
+        drop(refused);
+        told.into_iter().for_each(|one| one.desk.room());
     }
 
     /// Puts on the health board what can have changed with a push or a settlement.
     fn report(&self, board: &Board) {
         let (stored, transit, oldest) = (board.stored, board.transit, board.oldest());
-        let bytes_max = self.bytes_max;
+        let (bytes_max, no_room) = (self.bytes_max, self.no_room.load(Ordering::Acquire));
         self.health.queue(|queue| {
             queue.waiting = stored.count + transit.count;
             queue.bytes = stored.bytes + transit.bytes;
             queue.oldest_since = oldest;
-            queue.full = stored.bytes >= bytes_max;
+            queue.full = no_room || stored.bytes >= bytes_max;
         });
     }
 }
 
-/// What a batch counts for on its way to the database.
-fn bytes(batch: &[Push]) -> usize {
-    batch
-        .iter()
-        .map(|push| match push {
-            Push::Delivery { delivery, .. } => {
-                usize::try_from(weight(delivery)).unwrap_or(usize::MAX)
-            }
-            Push::DeadLetter { letter, .. } => letter.body.len(),
-        })
-        .sum()
+/// What a push counts for, in bytes.
+fn weight_of(push: &Push) -> u64 {
+    match push {
+        Push::Delivery { delivery, .. } => weight(delivery),
+        Push::DeadLetter { letter, .. } => letter.body.len() as u64,
+    }
+}
+
+/// The same, on its way to the database.
+fn size(push: &Push) -> usize {
+    usize::try_from(weight_of(push)).unwrap_or(usize::MAX)
 }
 
 /// A lock is only poisoned by a panic, and a panic ends the process.

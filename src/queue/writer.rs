@@ -1,13 +1,9 @@
 //! The queue thread: it owns the database, and every request that waits goes into one commit.
 
-use super::board::Order;
-use super::change::{Change, write_all};
-use super::lane::weight;
+use super::change::{Buried, Change, write_all};
 use super::spare::Spare;
 use super::store::Store;
-use super::{
-    DeadLetter, Push, Shared, UpstreamMessage, admin, bytes, control, lock, schema, upstream,
-};
+use super::{Push, Shared, UpstreamMessage, admin, control, lock, schema, size, upstream};
 use crate::config;
 use crate::message::Receipt;
 use crate::queue::board::Board;
@@ -39,8 +35,6 @@ const REWRITE: Backoff =
 pub(super) enum Request {
     /// Store a batch and sign its receipts.
     Store(Vec<Push>),
-    /// Carry out what the board asks for.
-    Orders(Vec<Order>),
     /// Answer a person.
     Admin(admin::Command, Sender<Result<String, String>>),
     /// Tell what upstream left behind.
@@ -51,7 +45,7 @@ pub(super) enum Request {
     Record(String, String, Sender<Option<String>>),
     /// Remember a value, or forget it.
     Remember(String, String, Option<String>),
-    /// Give a sign of life.
+    /// Give a sign of life, and look into the board's outbox.
     Pulse,
     /// Commit and end.
     Close,
@@ -166,10 +160,11 @@ impl Writer {
         };
         let mut bytes_taken = 0;
         for _ in 0..REQUESTS_IN_COMMIT_MAX {
+            // What happened on the board before something was pushed is written before it.
+            self.empty_outbox();
             match taken {
                 Request::Close => return true,
                 Request::Store(batch) => bytes_taken += self.store_batch(batch),
-                Request::Orders(orders) => orders.into_iter().for_each(|order| self.order(order)),
                 Request::Admin(command, answer) => self.admin(&command, &answer),
                 Request::Pulse => {}
                 Request::Upstream(answer) => self.upstream(&answer),
@@ -198,7 +193,9 @@ impl Writer {
         if self.changes.is_empty() || self.changes.len() >= HELD_MAX || self.failures > 0 {
             return false;
         }
-        let settled = |change: &Change| matches!(change, Change::Delete(_) | Change::Attempts(..));
+        let settled = |change: &Change| {
+            matches!(change, Change::Delete(_) | Change::Attempts(..) | Change::Sign(_))
+        };
         if !self.changes.iter().all(settled) {
             return false;
         }
@@ -206,40 +203,26 @@ impl Writer {
         now < *self.held_until.get_or_insert(now + HELD_FOR)
     }
 
+    fn empty_outbox(&mut self) {
+        let outbox = lock(&self.shared.board).take_outbox();
+        self.changes.extend(outbox.changes);
+        self.reads.extend(outbox.reads);
+    }
+
     fn store_batch(&mut self, batch: Vec<Push>) -> usize {
-        let bytes = bytes(&batch);
+        let bytes = batch.iter().map(size).sum();
         let mut board = lock(&self.shared.board);
         for push in batch {
             match push {
-                Push::Delivery { delivery, receipt, .. } => {
-                    board.insert(delivery, receipt, &mut self.changes);
+                Push::Delivery { delivery, store, receipt } => {
+                    board.insert(delivery, store, receipt, &mut self.changes);
                 }
                 Push::DeadLetter { letter, receipt } => {
-                    self.changes.push(Change::Bury(None, letter, receipt));
+                    self.changes.push(Change::Bury(Buried::Message, letter, receipt));
                 }
             }
         }
         bytes
-    }
-
-    fn order(&mut self, order: Order) {
-        let change = match order {
-            Order::Delete(row) => Change::Delete(row),
-            Order::Attempts(row, attempts) => Change::Attempts(row, attempts),
-            Order::Bury(row, letter, receipt) => Change::Bury(row, letter, receipt),
-            Order::ForgetLane(number) => Change::ForgetLane(number),
-            Order::SetAside(lane, entry, head, until) => {
-                if lock(&self.shared.board).lane_is_new(lane) {
-                    self.changes.push(Change::AddLane(lane, entry.delivery.lane.clone()));
-                }
-                Change::SetAside(lane, entry, head, until)
-            }
-            Order::Read(lane) => {
-                self.reads.insert(lane);
-                return;
-            }
-        };
-        self.changes.push(change);
     }
 
     /// Writes all changes in one transaction, and does what follows from them.
@@ -274,6 +257,7 @@ impl Writer {
             return Err(Trouble::from(error));
         }
         database.store.checkpoint();
+        lock(&self.shared.board).committed(deletes, Instant::now());
         Ok(())
     }
 
@@ -290,6 +274,7 @@ impl Writer {
         }
         log::info!("queue: the database can be written again");
         self.failures = 0;
+        lock(&self.shared.board).can_be_written();
         self.shared.unwritable.store(false, Ordering::Release);
         self.shared.health.queue(|queue| queue.error.clear());
         Ok(())
@@ -309,50 +294,20 @@ impl Writer {
 
     /// What follows from a commit: the board knows, workers wake, receipts are signed.
     fn publish(&mut self) {
-        let now = Instant::now();
-        let mut receipts = Vec::new();
-        let mut claimable = false;
-        let mut arrived = 0;
-        let mut board = lock(&self.shared.board);
-        for change in self.changes.drain(..) {
-            match change {
-                Change::Insert(row, delivery, receipt) => {
-                    arrived += usize::try_from(weight(&delivery)).unwrap_or(0);
-                    claimable |= board.add_stored(row, delivery, 0, now);
-                    receipts.extend(receipt);
-                }
-                Change::SetAside(lane, mut entry, head, until) => {
-                    receipts.extend(entry.receipt.take());
-                    board.give_back(lane, entry, head, until);
-                    claimable = true;
-                }
-                Change::Bury(row, letter, receipt) => {
-                    if row.is_none() {
-                        arrived += letter.body.len();
-                    }
-                    let DeadLetter { origin, reason, .. } = &letter;
-                    log::warn!("queue: a dead letter from {}: {reason}", plain(origin));
-                    receipts.extend(receipt);
-                }
-                Change::AddLane(..)
-                | Change::Unbury(..)
-                | Change::Delete(_)
-                | Change::Attempts(..)
-                | Change::ForgetLane(_)
-                | Change::ForgetUpstream(_)
-                | Change::Remember(..) => {}
+        for change in &self.changes {
+            if let Change::Bury(_, letter, _) = change {
+                let origin = plain(&letter.origin);
+                log::warn!("queue: a dead letter from {origin}: {}", letter.reason);
             }
         }
-        drop(board);
-        let way = &self.shared.on_the_way;
-        // Dead letters of deliveries were never on the way, so the sum may be too large.
-        let _ = way.fetch_update(Ordering::AcqRel, Ordering::Acquire, |bytes| {
-            Some(bytes.saturating_sub(arrived))
-        });
-        if claimable {
+        let changes = std::mem::take(&mut self.changes);
+        let done = lock(&self.shared.board).committed(changes, Instant::now());
+        let arrived = usize::try_from(done.arrived).unwrap_or(usize::MAX);
+        self.shared.on_the_way.fetch_sub(arrived, Ordering::AcqRel);
+        if done.claimable {
             self.shared.wake_worker();
         }
-        receipts.into_iter().for_each(Receipt::sign);
+        done.receipts.into_iter().for_each(Receipt::sign);
     }
 
     /// Reads lanes on whose entries on the board run low.
@@ -396,6 +351,11 @@ impl Writer {
         }
         self.failures = self.failures.saturating_add(1);
         self.shared.unwritable.store(true, Ordering::Release);
+        let mut board = lock(&self.shared.board);
+        let back = board.cannot_be_written(&mut self.changes, Instant::now());
+        self.shared.on_the_way.fetch_sub(back, Ordering::AcqRel);
+        drop(board);
+        self.shared.wake_worker();
         self.shared.health.queue(|queue| queue.error = what);
         Ok(())
     }

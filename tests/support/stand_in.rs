@@ -80,6 +80,8 @@ struct State {
     in_flight: usize,
     in_flight_max: usize,
     connections: Vec<TcpStream>,
+    /// Connections that are still served.
+    open: usize,
     generation: usize,
 }
 
@@ -97,6 +99,7 @@ impl StandIn {
             in_flight: 0,
             in_flight_max: 0,
             connections: Vec::new(),
+            open: 0,
             generation: 0,
         };
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -195,6 +198,12 @@ impl StandIn {
         }
     }
 
+    /// Waits until all that was asked by somebody who is gone is on record.
+    #[track_caller]
+    pub fn wait_hung_up(&self) {
+        wait_until("all connections have ended", || self.state.lock().unwrap().open == 0);
+    }
+
     fn serve(&self, listener: TcpListener) {
         let state = Arc::clone(&self.state);
         let generation = state.lock().unwrap().generation;
@@ -207,10 +216,12 @@ impl StandIn {
                 let Ok(stream) = stream else { continue };
                 let _ = stream.set_nodelay(true);
                 now.connections.push(stream.try_clone().unwrap());
+                now.open += 1;
                 drop(now);
                 let state = Arc::clone(&state);
                 thread::spawn(move || {
                     let _ = converse(stream, &state);
+                    state.lock().unwrap().open -= 1;
                 });
             }
         });

@@ -1,0 +1,265 @@
+//! What becomes of a delivery after an attempt, and what that says of its lane and sink.
+
+use super::{Board, RowId, is_withdrawn};
+use crate::message::{Holds, Kind, Outcome};
+use crate::queue::change::{Buried, Change};
+use crate::queue::lane::{Entry, Head, Lane, weight};
+use crate::queue::{Claim, DeadLetter};
+use crate::retry::Backoff;
+use std::time::{Duration, Instant};
+
+/// That many failures in a row, each of a delivery's own, say that the lane is what fails.
+const LANE_FAILURES_MAX: u32 = 100;
+
+/// Waits of a delivery after failures of its own.
+const BACKOFF: Backoff =
+    Backoff { first: Duration::from_millis(500), longest: Duration::from_secs(60) };
+
+impl Board {
+    /// Takes a claim back with what came of it.
+    pub(in crate::queue) fn settle(
+        &mut self,
+        claim: Claim,
+        outcome: Outcome,
+        now: Instant,
+        dice: f64,
+    ) {
+        let number = claim.lane;
+        self.in_flight.remove(&claim.id);
+        if let Some(lane) = self.lanes.get_mut(&number) {
+            lane.in_flight = lane.in_flight.saturating_sub(1);
+        }
+        match outcome {
+            Outcome::Delivered => {
+                self.takes(number, now);
+                self.done(claim);
+            }
+            Outcome::Never { why } => {
+                self.takes(number, now);
+                self.bury(claim, why);
+            }
+            Outcome::Later { holds: Holds::Sink, after, .. } => {
+                if let Some(sink) = self.sinks.get_mut(&claim.delivery.lane.sink) {
+                    sink.gate.close(now, claim.probes.sink, after, dice);
+                }
+                if let Some(lane) = self.lanes.get_mut(&number).filter(|_| claim.probes.lane) {
+                    lane.gate.probe_is_back(now);
+                }
+                self.back_in_line(claim, now);
+            }
+            Outcome::Later { holds: Holds::Lane, after, .. } => {
+                self.opens_sink(number, now);
+                if let Some(lane) = self.lanes.get_mut(&number) {
+                    lane.gate.close(now, claim.probes.lane, after, dice);
+                }
+                self.back_in_line(claim, now);
+                self.set_lane_aside(number, now);
+            }
+            Outcome::Later { holds: Holds::Delivery, after, why } => {
+                self.opens_sink(number, now);
+                self.failed(claim, &why, after, now, dice);
+            }
+        }
+        self.rotate(number);
+        self.read_on(number);
+        self.note_idle(number);
+        self.forget_idle_lanes();
+    }
+
+    /// A failure of a delivery's own.
+    fn failed(
+        &mut self,
+        claim: Claim,
+        why: &str,
+        after: Option<Duration>,
+        now: Instant,
+        dice: f64,
+    ) {
+        let attempts = claim.attempt;
+        if let Some(lane) = self.lanes.get_mut(&claim.lane) {
+            lane.failures += 1;
+            lane.failing_since.get_or_insert(now);
+            if lane.failures >= LANE_FAILURES_MAX {
+                lane.gate.close(now, claim.probes.lane, None, dice);
+            } else if claim.probes.lane && lane.gate.open() {
+                lane.wake_all();
+            }
+        }
+        if claim.delivery.kind != Kind::Heartbeat
+            && self.attempts_max.is_some_and(|max| attempts >= max)
+        {
+            self.bury(claim, format!("given up after {attempts} attempts, the last one: {why}"));
+            return;
+        }
+        // What the other side asks for can make the wait longer than our own, never shorter.
+        let own = BACKOFF.wait_after(attempts, dice);
+        let until = now + after.map_or(own, |after| after.max(own));
+        let number = claim.lane;
+        let entry = self.entry(claim, attempts);
+        let patient = entry.patient && !self.has_taken_since(number, entry.since);
+        let stays = patient || self.unwritable;
+        if entry.stored {
+            let row = RowId { lane: number, seq: entry.seq };
+            self.outbox.changes.push(Change::Attempts(row, attempts));
+        } else if entry.delivery.kind != Kind::Heartbeat && !stays {
+            // The sink takes others, so this one may not hold the broker's window.
+            self.set_chain_aside(number, entry, until);
+            return;
+        }
+        self.wait(number, entry, until);
+    }
+
+    /// An attempt that says nothing about the delivery: it goes when its gate opens, first.
+    fn back_in_line(&mut self, claim: Claim, now: Instant) {
+        let attempts = claim.attempt - 1;
+        let number = claim.lane;
+        let entry = self.entry(claim, attempts);
+        self.wait(number, entry, now);
+    }
+
+    fn entry(&mut self, claim: Claim, attempts: u32) -> Entry {
+        let entry = Entry {
+            seq: claim.id,
+            delivery: claim.delivery,
+            attempts,
+            stored: claim.stored,
+            patient: claim.patient,
+            receipt: claim.receipt,
+            since: claim.since,
+        };
+        if entry.stored {
+            self.on_board += entry.bytes();
+        }
+        entry
+    }
+
+    fn wait(&mut self, number: u32, entry: Entry, until: Instant) {
+        if let Some(lane) = self.lanes.get_mut(&number) {
+            lane.wait(entry, until);
+            self.timers.insert((until, number));
+        }
+    }
+
+    /// While its lane is held and the sink works, nothing of it may hold a broker's window.
+    fn set_lane_aside(&mut self, number: u32, now: Instant) {
+        if self.unwritable {
+            return;
+        }
+        let taken = self.lanes.get_mut(&number).map(Lane::take_unstored);
+        for (entry, head) in taken.into_iter().flatten() {
+            self.set_aside(number, entry, head, now);
+        }
+    }
+
+    /// A delivery that failed waits in the database, and so does what stands behind it.
+    fn set_chain_aside(&mut self, number: u32, entry: Entry, until: Instant) {
+        let taken = self.lanes.get_mut(&number).map(|lane| lane.take_chain(entry));
+        for (entry, head) in taken.into_iter().flatten() {
+            self.set_aside(number, entry, head, until);
+        }
+    }
+
+    fn set_aside(&mut self, number: u32, entry: Entry, head: Head, until: Instant) {
+        // What is somebody else's to deliver would be delivered twice, and a ping is worth
+        // nothing later.
+        if entry.delivery.kind == Kind::Heartbeat || is_withdrawn(&entry) {
+            self.give_back(number, entry, head, until, false);
+            return;
+        }
+        let Some(lane) = self.lanes.get_mut(&number) else { return };
+        if !std::mem::replace(&mut lane.stored, true) {
+            self.outbox.changes.push(Change::AddLane(number, lane.name.clone()));
+        }
+        self.outbox.changes.push(Change::SetAside(number, entry, head, until));
+    }
+
+    fn done(&mut self, claim: Claim) {
+        let number = claim.lane;
+        self.gone(number, &claim);
+        if claim.stored {
+            self.outbox.changes.push(Change::Delete(RowId { lane: number, seq: claim.id }));
+            self.ending += 1;
+        }
+        match claim.receipt {
+            // A row of its order key that was delivered before it may still be there. After a
+            // crash that would be delivered again, so this one has to come again, too.
+            Some(receipt) if self.ending > 0 && claim.delivery.order_key.is_some() => {
+                self.outbox.changes.push(Change::Sign(receipt));
+            }
+            Some(receipt) => receipt.sign(),
+            None => {}
+        }
+    }
+
+    fn bury(&mut self, claim: Claim, reason: String) {
+        let number = claim.lane;
+        self.gone(number, &claim);
+        if claim.delivery.kind == Kind::Heartbeat {
+            log::warn!("queue: a heartbeat of {} is dropped: {reason}", claim.delivery.lane);
+            return;
+        }
+        let from = if claim.stored {
+            self.ending += 1;
+            Buried::Row(RowId { lane: number, seq: claim.id })
+        } else {
+            Buried::Memory
+        };
+        let letter = DeadLetter::of(claim.delivery, reason);
+        self.burying += letter.body.len() as u64;
+        self.outbox.changes.push(Change::Bury(from, letter, claim.receipt));
+    }
+
+    fn gone(&mut self, number: u32, claim: &Claim) {
+        let bytes = weight(&claim.delivery);
+        self.ages.remove(&claim.id);
+        if claim.stored {
+            self.stored.take(bytes);
+        } else {
+            self.transit.take(bytes);
+        }
+        if let Some(lane) = self.lanes.get_mut(&number) {
+            lane.release(claim.delivery.order_key.as_deref(), claim.stored);
+        }
+    }
+
+    /// A sink that takes a delivery opens its gate, and that of the delivery's lane.
+    fn takes(&mut self, number: u32, now: Instant) {
+        self.opens_sink(number, now);
+        let Some(lane) = self.lanes.get_mut(&number) else { return };
+        if let Some(sink) = self.sinks.get_mut(&lane.name.sink) {
+            sink.last_taken = Some(now);
+        }
+        lane.failures = 0;
+        lane.failing_since = None;
+        if lane.gate.open() {
+            lane.wake_all();
+        }
+    }
+
+    /// Whether the sink of a lane has taken a delivery since then.
+    fn has_taken_since(&self, number: u32, since: Instant) -> bool {
+        let lane = self.lanes.get(&number);
+        let sink = lane.and_then(|lane| self.sinks.get(&lane.name.sink));
+        sink.is_some_and(|sink| sink.last_taken >= Some(since))
+    }
+
+    fn opens_sink(&mut self, number: u32, now: Instant) {
+        let Some(name) = self.lanes.get(&number).map(|lane| lane.name.sink.clone()) else { return };
+        let was_closed = self.sinks.get_mut(&name).is_some_and(|sink| sink.gate.open());
+        if !was_closed {
+            return;
+        }
+        let numbers: Vec<u32> = self.lanes.keys().copied().collect();
+        for number in numbers {
+            let held = self.lanes.get_mut(&number).is_some_and(|lane| {
+                lane.wake_all();
+                lane.gate.is_closed()
+            });
+            if held {
+                // The sink takes others again, and not these.
+                self.set_lane_aside(number, now);
+            }
+            self.rotate(number);
+        }
+    }
+}

@@ -1,0 +1,348 @@
+//! The board in virtual time, with a database that is a map and a broker that is a list.
+
+use super::*;
+use crate::message::{Desk, Holds, Outcome};
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+const SINK: &str = "ilert";
+
+#[derive(Default)]
+struct Signed(Mutex<HashSet<u64>>);
+
+impl Desk for Signed {
+    fn signed(&self, ticket: u64) {
+        self.0.lock().unwrap().insert(ticket);
+    }
+    fn room(&self) {}
+}
+
+/// A message that the broker has not seen acknowledged.
+#[derive(Clone)]
+struct Published {
+    number: u64,
+    lane: &'static str,
+    key: &'static str,
+    ticket: u64,
+}
+
+/// All there is around a board: what is on disk, what the broker has, what the sink heard.
+struct World {
+    store: Store,
+    board: Board,
+    now: Instant,
+    /// Pushes on their way to the queue thread.
+    requests: VecDeque<(Delivery, Option<Receipt>)>,
+    changes: Vec<Change>,
+    reads: BTreeSet<u32>,
+    lanes: BTreeMap<u32, Name>,
+    rows: BTreeMap<RowId, (Delivery, u32)>,
+    dead: HashSet<u64>,
+    desk: Arc<Signed>,
+    broker: Vec<Published>,
+    published: u64,
+    tickets: u64,
+    claims: Vec<Claim>,
+    heard: Vec<u64>,
+}
+
+fn number(delivery: &Delivery) -> u64 {
+    String::from_utf8_lossy(&delivery.body).parse().unwrap()
+}
+
+fn later(holds: Holds) -> Outcome {
+    Outcome::Later { why: "no".to_owned(), holds, after: None }
+}
+
+impl World {
+    fn new(store: Store) -> Self {
+        World {
+            store,
+            board: Board::new(None),
+            now: Instant::now(),
+            requests: VecDeque::new(),
+            changes: Vec::new(),
+            reads: BTreeSet::new(),
+            lanes: BTreeMap::new(),
+            rows: BTreeMap::new(),
+            dead: HashSet::new(),
+            desk: Arc::default(),
+            broker: Vec::new(),
+            published: 0,
+            tickets: 0,
+            claims: Vec::new(),
+            heard: Vec::new(),
+        }
+    }
+
+    /// Somebody publishes a message, and it is pushed.
+    fn publish(&mut self, lane: &'static str, key: &'static str) -> u64 {
+        let number = self.published;
+        self.published += 1;
+        self.broker.push(Published { number, lane, key, ticket: 0 });
+        self.push(self.broker.len() - 1);
+        number
+    }
+
+    fn push(&mut self, at: usize) {
+        self.tickets += 1;
+        let message = &mut self.broker[at];
+        message.ticket = self.tickets;
+        let delivery = Delivery {
+            lane: Name { sink: SINK.to_owned(), key: message.lane.to_owned() },
+            order_key: (!message.key.is_empty()).then(|| message.key.to_owned()),
+            kind: Kind::Event,
+            target: "/api/events".to_owned(),
+            body: message.number.to_string().into_bytes(),
+            origin: "test".to_owned(),
+        };
+        let desk: Arc<dyn Desk> = self.desk.clone();
+        let receipt = Some(Receipt::new(desk, message.ticket, 1));
+        if self.store == Store::Durable || self.board.needs_storing(&delivery, self.store) {
+            self.board.expect(&delivery);
+            self.requests.push_back((delivery, receipt));
+        } else {
+            self.board.add_transit(delivery, self.store, receipt, self.now);
+        }
+    }
+
+    fn claim(&mut self) -> Option<u64> {
+        match self.board.claim(SINK, self.now) {
+            Found::Claim(claim) => {
+                self.claims.push(claim);
+                self.claims.last().map(|claim| number(&claim.delivery))
+            }
+            Found::Nothing(_) => None,
+        }
+    }
+
+    /// Ends the attempt at a delivery that is under way.
+    fn settle(&mut self, number_wanted: u64, outcome: Outcome) {
+        let at = self.claims.iter().position(|claim| number(&claim.delivery) == number_wanted);
+        let claim = self.claims.swap_remove(at.expect("it is under way"));
+        match outcome {
+            Outcome::Delivered => self.heard.push(number_wanted),
+            Outcome::Never { .. } => {
+                self.dead.insert(number_wanted);
+            }
+            Outcome::Later { .. } => {}
+        }
+        self.board.settle(claim, outcome, self.now, 0.5);
+    }
+
+    /// The queue thread takes the next request, as far as it goes before a commit.
+    fn collect(&mut self) {
+        let outbox = self.board.take_outbox();
+        self.changes.extend(outbox.changes);
+        self.reads.extend(outbox.reads);
+        if let Some((delivery, receipt)) = self.requests.pop_front() {
+            self.board.insert(delivery, self.store, receipt, &mut self.changes);
+        }
+    }
+
+    fn commit(&mut self) {
+        for change in &self.changes {
+            match change {
+                Change::AddLane(number, name) => {
+                    self.lanes.insert(*number, name.clone());
+                }
+                Change::Insert(row, delivery, ..) => {
+                    assert!(self.rows.insert(*row, (delivery.clone(), 0)).is_none());
+                }
+                Change::SetAside(lane, entry, ..) => {
+                    let row = RowId { lane: *lane, seq: entry.seq };
+                    let stored = (entry.delivery.clone(), entry.attempts);
+                    assert!(self.rows.insert(row, stored).is_none());
+                }
+                Change::Bury(Buried::Row(row), ..) | Change::Delete(row) => {
+                    self.rows.remove(row);
+                }
+                Change::ForgetLane(number) => {
+                    self.lanes.remove(number);
+                }
+                _ => {}
+            }
+        }
+        let done = self.board.committed(std::mem::take(&mut self.changes), self.now);
+        done.receipts.into_iter().for_each(Receipt::sign);
+        for number in std::mem::take(&mut self.reads) {
+            let Some((from, limit)) = self.board.to_read(number) else { continue };
+            let of_lane = RowId { lane: number, seq: from }..RowId { lane: number + 1, seq: 0 };
+            let all: Vec<_> = self.rows.range(of_lane).collect();
+            let more = all.len() > limit;
+            let rows = all.into_iter().take(limit).map(|(row, (delivery, attempts))| ReadRow {
+                seq: row.seq,
+                delivery: delivery.clone(),
+                attempts: *attempts,
+            });
+            let rows = rows.collect();
+            self.board.add_read(number, rows, more, self.now);
+        }
+    }
+
+    /// The broker hears of what is signed, in order. At an orderly end with gaps.
+    fn acknowledge(&mut self, gaps: bool) {
+        let signed = self.desk.0.lock().unwrap();
+        let mut open = false;
+        self.broker.retain(|message| {
+            open |= !signed.contains(&message.ticket);
+            !signed.contains(&message.ticket) || (open && !gaps)
+        });
+    }
+
+    /// A new process: what is on disk is read, and the broker sends again what it has.
+    fn start_again(&mut self) {
+        self.desk = Arc::default();
+        self.board = Board::new(None);
+        self.requests.clear();
+        self.changes.clear();
+        self.reads.clear();
+        self.claims.clear();
+        let mut ends: BTreeMap<u32, (u64, u64)> = BTreeMap::new();
+        for row in self.rows.keys() {
+            ends.entry(row.lane)
+                .and_modify(|(_, last)| *last = row.seq)
+                .or_insert((row.seq, row.seq));
+        }
+        let stored = ends.into_iter().map(|(number, seqs)| StoredLane {
+            number,
+            name: self.lanes[&number].clone(),
+            seqs,
+        });
+        self.board.restore(stored.collect());
+        self.reads = self.board.lanes_to_read();
+        for at in 0..self.broker.len() {
+            self.push(at);
+        }
+    }
+
+    fn kill(&mut self, dice: &mut fastrand::Rng) {
+        // What was under way may have been heard.
+        for claim in &self.claims {
+            if dice.bool() {
+                self.heard.push(number(&claim.delivery));
+            }
+        }
+        if dice.bool() {
+            self.acknowledge(false);
+        }
+        self.start_again();
+    }
+
+    fn stop(&mut self) {
+        while !self.requests.is_empty() {
+            self.collect();
+        }
+        self.collect();
+        self.commit();
+        self.acknowledge(self.store != Store::Patient);
+        self.start_again();
+    }
+
+    /// Everything is delivered from now on.
+    fn drain(&mut self) {
+        for _ in 0..10_000 {
+            self.now += Duration::from_secs(61);
+            self.collect();
+            self.commit();
+            while self.claim().is_some() {}
+            for number in
+                self.claims.iter().map(|claim| number(&claim.delivery)).collect::<Vec<_>>()
+            {
+                self.settle(number, Outcome::Delivered);
+            }
+            self.acknowledge(false);
+            let nothing = self.rows.is_empty() && self.broker.is_empty();
+            if nothing && self.requests.is_empty() && self.changes.is_empty() {
+                return;
+            }
+        }
+        panic!("{} rows and {} messages are left", self.rows.len(), self.broker.len());
+    }
+}
+
+/// One thing after another at random, with kills and stops in between; what the sink heard of an
+/// order key is in order, the first time and the last time it heard it.
+fn any_life(store: Store, seed: u64) {
+    let mut dice = fastrand::Rng::with_seed(seed);
+    let mut world = World::new(store);
+    let chains = [("a", "1"), ("a", "2"), ("b", "1"), ("a", "")];
+    let mut made: HashMap<(&str, &str), Vec<u64>> = HashMap::new();
+    for _ in 0..600 {
+        match dice.u32(0..100) {
+            0..25 => {
+                let (lane, key) = chains[dice.usize(0..chains.len())];
+                let number = world.publish(lane, key);
+                made.entry((lane, key)).or_default().push(number);
+            }
+            25..50 => drop(world.claim()),
+            50..75 if !world.claims.is_empty() => {
+                let at = dice.usize(0..world.claims.len());
+                let number = number(&world.claims[at].delivery);
+                let outcome = match dice.u32(0..20) {
+                    0..4 => later(Holds::Lane),
+                    4..8 => later(Holds::Delivery),
+                    8 => later(Holds::Sink),
+                    9 => Outcome::Never { why: "never".to_owned() },
+                    _ => Outcome::Delivered,
+                };
+                world.settle(number, outcome);
+            }
+            75..85 => world.collect(),
+            85..90 => world.commit(),
+            90..94 => world.now += Duration::from_millis(dice.u64(1..2_000)),
+            94..97 => world.acknowledge(false),
+            97 => world.kill(&mut dice),
+            98 => world.stop(),
+            _ => {}
+        }
+    }
+    world.drain();
+    for ((lane, key), numbers) in made {
+        let first = |n: &u64| world.heard.iter().position(|heard| heard == n);
+        let last = |n: &u64| world.heard.iter().rposition(|heard| heard == n);
+        let alive: Vec<u64> = numbers.into_iter().filter(|n| !world.dead.contains(n)).collect();
+        let said = format!("seed {seed}, {store:?}, {lane} {key}: {:?}", world.heard);
+        assert!(alive.iter().all(|n| first(n).is_some()), "all are heard, {said}");
+        if !key.is_empty() {
+            assert!(alive.iter().map(first).is_sorted(), "in order at first, {said}");
+            assert!(alive.iter().map(last).is_sorted(), "in order at last, {said}");
+        }
+    }
+}
+
+#[test]
+fn no_kill_or_stop_lets_one_of_an_order_key_overtake_another() {
+    for store in [Store::Transit, Store::Patient, Store::Durable] {
+        for seed in 0..lives() {
+            any_life(store, seed);
+        }
+    }
+}
+
+#[test]
+fn what_stands_behind_one_that_is_under_way_without_a_row_is_not_signed() {
+    let mut world = World::new(Store::Transit);
+    let alert = world.publish("a", "pump");
+    let other = world.publish("a", "other");
+    let resolve = world.publish("a", "pump");
+    assert_eq!((world.claim(), world.claim(), world.claim()), (Some(alert), Some(other), None));
+    world.settle(other, later(Holds::Lane));
+    world.collect();
+    world.commit();
+    assert_eq!(world.rows.len(), 1, "only the other one is set aside");
+    let late = world.publish("a", "pump");
+    world.collect();
+    world.commit();
+    assert_eq!(world.rows.len(), 1, "what comes later follows its own");
+    world.stop();
+    world.drain();
+    let of_pump: Vec<u64> = world.heard.iter().copied().filter(|n| *n != other).collect();
+    assert_eq!(of_pump, [alert, resolve, late]);
+}
+
+/// `BOARD_LIVES=5000 cargo test --lib board` takes longer and finds more.
+fn lives() -> u64 {
+    std::env::var("BOARD_LIVES").ok().and_then(|text| text.parse().ok()).unwrap_or(60)
+}
