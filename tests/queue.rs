@@ -156,7 +156,7 @@ fn work(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 8, ..ProptestConfig::default() })]
 
     /// Whatever the outcomes: order within a key, every signed receipt delivered or dead, none
     /// delivered twice.
@@ -178,7 +178,7 @@ proptest! {
             *tried += 1;
             match (made[number].3, *tried) {
                 (0, _) => Outcome::Never { why: "never".to_owned() },
-                (1, 1..=2) => later(Holds::Delivery),
+                (1, 1) => later(Holds::Delivery),
                 (2, 1) => later(Holds::Lane),
                 (3, 1) => later(Holds::Sink),
                 _ => Outcome::Delivered,
