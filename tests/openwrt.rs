@@ -85,14 +85,14 @@ fn the_shipped_sections_start_an_agent_once_it_is_enabled() {
             "add_interface_trigger interface.*.up wan /etc/init.d/ilagent reconnect",
         ]
     );
-    for (path, mode) in [
-        ("/var/run/ilagent", 0o700),
-        ("/var/run/ilagent/ilagent.json", 0o600),
-        ("/var/lib/ilagent", 0o700),
+    for (path, mode, owner) in [
+        ("/var/run/ilagent", 0o750, 0),
+        ("/var/run/ilagent/ilagent.json", 0o600, OWNER),
+        ("/var/lib/ilagent", 0o700, OWNER),
     ] {
         let found = fs::metadata(router.path(path)).unwrap();
         assert_eq!(found.permissions().mode() & 0o7777, mode, "{path}");
-        assert_eq!((found.uid(), found.gid()), (OWNER, OWNER), "{path}");
+        assert_eq!((found.uid(), found.gid()), (owner, OWNER), "{path}");
     }
 }
 
@@ -451,4 +451,36 @@ fn keys_are_nobody_elses_business() {
     }
     let config = fs::metadata(router.path("/etc/config/ilagent")).unwrap();
     assert_eq!(config.permissions().mode() & 0o7777, 0o600);
+}
+
+/// Every secret of the manual can be handed over as a file, so that it stands in no `uci export`.
+#[test]
+fn secrets_may_be_files_that_the_agent_alone_can_read() {
+    let Some(router) = Router::new() else { return };
+    for name in ["api-key", "beat", "token", "password", "event-key"] {
+        let path = format!("/etc/ilagent/{name}");
+        router.write(&path, "hush-hush\n");
+        fs::set_permissions(router.path(&path), fs::Permissions::from_mode(0o600)).unwrap();
+        std::os::unix::fs::chown(router.path(&path), Some(OWNER), Some(OWNER)).unwrap();
+    }
+    let file = |name: &str| format!("/etc/ilagent/{name}");
+    let uci = "config ilert 'ilert'\n\toption api_key_file '/etc/ilagent/api-key'\n\
+               \toption heartbeat_key_file '/etc/ilagent/beat'\n\
+               config http 'http'\n\toption port '8977'\n\toption token_file '/etc/ilagent/token'\n\
+               config broker 'b'\n\toption url 'mqtt://h'\n\toption username 'u'\n\
+               \toption password_file '/etc/ilagent/password'\nconfig subscription\n\toption broker 'b'\n\
+               \toption topic 't'\n\toption integration_key_file '/etc/ilagent/event-key'\n";
+    made(
+        &router,
+        uci,
+        &json!({
+            "ilert": { "api_key_file": file("api-key"), "heartbeat_key_file": file("beat") },
+            "http": { "port": "8977", "token_file": file("token") },
+            "queue": { "path": "/var/lib/ilagent/ilagent.db3" },
+            "mqtt": [{
+                "name": "b", "url": "mqtt://h", "username": "u", "password_file": file("password"),
+                "subscription": [{ "topic": ["t"], "integration_key_file": file("event-key") }],
+            }],
+        }),
+    );
 }

@@ -379,6 +379,25 @@ fn a_folder_is_no_stick() {
     }
 }
 
+/// `/var` is a link on a router, and the kernel tells where it leads.
+#[test]
+fn a_mount_below_a_link_is_found() {
+    let Some(router) = Router::new() else { return };
+    fs::create_dir_all(router.path("/tmp/disk")).unwrap();
+    std::os::unix::fs::symlink("/tmp", router.path("/link")).unwrap();
+    router.write("/etc/config/fstab", "config mount\n\toption target '/link/disk'\n");
+    router.write("/proc/mounts", "/dev/sda1 /tmp/disk ext4 rw 0 0\n");
+    router.configure(&RIGHT.replace(
+        "config http",
+        "config queue 'queue'\n\toption storage '/link/disk'\nconfig http",
+    ));
+    let said = router.service("start");
+    assert!(said.right, "{}", said.err);
+    router.write("/proc/mounts", "/dev/sda1 /tmp/disk2 ext4 rw 0 0\n");
+    let said = router.service("check");
+    assert_eq!(said.err, "ilagent: ilagent.queue.storage: /link/disk is not mounted\n");
+}
+
 #[test]
 fn a_file_of_the_owner_replaces_the_sections() {
     let Some(router) = Router::new() else { return };
