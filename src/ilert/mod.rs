@@ -5,20 +5,29 @@ mod policy;
 mod secrets;
 
 use crate::config;
-use crate::message::{Holds, Outcome, masked, path_segment};
+use crate::message::{Holds, Kind, Outcome, masked, path_segment};
 use crate::system::tls;
+use crate::system::transport::Dialer;
 use crate::system::web::Way;
 use judge::{Reply, excerpt, judge};
 use secrets::Secrets;
 use std::io::ErrorKind;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use ureq::config::Config;
 use ureq::http::{HeaderMap, Response, Version, header};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
-use ureq::{Agent, Body, Error, ProxyProtocol};
+use ureq::{Agent, Body, Error, ProxyProtocol, RequestBuilder};
 
 /// How long a connection may take to be made, TLS included.
 const CONNECT_MAX: Duration = Duration::from_secs(10);
+
+/// The slowest line on which large events still get through, in bytes a second: an event has as much
+/// more time as its bytes need there.
+const SLOWEST: u64 = 4 * 1024;
+
+/// Requests of a policy update.
+const POLICY_REQUESTS: u32 = 3;
 
 /// A connection that rested longer is not used again: address translation on the way may have
 /// forgotten it, and so may the other side.
@@ -40,6 +49,7 @@ pub struct Client {
     api: Agent,
     /// The same as `api` where both hosts are reached by the same way.
     beat: Agent,
+    dialer: Dialer,
     ways: Arc<Ways>,
     settings: Arc<config::Ilert>,
 }
@@ -58,13 +68,14 @@ impl Client {
         let needs_tls = [&settings.api, &settings.beat].into_iter().any(is_https)
             || [&ways.api, &ways.beat].into_iter().any(asks_in_tls);
         let tls = if needs_tls { Some(trust()?) } else { None };
-        let api = agent(settings, &ways.api, tls.as_ref());
+        let dialer = Dialer::default();
+        let api = dialer.agent(agent_config(settings, &ways.api, tls.as_ref()));
         let beat = match ways.beat == ways.api {
             true => api.clone(),
-            false => agent(settings, &ways.beat, tls.as_ref()),
+            false => dialer.agent(agent_config(settings, &ways.beat, tls.as_ref())),
         };
         let (ways, settings) = (Arc::new(ways), Arc::new(settings.clone()));
-        Ok(Client { api, beat, ways, settings })
+        Ok(Client { api, beat, dialer, ways, settings })
     }
 
     /// The way to the API.
@@ -78,13 +89,13 @@ impl Client {
     #[must_use]
     pub fn event(&self, name: &str, key: &str, path: &str, body: &[u8]) -> Outcome {
         let secrets = Secrets::of(&self.settings, key);
-        let request = || {
-            self.api
-                .post(format!("{}{path}", self.settings.api))
+        let request = |limit| {
+            within(limit, self.api.post(format!("{}{path}", self.settings.api)))
                 .header(header::CONTENT_TYPE, "application/json")
                 .send(body)
         };
-        let reply = match answer(&request, &secrets) {
+        let limit = self.settings.timeout + time_for(body.len());
+        let reply = match self.answer(&self.ways.api, limit, &request, &secrets) {
             Ok(reply) => reply,
             Err(outcome) => return outcome,
         };
@@ -103,11 +114,18 @@ impl Client {
         };
         let secrets = Secrets::of(&self.settings, key);
         let at_api = key.starts_with(API_HEARTBEAT);
-        let request = || match at_api {
-            true => self.api.get(format!("{}/api/heartbeats/{segment}", self.settings.api)).call(),
-            false => self.beat.head(format!("{}/api/pings/{segment}", self.settings.beat)).call(),
+        let way = if at_api { &self.ways.api } else { &self.ways.beat };
+        let request = |limit| match at_api {
+            true => {
+                let url = format!("{}/api/heartbeats/{segment}", self.settings.api);
+                within(limit, self.api.get(url)).call()
+            }
+            false => {
+                let url = format!("{}/api/pings/{segment}", self.settings.beat);
+                within(limit, self.beat.head(url)).call()
+            }
         };
-        let outcome = match answer(&request, &secrets) {
+        let outcome = match self.answer(way, self.settings.timeout, &request, &secrets) {
             Ok(reply) => judge(&Reply { to_head: !at_api, ..reply }, &secrets),
             Err(outcome) => outcome,
         };
@@ -129,8 +147,53 @@ impl Client {
     /// Updates an escalation policy; `body` is a [`crate::message::PolicyUpdate`] as JSON.
     #[must_use]
     pub fn policy(&self, body: &[u8]) -> Outcome {
-        policy::update(&self.api, &self.settings, body)
+        policy::update(self, body)
     }
+
+    /// The longest time an attempt at `kind` with this many bytes can take.
+    #[must_use]
+    pub fn attempt_max(&self, kind: Kind, bytes: usize) -> Duration {
+        match kind {
+            Kind::Event => self.settings.timeout + time_for(bytes),
+            Kind::Heartbeat => self.settings.timeout,
+            Kind::Policy => self.settings.timeout * POLICY_REQUESTS,
+        }
+    }
+
+    /// Makes a request, which may take as long as `limit`, and reads its reply.
+    ///
+    /// A connection that rested may have been closed by the other side just now. A request that
+    /// fails so is made once more, on a new one: the other side has not answered, and deliveries
+    /// are made at least once anyway.
+    fn answer(
+        &self,
+        way: &Way,
+        limit: Duration,
+        request: &dyn Fn(Duration) -> Result<Response<Body>, Error>,
+        secrets: &Secrets<'_>,
+    ) -> Result<Reply, Outcome> {
+        let began = Instant::now();
+        let replied = match request(limit) {
+            Err(Error::Io(error)) if was_closed(error.kind()) && began.elapsed() < limit => {
+                request(limit.saturating_sub(began.elapsed()))
+            }
+            replied => replied,
+        };
+        replied.and_then(read).map_err(|error| {
+            self.dialer.doubt_latest();
+            unreachable(&error, way, secrets)
+        })
+    }
+}
+
+/// How much more time these bytes need on the slowest line.
+fn time_for(bytes: usize) -> Duration {
+    Duration::from_secs(u64::try_from(bytes).unwrap_or(u64::MAX) / SLOWEST)
+}
+
+/// A request that takes at most `limit` as a whole.
+fn within<Any>(limit: Duration, request: RequestBuilder<Any>) -> RequestBuilder<Any> {
+    request.config().timeout_per_call(Some(limit)).build()
 }
 
 /// The ways to ilert's two hosts.
@@ -157,7 +220,7 @@ impl Ways {
     }
 }
 
-fn agent(settings: &config::Ilert, way: &Way, tls: Option<&TlsConfig>) -> Agent {
+fn agent_config(settings: &config::Ilert, way: &Way, tls: Option<&TlsConfig>) -> Config {
     let builder = Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects(0)
@@ -172,13 +235,13 @@ fn agent(settings: &config::Ilert, way: &Way, tls: Option<&TlsConfig>) -> Agent 
         .timeout_connect(Some(CONNECT_MAX.min(settings.timeout)))
         .timeout_recv_response(Some(settings.timeout))
         .timeout_recv_body(Some(settings.timeout))
+        .timeout_per_write(Some(settings.timeout))
         .proxy(way.proxy().cloned());
     match tls {
         Some(tls) => builder.tls_config(tls.clone()),
         None => builder,
     }
     .build()
-    .into()
 }
 
 fn trust() -> Result<TlsConfig, String> {
@@ -190,22 +253,6 @@ fn trust() -> Result<TlsConfig, String> {
         .root_certs(roots)
         .unversioned_rustls_crypto_provider(tls::provider())
         .build())
-}
-
-/// Makes a request and reads its reply.
-///
-/// A connection that rested may have been closed by the other side just now. A request that fails
-/// so is made once more, on a new one: the other side has not answered, and deliveries are made
-/// at least once anyway.
-fn answer(
-    request: &dyn Fn() -> Result<Response<Body>, Error>,
-    secrets: &Secrets<'_>,
-) -> Result<Reply, Outcome> {
-    let replied = match request() {
-        Err(Error::Io(error)) if was_closed(error.kind()) => request(),
-        replied => replied,
-    };
-    replied.and_then(read).map_err(|error| unreachable(&error, secrets))
 }
 
 fn was_closed(kind: ErrorKind) -> bool {
@@ -238,6 +285,106 @@ fn text(headers: &HeaderMap, name: &str) -> Option<String> {
 }
 
 /// A broken reply or no reply says nothing about the delivery.
-fn unreachable(error: &Error, secrets: &Secrets<'_>) -> Outcome {
-    Outcome::Later { why: excerpt(&error.to_string(), secrets), holds: Holds::Sink, after: None }
+fn unreachable(error: &Error, way: &Way, secrets: &Secrets<'_>) -> Outcome {
+    let words = match error {
+        Error::Io(error) => error.to_string(),
+        error => error.to_string(),
+    };
+    let words = match way {
+        Way::Direct => words,
+        Way::Proxy { .. } => format!("{way}: {words}"),
+    };
+    Outcome::Later { why: excerpt(&words, secrets), holds: Holds::Sink, after: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+    use std::thread;
+
+    const TIMEOUT: Duration = Duration::from_secs(1);
+
+    /// Far above what is allowed, far below for ever.
+    const LATE: Duration = Duration::from_secs(10);
+
+    /// An event of this many bytes, to an API that does this with each connection.
+    fn event(bytes: usize, api: fn(TcpStream)) -> (Outcome, Duration) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        thread::spawn(move || listener.incoming().flatten().for_each(api));
+        let settings = config::Ilert {
+            api: url.clone(),
+            beat: url,
+            timeout: TIMEOUT,
+            ..config::Ilert::default()
+        };
+        let client = Client::new(&settings).unwrap();
+        let began = Instant::now();
+        let outcome = client.event("event", "k", "/api/events", &vec![b' '; bytes]);
+        (outcome, began.elapsed())
+    }
+
+    #[track_caller]
+    fn ends_in_time(bytes: usize, api: fn(TcpStream)) {
+        let (outcome, took) = event(bytes, api);
+        assert!(matches!(outcome, Outcome::Later { holds: Holds::Sink, .. }), "{outcome:?}");
+        assert!(took < LATE, "{took:?}");
+    }
+
+    #[test]
+    fn an_attempt_ends_when_the_api_stops_reading() {
+        ends_in_time(8 * 1024 * 1024, |stream| {
+            thread::sleep(LATE * 2);
+            drop(stream);
+        });
+    }
+
+    #[test]
+    fn an_attempt_ends_when_the_api_says_nothing_or_never_comes_to_an_end() {
+        ends_in_time(
+            1,
+            |mut stream| while stream.read(&mut [0; 1024]).is_ok_and(|read| read > 0) {},
+        );
+        // Each byte comes in time.
+        ends_in_time(1, |stream| trickle(stream, "HTTP/1.1 202 Accepted\r\nX: "));
+        ends_in_time(1, |stream| {
+            trickle(stream, "HTTP/1.1 202 Accepted\r\nContent-Length: 9999\r\n\r\n");
+        });
+    }
+
+    #[test]
+    fn an_answer_that_comes_before_all_is_sent_is_heard() {
+        let (outcome, _) = event(8 * 1024 * 1024, |mut stream| {
+            let _ = stream.read(&mut [0; 1024]);
+            let _ = stream.write_all(
+                b"HTTP/1.1 413 Too Large\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\
+                  Connection: close\r\n\r\n{}",
+            );
+        });
+        assert_eq!(outcome, Outcome::Never { why: "status 413: {}".to_owned() });
+    }
+
+    #[test]
+    fn a_large_event_has_more_time_than_a_small_one() {
+        let client = Client::new(&config::Ilert::default()).unwrap();
+        let timeout = client.settings.timeout;
+        for (kind, bytes, wanted) in [
+            (Kind::Event, 300, timeout),
+            (Kind::Event, 1024 * 1024, timeout + Duration::from_secs(256)),
+            (Kind::Heartbeat, 0, timeout),
+            (Kind::Policy, 100, timeout * 3),
+        ] {
+            assert_eq!(client.attempt_max(kind, bytes), wanted);
+        }
+    }
+
+    fn trickle(mut stream: TcpStream, beginning: &str) {
+        let mut next = stream.write(beginning.as_bytes());
+        while next.is_ok() {
+            thread::sleep(Duration::from_millis(50));
+            next = stream.write(b"x");
+        }
+    }
 }

@@ -2,24 +2,24 @@
 
 use super::judge::{Reply, excerpt, judge};
 use super::secrets::Secrets;
-use super::{answer, config};
+use super::{Client, within};
 use crate::message::{Holds, Outcome, PolicyUpdate};
 use crate::system::plain::plain;
 use serde_json::{Value, json};
+use std::time::Duration;
+use ureq::Error;
 use ureq::http::header;
-use ureq::{Agent, Error};
 
 /// Minutes a level waits when the policy does not say.
 const TIMEOUT: i64 = 1;
 
 /// Finds user and policy, then replaces the users of the level; its timeout is kept.
-pub(super) fn update(agent: &Agent, settings: &config::Ilert, body: &[u8]) -> Outcome {
+pub(super) fn update(client: &Client, body: &[u8]) -> Outcome {
     let update: PolicyUpdate = match serde_json::from_slice(body) {
         Ok(update) => update,
         Err(error) => return Outcome::Never { why: format!("not a policy update: {error}") },
     };
-    let secrets = Secrets::of(settings, "");
-    let api = Api { agent, settings, secrets };
+    let api = Api { client, secrets: Secrets::of(&client.settings, "") };
     match api.update(&update) {
         Ok(()) => {
             log::info!(
@@ -34,8 +34,7 @@ pub(super) fn update(agent: &Agent, settings: &config::Ilert, body: &[u8]) -> Ou
 }
 
 struct Api<'a> {
-    agent: &'a Agent,
-    settings: &'a config::Ilert,
+    client: &'a Client,
     secrets: Secrets<'a>,
 }
 
@@ -50,20 +49,24 @@ impl Api<'_> {
         let timeout = rule.and_then(|rule| rule["escalationTimeout"].as_i64()).unwrap_or(TIMEOUT);
         let level = json!({ "escalationTimeout": timeout, "users": [{ "id": user }] });
         let path = format!("/api/escalation-policies/{id}/levels/{}", update.shift);
-        self.call("level", &|| self.with_body(self.agent.put(self.url(&path)), &level)).map(|_| ())
+        let put =
+            |limit| self.with_body(within(limit, self.client.api.put(self.url(&path))), &level);
+        self.call("level", &put).map(|_| ())
     }
 
     fn user(&self, email: &str) -> Result<i64, Outcome> {
         let asked = json!({ "email": email });
         let url = self.url("/api/users/search-email");
-        let user = self.call("user", &|| self.with_body(self.agent.post(&url), &asked))?;
+        let post = |limit| self.with_body(within(limit, self.client.api.post(&url)), &asked);
+        let user = self.call("user", &post)?;
         self.id(&user, "the user")
     }
 
     fn policy(&self, routing_key: &str) -> Result<Value, Outcome> {
         let url = self.url("/api/escalation-policies/resolve");
-        self.call("policy", &|| {
-            let request = self.agent.get(&url).query("routing-key", routing_key);
+        self.call("policy", &|limit| {
+            let request =
+                within(limit, self.client.api.get(&url)).query("routing-key", routing_key);
             match self.authorization() {
                 Some(token) => request.header(header::AUTHORIZATION, token).call(),
                 None => request.call(),
@@ -85,20 +88,21 @@ impl Api<'_> {
     }
 
     fn authorization(&self) -> Option<String> {
-        self.settings.api_key.as_ref().map(|key| format!("Bearer {}", key.expose()))
+        self.client.settings.api_key.as_ref().map(|key| format!("Bearer {}", key.expose()))
     }
 
     fn url(&self, path: &str) -> String {
-        format!("{}{path}", self.settings.api)
+        format!("{}{path}", self.client.settings.api)
     }
 
     /// Makes one request and reads the document it is answered with.
     fn call(
         &self,
         what: &str,
-        request: &dyn Fn() -> Result<ureq::http::Response<ureq::Body>, Error>,
+        request: &dyn Fn(Duration) -> Result<ureq::http::Response<ureq::Body>, Error>,
     ) -> Result<Value, Outcome> {
-        let reply = answer(request, &self.secrets)?;
+        let Client { ways, settings, .. } = self.client;
+        let reply = self.client.answer(&ways.api, settings.timeout, request, &self.secrets)?;
         match judge(&reply, &self.secrets) {
             Outcome::Delivered => self.document(&reply, what),
             Outcome::Later { why, holds, after } => {

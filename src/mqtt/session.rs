@@ -274,7 +274,12 @@ impl Life {
                     info!("mqtt {name}: connecting again: {why}");
                     self.is_down(&why);
                 }
-                End::Lost(why) => self.rest(why, up)?,
+                End::Lost(why) => {
+                    if up.is_none() {
+                        self.dialer.doubt_latest();
+                    }
+                    self.rest(why, up)?;
+                }
             }
         }
         self.is_down("stopped");

@@ -1,5 +1,6 @@
 //! All the agent knows about the machine it runs on.
 
+pub mod dial;
 pub mod files;
 pub mod health;
 pub mod http;
@@ -10,4 +11,5 @@ pub mod signals;
 pub mod stop;
 pub mod threads;
 pub mod tls;
+pub mod transport;
 pub mod web;

@@ -1,0 +1,263 @@
+//! How the HTTP client reaches others: look-ups that are shared, addresses side by side
+//! ([`crate::system::dial`]), and a socket on which nothing takes longer than it may.
+//!
+//! The client's own transport tries one address after the other, of which the last ones get
+//! hardly any time, forgets which one worked, and begins its time anew with each part of a buffer
+//! that has been sent.
+
+use crate::system::dial::{LookUp, Memory, connect};
+use std::fmt;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use ureq::http::Uri;
+use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{
+    Buffers, ConnectProxyConnector, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout,
+    RustlsConnector, Transport,
+};
+use ureq::{Agent, Error, Timeout};
+
+/// Time limits of a socket are multiples of this, so that most of them stay as they are from one
+/// call to the next. They are rounded up.
+const GRAIN: Duration = Duration::from_millis(250);
+
+/// Connections without a limit get this one.
+const LIMIT_MAX: Duration = Duration::from_secs(24 * 3_600);
+
+/// Connects to hosts. Clones share what they know.
+#[derive(Clone, Debug, Default)]
+pub struct Dialer(Arc<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    memory: Memory,
+    /// Look-ups under way, by host and port: one that hangs is waited for, not begun once more.
+    look_ups: Mutex<Vec<(String, u16, LookUp)>>,
+}
+
+impl Dialer {
+    /// A client that reaches others by it.
+    #[must_use]
+    pub fn agent(&self, config: ureq::config::Config) -> Agent {
+        let way =
+            ().chain(ConnectProxyConnector::default()).chain(self.clone()).chain(Tls::default());
+        Agent::with_parts(config, way, self.clone())
+    }
+
+    /// Nothing came of the connection made last: another address of the host may be better.
+    pub fn doubt_latest(&self) {
+        self.0.memory.doubt_latest();
+    }
+
+    fn look_up(&self, host: &str, port: u16) -> Result<LookUp, String> {
+        let mut look_ups = self.0.look_ups.lock().unwrap_or_else(PoisonError::into_inner);
+        look_ups.retain(|(.., look_up)| look_up.found().is_none());
+        let same = |(known, at, _): &&(String, u16, LookUp)| known == host && *at == port;
+        if let Some((.., look_up)) = look_ups.iter().find(same) {
+            return Ok(look_up.clone());
+        }
+        let look_up = LookUp::start(host, port, || ())?;
+        look_ups.push((host.to_owned(), port, look_up.clone()));
+        Ok(look_up)
+    }
+
+    fn addresses(&self, host: &str, port: u16, limit: Duration) -> Result<Vec<SocketAddr>, Error> {
+        if let Ok(address) = host.parse::<IpAddr>() {
+            return Ok(vec![SocketAddr::new(address, port)]);
+        }
+        let until = Instant::now() + limit;
+        match self.look_up(host, port).map(|look_up| look_up.wait(until)) {
+            Ok(Some(Ok(found))) => Ok(found),
+            Ok(Some(Err(why))) | Err(why) => Err(Error::Io(io::Error::other(why))),
+            Ok(None) => Err(Error::Timeout(Timeout::Resolve)),
+        }
+    }
+}
+
+impl Resolver for Dialer {
+    fn resolve(
+        &self,
+        uri: &Uri,
+        _: &ureq::config::Config,
+        timeout: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, Error> {
+        let (host, port) = host_and_port(uri).ok_or_else(|| Error::BadUri(uri.to_string()))?;
+        let found = self.addresses(host, port, left(timeout)?)?;
+        let mut addresses = self.empty();
+        // There is room for as many as are tried.
+        let _ = found.into_iter().try_for_each(|address| addresses.try_push(address));
+        if addresses.is_empty() { Err(Error::HostNotFound) } else { Ok(addresses) }
+    }
+}
+
+fn host_and_port(uri: &Uri) -> Option<(&str, u16)> {
+    let usual = match uri.scheme_str()? {
+        "https" => 443,
+        _ => 80,
+    };
+    Some((uri.host()?.trim_matches(['[', ']']), uri.port_u16().unwrap_or(usual)))
+}
+
+/// What is left of the time; an error when it is over.
+fn left(timeout: NextTimeout) -> Result<Duration, Error> {
+    let left = (*timeout.after).min(LIMIT_MAX);
+    if left.is_zero() { Err(Error::Timeout(timeout.reason)) } else { Ok(left) }
+}
+
+impl<In: Transport> Connector<In> for Dialer {
+    type Out = Either<In, Tcp>;
+
+    fn connect(
+        &self,
+        details: &ConnectionDetails<'_>,
+        chained: Option<In>,
+    ) -> Result<Option<Self::Out>, Error> {
+        if let Some(tunnel) = chained {
+            return Ok(Some(Either::A(tunnel)));
+        }
+        let deadline = Instant::now() + left(details.timeout)?;
+        let host = details.uri.host().unwrap_or_default();
+        let stream = connect(host, &details.addrs, &self.0.memory, deadline)?;
+        let config = details.config;
+        let buffers = LazyBuffers::new(config.input_buffer_size(), config.output_buffer_size());
+        Ok(Some(Either::B(Tcp {
+            stream,
+            buffers,
+            read_limit: None,
+            write_limit: None,
+            takes_no_more: false,
+        })))
+    }
+}
+
+/// TLS with one set of roots for all requests, whether they bring settings of their own or not.
+#[derive(Debug, Default)]
+struct Tls(RustlsConnector);
+
+impl<In: Transport> Connector<In> for Tls {
+    type Out = <RustlsConnector as Connector<In>>::Out;
+
+    fn connect(
+        &self,
+        details: &ConnectionDetails<'_>,
+        chained: Option<In>,
+    ) -> Result<Option<Self::Out>, Error> {
+        // Settings of a request would have the roots read once more for each connection, and
+        // those of ours are times only.
+        let details = ConnectionDetails {
+            uri: details.uri,
+            addrs: details.addrs.clone(),
+            config: details.config,
+            request_level: false,
+            resolver: details.resolver,
+            now: details.now,
+            timeout: details.timeout,
+            current_time: Arc::clone(&details.current_time),
+            run_connector: Arc::clone(&details.run_connector),
+            register_shutdown: Arc::clone(&details.register_shutdown),
+        };
+        self.0.connect(&details, chained)
+    }
+}
+
+/// A socket with its buffers.
+pub struct Tcp {
+    stream: TcpStream,
+    buffers: LazyBuffers,
+    /// As the socket has them at present.
+    read_limit: Option<Duration>,
+    write_limit: Option<Duration>,
+    /// The other side takes no more of the request; it may have answered before it closed.
+    takes_no_more: bool,
+}
+
+impl fmt::Debug for Tcp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Tcp({:?})", self.stream.peer_addr().ok())
+    }
+}
+
+/// Sets a limit of a socket, unless it has it already.
+fn limit(
+    wanted: Duration,
+    present: &mut Option<Duration>,
+    set: impl FnOnce(Option<Duration>) -> io::Result<()>,
+) -> io::Result<()> {
+    let grains = wanted.as_millis().div_ceil(GRAIN.as_millis()).max(1);
+    let wanted = Some(GRAIN * u32::try_from(grains).unwrap_or(u32::MAX));
+    if *present != wanted {
+        set(wanted)?;
+        *present = wanted;
+    }
+    Ok(())
+}
+
+fn is_over(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::WouldBlock | ErrorKind::TimedOut)
+}
+
+fn is_closed(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::BrokenPipe | ErrorKind::ConnectionReset)
+}
+
+impl Transport for Tcp {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        &mut self.buffers
+    }
+
+    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
+        let stalled = timeout.for_write();
+        let (whole, step) = (left(timeout)?, left(stalled)?);
+        let began = Instant::now();
+        let mut rest = &self.buffers.output()[..amount];
+        let stream = &self.stream;
+        while !rest.is_empty() && !self.takes_no_more {
+            let left = whole.saturating_sub(began.elapsed());
+            if left.is_zero() {
+                return Err(Error::Timeout(timeout.reason));
+            }
+            limit(left.min(step), &mut self.write_limit, |limit| stream.set_write_timeout(limit))?;
+            match (&mut &self.stream).write(rest) {
+                Ok(0) => return Err(io::Error::from(ErrorKind::WriteZero).into()),
+                Ok(written) => rest = &rest[written..],
+                Err(error) if error.kind() == ErrorKind::Interrupted => (),
+                Err(error) if is_over(error.kind()) => return Err(Error::Timeout(stalled.reason)),
+                // Who refuses what is too large does not read all of it.
+                Err(error) if is_closed(error.kind()) => self.takes_no_more = true,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
+        let timeout = timeout.for_read();
+        let (whole, began) = (left(timeout)?, Instant::now());
+        let into = self.buffers.input_append_buf();
+        let stream = &self.stream;
+        let read = loop {
+            let left = whole.saturating_sub(began.elapsed());
+            if left.is_zero() {
+                return Err(Error::Timeout(timeout.reason));
+            }
+            limit(left, &mut self.read_limit, |limit| stream.set_read_timeout(limit))?;
+            match (&mut &self.stream).read(into) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => (),
+                Err(error) if is_over(error.kind()) => return Err(Error::Timeout(timeout.reason)),
+                read => break read?,
+            }
+        };
+        self.buffers.input_appended(read);
+        Ok(read > 0)
+    }
+
+    /// Anything that comes while nothing was asked is the end of it, or of no use.
+    fn is_open(&mut self) -> bool {
+        let mut scrap = [0];
+        let looked = self.stream.set_nonblocking(true).and_then(|()| self.stream.peek(&mut scrap));
+        let is_quiet = looked.is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
+        is_quiet && !self.takes_no_more && self.stream.set_nonblocking(false).is_ok()
+    }
+}
