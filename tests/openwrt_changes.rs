@@ -216,6 +216,7 @@ fn what_was_good_last_and_is_not_any_more_replaces_nothing() {
     let before = (router.made(), router.process());
     for way in WAYS {
         let said = router.service(way);
+        assert!(said.err.starts_with("ilagent: ilagent.plant: "), "{way}: {}", said.err);
         assert!(said.err.contains("ca.pem") && said.err.ends_with(GOES_ON), "{way}: {}", said.err);
         assert!(router.acts().is_empty(), "{way}");
         assert_eq!((router.made(), router.process()), before, "{way}");
@@ -396,6 +397,11 @@ fn a_mount_below_a_link_is_found() {
     router.write("/proc/mounts", "/dev/sda1 /tmp/disk2 ext4 rw 0 0\n");
     let said = router.service("check");
     assert_eq!(said.err, "ilagent: ilagent.queue.storage: /link/disk is not mounted\n");
+    // A mount that UCI cannot read is not taken for none.
+    router.write("/etc/config/fstab", "config mount\n\toptoin target '/link/disk'\n");
+    let said = router.service("check");
+    let words = "/etc/config/fstab: Parse error (invalid command) at line 2, byte 1";
+    assert_eq!(said.err, format!("ilagent: ilagent.queue.storage: {words}\n"));
 }
 
 #[test]
