@@ -203,7 +203,7 @@ impl Id {
             Some(number) => number.parse().ok().map(Id::Dead),
             None => text.parse().ok().map(Id::Waiting),
         };
-        id.ok_or_else(|| format!("`{text}` is no id; `ilagent queue list` shows them"))
+        id.ok_or_else(|| format!("`{}` is no id; `ilagent queue list` shows them", plain(text)))
     }
 }
 

@@ -277,6 +277,37 @@ impl Incoming {
     }
 }
 
+/// Reads the requests of a connection whose bytes come in these pieces, and says how it was ended:
+/// with a status and words, or not at all. For fuzzing, which a socket would make slow and which
+/// has to decide where a piece ends.
+#[doc(hidden)]
+pub fn read_requests(
+    pieces: &[&[u8]],
+    body_bytes_max: usize,
+    seen: &mut dyn FnMut(&Request),
+) -> Option<(u16, &'static str)> {
+    let mut incoming = Incoming::new(body_bytes_max);
+    for piece in pieces {
+        let mut rest = *piece;
+        while !rest.is_empty() {
+            let room = incoming.room();
+            let mut count = rest.len().min(room.len());
+            room[..count].copy_from_slice(&rest[..count]);
+            rest = &rest[count..];
+            loop {
+                match incoming.advance(count) {
+                    Ok(Progress::Whole) => incoming.request(|request, _| seen(request)),
+                    Ok(Progress::Partial | Progress::Awaited) => break,
+                    Err(refusal) => return Some((refusal.status, refusal.why)),
+                };
+                incoming.next();
+                count = 0;
+            }
+        }
+    }
+    None
+}
+
 const TARGET_TOO_LONG: Refusal = Refusal { status: 414, why: "the request target is too long" };
 
 /// The values of all headers called `name`, without spaces around them.

@@ -12,6 +12,8 @@ mod listener;
 mod slots;
 
 pub use httparse::Header;
+#[doc(hidden)]
+pub use incoming::read_requests;
 pub use listener::{Listener, Running, bind};
 
 use percent_encoding::percent_decode_str;

@@ -1,0 +1,72 @@
+//! Questions to a running agent over its control socket.
+
+use super::are_words;
+use super::rows::{Scratch, delivery, open};
+use ilagent::queue::{DeadLetter, Push, Queue, Store};
+use serde_json::Value;
+use std::io::{Read, Write};
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// After so many questions there is something to be asked about again.
+const REFILL: usize = 50;
+
+struct Agent {
+    scratch: Scratch,
+    queue: Queue,
+    asked: AtomicUsize,
+}
+
+fn agent() -> &'static Agent {
+    static AGENT: OnceLock<Agent> = OnceLock::new();
+    AGENT.get_or_init(|| {
+        let scratch = Scratch::new("control");
+        let queue = open(&scratch.database()).expect("a new queue opens").0;
+        Agent { scratch, queue, asked: AtomicUsize::new(0) }
+    })
+}
+
+/// Whatever is asked, there is one line of JSON with a text or an error, and the agent lives.
+pub fn questions(data: &[u8]) {
+    let agent = agent();
+    if agent.asked.fetch_add(1, Ordering::Relaxed).is_multiple_of(REFILL) {
+        let letter = DeadLetter {
+            reason: "no".to_owned(),
+            kind: None,
+            lane_key: String::new(),
+            order_key: None,
+            target: String::new(),
+            origin: "t".to_owned(),
+            body: b"{}".to_vec(),
+        };
+        let delivery =
+            Push::Delivery { delivery: delivery("1"), store: Store::Durable, receipt: None };
+        let batch = vec![delivery, Push::DeadLetter { letter, receipt: None }];
+        agent.queue.push(batch, None).expect("there is room");
+    }
+    let socket = format!("{}.sock", agent.scratch.database().display());
+    let mut stream = UnixStream::connect(socket).expect("the agent listens");
+    // It may answer, and close, before it has read everything.
+    let _ = stream.write_all(data);
+    let _ = stream.shutdown(Shutdown::Write);
+    let mut reply = Vec::new();
+    match stream.read_to_end(&mut reply) {
+        Ok(_) => {}
+        Err(_) if data.contains(&b'\n') || reply.is_empty() => return,
+        Err(error) => panic!("{error}"),
+    }
+    // What is not text is no question; the connection is closed.
+    if reply.is_empty() {
+        return assert!(std::str::from_utf8(data).is_err(), "no answer to {data:?}");
+    }
+    let reply = String::from_utf8(reply).expect("the answer is text");
+    let line = reply.strip_suffix('\n').expect("the answer is a line");
+    let reply: Value = serde_json::from_str(line).expect("the answer is JSON");
+    match (&reply["text"], &reply["error"]) {
+        (Value::String(_), Value::Null) => {}
+        (Value::Null, Value::String(why)) => are_words(why),
+        _ => panic!("an answer is a text or an error: {reply}"),
+    }
+}
