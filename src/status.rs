@@ -328,8 +328,7 @@ mod tests {
     use super::*;
     use std::time::Duration;
 
-    const LIMITS: Limits =
-        Limits { age_max: Duration::from_secs(600), attempt_max: Duration::from_secs(60) };
+    const LIMITS: Limits = Limits { age_max: Duration::from_secs(600) };
 
     fn answer(health: &Health, method: &str, path: &str) -> Option<Response> {
         let request = Request { method, path, headers: &[], body: &[] };
@@ -356,6 +355,7 @@ mod tests {
 
         health.sink("ilert", |sink| {
             sink.oldest_attempt = Instant::now().checked_sub(Duration::from_secs(61));
+            sink.attempts_end = sink.oldest_attempt;
         });
         check(
             r#"{"component":"sink","error":"an attempt has been running for 61 s","name":"ilert"}"#,

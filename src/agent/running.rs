@@ -30,9 +30,6 @@ const REQUESTS_END: Duration = Duration::from_millis(300);
 /// The same at a reload, when connections that come meanwhile wait for the next configuration.
 const REQUESTS_END_RELOAD: Duration = Duration::from_secs(3);
 
-/// One attempt longer than the request's own time limit and this margin is stuck.
-const ATTEMPT_MARGIN: Duration = Duration::from_secs(35);
-
 /// All that can be had while the former configuration still runs. What cannot be had ends nothing.
 pub(super) struct Prepared {
     health: Health,
@@ -193,10 +190,7 @@ impl Running {
         failures: &Failures,
         here: &Stopper,
     ) -> Result<(), String> {
-        let limits = Limits {
-            age_max: config.queue.age_max,
-            attempt_max: config.ilert.timeout + ATTEMPT_MARGIN,
-        };
+        let limits = Limits { age_max: config.queue.age_max };
         let intake = Intake::new(self.queue.clone());
         let sessions = prepare(&config.brokers, &intake, &self.health)?;
         let consumers = prepare_consumers(&config.clusters, &intake, &self.health)?;
@@ -388,13 +382,14 @@ fn start_sink(
     health: &Health,
     here: Stopper,
 ) -> std::io::Result<sinks::worker::Workers> {
-    let client = client.clone();
+    let (client, timer) = (client.clone(), client.clone());
     sinks::worker::start(
         sinks::ilert::NAME,
         Arc::new(move |id, delivery| {
             let _ = &here;
             sinks::ilert::attempt(&client, id, delivery)
         }),
+        Arc::new(move |delivery| timer.attempt_max(delivery.kind, delivery.body.len())),
         config.ilert.in_flight_max,
         queue,
         health,

@@ -21,6 +21,9 @@ const END_LOOK: Duration = Duration::from_millis(5);
 /// One attempt at one delivery, whose number is given for the log.
 pub type Attempt = dyn Fn(u64, &Delivery) -> Outcome + Send + Sync;
 
+/// The longest time an attempt at this delivery can take.
+pub type AttemptMax = dyn Fn(&Delivery) -> Duration + Send + Sync;
+
 /// Hands over what is due for a sink, until [`Queue::stop_claims`].
 ///
 /// One worker more than has something to do waits for deliveries, up to `in_flight_max`; those that
@@ -32,6 +35,7 @@ pub type Attempt = dyn Fn(u64, &Delivery) -> Outcome + Send + Sync;
 pub fn start(
     name: &'static str,
     attempt: Arc<Attempt>,
+    attempt_max: Arc<AttemptMax>,
     in_flight_max: usize,
     queue: &Queue,
     health: &Health,
@@ -40,6 +44,7 @@ pub fn start(
     let crew = Arc::new(Crew {
         name,
         attempt,
+        attempt_max,
         in_flight_max,
         queue: queue.clone(),
         health: health.clone(),
@@ -73,14 +78,23 @@ impl Workers {
 struct Crew {
     name: &'static str,
     attempt: Arc<Attempt>,
+    attempt_max: Arc<AttemptMax>,
     in_flight_max: usize,
     queue: Queue,
     health: Health,
     alive: AtomicUsize,
     /// Workers that are looking for something to do.
     claiming: AtomicUsize,
-    /// When each attempt under way was started, by the number of its delivery.
-    running: Mutex<Vec<(u64, Instant)>>,
+    /// Attempts under way, in the order of their beginning.
+    running: Mutex<Vec<UnderWay>>,
+}
+
+struct UnderWay {
+    /// The number of its delivery.
+    id: u64,
+    began: Instant,
+    /// It comes to its end at the latest then.
+    ends: Instant,
 }
 
 impl Crew {
@@ -125,34 +139,41 @@ impl Crew {
 
     fn hand_over(&self, claim: Claim) {
         let started = Instant::now();
-        self.begins(claim.id, started);
+        self.begins(&claim, started);
         debug!("sink {}: attempt {} of delivery {}", self.name, claim.attempt, claim.id);
         let outcome = (self.attempt)(claim.id, &claim.delivery);
         self.report(&claim, &outcome, started);
         self.queue.settle(claim, outcome);
     }
 
-    fn begins(&self, id: u64, started: Instant) {
+    fn begins(&self, claim: &Claim, began: Instant) {
+        let ends = began + (self.attempt_max)(&claim.delivery);
         let mut running = self.running();
-        running.push((id, started));
-        if running.len() == 1 {
-            self.health.sink(self.name, |sink| sink.oldest_attempt = Some(started));
-        }
+        running.push(UnderWay { id: claim.id, began, ends });
+        self.show(&running);
+    }
+
+    fn ends(&self, id: u64) {
+        let mut running = self.running();
+        running.retain(|attempt| attempt.id != id);
+        self.show(&running);
+    }
+
+    fn show(&self, running: &[UnderWay]) {
+        self.health.sink(self.name, |sink| {
+            sink.oldest_attempt = running.first().map(|attempt| attempt.began);
+            sink.attempts_end = running.iter().map(|attempt| attempt.ends).min();
+        });
     }
 
     /// Puts the outcome on the health board and into the log. In an outage only the first failure
     /// is a warning: the others say nothing new.
     fn report(&self, claim: &Claim, outcome: &Outcome, started: Instant) {
-        let oldest = {
-            let mut running = self.running();
-            running.retain(|(id, _)| *id != claim.id);
-            running.first().map(|(_, started)| *started)
-        };
+        self.ends(claim.id);
         let Claim { id, attempt, delivery, .. } = claim;
         let (name, lane) = (self.name, &delivery.lane);
         let (mut works_again, mut first_failure) = (None, false);
         self.health.sink(name, |sink| {
-            sink.oldest_attempt = oldest;
             match outcome {
                 Outcome::Later { why, .. } => {
                     sink.failed_attempts = sink.failed_attempts.wrapping_add(1);
@@ -190,7 +211,67 @@ impl Crew {
         }
     }
 
-    fn running(&self) -> MutexGuard<'_, Vec<(u64, Instant)>> {
+    fn running(&self) -> MutexGuard<'_, Vec<UnderWay>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+    use crate::message::{Kind, Lane};
+    use crate::queue::{Push, Store};
+    use crate::system::threads::Failures;
+    use crossbeam_channel::bounded;
+
+    /// What the health board shows while an attempt at a delivery is under way.
+    #[test]
+    fn an_attempt_is_late_by_its_own_measure() {
+        let health = Health::default();
+        let settings = config::Queue {
+            path: std::env::temp_dir().join(format!("ilagent-worker-{}", std::process::id())),
+            ..config::Queue::default()
+        };
+        let failures = Failures(bounded(1).0);
+        let queue = Queue::open(&settings, false, None, &health, &failures).unwrap();
+        let (began, begun) = bounded(3);
+        let (end, ended) = bounded::<()>(3);
+        let attempt = move |_, delivery: &Delivery| {
+            began.send(delivery.kind).unwrap();
+            ended.recv().unwrap();
+            Outcome::Delivered
+        };
+        let attempt_max = |delivery: &Delivery| Duration::from_secs(delivery.body.len() as u64);
+        let (attempt, attempt_max) = (Arc::new(attempt), Arc::new(attempt_max));
+        let workers = start("ilert", attempt, attempt_max, 2, &queue, &health).unwrap();
+        let push = |kind: Kind, seconds: usize| {
+            let delivery = Delivery {
+                lane: Lane { sink: "ilert".to_owned(), key: kind.as_str().to_owned() },
+                order_key: None,
+                kind,
+                target: String::new(),
+                body: vec![b'x'; seconds],
+                origin: "here".to_owned(),
+            };
+            let push = Push::Delivery { delivery, store: Store::Transit, receipt: None };
+            assert!(queue.push(vec![push], None).is_ok());
+            assert_eq!(begun.recv(), Ok(kind));
+        };
+        push(Kind::Policy, 75);
+        let stuck = |after: u64| {
+            health.snapshot().stuck(Instant::now() + Duration::from_secs(after)).is_some()
+        };
+        assert!(!stuck(72), "three requests of 24 s are no reason to end the agent");
+        assert!(stuck(90));
+        push(Kind::Event, 25);
+        assert!(stuck(72), "the event should have ended long before");
+        assert!(!stuck(26));
+        end.send(()).unwrap();
+        end.send(()).unwrap();
+        queue.stop_claims();
+        assert!(workers.join(Instant::now() + Duration::from_secs(60)));
+        assert_eq!(health.snapshot().sinks[0].1.attempts_end, None);
+        queue.close();
     }
 }
