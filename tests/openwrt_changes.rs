@@ -181,7 +181,7 @@ fn what_was_good_last_is_started_until_a_reboot() {
     router.configure(&RIGHT.replace("8977", "x"));
     let said = router.service("start");
     let port = "ilagent: ilagent.http.port: `x` is not a TCP port\n";
-    let words = "ilagent: the agent is started with what was good last, because /etc/config/ilagent has faults\n";
+    let words = "ilagent: the agent is started with the last good configuration, because /etc/config/ilagent has faults\n";
     assert_eq!(said.err, format!("{port}{words}"));
     assert_eq!(router.acts(), ["start"]);
     assert_eq!(router.made()["http"]["port"], "8977");
@@ -286,6 +286,23 @@ fn a_check_changes_nothing() {
     let said = router.service("check");
     assert!(said.right && said.err.contains("token"), "{}", said.err);
     assert_eq!(said.out, "/etc/config/ilagent is right\n");
+}
+
+/// The status page asks for a check twice a minute.
+#[test]
+fn a_check_writes_no_flash() {
+    let uci = format!("{RIGHT}config queue 'queue'\n\toption storage 'flash'\n");
+    let Some(router) = running(&uci) else { return };
+    let changed = || {
+        ["/etc/ilagent", "/etc/ilagent/queue"].map(|folder| {
+            let found = fs::metadata(router.path(folder)).unwrap();
+            (found.ctime(), found.ctime_nsec())
+        })
+    };
+    let before = changed();
+    assert!(router.service("check").right);
+    assert!(router.service("reload").right);
+    assert_eq!(changed(), before);
 }
 
 #[test]
@@ -477,7 +494,9 @@ fn an_agent_without_a_status_is_told_in_words() {
     router.configure(&format!("{RIGHT}config broker 'b'\n\toption url 'mqtt://h'\nconfig subscription\n\toption broker 'b'\n\toption topic 't'\n").replace("'http'\n\toption enabled '1'", "'http'\n\toption enabled '0'"));
     let said = router.service("reload");
     assert!(said.right, "{}", said.err);
-    status("the agent runs; it tells more when ilagent.http.enabled is 1");
+    status(
+        "the agent runs, but its HTTP listener is off, so nothing more is known; see ilagent.http.enabled",
+    );
     router.service("stop");
     status("the agent does not run");
     router.configure(&RIGHT.replacen("'1'", "'0'", 1));
