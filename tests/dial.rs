@@ -108,7 +108,7 @@ fn a_name_whose_first_address_is_silent_makes_nothing_late() {
     let api_port: u16 = api.url().rsplit(':').next().unwrap().parse().unwrap();
     let nowhere = [api_port, broker.port()].map(|port| format!("[::1]:{port}").parse().unwrap());
     let Some(_silence) = Silence::at(&nowhere) else {
-        eprintln!("not tested: there is no IPv6 here");
+        support::not_tested("there is no IPv6 here");
         return;
     };
     let folder = Folder::new();
@@ -117,7 +117,7 @@ fn a_name_whose_first_address_is_silent_makes_nothing_late() {
     let own_hosts = format!("mount --bind {} /etc/hosts", hosts.display());
     let may = Command::new("unshare").args(["-m", "sh", "-c", &own_hosts]).output();
     if !may.is_ok_and(|output| output.status.success()) {
-        eprintln!("not tested: only root can have an /etc/hosts of its own");
+        support::not_tested("only root can have an /etc/hosts of its own");
         return;
     }
     let (http, log) = (free_port(), folder.join("log"));

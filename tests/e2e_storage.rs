@@ -42,7 +42,7 @@ fn a_full_disk_loses_nothing_and_is_overcome() {
     let disk = agent.folder().join("disk");
     fs::create_dir(&disk).unwrap();
     let Some(_disk) = Tmpfs::mount(&disk, "3m") else {
-        eprintln!("not tested: file systems cannot be mounted here");
+        support::not_tested("file systems cannot be mounted here");
         return;
     };
     agent.start();
@@ -70,7 +70,7 @@ fn a_read_only_disk_is_said_at_the_door_and_a_restart_goes_on() {
     let disk = agent.folder().join("disk");
     fs::create_dir(&disk).unwrap();
     let Some(_disk) = Tmpfs::mount(&disk, "8m") else {
-        eprintln!("not tested: file systems cannot be mounted here");
+        support::not_tested("file systems cannot be mounted here");
         return;
     };
     api.answer_all(Answer::Status(503));
@@ -235,7 +235,7 @@ fn root_may_look_at_the_queue_of_an_agent_that_runs_as_somebody_else() {
     agent.end("TERM");
     for entry in fs::read_dir(agent.folder().path()).unwrap() {
         if chown(entry.unwrap().path(), Some(SOMEBODY), Some(SOMEBODY)).is_err() {
-            eprintln!("not tested: files cannot be given away here");
+            support::not_tested("files cannot be given away here");
             return;
         }
     }

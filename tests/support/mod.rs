@@ -18,6 +18,7 @@ pub mod stand_in;
 
 pub use ports::free_port;
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -42,6 +43,12 @@ pub fn wait_within(patience: Duration, what: &str, mut happened: impl FnMut() ->
         assert!(Instant::now() < until, "within {patience:?} it did not happen: {what}");
         std::thread::sleep(LOOK);
     }
+}
+
+/// Says why a test did nothing. Not by `eprintln!`, which nobody sees when a test passes.
+pub fn not_tested(why: &str) {
+    let name = std::thread::current().name().unwrap_or_default().to_owned();
+    let _ = writeln!(std::io::stderr(), "not tested: {name}: {why}");
 }
 
 /// A folder of its own for each test, removed at its end.
