@@ -332,6 +332,19 @@ fn the_owner_says_where_deliveries_wait() {
     assert_eq!(router.made()["queue"]["path"], "/mnt/usb/ilagent/ilagent.db3");
 }
 
+/// A disk that is full or read-only, say.
+#[test]
+fn a_disk_that_cannot_be_used_is_told_as_one() {
+    let Some(router) = Router::new() else { return };
+    fs::create_dir_all(router.path("/mnt/usb")).unwrap();
+    let uci = format!("{RIGHT}config queue 'queue'\n\toption storage '/mnt/usb'\n");
+    router.configure(&uci);
+    fs::write(router.path("/mnt/usb/ilagent"), "a file").unwrap();
+    let said = router.service("check");
+    let words = "ilagent.queue.storage: the folder /mnt/usb/ilagent cannot be made";
+    assert!(!said.right && said.err.contains(words), "{}", said.err);
+}
+
 /// The folder of a mount is there without the mount, too: on the router's own flash.
 #[test]
 fn a_folder_is_no_stick() {
