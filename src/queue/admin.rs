@@ -3,9 +3,10 @@
 //! A running agent is asked over its control socket; otherwise the file is opened.
 
 use super::board::Board;
-use super::change::{Change, write_all};
+use super::change::write_all;
 use super::dead_letters::Stored;
 use super::store::{Shown, Store, wall_clock};
+use super::sweep::{Sweep, Verb};
 use super::{control, dead_letters, schema};
 use crate::config;
 use crate::message::masked;
@@ -91,11 +92,18 @@ pub fn run(database: &Path, command: &Command) -> Result<String, String> {
     let trouble = |error: rusqlite::Error| format!("{}: {error}", database.display());
     let mut board = Board::new(None);
     board.restore(store.lanes().map_err(trouble)?);
-    let Answer { text, changes } = carry_out(&store, &Mutex::new(board), command)?;
-    if !changes.is_empty() {
+    board.stored = store.amount().map_err(trouble)?;
+    let board = Mutex::new(board);
+    let mut sweep = match carry_out(&store, &board, command)? {
+        Answer::Text(text) => return Ok(text),
+        Answer::Sweep(sweep) => sweep,
+    };
+    let mut changes = Vec::new();
+    while sweep.piece(&store, &board, &mut changes).map_err(trouble)? {
         write_all(&mut store, &changes).map_err(trouble)?;
+        changes.clear();
     }
-    Ok(text)
+    Ok(sweep.text())
 }
 
 /// Takes the lock that says who has the database; it goes with the file that is returned.
@@ -146,30 +154,29 @@ fn give_to_owner(database: &Path, path: &Path) {
     }
 }
 
-/// What to print, and what to write for it to be true.
-pub(super) struct Answer {
-    pub(super) text: String,
-    pub(super) changes: Vec<Change>,
+/// What comes of a command.
+pub(super) enum Answer {
+    /// This is to be printed.
+    Text(String),
+    /// There is something to do first.
+    Sweep(Sweep),
 }
 
-impl From<String> for Answer {
-    fn from(text: String) -> Self {
-        Answer { text, changes: Vec::new() }
-    }
-}
-
-/// Finds the answer. Deliveries that are dropped leave the board at once, those that are raised
-/// come to it once the changes are written.
+/// Finds the answer.
 pub(super) fn carry_out(
     store: &Store,
     board: &Mutex<Board>,
     command: &Command,
 ) -> Result<Answer, String> {
+    let sweep = |verb, chosen: &Chosen| match chosen {
+        Chosen::All => Sweep::all(verb, store, board),
+        Chosen::Ids(texts) => Sweep::of(verb, &ids(texts)?, store),
+    };
     let done = match command {
-        Command::List { limit, json } => list(store, board, *limit, *json).map(Answer::from),
-        Command::Show { id, raw } => show(store, board, Id::parse(id)?, *raw).map(Answer::from),
-        Command::Retry(chosen) => retry(store, board, &ids(chosen)?),
-        Command::Drop(chosen) => delete(store, board, &ids(chosen)?),
+        Command::List { limit, json } => list(store, board, *limit, *json).map(Answer::Text),
+        Command::Show { id, raw } => show(store, board, Id::parse(id)?, *raw).map(Answer::Text),
+        Command::Retry(chosen) => sweep(Verb::Retry, chosen).map(Answer::Sweep),
+        Command::Drop(chosen) => sweep(Verb::Drop, chosen).map(Answer::Sweep),
     };
     done.map_err(|refusal| match refusal {
         Refusal::Sqlite(error) => format!("the database says: {error}"),
@@ -177,7 +184,8 @@ pub(super) fn carry_out(
     })
 }
 
-enum Refusal {
+/// Why there is no answer.
+pub(super) enum Refusal {
     Sqlite(rusqlite::Error),
     Words(String),
 }
@@ -188,11 +196,17 @@ impl From<rusqlite::Error> for Refusal {
     }
 }
 
-type Done<T> = Result<T, Refusal>;
+impl From<String> for Refusal {
+    fn from(words: String) -> Self {
+        Refusal::Words(words)
+    }
+}
+
+pub(super) type Done<T> = Result<T, Refusal>;
 
 /// What a person calls a delivery or dead letter.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum Id {
+pub(super) enum Id {
     Waiting(u64),
     Dead(i64),
 }
@@ -207,33 +221,16 @@ impl Id {
     }
 }
 
-/// Each of them once; `None` means all there are.
-fn ids(chosen: &Chosen) -> Result<Option<Vec<Id>>, String> {
-    let Chosen::Ids(texts) = chosen else { return Ok(None) };
+/// Each of them once.
+fn ids(texts: &[String]) -> Result<Vec<Id>, String> {
     let mut seen = HashSet::new();
     let mut ids = texts.iter().map(|id| Id::parse(id)).collect::<Result<Vec<_>, _>>()?;
     ids.retain(|id| seen.insert(*id));
-    Ok(Some(ids))
-}
-
-/// The rows that were chosen, waiting and dead.
-fn chosen_rows(store: &Store, ids: &Option<Vec<Id>>) -> Done<(Vec<Shown>, Vec<Stored>)> {
-    let Some(ids) = ids else {
-        let dead = dead_letters::shown(&store.connection, None, usize::MAX)?;
-        return Ok((store.shown(None, usize::MAX)?, dead));
-    };
-    let (mut waiting, mut dead) = (Vec::new(), Vec::new());
-    for id in ids {
-        match id {
-            Id::Waiting(seq) => waiting.push(one_waiting(store, *seq)?),
-            Id::Dead(id) => dead.push(one_dead(store, *id)?),
-        }
-    }
-    Ok((waiting, dead))
+    Ok(ids)
 }
 
 fn list(store: &Store, board: &Mutex<Board>, limit: usize, as_json: bool) -> Done<String> {
-    let waiting = store.shown(None, limit)?;
+    let waiting = store.listed(limit)?;
     let dead = dead_letters::shown(&store.connection, None, limit)?;
     let lines =
         waiting.iter().map(|shown| waiting_line(shown, board)).chain(dead.iter().map(dead_line));
@@ -265,20 +262,34 @@ fn list(store: &Store, board: &Mutex<Board>, limit: usize, as_json: bool) -> Don
             text("reason"),
         );
     }
-    let _ = writeln!(out, "{} waiting, {} dead", waiting.len(), dead.len());
+    let (stored, transit) = {
+        let board = super::lock(board);
+        (board.stored, board.transit)
+    };
+    let roughly = if stored.roughly { "about " } else { "" };
+    let waiting = counted(stored.count + transit.count, waiting.len());
+    let dead = counted(store.letters.count, dead.len());
+    let _ = writeln!(out, "{roughly}{} waiting{}, {} dead{}", waiting.0, waiting.1, dead.0, dead.1);
     Ok(out)
 }
 
+/// How many there are, and how many of them are shown if those are not all.
+fn counted(all: u64, shown: usize) -> (u64, String) {
+    let all = all.max(shown as u64);
+    let words = if all > shown as u64 { format!(" ({shown} shown)") } else { String::new() };
+    (all, words)
+}
+
 fn waiting_line(shown: &Shown, board: &Mutex<Board>) -> Value {
-    let in_flight = super::lock(board).is_in_flight(shown.row.seq);
+    let in_flight = super::lock(board).is_in_flight(shown.seq);
     json!({
-        "id": shown.row.seq.to_string(),
+        "id": shown.seq.to_string(),
         "state": if in_flight { "in flight" } else { "waiting" },
         "kind": shown.delivery.kind.as_str(),
-        "key": masked(&shown.lane.key),
+        "key": masked(&shown.delivery.lane.key),
         "attempts": shown.attempts,
         "time": shown.stored_at,
-        "bytes": shown.delivery.body.len(),
+        "bytes": shown.bytes,
         "origin": shown.delivery.origin,
     })
 }
@@ -355,92 +366,13 @@ fn as_characters(bytes: &[u8]) -> String {
 }
 
 fn one_waiting(store: &Store, seq: u64) -> Result<Shown, Refusal> {
-    store
-        .shown(Some(seq), 1)?
-        .pop()
-        .ok_or_else(|| Refusal::Words(format!("there is no waiting delivery {seq}")))
+    store.shown(seq)?.ok_or_else(|| Refusal::Words(format!("there is no waiting delivery {seq}")))
 }
 
 fn one_dead(store: &Store, id: i64) -> Result<Stored, Refusal> {
     dead_letters::shown(&store.connection, Some(id), 1)?
         .pop()
         .ok_or_else(|| Refusal::Words(format!("there is no dead letter d{id}")))
-}
-
-fn retry(store: &Store, board: &Mutex<Board>, ids: &Option<Vec<Id>>) -> Done<Answer> {
-    let (waiting, dead) = match ids {
-        None => (Vec::new(), dead_letters::shown(&store.connection, None, usize::MAX)?),
-        Some(_) => chosen_rows(store, ids)?,
-    };
-    let mut raised = Vec::new();
-    let mut hopeless = 0;
-    for Stored { id, letter, .. } in dead {
-        let bytes = letter.body.len() as u64;
-        match (letter.into_delivery(), ids) {
-            (Some(delivery), _) => raised.push((Change::Unbury(id, bytes), delivery)),
-            (None, None) => hopeless += 1,
-            (None, Some(_)) => {
-                return Err(Refusal::Words(format!(
-                    "d{id} never became a delivery, so there is nothing to try again; drop it, or \
-                     correct its source and publish it again"
-                )));
-            }
-        }
-    }
-    let mut board = super::lock(board);
-    let hurried = hurry(&mut board, ids.is_none(), &waiting);
-    let mut text = format!(
-        "{hurried} waiting deliveries are tried now, {} dead letters wait again",
-        raised.len()
-    );
-    if hopeless > 0 {
-        let _ = write!(text, "; {hopeless} that never became deliveries were left alone");
-    }
-    text.push('\n');
-    let mut changes = Vec::with_capacity(2 * raised.len());
-    for (unbury, delivery) in raised {
-        board.expect(&delivery);
-        board.insert(delivery, super::Store::Durable, None, &mut changes);
-        changes.push(unbury);
-    }
-    Ok(Answer { text, changes })
-}
-
-/// Lets deliveries go at once that wait for their time; says how many.
-fn hurry(board: &mut Board, all: bool, waiting: &[Shown]) -> u64 {
-    if all {
-        board.hurry();
-        return board.stored.count;
-    }
-    for shown in waiting {
-        board.hurry_one(shown.row);
-    }
-    waiting.len() as u64
-}
-
-fn delete(store: &Store, board: &Mutex<Board>, ids: &Option<Vec<Id>>) -> Done<Answer> {
-    let (waiting, dead) = chosen_rows(store, ids)?;
-    let mut board = super::lock(board);
-    let (free, kept): (Vec<_>, Vec<_>) =
-        waiting.iter().partition(|shown| board.withdraw(shown.row, shown.bytes()));
-    log::warn!(
-        "queue: {} deliveries and {} dead letters were dropped by hand",
-        free.len(),
-        dead.len()
-    );
-    let in_flight = match kept.len() {
-        0 => String::new(),
-        kept => format!("; {kept} are in flight at this moment and were left alone"),
-    };
-    let text = format!(
-        "{} waiting deliveries and {} dead letters dropped{in_flight}\n",
-        free.len(),
-        dead.len()
-    );
-    let letters =
-        dead.iter().map(|stored| Change::Unbury(stored.id, stored.letter.body.len() as u64));
-    let changes = free.into_iter().map(|shown| Change::Delete(shown.row)).chain(letters).collect();
-    Ok(Answer { text, changes })
 }
 
 impl Command {

@@ -135,6 +135,8 @@ pub(super) struct Committed {
 pub(super) struct Amount {
     pub(super) count: u64,
     pub(super) bytes: u64,
+    /// Estimated, not counted.
+    pub(super) roughly: bool,
 }
 
 impl Amount {
@@ -237,6 +239,11 @@ impl Board {
 
     pub(super) fn name(&self, number: u32) -> Option<Name> {
         self.lanes.get(&number).map(|lane| lane.name.clone())
+    }
+
+    /// What is stored from now on has this number or a greater one.
+    pub(super) fn peek_seq(&self) -> u64 {
+        self.next_seq
     }
 
     pub(super) fn next_seq(&mut self) -> u64 {

@@ -24,6 +24,9 @@ use std::time::Duration;
 /// How long either side waits for the other.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How often a client hears that its command is still being carried out.
+const BEAT: Duration = Duration::from_secs(2);
+
 /// The pause after a failed accept: the system is short of something, and only time brings it back.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -149,7 +152,7 @@ impl Control {
         let mut line = String::new();
         BufReader::new(stream.take(QUESTION_MAX)).read_line(&mut line)?;
         let said = match serde_json::from_str(&line).ok().as_ref().and_then(Command::from_json) {
-            Some(command) => self.ask_queue(command),
+            Some(command) => self.ask_queue(command, stream),
             None => Err("the question was not understood".to_owned()),
         };
         let reply = match said {
@@ -161,7 +164,9 @@ impl Control {
 
     /// The queue thread joins this one, so neither its full channel nor its silence is waited for
     /// once it has asked for the end.
-    fn ask_queue(&self, command: Command) -> Result<String, String> {
+    ///
+    /// While a command takes its time the client gets an empty line now and then.
+    fn ask_queue(&self, command: Command, mut stream: &UnixStream) -> Result<String, String> {
         let ending = || Err("the agent is ending".to_owned());
         let (tell, told) = bounded(1);
         select! {
@@ -172,9 +177,13 @@ impl Control {
             }
             recv(self.stop.receiver()) -> _ => return ending(),
         }
-        select! {
-            recv(told) -> said => said.unwrap_or_else(|_| ending()),
-            recv(self.stop.receiver()) -> _ => ending(),
+        loop {
+            select! {
+                recv(told) -> said => return said.unwrap_or_else(|_| ending()),
+                recv(self.stop.receiver()) -> _ => return ending(),
+                // A client that is gone does not hold up what it asked for.
+                default(BEAT) => drop(writeln!(stream)),
+            }
         }
     }
 }
@@ -192,8 +201,13 @@ fn converse(stream: &UnixStream, command: &Command) -> io::Result<Result<String,
     stream.set_write_timeout(Some(PATIENCE))?;
     let mut writing = stream;
     writeln!(writing, "{}", command.to_json())?;
-    let mut line = String::new();
-    BufReader::new(stream).read_line(&mut line)?;
+    let (mut reader, mut line) = (BufReader::new(stream), String::new());
+    while line.trim().is_empty() {
+        line.clear();
+        if reader.read_line(&mut line)? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
     let reply: Value = serde_json::from_str(&line)?;
     Ok(match (reply["text"].as_str(), reply["error"].as_str()) {
         (Some(text), _) => Ok(text.to_owned()),

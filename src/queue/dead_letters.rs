@@ -132,6 +132,44 @@ impl Bounds {
     }
 }
 
+/// The number of the last one.
+pub(super) fn last(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.query_row("SELECT COALESCE(MAX(id), 0) FROM dead_letters", [], |row| row.get(0))
+}
+
+/// Whether one was a delivery; `None` when it is not there.
+pub(super) fn can_be_raised(connection: &Connection, id: i64) -> rusqlite::Result<Option<bool>> {
+    connection
+        .prepare_cached("SELECT kind IS NOT NULL AND target <> '' FROM dead_letters WHERE id = ?1")?
+        .query_row([id], |row| row.get(0))
+        .optional()
+}
+
+/// Dead letters behind a number and up to another one: so many, or as many as have so many bytes.
+pub(super) fn piece(
+    connection: &Connection,
+    after: i64,
+    until: i64,
+    count_max: usize,
+    bytes_max: u64,
+) -> rusqlite::Result<Vec<Stored>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT id, reason, kind, lane_key, order_key, target, origin, buried_at, body
+         FROM dead_letters WHERE id > ?1 AND id <= ?2 ORDER BY id",
+    )?;
+    let mut rows = statement.query([after, until])?;
+    let (mut piece, mut bytes) = (Vec::new(), 0);
+    while piece.len() < count_max
+        && bytes < bytes_max
+        && let Some(row) = rows.next()?
+    {
+        let one = stored(row)?;
+        bytes += one.letter.body.len() as u64;
+        piece.push(one);
+    }
+    Ok(piece)
+}
+
 /// Dead letters, oldest first; `only` picks one.
 pub(super) fn shown(
     connection: &Connection,

@@ -14,6 +14,7 @@ mod lane;
 mod schema;
 mod spare;
 mod store;
+mod sweep;
 mod upstream;
 mod writer;
 

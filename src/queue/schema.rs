@@ -89,6 +89,11 @@ impl RowId {
         (i64::from(self.lane) << SEQ_BITS) | self.seq.cast_signed()
     }
 
+    /// The first id that no row of its lane can have.
+    pub(super) fn lane_end(self) -> i64 {
+        RowId { lane: self.lane + 1, seq: 0 }.rowid()
+    }
+
     /// The reverse of [`RowId::rowid`]; `None` for an id this agent did not make.
     pub(super) fn of(rowid: i64) -> Option<Self> {
         let lane = u32::try_from(rowid >> SEQ_BITS).ok()?;

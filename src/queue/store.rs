@@ -2,11 +2,12 @@
 
 use super::board::{Amount, ReadRow, RowId};
 use super::dead_letters;
-use super::lane::weight;
 use super::{DeadLetter, schema};
 use crate::config;
 use crate::message::{Delivery, Kind, Lane};
 use rusqlite::{Connection, OptionalExtension, Row, params};
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Rows are counted one by one at the start only in a database of at most this many bytes; in a
@@ -18,6 +19,13 @@ const SAMPLE: i64 = 200;
 
 /// Most bytes of bodies read at a time.
 const READ_BYTES_MAX: usize = 512 * 1024;
+
+/// What a row counts for, as `lane::weight` has it.
+const WEIGHT: &str = "40 + octet_length(body) + octet_length(target) + octet_length(origin)
+    + COALESCE(octet_length(order_key), 0)";
+
+/// The row with the number `?1`, looked up in one lane after the other.
+const ONE_ROW: &str = "lanes l JOIN deliveries d ON d.id = (l.number << 40) | ?1";
 
 /// Statements kept ready.
 const STATEMENTS: usize = 16;
@@ -38,9 +46,10 @@ pub(super) struct StoredLane {
 
 /// A row, as it is shown.
 pub(super) struct Shown {
-    pub(super) row: RowId,
-    pub(super) lane: Lane,
+    pub(super) seq: u64,
     pub(super) delivery: Delivery,
+    /// The size of its body, which may have been left out.
+    pub(super) bytes: u64,
     pub(super) attempts: u32,
     pub(super) stored_at: i64,
 }
@@ -239,45 +248,119 @@ impl Store {
         let file = u64::try_from(pages * pragma("page_size")?).unwrap_or(0);
         let sized = |from: &str| {
             self.connection.query_row(
-                &format!(
-                    "SELECT COUNT(*), COALESCE(SUM(40 + LENGTH(body) + LENGTH(target) + LENGTH(origin)
-                     + LENGTH(COALESCE(order_key, ''))), 0) FROM {from}"
-                ),
+                &format!("SELECT COUNT(*), COALESCE(SUM({WEIGHT}), 0) FROM {from}"),
                 [],
                 |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)),
             )
         };
         if file <= COUNT_BYTES_MAX {
             let (count, bytes) = sized("deliveries")?;
-            return Ok(amount(count, bytes));
+            return Ok(amount(count, bytes, false));
         }
         let (count, bytes) = sized(&format!("(SELECT * FROM deliveries LIMIT {SAMPLE})"))?;
         let file = i64::try_from(file).unwrap_or(i64::MAX);
-        Ok(amount(file / (bytes / count.max(1)).max(1), file))
+        Ok(amount(file / (bytes / count.max(1)).max(1), file, true))
     }
 
-    /// Waiting rows for people, oldest first; `only` picks one by its number.
-    pub(super) fn shown(&self, only: Option<u64>, limit: usize) -> rusqlite::Result<Vec<Shown>> {
-        let mut statement = self.connection.prepare(
-            "SELECT d.id, d.kind, d.order_key, d.target, d.origin, d.attempts, d.body, d.stored_at,
-                    l.sink, l.key
-             FROM deliveries d JOIN lanes l ON l.number = d.id >> 40
-             WHERE ?1 < 0 OR (d.id & ((1 << 40) - 1)) = ?1
-             ORDER BY d.id & ((1 << 40) - 1) LIMIT ?2",
-        )?;
-        let only = only.map_or(-1, |seq| i64::try_from(seq).unwrap_or(i64::MAX));
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let rows = statement.query_map(params![only, limit], |row| {
-            let lane = Lane { sink: row.get(8)?, key: row.get(9)? };
-            Ok(Shown {
-                row: RowId::of(row.get(0)?).unwrap_or(RowId { lane: 0, seq: 0 }),
-                delivery: delivery(row, lane.clone(), 1)?,
-                lane,
-                attempts: row.get(5)?,
-                stored_at: row.get(7)?,
+    /// Ids and sizes of rows from an id on: so many rows, or as many as have so many bytes.
+    pub(super) fn sizes(
+        &self,
+        from: i64,
+        rows_max: usize,
+        bytes_max: u64,
+    ) -> rusqlite::Result<Vec<(RowId, u64)>> {
+        let mut statement = self.connection.prepare_cached(&format!(
+            "SELECT id, {WEIGHT} FROM deliveries WHERE id >= ?1 ORDER BY id"
+        ))?;
+        let mut rows = statement.query([from])?;
+        let (mut found, mut bytes) = (Vec::new(), 0);
+        while found.len() < rows_max
+            && bytes < bytes_max
+            && let Some(row) = rows.next()?
+        {
+            let Some(id) = RowId::of(row.get(0)?) else { continue };
+            let size = u64::try_from(row.get::<_, i64>(1)?).unwrap_or(0);
+            bytes += size;
+            found.push((id, size));
+        }
+        Ok(found)
+    }
+
+    /// Where the row with this number is, and its size.
+    pub(super) fn find(&self, seq: u64) -> rusqlite::Result<Option<(RowId, u64)>> {
+        self.connection
+            .prepare_cached(&format!("SELECT d.id, {WEIGHT} FROM {ONE_ROW}"))?
+            .query_row([seq.cast_signed()], |row| {
+                let size = u64::try_from(row.get::<_, i64>(1)?).unwrap_or(0);
+                Ok(RowId::of(row.get(0)?).map(|id| (id, size)))
             })
-        })?;
-        rows.collect()
+            .optional()
+            .map(Option::flatten)
+    }
+
+    /// The waiting delivery with this number.
+    pub(super) fn shown(&self, seq: u64) -> rusqlite::Result<Option<Shown>> {
+        self.connection
+            .prepare_cached(&format!(
+                "SELECT d.id, d.kind, d.order_key, d.target, d.origin, d.attempts, d.body,
+                        d.stored_at, l.sink, l.key FROM {ONE_ROW}"
+            ))?
+            .query_row([seq.cast_signed()], |row| {
+                let lane = Lane { sink: row.get(8)?, key: row.get(9)? };
+                let delivery = delivery(row, lane, 1)?;
+                let bytes = delivery.body.len() as u64;
+                Ok(Shown { seq, delivery, bytes, attempts: row.get(5)?, stored_at: row.get(7)? })
+            })
+            .optional()
+    }
+
+    /// The oldest waiting deliveries, for people, without their bodies. Each lane is in order, so
+    /// no more rows are read than are shown, and one of each lane.
+    pub(super) fn listed(&self, limit: usize) -> rusqlite::Result<Vec<Shown>> {
+        let mut lanes: HashMap<u32, Lane> = HashMap::new();
+        let mut fronts = BinaryHeap::new();
+        let mut named = self.connection.prepare("SELECT number, sink, key FROM lanes")?;
+        let mut rows = named.query([])?;
+        while let Some(row) = rows.next()? {
+            let number = row.get(0)?;
+            if let Some(first) = self.first(number, 0)? {
+                fronts.push(Reverse((first.seq, number)));
+                lanes.insert(number, Lane { sink: row.get(1)?, key: row.get(2)? });
+            }
+        }
+        let mut one = self.connection.prepare(
+            "SELECT id, kind, order_key, target, origin, attempts, x'', stored_at,
+                    octet_length(body) FROM deliveries WHERE id = ?1",
+        )?;
+        let mut listed = Vec::new();
+        while listed.len() < limit
+            && let Some(Reverse((seq, number))) = fronts.pop()
+        {
+            let id = RowId { lane: number, seq }.rowid();
+            let lane = lanes[&number].clone();
+            let shown = one.query_row([id], |row| {
+                let bytes = u64::try_from(row.get::<_, i64>(8)?).unwrap_or(0);
+                let delivery = delivery(row, lane, 1)?;
+                Ok(Shown { seq, delivery, bytes, attempts: row.get(5)?, stored_at: row.get(7)? })
+            });
+            listed.push(shown?);
+            if let Some(next) = self.first(number, seq + 1)? {
+                fronts.push(Reverse((next.seq, number)));
+            }
+        }
+        Ok(listed)
+    }
+
+    /// The first row of a lane from a number on.
+    fn first(&self, lane: u32, seq: u64) -> rusqlite::Result<Option<RowId>> {
+        let from = RowId { lane, seq };
+        self.connection
+            .prepare_cached(
+                "SELECT id FROM deliveries WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT 1",
+            )?
+            .query_row([from.rowid(), from.lane_end()], |row| row.get(0))
+            .optional()
+            .map(|id| id.and_then(RowId::of))
     }
 
     /// Copies the journal into the database and truncates it.
@@ -286,12 +369,6 @@ impl Store {
         if let Err(error) = done {
             log::debug!("queue: checkpoint: {error}");
         }
-    }
-}
-
-impl Shown {
-    pub(super) fn bytes(&self) -> u64 {
-        weight(&self.delivery)
     }
 }
 
@@ -309,8 +386,9 @@ fn delivery(row: &Row, lane: Lane, at: usize) -> rusqlite::Result<Delivery> {
     })
 }
 
-fn amount(count: i64, bytes: i64) -> Amount {
-    Amount { count: u64::try_from(count).unwrap_or(0), bytes: u64::try_from(bytes).unwrap_or(0) }
+fn amount(count: i64, bytes: i64, roughly: bool) -> Amount {
+    let whole = |number: i64| u64::try_from(number).unwrap_or(0);
+    Amount { count: whole(count), bytes: whole(bytes), roughly }
 }
 
 /// Seconds since 1970 as the machine believes; written down for people, never compared.

@@ -3,6 +3,7 @@
 use super::change::{Buried, Change, write_all};
 use super::spare::Spare;
 use super::store::Store;
+use super::sweep::Sweep;
 use super::{Push, Shared, UpstreamMessage, admin, control, lock, schema, size, upstream};
 use crate::config;
 use crate::message::Receipt;
@@ -10,7 +11,7 @@ use crate::queue::board::Board;
 use crate::retry::Backoff;
 use crate::system::plain::plain;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -95,6 +96,8 @@ pub(super) struct Writer {
     failures: u32,
     /// Until when settlements may wait for a push.
     held_until: Option<Instant>,
+    /// What people asked for, a piece at a time, and who waits for the answer.
+    sweeps: VecDeque<(Sweep, Sender<Result<String, String>>)>,
     started: Instant,
 }
 
@@ -116,6 +119,7 @@ impl Writer {
             reads,
             failures: 0,
             held_until: None,
+            sweeps: VecDeque::new(),
             started: Instant::now(),
         }
     }
@@ -136,6 +140,7 @@ impl Writer {
             }
             self.held_until = None;
             self.commit()?;
+            self.sweep()?;
             self.read_on()?;
             self.report();
             self.shared.tell_of_room();
@@ -149,6 +154,7 @@ impl Writer {
     /// Waits for a request and takes all others that wait too; says whether it is the last.
     fn collect(&mut self) -> bool {
         let first = match (self.failures, self.held_until) {
+            _ if !self.sweeps.is_empty() => self.received.recv_timeout(Duration::ZERO),
             (0, None) => self.received.recv().map_err(|_| RecvTimeoutError::Disconnected),
             (0, Some(until)) => self.received.recv_deadline(until),
             (failures, _) => self.received.recv_timeout(REWRITE.wait_after(failures, 1.0)),
@@ -165,7 +171,7 @@ impl Writer {
             match taken {
                 Request::Close => return true,
                 Request::Store(batch) => bytes_taken += self.store_batch(batch),
-                Request::Admin(command, answer) => self.admin(&command, &answer),
+                Request::Admin(command, answer) => self.admin(&command, answer),
                 Request::Pulse => {}
                 Request::Upstream(answer) => self.upstream(&answer),
                 Request::Record(scope, key, answer) => {
@@ -190,7 +196,8 @@ impl Writer {
 
     /// Whether what is there to commit may wait for the next push.
     fn hold_back(&mut self) -> bool {
-        if self.changes.is_empty() || self.changes.len() >= HELD_MAX || self.failures > 0 {
+        let now_or_never = self.failures > 0 || !self.sweeps.is_empty();
+        if self.changes.is_empty() || self.changes.len() >= HELD_MAX || now_or_never {
             return false;
         }
         let settled = |change: &Change| {
@@ -367,14 +374,16 @@ impl Writer {
             .map_err(|what| Trouble { what, damaged: false })
     }
 
-    fn admin(&mut self, command: &admin::Command, answer: &Sender<Result<String, String>>) {
-        let said = self.answer(command);
-        self.shared.wake_worker();
-        // A person who does not wait for the answer needs none.
-        let _ = answer.send(said);
+    fn admin(&mut self, command: &admin::Command, answer: Sender<Result<String, String>>) {
+        match self.answer(command) {
+            Ok(admin::Answer::Sweep(sweep)) => self.sweeps.push_back((sweep, answer)),
+            // A person who does not wait for the answer needs none.
+            Ok(admin::Answer::Text(text)) => drop(answer.send(Ok(text))),
+            Err(what) => drop(answer.send(Err(what))),
+        }
     }
 
-    fn answer(&mut self, command: &admin::Command) -> Result<String, String> {
+    fn answer(&mut self, command: &admin::Command) -> Result<admin::Answer, String> {
         // What was settled before the question is part of the answer.
         self.commit()?;
         let database = self.database.as_ref().ok_or("nothing was ever stored")?;
@@ -383,16 +392,34 @@ impl Writer {
                         /ready says why"
                 .to_owned());
         }
-        let admin::Answer { mut text, changes } =
-            admin::carry_out(&database.store, &self.shared.board, command)?;
-        let arriving: u64 = changes.iter().map(Change::bytes_arriving).sum();
+        admin::carry_out(&database.store, &self.shared.board, command)
+    }
+
+    /// Does the next piece of what a person asked for, and answers when it was the last.
+    fn sweep(&mut self) -> Result<(), String> {
+        let Some((mut sweep, answer)) = self.sweeps.pop_front() else { return Ok(()) };
+        let Some(database) = &self.database else { return Ok(()) };
+        let before = self.changes.len();
+        let more = sweep.piece(&database.store, &self.shared.board, &mut self.changes);
+        let arriving: u64 = self.changes[before..].iter().map(Change::bytes_arriving).sum();
         self.shared.on_the_way.fetch_add(usize::try_from(arriving).unwrap_or(0), Ordering::AcqRel);
-        self.changes.extend(changes);
         self.commit()?;
-        if self.failures > 0 {
-            text.push_str("this is kept as soon as the database can be written again\n");
-        }
-        Ok(text)
+        self.shared.wake_worker();
+        let said = match more {
+            Err(error) => Err(format!("the database says: {error}; {}", sweep.text())),
+            Ok(_) if self.failures > 0 => Ok(format!(
+                "{}the rest was left alone, and this is kept as soon as the database can be \
+                 written again\n",
+                sweep.text()
+            )),
+            Ok(false) => Ok(sweep.text()),
+            Ok(true) => {
+                self.sweeps.push_back((sweep, answer));
+                return Ok(());
+            }
+        };
+        let _ = answer.send(said);
+        Ok(())
     }
 
     fn upstream(&mut self, answer: &Sender<Vec<UpstreamMessage>>) {

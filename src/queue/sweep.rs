@@ -1,0 +1,227 @@
+//! `ilagent queue retry` and `drop`, in pieces.
+//!
+//! A full queue does not fit into memory, and a commit that waits for all of it holds up those of
+//! the sources. So a piece is as small as a few commits, ids and sizes are all that is read of
+//! what is dropped, and between two pieces the queue thread serves whoever waits.
+
+use super::Store as Kept;
+use super::admin::{Done, Id, Refusal};
+use super::board::{Board, RowId};
+use super::change::Change;
+use super::dead_letters::{self, Stored};
+use super::lock;
+use super::store::Store;
+use std::collections::VecDeque;
+use std::fmt::Write;
+use std::sync::Mutex;
+
+/// Most rows in a piece.
+const ROWS: usize = 256;
+
+/// Most bytes of their bodies: what is deleted has to be looked for page by page.
+const BYTES: u64 = 512 * 1024;
+
+/// What is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verb {
+    Retry,
+    Drop,
+}
+
+/// A command under way.
+pub(super) struct Sweep {
+    verb: Verb,
+    waiting: Waiting,
+    dead: Dead,
+    /// Waiting deliveries and dead letters that are done.
+    done: (u64, u64),
+    /// The first of these was estimated.
+    roughly: bool,
+    in_flight: u64,
+    hopeless: u64,
+}
+
+enum Waiting {
+    /// Rows behind this id, as far as they were there when the command came.
+    All {
+        from: i64,
+        until: u64,
+    },
+    These(VecDeque<(RowId, u64)>),
+}
+
+enum Dead {
+    /// Those behind the first number, up to the second.
+    All {
+        after: i64,
+        until: i64,
+    },
+    These(VecDeque<i64>),
+}
+
+impl Sweep {
+    /// Everything that is there now.
+    pub(super) fn all(verb: Verb, store: &Store, board: &Mutex<Board>) -> Done<Self> {
+        let mut board = lock(board);
+        let mut waiting = Waiting::All { from: i64::MIN, until: board.peek_seq() };
+        let (mut done, mut roughly) = ((0, 0), false);
+        if verb == Verb::Retry {
+            board.hurry();
+            (done.0, roughly) = (board.stored.count, board.stored.roughly);
+            waiting = Waiting::These(VecDeque::new());
+        }
+        let until = dead_letters::last(&store.connection)?;
+        let dead = Dead::All { after: i64::MIN, until };
+        Ok(Sweep { verb, waiting, dead, done, roughly, in_flight: 0, hopeless: 0 })
+    }
+
+    /// These; nothing is done when one of them is not there.
+    pub(super) fn of(verb: Verb, ids: &[Id], store: &Store) -> Done<Self> {
+        let (mut waiting, mut dead) = (VecDeque::new(), VecDeque::new());
+        for id in ids {
+            match *id {
+                Id::Waiting(seq) => waiting.push_back(store.find(seq)?.ok_or_else(|| {
+                    Refusal::Words(format!("there is no waiting delivery {seq}"))
+                })?),
+                Id::Dead(id) => {
+                    let can_be_raised = dead_letters::can_be_raised(&store.connection, id)?
+                        .ok_or_else(|| Refusal::Words(format!("there is no dead letter d{id}")))?;
+                    if verb == Verb::Retry && !can_be_raised {
+                        return Err(Refusal::Words(format!(
+                            "d{id} never became a delivery, so there is nothing to try again; \
+                             drop it, or correct its source and publish it again"
+                        )));
+                    }
+                    dead.push_back(id);
+                }
+            }
+        }
+        let (waiting, dead) = (Waiting::These(waiting), Dead::These(dead));
+        Ok(Sweep { verb, waiting, dead, done: (0, 0), roughly: false, in_flight: 0, hopeless: 0 })
+    }
+
+    /// Adds what is to be written for the next piece; says whether there may be another one.
+    pub(super) fn piece(
+        &mut self,
+        store: &Store,
+        board: &Mutex<Board>,
+        changes: &mut Vec<Change>,
+    ) -> rusqlite::Result<bool> {
+        let rows = self.next_rows(store)?;
+        if !rows.is_empty() {
+            let mut board = lock(board);
+            for (row, bytes) in rows {
+                self.one_row(row, bytes, &mut board, changes);
+            }
+            return Ok(true);
+        }
+        let letters = self.next_letters(store)?;
+        let more = !letters.is_empty();
+        for stored in letters {
+            self.one_letter(stored, board, changes);
+        }
+        Ok(more)
+    }
+
+    fn next_rows(&mut self, store: &Store) -> rusqlite::Result<Vec<(RowId, u64)>> {
+        let (from, until) = match &mut self.waiting {
+            Waiting::These(rows) => {
+                let many = rows.len().min(ROWS);
+                return Ok(rows.drain(..many).collect());
+            }
+            Waiting::All { from, until } => (from, *until),
+        };
+        let mut piece = Vec::new();
+        while piece.is_empty() {
+            let rows = store.sizes(*from, ROWS, BYTES)?;
+            let Some((last, _)) = rows.last() else { break };
+            *from = last.rowid() + 1;
+            for (row, bytes) in rows {
+                if row.seq >= until {
+                    // It came later, and so did all behind it in its lane.
+                    *from = row.lane_end();
+                    break;
+                }
+                piece.push((row, bytes));
+            }
+        }
+        Ok(piece)
+    }
+
+    fn one_row(&mut self, row: RowId, bytes: u64, board: &mut Board, changes: &mut Vec<Change>) {
+        let free = match self.verb {
+            Verb::Retry => board.hurry_one(row),
+            Verb::Drop => board.withdraw(row, bytes),
+        };
+        if self.verb == Verb::Retry || free {
+            self.done.0 += 1;
+        } else {
+            self.in_flight += 1;
+        }
+        if self.verb == Verb::Drop && free {
+            changes.push(Change::Delete(row));
+        }
+    }
+
+    fn next_letters(&mut self, store: &Store) -> rusqlite::Result<Vec<Stored>> {
+        match &mut self.dead {
+            Dead::All { after, until } => {
+                let letters = dead_letters::piece(&store.connection, *after, *until, ROWS, BYTES)?;
+                if let Some(last) = letters.last() {
+                    *after = last.id;
+                }
+                Ok(letters)
+            }
+            Dead::These(ids) => {
+                let Some(id) = ids.pop_front() else { return Ok(Vec::new()) };
+                dead_letters::shown(&store.connection, Some(id), 1)
+            }
+        }
+    }
+
+    fn one_letter(&mut self, stored: Stored, board: &Mutex<Board>, changes: &mut Vec<Change>) {
+        let Stored { id, letter, .. } = stored;
+        let unbury = Change::Unbury(id, letter.body.len() as u64);
+        if self.verb == Verb::Retry {
+            let Some(delivery) = letter.into_delivery() else {
+                self.hopeless += 1;
+                return;
+            };
+            let mut board = lock(board);
+            board.expect(&delivery);
+            board.insert(delivery, Kept::Durable, None, changes);
+        }
+        self.done.1 += 1;
+        changes.push(unbury);
+    }
+
+    /// What to say of it when it is done.
+    pub(super) fn text(&self) -> String {
+        let (waiting, dead) = self.done;
+        let mut text = match self.verb {
+            Verb::Retry => {
+                let about = if self.roughly { "about " } else { "" };
+                format!(
+                    "{about}{waiting} waiting deliveries are tried now, {dead} dead letters wait \
+                     again"
+                )
+            }
+            Verb::Drop => {
+                log::warn!(
+                    "queue: {waiting} deliveries and {dead} dead letters were dropped by hand"
+                );
+                format!("{waiting} waiting deliveries and {dead} dead letters dropped")
+            }
+        };
+        if self.in_flight > 0 {
+            let kept = self.in_flight;
+            let _ = write!(text, "; {kept} are in flight at this moment and were left alone");
+        }
+        if self.hopeless > 0 {
+            let left = self.hopeless;
+            let _ = write!(text, "; {left} that never became deliveries were left alone");
+        }
+        text.push('\n');
+        text
+    }
+}

@@ -1,0 +1,143 @@
+//! `ilagent queue …` on a full queue: bounded memory, and sources are served meanwhile.
+
+#![allow(clippy::unwrap_used, reason = "a broken test may panic")]
+
+mod support;
+
+use rusqlite::Connection;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+use support::agent::Agent;
+use support::event;
+use support::stand_in::{Answer, StandIn};
+
+const ROWS: usize = 25_000;
+
+/// What a command may take in memory, in KB: a few MB, whatever waits.
+const GROWTH_MAX: u64 = 8 * 1024;
+
+/// An agent whose API is down, with one delivery, stopped again.
+fn with_one_row(api: &StandIn) -> Agent {
+    api.answer_all(Answer::Status(503));
+    let mut agent = Agent::new(api, &[]).ready();
+    assert_eq!(agent.post(&event("k", "first")).unwrap().0, 200);
+    agent.end("TERM");
+    agent
+}
+
+fn sql(agent: &Agent, text: &str) {
+    Connection::open(agent.database()).unwrap().execute_batch(text).unwrap();
+}
+
+/// A line of `/proc/PID/status`, in KB.
+fn memory(agent: &Agent, name: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", agent.id())).unwrap();
+    let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+/// Runs a command while events are posted; how many were stored meanwhile.
+fn with_posts(agent: &Agent, arguments: &[&str]) -> (String, usize) {
+    let (over, posted) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let said = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                let number = posted.load(Ordering::Relaxed);
+                let answer = agent.post(&event("k", &format!("meanwhile {number}")));
+                assert_eq!(answer.unwrap().0, 200);
+                posted.fetch_add(1, Ordering::Relaxed);
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        });
+        let output = agent.queue(arguments);
+        over.store(true, Ordering::Relaxed);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    });
+    (said, posted.into_inner())
+}
+
+#[test]
+fn dropping_a_full_queue_takes_no_memory_and_holds_up_nobody() {
+    let api = StandIn::new();
+    let mut agent = with_one_row(&api);
+    sql(
+        &agent,
+        &format!(
+            "WITH RECURSIVE n(n) AS (SELECT 2 UNION ALL SELECT n + 1 FROM n WHERE n < {ROWS})
+             INSERT INTO deliveries (id, kind, order_key, target, origin, attempts, stored_at, body)
+             SELECT (id >> 40 << 40) | n, kind, 'k' || n, target, origin, 0, stored_at,
+               CAST(body || printf('%900s', '') AS BLOB)
+             FROM deliveries, n"
+        ),
+    );
+    agent.start();
+    agent.wait_ready();
+    let before = memory(&agent, "VmRSS");
+    let list = agent.queue(&["list"]);
+    let list = String::from_utf8(list.stdout).unwrap();
+    let sum = list.lines().last().unwrap().to_owned();
+    assert!(sum.starts_with("about ") && sum.ends_with(" waiting (100 shown), 0 dead"), "{sum}");
+    let (said, posted) = with_posts(&agent, &["drop", "--all"]);
+    let dropped: usize = said.split_whitespace().next().unwrap().parse().unwrap();
+    assert!(dropped >= ROWS - 1, "one may be in flight: {said}");
+    assert!(posted > 2, "sources were served meanwhile");
+    let grown = memory(&agent, "VmHWM").saturating_sub(before);
+    assert!(grown < GROWTH_MAX, "{before} KB before, {grown} KB more");
+    api.answer_all(Answer::Status(202));
+    agent.queue(&["retry", "--all"]);
+    // What came while the others were dropped is still there, and so is the lane.
+    let last = format!("meanwhile {}", posted - 1);
+    support::wait_until("what came meanwhile is delivered", || api.tally().contains_key(&last));
+}
+
+#[test]
+fn raising_all_dead_letters_takes_no_memory_and_holds_up_nobody() {
+    const LETTERS: usize = 12_000;
+    let api = StandIn::new();
+    let mut agent = with_one_row(&api);
+    sql(
+        &agent,
+        &format!(
+            "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {LETTERS})
+             INSERT INTO dead_letters
+               (reason, kind, lane_key, order_key, target, origin, buried_at, body)
+             SELECT 'status 422', kind, 'k', 'k' || n, target, origin, 0,
+               CAST(body || printf('%900s', '') AS BLOB)
+             FROM deliveries, n"
+        ),
+    );
+    agent.start();
+    agent.wait_ready();
+    let before = memory(&agent, "VmRSS");
+    let (said, posted) = with_posts(&agent, &["retry", "--all"]);
+    assert!(said.contains(&format!(", {LETTERS} dead letters wait again")), "{said}");
+    assert!(posted > 2, "sources were served meanwhile");
+    let grown = memory(&agent, "VmHWM").saturating_sub(before);
+    assert!(grown < GROWTH_MAX, "{before} KB before, {grown} KB more");
+    let status = agent.get("/status").unwrap().1;
+    assert!(status.contains("\"dead_letters\":0"), "{status}");
+}
+
+#[test]
+fn one_of_many_is_found_by_its_number() {
+    let api = StandIn::new();
+    let agent = with_one_row(&api);
+    sql(
+        &agent,
+        "INSERT INTO lanes (number, sink, key) VALUES (7, 'ilert', 'other');
+         INSERT INTO deliveries (id, kind, order_key, target, origin, attempts, stored_at, body)
+         SELECT (7 << 40) | 40, kind, 'k', target, 'the other', 0, stored_at, body FROM deliveries",
+    );
+    let text = |arguments: &[&str]| {
+        let output = agent.queue(arguments);
+        String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
+    };
+    assert!(text(&["show", "40"]).contains("the other"));
+    assert!(text(&["show", "41"]).contains("there is no waiting delivery 41"));
+    assert!(text(&["drop", "40", "41"]).contains("there is no waiting delivery 41"));
+    assert!(text(&["list"]).ends_with("2 waiting, 0 dead\n"), "nothing was dropped");
+    assert!(text(&["list", "--limit", "1"]).ends_with("2 waiting (1 shown), 0 dead\n"));
+    assert!(text(&["drop", "40"]).starts_with("1 waiting deliveries"));
+    assert!(text(&["list"]).ends_with("1 waiting, 0 dead\n"));
+}
