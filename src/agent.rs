@@ -65,7 +65,7 @@ pub fn run(
 }
 
 fn refuse(what: &str) {
-    error!("agent: the new configuration cannot be used: {what}");
+    what.lines().for_each(|what| error!("agent: the new configuration cannot be used: {what}"));
     warn!("agent: going on with the old configuration");
 }
 

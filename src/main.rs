@@ -145,7 +145,7 @@ fn done(result: Result<(), String>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
-            eprintln!("ilagent: {}", line(&why));
+            eprintln!("ilagent: {}", lines(&why));
             ExitCode::from(FAILED)
         }
     }

@@ -13,6 +13,8 @@ const DELIVERIES: &str = "ilagent_deliveries_total";
 const FAILING: &str = "ilagent_sink_failing_seconds";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
+type Tell = fn(&Status, Instant) -> Response;
+
 /// The routes that are not below `/api/`.
 #[derive(Debug)]
 pub struct Status {
@@ -31,17 +33,27 @@ impl Status {
     /// Answers a request, or `None` when the path is not one of these.
     #[must_use]
     pub fn answer(&self, request: &Request) -> Option<Response> {
-        let tell: fn(&Self, Instant) -> Response = match request.path {
+        let tell = Self::route(request.path)?;
+        Some(match request.method {
+            "GET" | "HEAD" => tell(self, Instant::now()),
+            _ => Response::method_not_allowed("GET, HEAD"),
+        })
+    }
+
+    /// Whether a path is one of these.
+    #[must_use]
+    pub fn knows(&self, path: &str) -> bool {
+        Self::route(path).is_some()
+    }
+
+    fn route(path: &str) -> Option<Tell> {
+        Some(match path {
             "/" => |_, _| Response::text(200, format!("ilagent/{VERSION}")),
             "/health" => Self::health,
             "/ready" => Self::ready,
             "/status" => Self::status,
             "/metrics" => Self::metrics,
             _ => return None,
-        };
-        Some(match request.method {
-            "GET" | "HEAD" => tell(self, Instant::now()),
-            _ => Response::method_not_allowed("GET, HEAD"),
         })
     }
 

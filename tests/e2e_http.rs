@@ -4,7 +4,12 @@
 
 mod support;
 
-use std::time::Duration;
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 use support::agent::Agent;
 use support::stand_in::{Answer, StandIn};
 use support::{event, wait_until};
@@ -84,5 +89,68 @@ fn the_api_wants_the_token_and_the_probes_do_not() {
     assert_eq!(agent.http(&request).unwrap().0, 200);
     for (path, status) in [("/health", 204), ("/ready", 204), ("/status", 200), ("/metrics", 200)] {
         assert_eq!(agent.get(path).unwrap().0, status, "{path}");
+    }
+}
+
+/// Keeps 64 connections to a port busy with requests that never get whole, until it is told to
+/// stop.
+fn drip(port: u16, begin: &'static [u8], stop: &AtomicBool) {
+    let mut slow: Vec<(TcpStream, Instant)> = Vec::new();
+    while !stop.load(Ordering::Relaxed) {
+        slow.retain_mut(|(stream, said)| {
+            let gone = match stream.read(&mut [0; 1024]) {
+                Ok(count) => count == 0,
+                Err(error) => error.kind() != ErrorKind::WouldBlock,
+            };
+            if !gone && said.elapsed() > Duration::from_secs(1) {
+                *said = Instant::now();
+                return stream.write_all(b"x").is_ok();
+            }
+            !gone
+        });
+        while slow.len() < 64 {
+            let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) else { break };
+            let _ = stream.write_all(begin);
+            stream.set_nonblocking(true).unwrap();
+            slow.push((stream, Instant::now()));
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn slow_clients_of_one_address_shut_nobody_out() {
+    const HEAD: &[u8] = b"POST /api/events HTTP/1.1\r\nHost: a\r\n";
+    const BODY: &[u8] = b"POST /api/events HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n";
+    const POSTS: usize = 25;
+    let api = StandIn::new();
+    let agent = Agent::new(&api, &[]).env("ILAGENT_HTTP_TOKEN", "secret").ready();
+    for (name, begin) in [("head", HEAD), ("body", BODY)] {
+        let stop = AtomicBool::new(false);
+        let answered = |status: &str, arguments: &[&str]| {
+            // From another address than the slow ones.
+            let mut curl = Command::new("curl");
+            curl.args(["-s", "-m", "5", "--interface", "127.0.0.2", "-w", "%{http_code}"]);
+            let output = curl.args(["-o", "/dev/null"]).args(arguments).output().unwrap();
+            String::from_utf8(output.stdout).unwrap() == status
+        };
+        let url = |path: &str| format!("http://127.0.0.1:{}{path}", agent.port());
+        let (good, well) = thread::scope(|scope| {
+            scope.spawn(|| drip(agent.port(), begin, &stop));
+            thread::sleep(Duration::from_millis(1_500));
+            let good = (0..POSTS).filter(|number| {
+                let event = event("il1api1", &format!("{name}-{number}"));
+                let (url, token) = (url("/api/events"), "Authorization: Bearer secret");
+                let json = "Content-Type: application/json";
+                answered("200", &["-H", token, "-H", json, "-d", &event, &url])
+            });
+            let good = good.count();
+            let well = ["/health", "/ready", "/metrics", "/status"]
+                .map(|path| answered("204", &[&url(path)]) || answered("200", &[&url(path)]));
+            stop.store(true, Ordering::Relaxed);
+            (good, well)
+        });
+        assert!(good >= POSTS - 2, "{name}: {good} of {POSTS}");
+        assert_eq!(well, [true; 4], "{name}");
     }
 }

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a broken test may panic")]
 
-use ilagent::system::http::{Handler, Limits, Request, Response, Running, bind};
+use ilagent::system::http::{Handler, Limits, Request, Response, Running, Serve, bind};
 use ilagent::system::stop::{self, Stopper};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
@@ -344,7 +344,7 @@ fn a_connection_too_many_is_told_to_come_again() {
         client.send(GET).check(200, "GET /a ");
     }
     let mut third = Client::new(&server);
-    let answer = third.check(503, r#"{"error":"too many connections"}"#);
+    let answer = third.send(GET).check(503, r#"{"error":"too many connections"}"#);
     assert!(
         answer.head.contains("retry-after: 1\r\n") && answer.head.contains("connection: close")
     );
@@ -353,6 +353,63 @@ fn a_connection_too_many_is_told_to_come_again() {
     for client in &mut clients {
         client.send(GET).check(200, "GET /a ");
     }
+}
+
+/// `/probe` is answered at once, what is not `/allowed` is not let in, the rest is held.
+struct Guarded(Arc<Handler>);
+
+impl Serve for Guarded {
+    fn door(&self, head: &Request) -> Option<Response> {
+        (head.path == "/forbidden").then(|| Response::text(401, "no"))
+    }
+
+    fn is_probe(&self, head: &Request) -> bool {
+        head.path == "/probe"
+    }
+
+    fn answer(&self, request: &Request) -> Response {
+        match request.path {
+            "/probe" => Response::text(200, "well"),
+            _ => self.0.answer(request),
+        }
+    }
+}
+
+#[test]
+fn probes_have_a_place_of_their_own_while_all_others_are_busy() {
+    let (hold, is_asked, go) = held();
+    let limits = Limits { connections_max: 1, ..limits() };
+    let server = serve(limits, Arc::new(Guarded(hold)));
+    let mut busy = Client::new(&server);
+    busy.send(GET);
+    is_asked.recv_timeout(PATIENCE).unwrap();
+    for _ in 0..3 {
+        let mut probe = Client::new(&server);
+        probe.send("GET /probe HTTP/1.1\r\nHost: a\r\n\r\n").check(200, "well");
+        probe.check_closed();
+        let mut other = Client::new(&server);
+        other.send(&post("/a", "x")).check(503, r#"{"error":"too many connections"}"#);
+        other.check_closed();
+    }
+    // Those places are no way around the limit: who says nothing has them for a moment only.
+    let mut silent = [Client::new(&server), Client::new(&server)];
+    for client in &mut silent {
+        client.check(503, r#"{"error":"too many connections"}"#);
+    }
+    go.send(()).unwrap();
+    busy.check(200, "held");
+}
+
+#[test]
+fn nobodys_body_is_waited_for_who_may_not_come_in() {
+    let server = serve(limits(), Arc::new(Guarded(echo())));
+    let head = "Host: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n";
+    let mut client = Client::new(&server);
+    client.send(&format!("POST /forbidden HTTP/1.1\r\n{head}")).check(401, "no");
+    client.check_closed();
+    let mut client = Client::new(&server);
+    client.send(&format!("POST /allowed HTTP/1.1\r\n{head}")).check(100, "");
+    client.send("hello").check(200, "POST /allowed hello");
 }
 
 /// Tries until a new connection is answered with 200.
@@ -396,8 +453,8 @@ fn a_request_that_takes_long_keeps_no_other_waiting() {
     let (hold, is_asked, go) = held();
     let echo = echo();
     let handler = move |request: &Request| match request.path {
-        "/held" => hold(request),
-        _ => echo(request),
+        "/held" => hold.answer(request),
+        _ => echo.answer(request),
     };
     let server = serve(limits(), Arc::new(handler));
     let mut slow = Client::new(&server);
@@ -470,7 +527,8 @@ fn who_connects_while_the_socket_is_handed_on_is_answered_by_the_next() {
     assert!(server.running.stop(Instant::now() + PATIENCE));
 
     let (stopper, stop) = stop::pair();
-    let next = socket.start(limits(), Arc::new(|_| Response::text(200, "next")), &stop).unwrap();
+    let next =
+        socket.start(limits(), Arc::new(|_: &Request| Response::text(200, "next")), &stop).unwrap();
     waiting.check(200, "next");
     drop((next, stopper));
     assert!(TcpStream::connect(server.address).is_err(), "dropped, it listens no more");

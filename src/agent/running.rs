@@ -7,6 +7,7 @@ use crate::queue::Queue;
 use crate::supervise::{self, Part};
 use crate::system::health::{Health, Limits};
 use crate::system::http::{self, Request, Response};
+use crate::system::plain::line;
 use crate::system::pulse::Pulse;
 use crate::system::stop::{self, Stop, Stopper};
 use crate::system::threads::{self, Failures};
@@ -353,7 +354,8 @@ fn prepare_consumers(
 /// All of them, or all that is wrong, one line each.
 fn all_or_faults<T>(prepared: impl Iterator<Item = Result<T, String>>) -> Result<Vec<T>, String> {
     let (ready, wrong): (Vec<_>, Vec<_>) = prepared.partition(Result::is_ok);
-    let wrong: Vec<String> = wrong.into_iter().filter_map(Result::err).collect();
+    let wrong = wrong.into_iter().filter_map(Result::err);
+    let wrong: Vec<String> = wrong.map(|what| line(&what).into_owned()).collect();
     if wrong.is_empty() { Ok(ready.into_iter().flatten().collect()) } else { Err(wrong.join("\n")) }
 }
 
@@ -367,12 +369,31 @@ fn routes(
 ) -> Arc<http::Handler> {
     let api = sources::http::Api::new(settings, queue.clone(), client.clone());
     let status = status::Status::new(health.clone(), limits);
-    Arc::new(move |request: &Request| {
-        let _ = &here;
-        api.answer(request)
-            .or_else(|| status.answer(request))
+    Arc::new(Routes { api, status, _here: here })
+}
+
+/// All that is answered over HTTP.
+struct Routes {
+    api: sources::http::Api,
+    status: status::Status,
+    _here: Stopper,
+}
+
+impl http::Serve for Routes {
+    fn door(&self, head: &Request) -> Option<Response> {
+        self.api.refusal(head)
+    }
+
+    fn is_probe(&self, head: &Request) -> bool {
+        self.status.knows(head.path)
+    }
+
+    fn answer(&self, request: &Request) -> Response {
+        self.api
+            .answer(request)
+            .or_else(|| self.status.answer(request))
             .unwrap_or_else(|| Response::empty(404))
-    })
+    }
 }
 
 fn start_sink(

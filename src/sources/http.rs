@@ -77,9 +77,8 @@ impl Api {
         if !request.path.starts_with("/api/") {
             return None;
         }
-        if !self.may_enter(request) {
-            info!("http: refused a request without the right token");
-            return Some(Response::empty(401).with("WWW-Authenticate", "Bearer"));
+        if let Some(refusal) = self.refusal(request) {
+            return Some(refusal);
         }
         Some(match (request.path, request.method) {
             (EVENTS, "POST") => self.event(request),
@@ -90,6 +89,17 @@ impl Api {
                 Some(_) => Response::method_not_allowed("GET"),
             },
         })
+    }
+
+    /// What is answered to a request that may not come in. It looks at the head alone, so that
+    /// nobody's body is waited for without the token.
+    #[must_use]
+    pub fn refusal(&self, head: &Request) -> Option<Response> {
+        if !head.path.starts_with("/api/") || self.may_enter(head) {
+            return None;
+        }
+        info!("http: refused a request without the right token");
+        Some(Response::empty(401).with("WWW-Authenticate", "Bearer"))
     }
 
     fn may_enter(&self, request: &Request) -> bool {

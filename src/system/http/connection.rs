@@ -2,7 +2,7 @@
 
 use crate::system::http::incoming::{Incoming, KeepAlive, Progress, Refusal};
 use crate::system::http::slots::{Slot, Slots};
-use crate::system::http::{Ending, Handler, Limits, Response};
+use crate::system::http::{Ending, Handler, Limits, Request, Response};
 use crate::system::stop::Stop;
 use log::debug;
 use std::io::{self, ErrorKind, Read, Write};
@@ -15,6 +15,8 @@ const TIMEOUT_SLACK: Duration = Duration::from_millis(100);
 const DRAIN_BYTES_MAX: usize = 64 * 1024;
 /// How long it may take for that.
 const DRAIN_MAX: Duration = Duration::from_secs(1);
+/// How long a client may take over a request for which there is only a place for probes.
+const PROBE_MAX: Duration = Duration::from_secs(1);
 /// A larger buffer is given back after the answer that needed it.
 const ANSWER_BYTES_KEPT: usize = 4 * 1024;
 
@@ -47,6 +49,8 @@ enum Received {
     Request,
     /// It is not acceptable.
     Refused(Refusal),
+    /// Its head was enough for an answer.
+    Answered(Response),
     /// The client has gone, or has nothing to say.
     Gone,
 }
@@ -56,15 +60,22 @@ impl Connection<'_> {
         let stream = &self.slot.stream;
         stream.set_nodelay(true)?;
         stream.set_write_timeout(Some(self.limits.write_max))?;
-        let mut deadline = Instant::now() + self.limits.request_max;
+        let limit = if self.slot.is_for_probes { PROBE_MAX } else { self.limits.request_max };
+        let mut deadline = Instant::now() + limit;
         let mut first = true;
         loop {
-            match self.receive(deadline, first)? {
+            match self.receive(deadline, first, handler)? {
                 Received::Gone => return Ok(()),
                 Received::Refused(refusal) => return self.refuse(refusal),
+                Received::Answered(response) => return self.dismiss(&response),
                 Received::Request => (),
             }
+            if !self.slot.answers() {
+                return Ok(());
+            }
             let ending = self.answer(handler, || stop.is_set() || slots.closing());
+            // From here on it is the client that takes its time.
+            self.slot.work();
             self.send(Instant::now() + self.limits.write_max)?;
             if ending == Ending::Close {
                 return Ok(());
@@ -80,6 +91,7 @@ impl Connection<'_> {
                     return Ok(());
                 }
             } else {
+                self.slot.work();
                 deadline = now + self.limits.request_max;
             }
         }
@@ -89,11 +101,26 @@ impl Connection<'_> {
     ///
     /// The first request has to be whole at `deadline`. A later one has to begin before it, and
     /// its time counts from there.
-    fn receive(&mut self, mut deadline: Instant, first: bool) -> io::Result<Received> {
+    fn receive(
+        &mut self,
+        mut deadline: Instant,
+        first: bool,
+        handler: &Handler,
+    ) -> io::Result<Received> {
         // A request may have come together with the one before it.
         let mut count = 0;
+        let mut is_seen = false;
         loop {
-            match self.incoming.advance(count) {
+            let progress = self.incoming.advance(count);
+            if let (false, Some(refusal)) =
+                (is_seen, self.incoming.head(|head| self.at_door(handler, head)))
+            {
+                is_seen = true;
+                if let Some(response) = refusal {
+                    return Ok(Received::Answered(response));
+                }
+            }
+            match progress {
                 Ok(Progress::Whole) => return Ok(Received::Request),
                 Ok(Progress::Partial) => (),
                 Ok(Progress::Awaited) => {
@@ -108,7 +135,11 @@ impl Connection<'_> {
                 Ok(0) => return Ok(Received::Gone),
                 Ok(count) => count,
                 Err(error) if error.kind() == ErrorKind::TimedOut => {
-                    return Ok(if waiting { Received::Gone } else { Received::Refused(TIMED_OUT) });
+                    return Ok(match (self.slot.is_for_probes, waiting) {
+                        (true, _) => Received::Answered(Response::crowded()),
+                        (false, true) => Received::Gone,
+                        (false, false) => Received::Refused(TIMED_OUT),
+                    });
                 }
                 Err(error) => return Err(error),
             };
@@ -123,30 +154,46 @@ impl Connection<'_> {
         }
     }
 
+    /// What a head is answered before its body is read, if it is.
+    fn at_door(&self, handler: &Handler, head: &Request) -> Option<Response> {
+        let is_late = self.slot.is_for_probes && !handler.is_probe(head);
+        if is_late { Some(Response::crowded()) } else { handler.door(head) }
+    }
+
     /// Has the request answered and prepares the answer for sending.
     fn answer(&mut self, handler: &Handler, ends: impl FnOnce() -> bool) -> Ending {
-        let outgoing = &mut self.outgoing;
+        let mut outgoing = std::mem::take(&mut self.outgoing);
         outgoing.clear();
+        let is_for_probes = self.slot.is_for_probes;
         let answered = self.incoming.request(|request, keep_alive| {
-            let response = handler(request);
+            let response = match is_for_probes && !handler.is_probe(request) {
+                true => Response::crowded(),
+                false => handler.answer(request),
+            };
             let ending = match keep_alive {
                 KeepAlive::No => Ending::Close,
+                _ if is_for_probes => Ending::Close,
                 _ if ends() => Ending::Close,
                 KeepAlive::Yes => Ending::KeepAlive,
                 KeepAlive::YesAndSaySo => Ending::KeepAliveTold,
             };
-            response.put(outgoing, ending, request.method == "HEAD");
+            response.put(&mut outgoing, ending, request.method == "HEAD");
             ending
         });
+        self.outgoing = outgoing;
         answered.unwrap_or(Ending::Close)
+    }
+
+    fn refuse(&mut self, refusal: Refusal) -> io::Result<()> {
+        debug!("http: {}: {} {}", self.slot.peer, refusal.status, refusal.why);
+        self.dismiss(&Response::text(refusal.status, refusal.why))
     }
 
     /// Says why, and leaves the client time to read it: closing a socket that has unread bytes
     /// would tear the answer out of its hands.
-    fn refuse(&mut self, refusal: Refusal) -> io::Result<()> {
-        debug!("http: {}: {} {}", self.slot.peer, refusal.status, refusal.why);
+    fn dismiss(&mut self, response: &Response) -> io::Result<()> {
         self.outgoing.clear();
-        Response::text(refusal.status, refusal.why).put(&mut self.outgoing, Ending::Close, false);
+        response.put(&mut self.outgoing, Ending::Close, false);
         self.send(Instant::now() + self.limits.write_max)?;
         self.slot.stream.shutdown(Shutdown::Write)?;
         let deadline = Instant::now() + DRAIN_MAX;

@@ -148,20 +148,33 @@ impl Incoming {
         Ok(self.progress())
     }
 
+    /// The head at the front, once it is there and while its body is not, without that body.
+    pub(super) fn head<T>(&self, look: impl FnOnce(&Request) -> T) -> Option<T> {
+        match self.stage {
+            Stage::Counted { head, .. } | Stage::Chunked { head, .. } => {
+                self.parsed(head, head.bytes, look)
+            }
+            Stage::Head | Stage::Whole { .. } => None,
+        }
+    }
+
     /// The request at the front, if it is whole, and what its client wants to become of the
     /// connection.
     pub(super) fn request<T>(&self, answer: impl FnOnce(&Request, KeepAlive) -> T) -> Option<T> {
         let Stage::Whole { head, end } = self.stage else { return None };
+        self.parsed(head, end, |request| answer(request, head.keep_alive))
+    }
+
+    fn parsed<T>(&self, head: Head, end: usize, look: impl FnOnce(&Request) -> T) -> Option<T> {
         let mut headers = [EMPTY_HEADER; HEADERS_MAX];
         let mut parsed = httparse::Request::new(&mut headers);
         parsed.parse(&self.bytes[..head.bytes]).ok()?;
-        let request = Request {
+        Some(look(&Request {
             method: parsed.method?,
             path: path_of(parsed.path?)?,
             headers: parsed.headers,
             body: &self.bytes[head.bytes..end],
-        };
-        Some(answer(&request, head.keep_alive))
+        }))
     }
 
     /// Forgets the request at the front. What came after it is kept; look at it with `advance(0)`.

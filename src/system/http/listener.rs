@@ -165,13 +165,22 @@ impl Accepting {
             return;
         }
         match self.slots.take(stream, peer) {
-            Ok(taken) => self.connect(taken, failed),
+            Ok(taken) => {
+                if taken.slot.is_for_probes {
+                    crowded.say(&self.crowded(peer));
+                }
+                self.connect(taken, failed);
+            }
             Err(stream) => {
-                let count = self.limits.connections_max;
-                crowded.say(&format!("all {count} connections are in use, {peer} is refused"));
+                crowded.say(&self.crowded(peer));
                 turn_away(&stream);
             }
         }
+    }
+
+    fn crowded(&self, peer: SocketAddr) -> String {
+        let count = self.limits.connections_max;
+        format!("all {count} connections are in use; {peer} is answered nothing but probes")
     }
 
     fn connect(&self, taken: Taken, failed: &mut Complaint) {
@@ -189,9 +198,8 @@ impl Accepting {
 /// Answers 503 from the accepting thread, which never waits for a client: what does not fit into
 /// the buffers of a new socket is not sent.
 fn turn_away(mut stream: &TcpStream) {
-    let response = Response::json(503, r#"{"error":"too many connections"}"#);
     let mut out = Vec::new();
-    response.with("Retry-After", "1").put(&mut out, Ending::Close, false);
+    Response::crowded().put(&mut out, Ending::Close, false);
     let told = stream.set_nonblocking(true).and_then(|()| stream.write_all(&out));
     if told.and_then(|()| stream.shutdown(Shutdown::Write)).is_ok() {
         // Bytes left unread would make the system reset the connection and the answer with it.

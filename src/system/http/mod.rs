@@ -22,7 +22,29 @@ use std::io::Write;
 use std::time::Duration;
 
 /// What answers requests.
-pub type Handler = dyn Fn(&Request) -> Response + Send + Sync;
+pub type Handler = dyn Serve;
+
+/// What answers requests; a function does that is never asked for less than a whole one.
+pub trait Serve: Send + Sync {
+    /// Asked about a head whose body is still to come: an answer ends the request there.
+    fn door(&self, _head: &Request) -> Option<Response> {
+        None
+    }
+
+    /// Whether this is answered also when all connections are in use. It has to be quick.
+    fn is_probe(&self, _head: &Request) -> bool {
+        false
+    }
+
+    /// Answers a whole request.
+    fn answer(&self, request: &Request) -> Response;
+}
+
+impl<F: Fn(&Request) -> Response + Send + Sync> Serve for F {
+    fn answer(&self, request: &Request) -> Response {
+        self(request)
+    }
+}
 
 /// From the first byte of a request to the last one of its body.
 const REQUEST_MAX: Duration = Duration::from_secs(10);
@@ -93,6 +115,11 @@ impl Response {
     #[must_use]
     pub fn text(status: u16, words: impl Into<Vec<u8>>) -> Self {
         Response::new(status, "text/plain; charset=utf-8", words)
+    }
+
+    /// 503, when all connections are in use.
+    fn crowded() -> Self {
+        Response::json(503, r#"{"error":"too many connections"}"#).with("Retry-After", "1")
     }
 
     /// An answer with a JSON document.

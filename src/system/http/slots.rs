@@ -1,16 +1,23 @@
-//! Who is connected: a bound on it, room made by closing those who rest, and the stop.
+//! Who is connected: a bound on it, room made by closing those who rest or are slow, and the stop.
 
+use std::cmp::Reverse;
 use std::io;
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// A connection that rests at least this long may be closed to make room. Shorter ones are
-/// about to send their next request.
+/// A connection that rests, or takes over a request, at least this long may be closed to make room.
+/// Shorter ones are about to send their next request, or the rest of it.
 const REST_SPARED: Duration = Duration::from_secs(1);
-/// When less than this part of the slots is free, connections that rest are closed.
+/// When less than this part of the slots is free, such connections are closed.
 const SPARE_PART: usize = 4;
+/// An address that has more than this part of the slots makes room for others at once.
+const ADDRESS_PART: usize = 2;
+/// How long it may take until a connection that was closed to make room has gone.
+const ROOM_MAX: Duration = Duration::from_millis(100);
+/// Slots beyond the others in which only probes are answered.
+const PROBE_SLOTS: usize = 2;
 
 /// The connections of one listener.
 #[derive(Debug)]
@@ -33,6 +40,8 @@ pub(super) struct Slot {
     pub(super) stream: TcpStream,
     /// The other end.
     pub(super) peer: SocketAddr,
+    /// Whether there is a place for a probe only.
+    pub(super) is_for_probes: bool,
     rest: Mutex<Rest>,
 }
 
@@ -43,7 +52,10 @@ enum Rest {
     New(Instant),
     /// Nothing of a further request has come, since this moment.
     Since(Instant),
-    /// A request is being read, answered or written.
+    /// It is the client's turn to send the rest of a request, or to take its answer, since this
+    /// moment.
+    Slow(Instant),
+    /// A request is being answered.
     Busy,
     /// It has been closed by another thread.
     Closed,
@@ -66,29 +78,42 @@ impl Slots {
 
     /// Takes a connection in, or gives it back when all slots are in use.
     ///
-    /// When few are free, the connection that has rested longest is closed, so that who only
-    /// holds a connection does not keep out who wants to say something.
+    /// When few are free, the connection that has rested or has taken over a request longest is
+    /// closed, first of those of an address that has more than its part, so that idle and slow
+    /// clients cannot keep the others out.
     pub(super) fn take(
         self: &Arc<Self>,
         stream: TcpStream,
         peer: SocketAddr,
     ) -> Result<Taken, TcpStream> {
         let mut board = self.board();
-        if board.open.len() >= self.connections_max - self.connections_max / SPARE_PART {
-            board.close_longest_rest();
+        let max = self.connections_max;
+        if board.open.len() >= max - max / SPARE_PART {
+            let part = (max / ADDRESS_PART).max(1);
+            let newcomer = party(peer.ip());
+            let count = board.open.iter().filter(|slot| party(slot.peer.ip()) == newcomer).count();
+            let is_full = board.open.len() >= max;
+            let makes_room = board.make_room(Need { part, is_full, is_modest: count < part });
+            if is_full && makes_room {
+                let is_full = |board: &mut Board| board.open.len() >= max;
+                let waited = self.changed.wait_timeout_while(board, ROOM_MAX, is_full);
+                (board, _) = waited.unwrap_or_else(PoisonError::into_inner);
+            }
         }
-        if board.open.len() >= self.connections_max {
+        if board.open.len() >= max + PROBE_SLOTS {
             return Err(stream);
         }
+        let is_for_probes = board.open.len() >= max;
         let rest = Mutex::new(Rest::New(Instant::now()));
-        let slot = Arc::new(Slot { stream, peer, rest });
+        let slot = Arc::new(Slot { stream, peer, is_for_probes, rest });
         board.open.push(Arc::clone(&slot));
         Ok(Taken { slots: Arc::clone(self), slot })
     }
 
     /// Closes the connection that has rested longest, because the system has no more sockets.
     pub(super) fn make_room(&self) {
-        self.board().close_longest_rest();
+        let part = (self.connections_max / ADDRESS_PART).max(1);
+        self.board().make_room(Need { part, is_full: true, is_modest: true });
     }
 
     /// Asks all to end: resting connections are closed, others end with their answer. To those
@@ -127,61 +152,121 @@ impl Board {
     fn close_at_end(&self, now: Instant) -> Option<Duration> {
         let spared = |rest: Rest| match rest {
             Rest::New(since) => REST_SPARED.checked_sub(now.saturating_duration_since(since)),
-            Rest::Since(_) | Rest::Busy | Rest::Closed => None,
+            Rest::Since(_) | Rest::Slow(_) | Rest::Busy | Rest::Closed => None,
         };
         for slot in &self.open {
-            slot.close_if(|rest| spared(rest).is_none_or(|left| left.is_zero()));
+            slot.close_if(|rest| {
+                rest.rests_since().is_some() && spared(rest).is_none_or(|left| left.is_zero())
+            });
         }
         self.open.iter().filter_map(|slot| spared(*slot.rest())).min()
     }
 
-    fn close_longest_rest(&self) {
+    /// Closes the connection that can best be spared; says whether there was one.
+    fn make_room(&self, need: Need) -> bool {
         let now = Instant::now();
-        let since = |slot: &Slot| slot.rest().since().filter(|&since| is_long(now, since));
-        let resting = self.open.iter().filter_map(|slot| Some((since(slot)?, slot)));
-        if let Some((_, slot)) = resting.min_by_key(|(since, _)| *since) {
-            slot.close_if(|rest| rest.since().is_some_and(|since| is_long(now, since)));
-        }
+        let ripe = self.open.iter().filter_map(|slot| {
+            let excess = self.excess(slot, need);
+            let rest = *slot.rest();
+            need.takes(rest, excess, now).then_some((excess, rest.waits_since()?, slot))
+        });
+        let most = ripe.min_by_key(|(excess, since, _)| (Reverse(*excess), *since));
+        most.is_some_and(|(excess, _, slot)| slot.close_if(|rest| need.takes(rest, excess, now)))
+    }
+
+    /// By how many slots the address of this one exceeds its part.
+    fn excess(&self, slot: &Slot, need: Need) -> usize {
+        let own = party(slot.peer.ip());
+        let count = self.open.iter().filter(|slot| party(slot.peer.ip()) == own).count();
+        count.saturating_sub(need.part)
     }
 }
 
-fn is_long(now: Instant, since: Instant) -> bool {
-    now.saturating_duration_since(since) >= REST_SPARED
+/// For whom room is made, and how much it is needed.
+#[derive(Clone, Copy)]
+struct Need {
+    /// How many slots an address may have before it has to make room for others.
+    part: usize,
+    /// Whether there is no slot left.
+    is_full: bool,
+    /// Whether somebody comes whose address has less than that.
+    is_modest: bool,
+}
+
+impl Need {
+    /// Whether a connection has to go.
+    fn takes(self, rest: Rest, excess: usize, now: Instant) -> bool {
+        let Some(since) = rest.waits_since() else { return false };
+        let is_greedy = excess > 0;
+        if now.saturating_duration_since(since) < REST_SPARED {
+            return self.is_full && self.is_modest && is_greedy;
+        }
+        // One that is only slow may be honest, and does not go for an address that has its part.
+        let is_slow = matches!(rest, Rest::Slow(_));
+        !is_slow || is_greedy || (self.is_full && self.is_modest)
+    }
+}
+
+/// Who counts as one: an address, or of those with 128 bits what one customer of a network has.
+fn party(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => IpAddr::V4(ip),
+        IpAddr::V6(ip) => IpAddr::V6((ip.to_bits() >> 64 << 64).into()),
+    }
 }
 
 impl Rest {
     /// Since when it rests, if it does.
-    fn since(self) -> Option<Instant> {
+    fn rests_since(self) -> Option<Instant> {
         match self {
             Rest::New(since) | Rest::Since(since) => Some(since),
+            Rest::Slow(_) | Rest::Busy | Rest::Closed => None,
+        }
+    }
+
+    /// Since when its client is waited for, if it is.
+    fn waits_since(self) -> Option<Instant> {
+        match self {
+            Rest::New(since) | Rest::Since(since) | Rest::Slow(since) => Some(since),
             Rest::Busy | Rest::Closed => None,
         }
     }
 }
 
 impl Slot {
-    /// A request has begun to come; `false` when it is too late for it.
+    /// A request has begun to come, or its answer to go out; `false` when it is too late for it.
     pub(super) fn work(&self) -> bool {
-        let mut rest = self.rest();
-        if let Rest::Closed = *rest {
-            return false;
-        }
-        *rest = Rest::Busy;
-        true
+        self.turn(Rest::Slow(Instant::now()))
+    }
+
+    /// The request is whole and is answered now; `false` when it is too late for it.
+    pub(super) fn answers(&self) -> bool {
+        self.turn(Rest::Busy)
     }
 
     /// The answer has gone out, and the next request has not begun.
     pub(super) fn rest_since(&self, now: Instant) {
-        *self.rest() = Rest::Since(now);
+        self.turn(Rest::Since(now));
     }
 
-    /// Closes it if it rests and is ripe.
-    fn close_if(&self, ripe: impl FnOnce(Rest) -> bool) {
+    fn turn(&self, to: Rest) -> bool {
         let mut rest = self.rest();
-        if rest.since().is_some() && ripe(*rest) {
+        if let Rest::Closed = *rest {
+            return false;
+        }
+        *rest = to;
+        true
+    }
+
+    /// Closes it if it is ripe; says whether it was.
+    fn close_if(&self, ripe: impl FnOnce(Rest) -> bool) -> bool {
+        let mut rest = self.rest();
+        let closes = ripe(*rest);
+        if closes {
             *rest = Rest::Closed;
             self.shut_down();
         }
+        closes
     }
 
     fn shut_down(&self) {
@@ -207,8 +292,7 @@ impl Drop for Taken {
         if let Some(at) = board.open.iter().position(|slot| Arc::ptr_eq(slot, &self.slot)) {
             board.open.swap_remove(at);
         }
-        if self.slots.closing() {
-            self.slots.changed.notify_all();
-        }
+        // For who makes room, and for the end.
+        self.slots.changed.notify_all();
     }
 }
