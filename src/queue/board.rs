@@ -12,6 +12,7 @@ mod tests;
 use super::change::{Buried, Change};
 use super::gate::{Gate, Pass};
 use super::lane::{Chain, Entry, Head, Lane, weight};
+use super::schema::{LANE_MAX, SEQ_MAX};
 use super::store::StoredLane;
 use super::{Claim, Probes, Store};
 use crate::message::{Delivery, Kind, Lane as Name, Receipt};
@@ -189,7 +190,6 @@ impl Board {
     /// Makes lanes known that have rows in the database, to be read.
     pub(super) fn restore(&mut self, lanes: Vec<StoredLane>) {
         for StoredLane { number, name, seqs: (first, last) } in lanes {
-            self.next_lane = self.next_lane.max(number + 1);
             self.next_seq = self.next_seq.max(last + 1);
             let mut lane = Lane::new(name.clone());
             lane.stored = true;
@@ -549,12 +549,29 @@ impl Board {
         self.ages.first_key_value().map(|(_, since)| *since)
     }
 
+    /// Whether a delivery of this lane can have a number, and its lane.
+    pub(super) fn has_number_for(&self, name: &Name) -> bool {
+        let lane = self.numbers.contains_key(name) || self.lanes.len() < LANE_MAX as usize;
+        lane && self.next_seq < SEQ_MAX
+    }
+
+    /// A number that no lane has at present, in turn: lanes come and go for years.
+    fn free_number(&mut self) -> u32 {
+        assert!(self.lanes.len() < LANE_MAX as usize, "sources are refused when no number is free");
+        loop {
+            let number = self.next_lane;
+            self.next_lane = if number >= LANE_MAX { 1 } else { number + 1 };
+            if !self.lanes.contains_key(&number) {
+                return number;
+            }
+        }
+    }
+
     fn number(&mut self, name: &Name) -> u32 {
         if let Some(number) = self.numbers.get(name) {
             return *number;
         }
-        let number = self.next_lane;
-        self.next_lane += 1;
+        let number = self.free_number();
         self.numbers.insert(name.clone(), number);
         self.lanes.insert(number, Lane::new(name.clone()));
         number
@@ -650,6 +667,9 @@ impl Board {
                 && self.lanes.values().all(|lane| lane.unread_from.is_none() && lane.storing == 0)
             {
                 self.stored = Amount::default();
+                if self.next_seq > SEQ_MAX / 2 && self.lanes.values().all(Lane::is_idle) {
+                    self.next_seq = 1;
+                }
             }
         }
     }

@@ -11,6 +11,7 @@ mod control;
 mod dead_letters;
 mod gate;
 mod lane;
+mod recover;
 mod schema;
 mod spare;
 mod store;
@@ -449,6 +450,12 @@ impl Shared {
     fn refusal(&self, board: &Board, push: &Push, place: Place) -> Option<fn(Vec<Push>) -> Error> {
         if place == Place::Database && self.unwritable.load(Ordering::Acquire) {
             return Some(Error::Unwritable);
+        }
+        if let Push::Delivery { delivery, .. } = push
+            && !board.has_number_for(&delivery.lane)
+        {
+            log::error!("queue: there are too many lanes: integration keys, that is");
+            return Some(Error::Full);
         }
         let is_ping =
             matches!(push, Push::Delivery { delivery, .. } if delivery.kind == Kind::Heartbeat);

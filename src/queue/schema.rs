@@ -23,7 +23,13 @@ use std::path::{Path, PathBuf};
 const VERSION: usize = STEPS.len();
 
 /// Bits of a row's id that hold its sequence number.
-const SEQ_BITS: u32 = 40;
+pub(super) const SEQ_BITS: u32 = 40;
+
+/// The greatest number of a row.
+pub(super) const SEQ_MAX: u64 = (1 << SEQ_BITS) - 1;
+
+/// The greatest number of a lane: an id has 63 bits, and the end of a lane has to fit, too.
+pub(super) const LANE_MAX: u32 = (1 << (63 - SEQ_BITS)) - 2;
 
 /// Every page that a commit touches is written whole, twice: to the journal and later to the
 /// database. Small pages halve what a small delivery costs; a large one takes several.
@@ -84,8 +90,13 @@ CREATE TABLE records (
 ) WITHOUT ROWID;";
 
 impl RowId {
-    /// The id of the row.
+    /// The id of the row. One that does not fit would be that of another lane, or of none, and
+    /// what is stored there is never found again.
     pub(super) fn rowid(self) -> i64 {
+        assert!(
+            self.lane <= LANE_MAX + 1 && self.seq <= SEQ_MAX,
+            "{self:?} does not fit into an id"
+        );
         (i64::from(self.lane) << SEQ_BITS) | self.seq.cast_signed()
     }
 
@@ -260,7 +271,7 @@ mod tests {
     fn a_row_finds_its_lane_and_its_number_again() {
         for row in [
             RowId { lane: 1, seq: 1 },
-            RowId { lane: 8_388_607, seq: (1 << SEQ_BITS) - 1 },
+            RowId { lane: LANE_MAX, seq: SEQ_MAX },
             RowId { lane: 7, seq: 123_456_789_012 },
         ] {
             assert_eq!(RowId::of(row.rowid()), Some(row));

@@ -2,7 +2,7 @@
 
 use super::board::{Amount, ReadRow, RowId};
 use super::dead_letters;
-use super::{DeadLetter, schema};
+use super::{DeadLetter, recover, schema};
 use crate::config;
 use crate::message::{Delivery, Kind, Lane};
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -61,7 +61,10 @@ impl Store {
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
         let letters = dead_letters::Bounds::of(&connection, settings.dead_letters_max)
             .map_err(|error| format!("{}: {error}", settings.path.display()))?;
-        Ok(Store { connection, letters })
+        let mut store = Store { connection, letters };
+        recover::orphans(&mut store)
+            .map_err(|error| format!("{}: {error}", settings.path.display()))?;
+        Ok(store)
     }
 
     pub(super) fn begin(&self) -> rusqlite::Result<()> {

@@ -322,6 +322,25 @@ fn no_kill_or_stop_lets_one_of_an_order_key_overtake_another() {
 }
 
 #[test]
+fn numbers_of_lanes_begin_again_when_they_are_used_up() {
+    let mut world = World::new(Store::Durable);
+    world.publish("kept", "k");
+    world.collect();
+    world.commit();
+    world.board.next_lane = LANE_MAX - 1;
+    for lane in ["a", "b", "c", "d"] {
+        world.publish(lane, "k");
+        world.collect();
+        world.commit();
+    }
+    let lanes: Vec<u32> = world.rows.keys().map(|row| row.lane).collect();
+    assert_eq!(lanes, [1, 2, 3, LANE_MAX - 1, LANE_MAX]);
+    world.stop();
+    world.drain();
+    assert_eq!(world.heard.len(), 5);
+}
+
+#[test]
 fn what_stands_behind_one_that_is_under_way_without_a_row_is_not_signed() {
     let mut world = World::new(Store::Transit);
     let alert = world.publish("a", "pump");

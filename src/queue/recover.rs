@@ -1,0 +1,212 @@
+//! Rows that no lane knows are found again.
+//!
+//! Version 0.12.0 let the numbers of lanes grow beyond what fits into the id of a row. What was
+//! stored then has a negative id, or that of lane 0, and was never read again. A damaged table of
+//! lanes would have the same effect. Such rows get a lane, by the integration key they are for.
+
+use super::board::RowId;
+use super::schema::{LANE_MAX, SEQ_BITS, SEQ_MAX};
+use super::store::Store;
+use crate::message::{Kind, Lane};
+use percent_encoding::percent_decode_str;
+use rusqlite::{OptionalExtension, params};
+use serde_json::Value;
+use std::collections::HashMap;
+
+/// Rows that get their new id in one transaction.
+const CHUNK: i64 = 500;
+
+/// A row without a lane.
+struct Orphan {
+    id: i64,
+    kind: String,
+    target: String,
+    body: Vec<u8>,
+}
+
+/// Gives rows a lane that have none.
+pub(super) fn orphans(store: &mut Store) -> rusqlite::Result<()> {
+    let lanes = nameless(store)?;
+    if lanes.is_empty() {
+        return Ok(());
+    }
+    let mut numbers: HashMap<String, u32> = HashMap::new();
+    let mut found = 0;
+    for lane in lanes {
+        loop {
+            let rows = rows(store, lane)?;
+            if rows.is_empty() {
+                break;
+            }
+            store.begin()?;
+            for orphan in &rows {
+                let key = key(store, lane, orphan)?;
+                let number = match numbers.get(&key) {
+                    Some(number) => *number,
+                    None => *numbers.entry(key.clone()).or_insert(number(store, &key)?),
+                };
+                take_in(store, orphan.id, number)?;
+            }
+            store.commit()?;
+            found += rows.len();
+        }
+    }
+    store.connection.execute("DELETE FROM lanes WHERE number > ?1", [LANE_MAX])?;
+    log::warn!("queue: {found} deliveries were found again that belonged to no lane");
+    Ok(())
+}
+
+/// The numbers, as they stand in ids, of lanes that have rows and no name. One look for each lane.
+fn nameless(store: &Store) -> rusqlite::Result<Vec<i64>> {
+    let mut next = store
+        .connection
+        .prepare("SELECT id >> ?2 FROM deliveries WHERE id >= ?1 ORDER BY id LIMIT 1")?;
+    let mut named = store.connection.prepare("SELECT 1 FROM lanes WHERE number = ?1")?;
+    let (mut from, mut nameless) = (i64::MIN, Vec::new());
+    while let Some(lane) =
+        next.query_row(params![from, SEQ_BITS], |row| row.get::<_, i64>(0)).optional()?
+    {
+        if !(1..=i64::from(LANE_MAX)).contains(&lane) || !named.exists([lane])? {
+            nameless.push(lane);
+        }
+        let Some(end) = (lane + 1).checked_mul(1 << SEQ_BITS) else { break };
+        from = end;
+    }
+    Ok(nameless)
+}
+
+fn rows(store: &Store, lane: i64) -> rusqlite::Result<Vec<Orphan>> {
+    let first = lane << SEQ_BITS;
+    let last = first | SEQ_MAX.cast_signed();
+    store
+        .connection
+        .prepare_cached(
+            "SELECT id, CAST(kind AS TEXT), CAST(target AS TEXT), CAST(body AS BLOB)
+             FROM deliveries WHERE id BETWEEN ?1 AND ?2
+             ORDER BY id LIMIT ?3",
+        )?
+        .query_map([first, last, CHUNK], |row| {
+            Ok(Orphan {
+                id: row.get(0)?,
+                kind: row.get(1)?,
+                target: row.get(2)?,
+                body: row.get(3)?,
+            })
+        })?
+        .collect()
+}
+
+/// The key of a row's lane: by the name of the lane whose number did not fit, or from what the
+/// row holds.
+fn key(store: &Store, lane: i64, orphan: &Orphan) -> rusqlite::Result<String> {
+    const FITTED: i64 = (1 << (64 - SEQ_BITS)) - 1;
+    let named: Option<String> = store
+        .connection
+        .prepare_cached("SELECT key FROM lanes WHERE number > ?1 AND number & ?2 = ?3 & ?2")?
+        .query_row([i64::from(LANE_MAX), FITTED, lane], |row| row.get(0))
+        .optional()?;
+    if let Some(key) = named {
+        return Ok(key);
+    }
+    if Kind::parse(&orphan.kind) == Some(Kind::Policy) {
+        return Ok("policies".to_owned());
+    }
+    let body: Value = serde_json::from_slice(&orphan.body).unwrap_or(Value::Null);
+    Ok(body["integrationKey"].as_str().map(str::to_owned).unwrap_or_else(|| {
+        let last = orphan.target.rsplit('/').next().unwrap_or_default();
+        percent_decode_str(last).decode_utf8_lossy().into_owned()
+    }))
+}
+
+/// The number of the lane with this key, which is made if it is not there.
+fn number(store: &Store, key: &str) -> rusqlite::Result<u32> {
+    const SINK: &str = "ilert";
+    let known = store
+        .connection
+        .query_row(
+            "SELECT number FROM lanes WHERE sink = ?1 AND key = ?2 AND number <= ?3",
+            params![SINK, key, LANE_MAX],
+            |row| row.get(0),
+        )
+        .optional()?;
+    if let Some(number) = known {
+        return Ok(number);
+    }
+    // The first gap, which is not far: there are fewer lanes than numbers.
+    let free: u32 = store.connection.query_row(
+        "SELECT n FROM (SELECT 1 AS n UNION ALL SELECT number + 1 FROM lanes WHERE number < ?1)
+         WHERE n NOT IN (SELECT number FROM lanes)
+           AND NOT EXISTS (SELECT 1 FROM deliveries WHERE id >= n << ?2 AND id < (n + 1) << ?2)
+         ORDER BY n LIMIT 1",
+        params![LANE_MAX, SEQ_BITS],
+        |row| row.get(0),
+    )?;
+    store.add_lane(free, &Lane { sink: SINK.to_owned(), key: key.to_owned() })?;
+    Ok(free)
+}
+
+/// Gives a row its new id, with its own number unless another row of the lane has that.
+fn take_in(store: &Store, id: i64, lane: u32) -> rusqlite::Result<()> {
+    let seq = u64::try_from(id & SEQ_MAX.cast_signed()).unwrap_or(1).max(1);
+    let to = RowId { lane, seq };
+    let mut update = store
+        .connection
+        .prepare_cached("UPDATE OR IGNORE deliveries SET id = ?2, sum = NULL WHERE id = ?1")?;
+    if update.execute([id, to.rowid()])? == 0 {
+        let behind: i64 = store.connection.query_row(
+            "SELECT MAX(id) + 1 FROM deliveries WHERE id >= ?1 AND id < ?2",
+            [to.rowid(), to.lane_end()],
+            |row| row.get(0),
+        )?;
+        update.execute([id, behind])?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+
+    const ROWS: &str = r#"
+        INSERT INTO lanes (number, sink, key) VALUES (1, 'ilert', 'k1'), (8388608, 'ilert', 'named');
+        INSERT INTO deliveries (id, kind, order_key, target, origin, attempts, stored_at, body) VALUES
+          ((1 << 40) | 5, 'event', NULL, '/api/events', 'old', 0, 0, '{}'),
+          ((8388608 << 40) | 6, 'event', NULL, '/api/events', 'old', 0, 0, '{}'),
+          ((8388609 << 40) | 7, 'event', NULL, '/api/events', 'old', 0, 0, '{"integrationKey":"k1"}'),
+          ((8388610 << 40) | 5, 'event', NULL, '/api/events', 'old', 0, 0, '{"integrationKey":"k1"}'),
+          ((8388611 << 40) | 8, 'event', NULL, '/api/v1/events/mqtt/k%2F2', 'old', 0, 0, 'no'),
+          (9, 'policy', NULL, 'A', 'old', 0, 0, '{}'),
+          ((77 << 40) | 10, 'event', NULL, '/api/events', 'old', 0, 0, '{"integrationKey":"k3"}');"#;
+
+    #[test]
+    fn rows_whose_lane_did_not_fit_are_found_again() {
+        let dir = std::env::temp_dir().join(format!("ilagent-recover-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let settings = config::Queue { path: dir.join("q.db3"), ..config::Queue::default() };
+        let store = Store::open(&settings).unwrap();
+        store.connection.execute_batch(ROWS).unwrap();
+        drop(store);
+        for time in ["first", "second"] {
+            let store = Store::open(&settings).unwrap();
+            let listed = store.listed(100).unwrap();
+            let mut found: Vec<(u64, &str)> =
+                listed.iter().map(|one| (one.seq, one.delivery.lane.key.as_str())).collect();
+            found.sort_unstable();
+            let wanted = [
+                (5, "k1"),
+                (6, "named"),
+                (7, "k1"),
+                (8, "k/2"),
+                (8, "k1"),
+                (9, "policies"),
+                (10, "k3"),
+            ];
+            assert_eq!(found, wanted, "the {time} time");
+            let lanes = store.lanes().unwrap();
+            assert!(lanes.iter().all(|lane| lane.number <= LANE_MAX));
+            assert_eq!(lanes.len(), 5);
+        }
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
+}
