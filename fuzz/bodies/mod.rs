@@ -23,6 +23,7 @@ pub struct Body {
     /// Panics when a promise is broken.
     pub run: fn(&[u8]),
     /// How many inputs of `tests/fuzz.rs` take about a second.
+    #[allow(dead_code, reason = "libFuzzer looks at the clock")]
     pub in_a_second: u32,
 }
 

@@ -27,6 +27,7 @@
 #define FUSE_USE_VERSION 34
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <fuse3/fuse_lowlevel.h>
 #include <poll.h>
 #include <stdbool.h>
@@ -684,6 +685,8 @@ int main(int count, char **words)
 		return 1;
 	}
 	printf("mounted\n");
+	/* A request may be gone again when it is read, as whoever asked was killed. */
+	fcntl(fuse_session_fd(session), F_SETFL, O_NONBLOCK);
 	struct fuse_buf buffer = { .mem = NULL };
 	struct pollfd wait[] = {
 		{ .fd = fuse_session_fd(session), .events = POLLIN },
