@@ -6,6 +6,7 @@
 
 mod support;
 
+use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -98,6 +99,21 @@ fn ask(port: u16, request: &str) -> Result<u16, String> {
     status.ok_or_else(|| format!("the answer is `{reply}`"))
 }
 
+/// What the API took, and the value that each event showed.
+#[derive(Default)]
+struct Seen(HashMap<String, String>);
+
+impl Seen {
+    fn has(&mut self, api: &StandIn, id: &str) -> bool {
+        let taken = api.take_requests();
+        self.0.extend(taken.iter().map(|request| {
+            let shown = request.json()["labels"]["number"].as_str().unwrap_or_default().to_owned();
+            (request.summary(), shown)
+        }));
+        self.0.contains_key(id)
+    }
+}
+
 /// Waits until nothing waits, and then for another configuration.
 #[track_caller]
 fn settle(agent: &mut Agent, broker: &Broker, text: &str) {
@@ -155,19 +171,16 @@ fn a_new_configuration_is_used_and_what_waits_is_kept() {
 fn a_thousand_reloads_lose_nothing_refuse_nobody_and_leave_nothing_behind() {
     let (api, broker) = (StandIn::new(), Broker::new());
     let mut agent = Agent::by_file_alone(&api, &numbered(broker.port(), 0)).ready();
-    let number_shown = |id: &str| {
-        let event = api.latest(id)?;
-        event.json()["labels"]["number"].as_str()?.parse::<usize>().ok()
-    };
-    let reload = |agent: &Agent, number: usize| {
+    let mut seen = Seen::default();
+    let mut reload = |agent: &Agent, number: usize| {
         agent.reconfigure(&numbered(broker.port(), number));
         let mut round = 0;
         wait_until(&format!("value {number} is in effect"), || {
             round += 1;
             let id = format!("probe-{number}-{round}");
             assert_eq!(ask(agent.port(), &post(&event("k", &id))), Ok(200), "{id}");
-            wait_until("it arrives", || number_shown(&id).is_some());
-            number_shown(&id) == Some(number)
+            wait_until("it arrives", || seen.has(&api, &id));
+            seen.0[&id] == number.to_string()
         });
     };
     // What is only made when it is needed is there after the first ones; workers that had
@@ -185,10 +198,7 @@ fn a_thousand_reloads_lose_nothing_refuse_nobody_and_leave_nothing_behind() {
     let confirmed = client.end();
     let published = (6..6 + reloads()).map(|number| format!("published-{number}"));
     let wanted: Vec<String> = published.chain(confirmed).collect();
-    wait_until("all that was taken in arrives", || {
-        let tally = api.tally();
-        wanted.iter().all(|id| tally.contains_key(id))
-    });
+    wait_until("all that was taken in arrives", || wanted.iter().all(|id| seen.has(&api, id)));
     settle(&mut agent, &broker, &numbered(broker.port(), 0));
     wait_until("threads and descriptors are those of the start", || {
         agent.threads() <= threads && agent.descriptors() <= descriptors

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a broken test panics and tells")]
 #![allow(missing_docs, unreachable_pub, reason = "nobody but tests names it")]
 
+pub mod account;
 pub mod agent;
 pub mod broker;
 pub mod certificates;

@@ -53,6 +53,10 @@ pub enum Answer {
     Slow(Duration, u16),
     /// Not at all, until the stand-in answers otherwise.
     Hang,
+    /// It is accepted, but nobody hears of it: the connection is closed.
+    Lost,
+    /// Nothing comes of it, and after a time the connection is closed.
+    Silence(Duration),
 }
 
 impl Answer {
@@ -79,7 +83,9 @@ struct State {
     rule: Rule,
     in_flight: usize,
     in_flight_max: usize,
-    connections: Vec<TcpStream>,
+    connections: HashMap<usize, TcpStream>,
+    /// How many there ever were.
+    connected: usize,
     /// Connections that are still served.
     open: usize,
     generation: usize,
@@ -98,7 +104,8 @@ impl StandIn {
             rule: Box::new(|_| Answer::Status(202)),
             in_flight: 0,
             in_flight_max: 0,
-            connections: Vec::new(),
+            connections: HashMap::new(),
+            connected: 0,
             open: 0,
             generation: 0,
         };
@@ -127,7 +134,7 @@ impl StandIn {
     pub fn go_away(&self) {
         let mut state = self.state.lock().unwrap();
         state.generation += 1;
-        for connection in state.connections.drain(..) {
+        for (_, connection) in state.connections.drain() {
             let _ = connection.shutdown(Shutdown::Both);
         }
         drop(state);
@@ -147,6 +154,11 @@ impl StandIn {
 
     pub fn requests(&self) -> Vec<Request> {
         self.state.lock().unwrap().requests.clone()
+    }
+
+    /// All requests so far, which it forgets.
+    pub fn take_requests(&self) -> Vec<Request> {
+        std::mem::take(&mut self.state.lock().unwrap().requests)
     }
 
     /// The last event with this summary.
@@ -215,13 +227,17 @@ impl StandIn {
                 }
                 let Ok(stream) = stream else { continue };
                 let _ = stream.set_nodelay(true);
-                now.connections.push(stream.try_clone().unwrap());
+                now.connected += 1;
+                let number = now.connected;
+                now.connections.insert(number, stream.try_clone().unwrap());
                 now.open += 1;
                 drop(now);
                 let state = Arc::clone(&state);
                 thread::spawn(move || {
                     let _ = converse(stream, &state);
-                    state.lock().unwrap().open -= 1;
+                    let mut now = state.lock().unwrap();
+                    now.connections.remove(&number);
+                    now.open -= 1;
                 });
             }
         });
@@ -246,7 +262,7 @@ fn converse(stream: TcpStream, state: &Mutex<State>) -> io::Result<()> {
             thread::sleep(Duration::from_millis(20));
             answer = (state.lock().unwrap().rule)(&request);
         }
-        if let Answer::Slow(time, _) = answer {
+        if let Answer::Slow(time, _) | Answer::Silence(time) = answer {
             thread::sleep(time);
         }
         let (status, bytes, close) = render(&answer, request.method == "HEAD");
@@ -280,6 +296,8 @@ fn render(answer: &Answer, to_head: bool) -> (u16, Vec<u8>, bool) {
             (*status, [head.as_bytes(), body.as_bytes()].concat(), false)
         }
         Answer::Raw(bytes) => (0, bytes.to_vec(), true),
+        Answer::Lost => (202, Vec::new(), true),
+        Answer::Silence(_) => (0, Vec::new(), true),
         Answer::Hang => unreachable!("a request that hangs is not answered"),
     }
 }

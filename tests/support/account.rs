@@ -1,0 +1,111 @@
+//! What was handed in and what came of it: lost, repeated, out of order.
+
+use super::stand_in::{Request, StandIn};
+use super::wait_within;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+/// Order keys of one source.
+const KEYS: usize = 5;
+
+/// Events whose summaries are numbered for each order key, and a book of those that arrived.
+#[derive(Default)]
+pub struct Account {
+    /// How often each event of an order key arrived, in the order in which they were handed in.
+    arrived: BTreeMap<String, Vec<u32>>,
+    /// The last one that arrived of each order key.
+    last: BTreeMap<String, usize>,
+    pub kills: usize,
+    pub broker_restarts: usize,
+    breaks: Vec<String>,
+}
+
+impl Account {
+    /// The next event of an order key of a source, entered as handed in.
+    pub fn next(&mut self, source: &str) -> String {
+        let key = format!("{source}-{}", fastrand::usize(0..KEYS));
+        let numbers = self.arrived.entry(key.clone()).or_default();
+        numbers.push(0);
+        event(&key, numbers.len() - 1)
+    }
+
+    pub fn batch(&mut self, source: &str, size: usize) -> Vec<String> {
+        (0..size).map(|_| self.next(source)).collect()
+    }
+
+    /// Enters what the API took since the last time.
+    pub fn enter(&mut self, api: &StandIn) {
+        let taken = api.take_requests();
+        taken.iter().filter(|request| request.status / 100 == 2).for_each(|it| self.took(it));
+    }
+
+    fn took(&mut self, request: &Request) {
+        let summary = request.summary();
+        let Some((key, number)) = summary.rsplit_once('/') else { return };
+        let number: usize = number.parse().unwrap();
+        let numbers = self.arrived.get_mut(key).unwrap();
+        // A repetition may come late, but nothing comes for the first time after a later one.
+        if numbers[number] == 0 && numbers[number + 1..].iter().any(|times| *times > 0) {
+            self.breaks.push(format!("{summary} came after a later one"));
+        }
+        numbers[number] += 1;
+        self.last.insert(key.to_owned(), number);
+    }
+
+    pub fn messages(&self) -> usize {
+        self.arrived.values().map(Vec::len).sum()
+    }
+
+    pub fn lost(&self) -> usize {
+        self.arrived.values().flatten().filter(|times| **times == 0).count()
+    }
+
+    pub fn repeats(&self) -> usize {
+        self.arrived.values().flatten().map(|times| times.saturating_sub(1) as usize).sum()
+    }
+
+    /// Waits until all that was handed in has arrived, for as long as something arrives.
+    #[track_caller]
+    pub fn settle(&mut self, api: &StandIn, patience: Duration) {
+        while self.lost() > 0 {
+            let before = self.lost();
+            wait_within(patience, &format!("{before} more arrive"), || {
+                self.enter(api);
+                self.lost() < before
+            });
+        }
+        for (key, numbers) in &self.arrived {
+            if self.last[key] + 1 != numbers.len() {
+                self.breaks.push(format!("{key}/{} came last", self.last[key]));
+            }
+        }
+    }
+
+    #[track_caller]
+    pub fn check_order(&self) {
+        assert!(self.breaks.is_empty(), "{self}\n{}", self.breaks.join("\n"));
+    }
+}
+
+impl fmt::Display for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} kills, {} restarts of a broker: {} messages, {} lost, {} repeated, {} out of order",
+            self.kills,
+            self.broker_restarts,
+            self.messages(),
+            self.lost(),
+            self.repeats(),
+            self.breaks.len()
+        )
+    }
+}
+
+fn event(key: &str, number: usize) -> String {
+    let lane = &key[key.len() - 1..];
+    format!(
+        r#"{{"integrationKey":"il1api-lane-{lane}","eventType":"ALERT","summary":"{key}/{number}","alertKey":"{key}"}}"#
+    )
+}
