@@ -294,6 +294,27 @@ fn every_flag_is_in_the_help() {
 }
 
 #[test]
+fn every_variable_of_the_readme_is_in_the_help() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let readme = fs::read_to_string(path).expect("there is a README");
+    let (_, after) = readme.split_once("### Environment variables").expect("there is a chapter");
+    let table = after.split("\n###").next().expect("it ends");
+    let rows: Vec<Vec<&str>> = table
+        .lines()
+        .filter(|line| line.starts_with("| `"))
+        .map(|line| line.split('|').map(str::trim).collect())
+        .collect();
+    let ours = rows.iter().filter(|row| row[2].contains("daemon") || row[2] == "all");
+    let names: Vec<&str> = ours.flat_map(|row| row[1].split('`').skip(1).step_by(2)).collect();
+    assert!(names.len() > 15, "{names:?}");
+    let help = ilagent(&["daemon", "--help"]).out;
+    let words: Vec<&str> = help.split(|c: char| !c.is_ascii_uppercase() && c != '_').collect();
+    for name in names {
+        assert!(words.contains(&name), "{name} is not in `daemon --help`");
+    }
+}
+
+#[test]
 fn every_flag_is_in_the_readme() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
     let readme = fs::read_to_string(path).expect("there is a README");
