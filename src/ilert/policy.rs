@@ -133,3 +133,77 @@ impl Api<'_> {
 fn not_understood(why: String) -> Outcome {
     Outcome::Later { why, holds: Holds::Delivery, after: None }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+    use std::thread;
+
+    /// An update, to an API that gives these answers in turn, one to a connection.
+    fn answered(answers: &'static [&'static str]) -> Outcome {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        thread::spawn(move || {
+            for answer in answers {
+                let (mut stream, _) = listener.accept().unwrap();
+                read_request(&mut stream);
+                let (head, body) = answer.split_once('|').unwrap();
+                let length = body.len();
+                let _ = write!(
+                    stream,
+                    "HTTP/1.1 {head}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+                );
+            }
+        });
+        let settings = config::Ilert { api: url.clone(), beat: url, ..config::Ilert::default() };
+        let update = br#"{"email":"x@y.z","shift":0,"routingKey":"A"}"#;
+        Client::new(&settings).unwrap().policy(update)
+    }
+
+    /// All of it: what is closed unread is a reset on the other side.
+    fn read_request(stream: &mut TcpStream) {
+        let mut text = String::new();
+        let wanted = |text: &str| {
+            let (head, body) = text.split_once("\r\n\r\n")?;
+            let length = head.to_ascii_lowercase().split_once("content-length: ")?.1.to_owned();
+            Some((body.len(), length.lines().next()?.trim().parse::<usize>().ok()?))
+        };
+        while !text.contains("\r\n\r\n") || wanted(&text).is_some_and(|(has, all)| has < all) {
+            let mut part = [0; 4096];
+            match stream.read(&mut part) {
+                Ok(0) | Err(_) => return,
+                Ok(read) => text.push_str(&String::from_utf8_lossy(&part[..read])),
+            }
+        }
+    }
+
+    #[test]
+    fn only_ilert_itself_ends_an_update() {
+        const USER: &str = "200 OK\r\nContent-Type: application/json|{\"id\":7}";
+        const PORTAL: &str = "200 OK\r\nContent-Type: text/html|<html>Please log in</html>";
+        const GATEWAY: &str = "404 Not Found\r\nContent-Type: text/plain|404 page not found";
+        const NOBODY: &str = "404 Not Found\r\nContent-Type: application/json|{\"status\":404}";
+        const SOMEBODY: &str = "200 OK\r\nContent-Type: application/json|{\"ok\":true}";
+        let sink = Some(Holds::Sink);
+        for (answers, held) in [
+            (&[USER, USER, USER][..], None),
+            (&[NOBODY], None),
+            (&[USER, NOBODY], None),
+            (&[PORTAL], sink),
+            (&[USER, GATEWAY], sink),
+            (&[USER, USER, PORTAL], sink),
+            (&[USER, USER, "200 OK|"], sink),
+            (&[SOMEBODY], Some(Holds::Delivery)),
+        ] {
+            let outcome = answered(answers);
+            let found = match &outcome {
+                Outcome::Later { holds, .. } => Some(*holds),
+                Outcome::Delivered | Outcome::Never { .. } => None,
+            };
+            assert_eq!(found, held, "{answers:?}: {outcome:?}");
+        }
+    }
+}
