@@ -5,6 +5,7 @@
 use crossbeam_channel::bounded;
 use ilagent::config;
 use ilagent::message::{Delivery, Desk, Holds, Kind, Lane, Outcome, Receipt};
+use ilagent::queue::admin::{self, Chosen, Command};
 use ilagent::queue::{Error, Push, Queue, Store};
 use ilagent::system::health::Health;
 use ilagent::system::threads::Failures;
@@ -407,4 +408,106 @@ fn a_file_of_version_1_is_taken_over_with_all_that_waits_in_it() {
     rig.restart(None);
     wait_until("the dead letter is there", || rig.health.snapshot().queue.dead_letters == 1);
     assert_eq!(rig.health.snapshot().queue.waiting, 0);
+}
+
+/// Changes the file behind the agent's back, as flipped bits do.
+fn alter(settings: &config::Queue, statements: &str) {
+    let file = rusqlite::Connection::open(&settings.path).unwrap();
+    // That a column is never NULL is a rule of the schema, not of the file.
+    file.execute_batch(
+        "PRAGMA writable_schema=ON;
+         UPDATE sqlite_master SET sql = replace(sql, 'NOT NULL', '');",
+    )
+    .unwrap();
+    drop(file);
+    rusqlite::Connection::open(&settings.path).unwrap().execute_batch(statements).unwrap();
+}
+
+#[test]
+fn a_row_that_cannot_be_read_is_put_away_alone() {
+    const THIRD: &str = "WHERE (id & ((1 << 40) - 1)) = 3";
+    for change in [
+        "origin = CAST(x'68f47470' AS TEXT)",
+        "order_key = CAST(x'ff' AS TEXT)",
+        "kind = NULL",
+        "kind = 'polisy'",
+        "attempts = 'many'",
+        "attempts = attempts + 1",
+        "body = 'text'",
+        "body = x'39'",
+        "target = '/api/eventr'",
+        "sum = NULL",
+        "id = id + 100",
+        "id = id + (7 << 40)",
+        "id = -id",
+    ] {
+        let mut rig = Rig::new(None);
+        let desk = Arc::new(Signed::default());
+        for index in 0..30 {
+            rig.push(delivery(index, "lane", Some("key")), Store::Durable, &desk);
+        }
+        wait_until("all are stored", || desk.all().len() == 30);
+        rig.end();
+        alter(&rig.settings, &format!("UPDATE deliveries SET {change} {THIRD}"));
+        rig.queue = open(&rig.settings, None, &rig.health);
+        let delivered = work(&rig.queue, 29, &|_, _| Outcome::Delivered);
+        let others: Vec<usize> = (0..30).filter(|index| *index != 2).collect();
+        assert_eq!(delivered, others, "{change}");
+        wait_until("it is put away", || rig.health.snapshot().queue.dead_letters == 1);
+        wait_until("nothing waits", || rig.health.snapshot().queue.waiting == 0);
+        rig.end();
+        let list = Command::List { limit: 10, json: false };
+        let list = admin::run(&rig.settings.path, &list).unwrap();
+        assert!(list.contains("damaged"), "{change}: {list}");
+        let retry = Command::Retry(Chosen::All);
+        let retried = admin::run(&rig.settings.path, &retry).unwrap();
+        assert!(retried.contains("0 dead letters wait again"), "{change}: {retried}");
+    }
+}
+
+#[test]
+fn a_lane_that_lost_its_name_is_delivered() {
+    for change in [
+        "UPDATE lanes SET key = 'lang'",
+        "UPDATE lanes SET sink = CAST(x'ff' AS TEXT)",
+        "UPDATE lanes SET number = number + 5",
+        "DELETE FROM lanes",
+    ] {
+        let mut rig = Rig::new(None);
+        let desk = Arc::new(Signed::default());
+        for index in 0..5 {
+            rig.push(delivery(index, "lane", Some("key")), Store::Durable, &desk);
+        }
+        wait_until("all are stored", || desk.all().len() == 5);
+        rig.end();
+        alter(&rig.settings, change);
+        rig.queue = open(&rig.settings, None, &rig.health);
+        let delivered = work(&rig.queue, 5, &|_, _| Outcome::Delivered);
+        assert_eq!(delivered, [0, 1, 2, 3, 4], "{change}");
+    }
+}
+
+#[test]
+fn what_is_altered_in_other_tables_is_not_taken_for_true() {
+    let mut rig = Rig::new(Some(1));
+    let desk = Arc::new(Signed::default());
+    for index in 0..2 {
+        rig.push(delivery(index, "lane", None), Store::Durable, &desk);
+    }
+    work(&rig.queue, 2, &|_, _| Outcome::Never { why: "no".to_owned() });
+    rig.queue.remember("mqtt", "client", Some("granted".to_owned()));
+    assert_eq!(rig.queue.record("mqtt", "client").as_deref(), Some("granted"));
+    wait_until("both are kept", || rig.health.snapshot().queue.dead_letters == 2);
+    rig.end();
+    alter(
+        &rig.settings,
+        "UPDATE dead_letters SET body = x'ff', reason = CAST(x'ff' AS TEXT) WHERE id = 1;
+         UPDATE records SET value = 'grantee' WHERE scope = 'mqtt'",
+    );
+    let retry = Command::Retry(Chosen::All);
+    let retried = admin::run(&rig.settings.path, &retry).unwrap();
+    assert!(retried.contains("1 dead letters wait again; 1 that are no"), "{retried}");
+    rig.queue = open(&rig.settings, None, &rig.health);
+    assert_eq!(work(&rig.queue, 1, &|_, _| Outcome::Delivered), [1]);
+    assert_eq!(rig.queue.record("mqtt", "client"), None);
 }

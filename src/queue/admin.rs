@@ -7,7 +7,7 @@ use super::change::write_all;
 use super::dead_letters::Stored;
 use super::store::{Shown, Store, wall_clock};
 use super::sweep::{Sweep, Verb};
-use super::{control, dead_letters, schema};
+use super::{control, schema};
 use crate::config;
 use crate::message::masked;
 use crate::system::plain::{plain, plain_bytes};
@@ -231,7 +231,7 @@ fn ids(texts: &[String]) -> Result<Vec<Id>, String> {
 
 fn list(store: &Store, board: &Mutex<Board>, limit: usize, as_json: bool) -> Done<String> {
     let waiting = store.listed(limit)?;
-    let dead = dead_letters::shown(&store.connection, None, limit)?;
+    let dead = store.letters_shown(None, limit)?;
     let lines =
         waiting.iter().map(|shown| waiting_line(shown, board)).chain(dead.iter().map(dead_line));
     if as_json {
@@ -284,7 +284,12 @@ fn waiting_line(shown: &Shown, board: &Mutex<Board>) -> Value {
     let in_flight = super::lock(board).is_in_flight(shown.seq);
     json!({
         "id": shown.seq.to_string(),
-        "state": if in_flight { "in flight" } else { "waiting" },
+        "state": match (in_flight, shown.damaged) {
+            (true, _) => "in flight",
+            (false, None) => "waiting",
+            (false, Some(_)) => "damaged",
+        },
+        "reason": shown.damaged,
         "kind": shown.delivery.kind.as_str(),
         "key": masked(&shown.delivery.lane.key),
         "attempts": shown.attempts,
@@ -370,7 +375,8 @@ fn one_waiting(store: &Store, seq: u64) -> Result<Shown, Refusal> {
 }
 
 fn one_dead(store: &Store, id: i64) -> Result<Stored, Refusal> {
-    dead_letters::shown(&store.connection, Some(id), 1)?
+    store
+        .letters_shown(Some(id), 1)?
         .pop()
         .ok_or_else(|| Refusal::Words(format!("there is no dead letter d{id}")))
 }

@@ -349,14 +349,17 @@ impl Board {
         Some((from, most.saturating_sub(lane.ready.len()).max(1)))
     }
 
-    /// Rows of a lane that were read, in order. `more` says that others follow.
-    pub(super) fn add_read(&mut self, number: u32, rows: Vec<ReadRow>, more: bool, since: Instant) {
+    /// Rows of a lane that were read, in order; others follow from `next` on.
+    pub(super) fn add_read(
+        &mut self,
+        number: u32,
+        rows: Vec<ReadRow>,
+        next: Option<u64>,
+        since: Instant,
+    ) {
         let Some(lane) = self.lanes.get_mut(&number) else { return };
         lane.reading = false;
-        lane.unread_from = match rows.last() {
-            Some(last) if more => Some(last.seq + 1),
-            _ => None,
-        };
+        lane.unread_from = next;
         for ReadRow { seq, delivery, attempts } in rows {
             self.put_stored(RowId { lane: number, seq }, delivery, attempts, since);
         }
@@ -422,6 +425,7 @@ impl Board {
                 | Change::Attempts(..)
                 | Change::ForgetLane(_)
                 | Change::ForgetUpstream(_)
+                | Change::PutAway(..)
                 | Change::Remember(..) => {}
             }
         }

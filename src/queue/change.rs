@@ -20,6 +20,8 @@ pub(super) enum Change {
     Attempts(RowId, u32),
     ForgetLane(u32),
     ForgetUpstream(Vec<String>),
+    /// A row that cannot be delivered as it is goes to the dead letters, for this reason.
+    PutAway(RowId, &'static str),
     /// Scope, key, and the value, or `None` to forget it.
     Remember(String, String, Option<String>),
     /// Nothing is written; what was settled before it is committed when this is signed.
@@ -71,6 +73,7 @@ pub(super) fn write_all(store: &mut Store, changes: &[Change]) -> rusqlite::Resu
             Change::Attempts(row, attempts) => store.attempts(*row, *attempts)?,
             Change::Unbury(id, bytes) => store.letters.delete(&store.connection, *id, *bytes)?,
             Change::ForgetLane(number) => store.forget_lane(*number)?,
+            Change::PutAway(row, reason) => store.put_away(row.rowid(), reason)?,
             Change::ForgetUpstream(rows) => upstream::forget(store, rows)?,
             Change::Remember(scope, key, value) => store.remember(scope, key, value.as_deref())?,
             Change::Sign(_) => {}

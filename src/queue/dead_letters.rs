@@ -1,14 +1,16 @@
 //! What was given up, kept with its reason, in bounded number and size.
 
 use super::DeadLetter;
+use super::row::{self, Unchecked};
 use crate::message::{Delivery, Kind, Lane};
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
 
 /// Most bytes of dead letters kept; beyond it the oldest go.
 const BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// The name of the only sink that dead letters can go back to.
-const SINK: &str = "ilert";
+pub(super) const SINK: &str = "ilert";
 
 /// How many there are and may be.
 #[derive(Debug)]
@@ -79,22 +81,41 @@ impl Bounds {
         letter: &DeadLetter,
         buried_at: i64,
     ) -> rusqlite::Result<()> {
-        connection
-            .prepare_cached(
-                "INSERT INTO dead_letters
-                   (reason, kind, lane_key, order_key, target, origin, buried_at, body)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-            )?
-            .execute(params![
-                letter.reason,
-                letter.kind.map(Kind::as_str),
-                letter.lane_key,
-                letter.order_key,
-                letter.target,
-                letter.origin,
-                buried_at,
-                letter.body,
-            ])?;
+        self.bury_as(connection, letter, letter.kind.map(Kind::as_str), buried_at)
+    }
+
+    /// Keeps what can be read of a damaged row.
+    pub(super) fn bury_damaged(
+        &mut self,
+        connection: &Connection,
+        letter: &DeadLetter,
+        buried_at: i64,
+    ) -> rusqlite::Result<()> {
+        self.bury_as(connection, letter, Some(row::DAMAGED), buried_at)
+    }
+
+    fn bury_as(
+        &mut self,
+        connection: &Connection,
+        letter: &DeadLetter,
+        kind: Option<&str>,
+        buried_at: i64,
+    ) -> rusqlite::Result<()> {
+        let columns = [
+            ValueRef::Null,
+            ValueRef::from(letter.reason.as_str()),
+            kind.map_or(ValueRef::Null, ValueRef::from),
+            ValueRef::from(letter.lane_key.as_str()),
+            letter.order_key.as_deref().map_or(ValueRef::Null, ValueRef::from),
+            ValueRef::from(letter.target.as_str()),
+            ValueRef::from(letter.origin.as_str()),
+            ValueRef::Integer(buried_at),
+            ValueRef::Blob(&letter.body),
+            ValueRef::Null,
+            ValueRef::Null,
+            ValueRef::from(SINK),
+        ];
+        insert_row(connection, &columns)?;
         self.count += 1;
         self.bytes += letter.body.len() as u64;
         while self.count > self.count_max.max(1) || (self.bytes > BYTES_MAX && self.count > 1) {
@@ -108,13 +129,15 @@ impl Bounds {
             .prepare_cached(
                 "SELECT id, reason, LENGTH(body) FROM dead_letters ORDER BY id LIMIT 1",
             )?
-            .query_row([], |row| Ok((row.get(0)?, row.get::<_, String>(1)?, row.get::<_, i64>(2)?)))
+            .query_row([], |row| {
+                Ok((row.get(0)?, row::lossy(row.get_ref(1)?), row.get::<_, Option<i64>>(2)?))
+            })
             .optional()?;
         let Some((id, reason, bytes)) = oldest else {
             (self.count, self.bytes) = (0, 0);
             return Ok(());
         };
-        self.delete(connection, id, u64::try_from(bytes).unwrap_or(0))?;
+        self.delete(connection, id, u64::try_from(bytes.unwrap_or(0)).unwrap_or(0))?;
         log::warn!("queue: too many dead letters, d{id} had to go ({reason})");
         Ok(())
     }
@@ -137,14 +160,6 @@ pub(super) fn last(connection: &Connection) -> rusqlite::Result<i64> {
     connection.query_row("SELECT COALESCE(MAX(id), 0) FROM dead_letters", [], |row| row.get(0))
 }
 
-/// Whether one was a delivery; `None` when it is not there.
-pub(super) fn can_be_raised(connection: &Connection, id: i64) -> rusqlite::Result<Option<bool>> {
-    connection
-        .prepare_cached("SELECT kind IS NOT NULL AND target <> '' FROM dead_letters WHERE id = ?1")?
-        .query_row([id], |row| row.get(0))
-        .optional()
-}
-
 /// Dead letters behind a number and up to another one: so many, or as many as have so many bytes.
 pub(super) fn piece(
     connection: &Connection,
@@ -152,22 +167,37 @@ pub(super) fn piece(
     until: i64,
     count_max: usize,
     bytes_max: u64,
+    unchecked: Unchecked,
 ) -> rusqlite::Result<Vec<Stored>> {
-    let mut statement = connection.prepare_cached(
-        "SELECT id, reason, kind, lane_key, order_key, target, origin, buried_at, body
-         FROM dead_letters WHERE id > ?1 AND id <= ?2 ORDER BY id",
-    )?;
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {} FROM dead_letters WHERE id > ?1 AND id <= ?2 ORDER BY id",
+        row::LETTER
+    ))?;
     let mut rows = statement.query([after, until])?;
     let (mut piece, mut bytes) = (Vec::new(), 0);
     while piece.len() < count_max
         && bytes < bytes_max
         && let Some(row) = rows.next()?
     {
-        let one = stored(row)?;
+        let one = stored(row, unchecked)?;
         bytes += one.letter.body.len() as u64;
         piece.push(one);
     }
     Ok(piece)
+}
+
+/// Writes a dead letter whose columns are at hand, with a new sum.
+pub(super) fn insert_row(connection: &Connection, columns: &[ValueRef]) -> rusqlite::Result<()> {
+    let mut columns = columns.to_vec();
+    columns[10] = ValueRef::Integer(row::letter_sum(&columns));
+    connection
+        .prepare_cached(&format!(
+            "INSERT INTO dead_letters ({})
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+            row::LETTER
+        ))?
+        .execute(params_from_iter(columns.into_iter().map(ToSqlOutput::Borrowed)))
+        .map(|_| ())
 }
 
 /// Dead letters, oldest first; `only` picks one.
@@ -175,28 +205,40 @@ pub(super) fn shown(
     connection: &Connection,
     only: Option<i64>,
     limit: usize,
+    unchecked: Unchecked,
 ) -> rusqlite::Result<Vec<Stored>> {
-    let mut statement = connection.prepare(
-        "SELECT id, reason, kind, lane_key, order_key, target, origin, buried_at, body
-         FROM dead_letters WHERE ?1 < 0 OR id = ?1 ORDER BY id LIMIT ?2",
-    )?;
+    let mut statement = connection.prepare(&format!(
+        "SELECT {} FROM dead_letters WHERE ?1 < 0 OR id = ?1 ORDER BY id LIMIT ?2",
+        row::LETTER
+    ))?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    statement.query_map(params![only.unwrap_or(-1), limit], stored)?.collect()
+    statement
+        .query_map(rusqlite::params![only.unwrap_or(-1), limit], |row| stored(row, unchecked))?
+        .collect()
 }
 
-fn stored(row: &Row) -> rusqlite::Result<Stored> {
-    let kind: Option<String> = row.get(2)?;
+/// What is damaged is shown as far as it can be read, and is of no kind: it cannot be tried again.
+fn stored(found: &Row, unchecked: Unchecked) -> rusqlite::Result<Stored> {
+    let columns = row::columns(found, row::LETTER_COLUMNS)?;
+    let id = row::integer(columns[0]).unwrap_or_default();
+    let sound = match columns[10] {
+        ValueRef::Null => id < unchecked.letters,
+        sum => row::integer(sum) == Some(row::letter_sum(&columns)),
+    };
+    let text = |at: usize| row::lossy(columns[at]);
+    let reason = if sound { text(1) } else { format!("{} ({})", text(1), row::ALTERED) };
+    let order_key = text(4);
     Ok(Stored {
-        id: row.get(0)?,
-        buried_at: row.get(7)?,
+        id,
+        buried_at: row::integer(columns[7]).unwrap_or(0),
         letter: DeadLetter {
-            reason: row.get(1)?,
-            kind: kind.as_deref().and_then(Kind::parse),
-            lane_key: row.get(3)?,
-            order_key: row.get(4)?,
-            target: row.get(5)?,
-            origin: row.get(6)?,
-            body: row.get(8)?,
+            reason,
+            kind: Kind::parse(&text(2)).filter(|_| sound),
+            lane_key: text(3),
+            order_key: (!order_key.is_empty()).then_some(order_key),
+            target: text(5),
+            origin: text(6),
+            body: row::bytes(columns[8]).to_vec(),
         },
     })
 }

@@ -12,6 +12,7 @@ mod dead_letters;
 mod gate;
 mod lane;
 mod recover;
+mod row;
 mod schema;
 mod spare;
 mod store;

@@ -5,10 +5,12 @@
 //! lanes would have the same effect. Such rows get a lane, by the integration key they are for.
 
 use super::board::RowId;
+use super::row;
 use super::schema::{LANE_MAX, SEQ_BITS, SEQ_MAX};
 use super::store::Store;
 use crate::message::{Kind, Lane};
 use percent_encoding::percent_decode_str;
+use rusqlite::types::ValueRef;
 use rusqlite::{OptionalExtension, params};
 use serde_json::Value;
 use std::collections::HashMap;
@@ -45,7 +47,9 @@ pub(super) fn orphans(store: &mut Store) -> rusqlite::Result<()> {
                     Some(number) => *number,
                     None => *numbers.entry(key.clone()).or_insert(number(store, &key)?),
                 };
-                take_in(store, orphan.id, number)?;
+                if !take_in(store, orphan.id, number)? {
+                    store.put_away(orphan.id, row::ALTERED)?;
+                }
             }
             store.commit()?;
             found += rows.len();
@@ -81,16 +85,16 @@ fn rows(store: &Store, lane: i64) -> rusqlite::Result<Vec<Orphan>> {
     store
         .connection
         .prepare_cached(
-            "SELECT id, CAST(kind AS TEXT), CAST(target AS TEXT), CAST(body AS BLOB)
+            "SELECT id, kind, target, CAST(COALESCE(body, '') AS BLOB)
              FROM deliveries WHERE id BETWEEN ?1 AND ?2
              ORDER BY id LIMIT ?3",
         )?
-        .query_map([first, last, CHUNK], |row| {
+        .query_map([first, last, CHUNK], |found| {
             Ok(Orphan {
-                id: row.get(0)?,
-                kind: row.get(1)?,
-                target: row.get(2)?,
-                body: row.get(3)?,
+                id: found.get(0)?,
+                kind: row::lossy(found.get_ref(1)?),
+                target: row::lossy(found.get_ref(2)?),
+                body: found.get(3)?,
             })
         })?
         .collect()
@@ -145,22 +149,40 @@ fn number(store: &Store, key: &str) -> rusqlite::Result<u32> {
     Ok(free)
 }
 
-/// Gives a row its new id, with its own number unless another row of the lane has that.
-fn take_in(store: &Store, id: i64, lane: u32) -> rusqlite::Result<()> {
+/// Gives a row its new id, with its own number unless another row of the lane has that. `false`
+/// says that the row is not what was written; its id may be what was altered.
+fn take_in(store: &Store, id: i64, lane: u32) -> rusqlite::Result<bool> {
     let seq = u64::try_from(id & SEQ_MAX.cast_signed()).unwrap_or(1).max(1);
-    let to = RowId { lane, seq };
-    let mut update = store
+    let own = RowId { lane, seq };
+    let taken = store
         .connection
-        .prepare_cached("UPDATE OR IGNORE deliveries SET id = ?2, sum = NULL WHERE id = ?1")?;
-    if update.execute([id, to.rowid()])? == 0 {
-        let behind: i64 = store.connection.query_row(
+        .prepare_cached("SELECT 1 FROM deliveries WHERE id = ?1")?
+        .exists([own.rowid()])?;
+    let to = if taken {
+        store.connection.query_row(
             "SELECT MAX(id) + 1 FROM deliveries WHERE id >= ?1 AND id < ?2",
-            [to.rowid(), to.lane_end()],
+            [own.rowid(), own.lane_end()],
             |row| row.get(0),
-        )?;
-        update.execute([id, behind])?;
-    }
-    Ok(())
+        )?
+    } else {
+        own.rowid()
+    };
+    let sum = store
+        .connection
+        .prepare_cached(&format!("SELECT {} FROM deliveries WHERE id = ?1", row::DELIVERY))?
+        .query_row([id], |found| {
+            let mut columns = row::columns(found, row::DELIVERY_COLUMNS)?;
+            let written = row::integer(columns[9]);
+            let sound = written.is_none_or(|sum| sum == row::delivery_sum(&columns));
+            columns[0] = ValueRef::Integer(to);
+            Ok(sound.then(|| row::delivery_sum(&columns)))
+        })?;
+    let Some(sum) = sum else { return Ok(false) };
+    store
+        .connection
+        .prepare_cached("UPDATE deliveries SET id = ?2, sum = ?3 WHERE id = ?1")?
+        .execute([id, to, sum])?;
+    Ok(true)
 }
 
 #[cfg(test)]

@@ -12,8 +12,9 @@
 //! many rows there are.
 
 use super::board::RowId;
+use super::row::{Unchecked, record_sum};
 use crate::config::Sync;
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, params};
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -196,12 +197,48 @@ fn open_once(path: &Path, sync: Sync) -> Result<Connection, Unusable> {
         check(&connection)?;
     }
     if version < VERSION {
-        let steps = STEPS[version..].concat();
-        connection.execute_batch(&format!(
-            "BEGIN IMMEDIATE; {steps} PRAGMA user_version={VERSION}; COMMIT;"
-        ))?;
+        climb(&connection, version)?;
     }
     Ok(connection)
+}
+
+/// Takes the file from a version to this one.
+fn climb(connection: &Connection, version: usize) -> rusqlite::Result<()> {
+    let steps = STEPS[version..].concat();
+    connection.execute_batch(&format!("BEGIN IMMEDIATE; {steps}"))?;
+    let newest = |query: &str| connection.query_row(query, [], |row| row.get::<_, i64>(0));
+    let deliveries = newest(
+        "SELECT COALESCE(MAX((SELECT MAX(id) FROM deliveries
+                              WHERE id >= number << 40 AND id < (number + 1) << 40)
+                             & ((1 << 40) - 1)), 0) FROM lanes",
+    )?;
+    let letters = newest("SELECT COALESCE(MAX(id), 0) FROM dead_letters")? + 1;
+    let unchecked = Unchecked { deliveries: deliveries.cast_unsigned() + 1, letters };
+    let (scope, key) = Unchecked::RECORD;
+    remember(connection, scope, key, Some(&unchecked.to_text()))?;
+    connection.execute_batch(&format!("PRAGMA user_version={VERSION}; COMMIT"))
+}
+
+/// Writes a record, or deletes it.
+pub(super) fn remember(
+    connection: &Connection,
+    scope: &str,
+    key: &str,
+    value: Option<&str>,
+) -> rusqlite::Result<()> {
+    let Some(value) = value else {
+        return connection
+            .prepare_cached("DELETE FROM records WHERE scope = ?1 AND key = ?2")?
+            .execute([scope, key])
+            .map(|_| ());
+    };
+    let sum = record_sum(scope, key, value.as_bytes());
+    connection
+        .prepare_cached(
+            "INSERT OR REPLACE INTO records (scope, key, value, sum) VALUES (?1, ?2, ?3, ?4)",
+        )?
+        .execute(params![scope, key, value, sum])
+        .map(|_| ())
 }
 
 /// A write-ahead log where the file system can, otherwise a rollback journal.

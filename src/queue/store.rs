@@ -2,12 +2,14 @@
 
 use super::board::{Amount, ReadRow, RowId};
 use super::dead_letters;
+use super::row::{self, Unchecked};
 use super::{DeadLetter, recover, schema};
 use crate::config;
-use crate::message::{Delivery, Kind, Lane};
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use crate::message::{Delivery, Lane};
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BTreeMap, BinaryHeap};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Rows are counted one by one at the start only in a database of at most this many bytes; in a
@@ -34,6 +36,17 @@ const STATEMENTS: usize = 16;
 pub(super) struct Store {
     pub(super) connection: Connection,
     pub(super) letters: dead_letters::Bounds,
+    unchecked: Unchecked,
+}
+
+/// Rows of a lane.
+#[derive(Default)]
+pub(super) struct Read {
+    pub(super) rows: Vec<ReadRow>,
+    /// Rows that cannot be delivered as they are, and why.
+    pub(super) damaged: Vec<(RowId, &'static str)>,
+    /// Where others follow, if they do.
+    pub(super) next: Option<u64>,
 }
 
 /// A lane with rows.
@@ -52,6 +65,8 @@ pub(super) struct Shown {
     pub(super) bytes: u64,
     pub(super) attempts: u32,
     pub(super) stored_at: i64,
+    /// Why it cannot be delivered as it is.
+    pub(super) damaged: Option<&'static str>,
 }
 
 impl Store {
@@ -59,11 +74,21 @@ impl Store {
     pub(super) fn open(settings: &config::Queue) -> Result<Self, String> {
         let connection = schema::open(&settings.path, settings.sync)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
-        let letters = dead_letters::Bounds::of(&connection, settings.dead_letters_max)
+        let mut store = Store::of(connection, settings.dead_letters_max)
             .map_err(|error| format!("{}: {error}", settings.path.display()))?;
-        let mut store = Store { connection, letters };
-        recover::orphans(&mut store)
-            .map_err(|error| format!("{}: {error}", settings.path.display()))?;
+        if let Err(error) = recover::orphans(&mut store) {
+            log::debug!("queue: rows of no lane stay where they are: {error}");
+            store.rollback();
+        }
+        Ok(store)
+    }
+
+    fn of(connection: Connection, letters_max: u64) -> rusqlite::Result<Self> {
+        let letters = dead_letters::Bounds::of(&connection, letters_max)?;
+        let mut store = Store { connection, letters, unchecked: Unchecked::default() };
+        let (scope, key) = Unchecked::RECORD;
+        let unchecked = store.record(scope, key)?;
+        store.unchecked = unchecked.as_deref().and_then(Unchecked::parse).unwrap_or_default();
         Ok(store)
     }
 
@@ -88,9 +113,12 @@ impl Store {
     }
 
     pub(super) fn add_lane(&self, number: u32, name: &Lane) -> rusqlite::Result<()> {
+        let sum = row::lane_sum(number.into(), name.sink.as_bytes(), name.key.as_bytes());
         self.connection
-            .prepare_cached("INSERT OR REPLACE INTO lanes (number, sink, key) VALUES (?1, ?2, ?3)")?
-            .execute(params![number, name.sink, name.key])
+            .prepare_cached(
+                "INSERT OR REPLACE INTO lanes (number, sink, key, sum) VALUES (?1, ?2, ?3, ?4)",
+            )?
+            .execute(params![number, name.sink, name.key, sum])
             .map(|_| ())
     }
 
@@ -107,21 +135,31 @@ impl Store {
         delivery: &Delivery,
         attempts: u32,
     ) -> rusqlite::Result<()> {
+        let columns = [
+            ValueRef::Integer(row.rowid()),
+            ValueRef::from(delivery.kind.as_str()),
+            delivery.order_key.as_deref().map_or(ValueRef::Null, ValueRef::from),
+            ValueRef::from(delivery.target.as_str()),
+            ValueRef::from(delivery.origin.as_str()),
+            ValueRef::Integer(attempts.into()),
+            ValueRef::Integer(wall_clock()),
+            ValueRef::Blob(&delivery.body),
+            ValueRef::Null,
+            ValueRef::Null,
+        ];
+        self.insert_row(&columns)
+    }
+
+    /// Writes a delivery whose columns are at hand, with a new sum.
+    pub(super) fn insert_row(&self, columns: &[ValueRef]) -> rusqlite::Result<()> {
+        let sum = ValueRef::Integer(row::delivery_sum(columns));
+        let values = columns[..row::DELIVERY_COLUMNS - 1].iter().chain([&sum]);
         self.connection
-            .prepare_cached(
-                "INSERT INTO deliveries (id, kind, order_key, target, origin, attempts, stored_at, body)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-            )?
-            .execute(params![
-                row.rowid(),
-                delivery.kind.as_str(),
-                delivery.order_key,
-                delivery.target,
-                delivery.origin,
-                attempts,
-                wall_clock(),
-                delivery.body,
-            ])
+            .prepare_cached(&format!(
+                "INSERT INTO deliveries ({}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                row::DELIVERY
+            ))?
+            .execute(params_from_iter(values.map(|value| ToSqlOutput::Borrowed(*value))))
             .map(|_| ())
     }
 
@@ -134,8 +172,10 @@ impl Store {
 
     pub(super) fn attempts(&self, row: RowId, attempts: u32) -> rusqlite::Result<()> {
         self.connection
-            .prepare_cached("UPDATE deliveries SET attempts = ?2 WHERE id = ?1")?
-            .execute(params![row.rowid(), attempts])
+            .prepare_cached(
+                "UPDATE deliveries SET attempts = ?2, sum = (sum + ?2 - attempts) & ?3 WHERE id = ?1",
+            )?
+            .execute(params![row.rowid(), attempts, row::SUM_MASK])
             .map(|_| ())
     }
 
@@ -143,11 +183,43 @@ impl Store {
         self.letters.bury(&self.connection, letter, wall_clock())
     }
 
-    pub(super) fn record(&self, scope: &str, key: &str) -> rusqlite::Result<Option<String>> {
+    /// Puts a row that cannot be delivered as it is away, with what can be read of it.
+    pub(super) fn put_away(&mut self, id: i64, reason: &str) -> rusqlite::Result<()> {
+        let name = RowId::of(id).map_or(Ok(None), |row| self.lane(row.lane))?;
+        let remains = self
+            .connection
+            .prepare_cached(&format!("SELECT {} FROM deliveries WHERE id = ?1", row::DELIVERY))?
+            .query_row([id], |row| {
+                let lane = name.unwrap_or_else(|| unnamed(String::new()));
+                Ok(row::remains(&row::columns(row, row::DELIVERY_COLUMNS)?, lane))
+            })
+            .optional()?;
+        let Some(remains) = remains else { return Ok(()) };
+        let letter = DeadLetter::of(remains, format!("a damaged row, {id}: {reason}"));
+        self.letters.bury_damaged(&self.connection, &letter, wall_clock())?;
         self.connection
-            .prepare_cached("SELECT value FROM records WHERE scope = ?1 AND key = ?2")?
-            .query_row([scope, key], |row| row.get(0))
-            .optional()
+            .prepare_cached("DELETE FROM deliveries WHERE id = ?1")?
+            .execute([id])
+            .map(|_| ())
+    }
+
+    /// # Errors
+    ///
+    /// A record that is not what was written is none.
+    pub(super) fn record(&self, scope: &str, key: &str) -> rusqlite::Result<Option<String>> {
+        let found = self
+            .connection
+            .prepare_cached("SELECT value, sum FROM records WHERE scope = ?1 AND key = ?2")?
+            .query_row([scope, key], |found| {
+                let value = row::text(found.get_ref(0)?);
+                let sum = row::integer(found.get_ref(1)?);
+                Ok(value.filter(|value| sum == Some(row::record_sum(scope, key, value.as_bytes()))))
+            })
+            .optional()?;
+        if found == Some(None) {
+            log::error!("queue: what was remembered of {scope} is damaged and not used");
+        }
+        Ok(found.flatten())
     }
 
     pub(super) fn remember(
@@ -156,90 +228,126 @@ impl Store {
         key: &str,
         value: Option<&str>,
     ) -> rusqlite::Result<()> {
-        let Some(value) = value else {
-            return self
-                .connection
-                .prepare_cached("DELETE FROM records WHERE scope = ?1 AND key = ?2")?
-                .execute([scope, key])
-                .map(|_| ());
-        };
-        self.connection
-            .prepare_cached(
-                "INSERT OR REPLACE INTO records (scope, key, value) VALUES (?1, ?2, ?3)",
-            )?
-            .execute([scope, key, value])
-            .map(|_| ())
+        schema::remember(&self.connection, scope, key, value)
     }
 
-    /// Rows of a lane in order, from `from` on: at most `limit` of them. The second value says
-    /// whether others follow.
+    /// Rows of a lane in order, from `from` on: at most `limit` of them.
     pub(super) fn read(
         &self,
         lane: u32,
         name: &Lane,
         from: u64,
         limit: usize,
-    ) -> rusqlite::Result<(Vec<ReadRow>, bool)> {
-        let mut statement = self.connection.prepare_cached(
-            "SELECT id, kind, order_key, target, origin, attempts, body FROM deliveries
-             WHERE id >= ?1 AND id < ?2 ORDER BY id",
-        )?;
+    ) -> rusqlite::Result<Read> {
+        let mut statement = self.connection.prepare_cached(&format!(
+            "SELECT {} FROM deliveries WHERE id >= ?1 AND id < ?2 ORDER BY id",
+            row::DELIVERY
+        ))?;
         let first = RowId { lane, seq: from }.rowid();
-        let end = RowId { lane: lane + 1, seq: 0 }.rowid();
+        let end = first_of(lane + 1);
         let mut rows = statement.query(params![first, end])?;
-        let (mut read, mut bytes) = (Vec::new(), 0);
+        let (mut read, mut bytes) = (Read::default(), 0);
         while let Some(row) = rows.next()? {
-            if read.len() >= limit || bytes >= READ_BYTES_MAX {
-                return Ok((read, true));
-            }
             let Some(id) = RowId::of(row.get(0)?) else { continue };
-            let delivery = delivery(row, name.clone(), 1)?;
-            bytes += delivery.body.len();
-            read.push(ReadRow { seq: id.seq, delivery, attempts: row.get(5)? });
+            if read.rows.len() + read.damaged.len() >= limit || bytes >= READ_BYTES_MAX {
+                read.next = Some(id.seq);
+                break;
+            }
+            let columns = row::columns(row, row::DELIVERY_COLUMNS)?;
+            match row::delivery(&columns, name.clone(), self.unchecked) {
+                Ok(row) => {
+                    bytes += row.delivery.body.len();
+                    read.rows.push(row);
+                }
+                Err(why) => read.damaged.push((id, why)),
+            }
         }
-        Ok((read, false))
+        Ok(read)
     }
 
     /// All lanes that have rows; rows of lanes that have none are forgotten.
     pub(super) fn lanes(&self) -> rusqlite::Result<Vec<StoredLane>> {
-        let named: Vec<(u32, Lane)> = self
-            .connection
-            .prepare("SELECT number, sink, key FROM lanes ORDER BY number")?
-            .query_map([], |row| Ok((row.get(0)?, Lane { sink: row.get(1)?, key: row.get(2)? })))?
-            .collect::<Result<_, _>>()?;
         let mut stored = Vec::new();
-        let mut empty = Vec::new();
-        for (number, name) in named {
-            match self.ends(number)? {
-                Some(seqs) => stored.push(StoredLane { number, name, seqs }),
-                None => empty.push(number),
-            }
+        let mut names = self.lane_names()?;
+        let mut from = 0;
+        while let Some(first) = self.first_from(from)? {
+            let Some(RowId { lane: number, seq: first }) = RowId::of(first) else { break };
+            let last = self.last_before(first_of(number + 1))?.and_then(RowId::of);
+            let name = match names.remove(&number).flatten() {
+                Some(name) => name,
+                None => {
+                    let name = self.name_after_rows(number)?;
+                    log::error!("queue: lane {number} lost its name, it is called {name} now");
+                    // On a disk that cannot be written its name is found the same way each time.
+                    if let Err(error) = self.add_lane(number, &name) {
+                        log::debug!("queue: lane {number}: {error}");
+                    }
+                    name
+                }
+            };
+            stored.push(StoredLane {
+                number,
+                name,
+                seqs: (first, last.map_or(first, |row| row.seq)),
+            });
+            from = first_of(number + 1);
         }
-        if !empty.is_empty() {
-            self.begin()?;
-            for number in empty {
-                self.forget_lane(number)?;
+        if !names.is_empty() {
+            let forget = || {
+                self.begin()?;
+                names.keys().try_for_each(|number| self.forget_lane(*number))?;
+                self.commit()
+            };
+            // They do no harm, so a disk that cannot be written is no reason not to start.
+            if let Err(error) = forget() {
+                log::debug!("queue: lanes cannot be forgotten: {error}");
+                let _ = self.connection.execute_batch("ROLLBACK");
             }
-            self.commit()?;
         }
         Ok(stored)
     }
 
-    fn ends(&self, lane: u32) -> rusqlite::Result<Option<(u64, u64)>> {
-        let (first, end) =
-            (RowId { lane, seq: 0 }.rowid(), RowId { lane: lane + 1, seq: 0 }.rowid());
-        let one = |order: &str| {
-            self.connection
-                .prepare_cached(&format!(
-                    "SELECT id FROM deliveries WHERE id >= ?1 AND id < ?2 ORDER BY id {order} LIMIT 1"
-                ))?
-                .query_row([first, end], |row| row.get::<_, i64>(0))
-                .optional()
-        };
-        Ok(match (one("ASC")?.and_then(RowId::of), one("DESC")?.and_then(RowId::of)) {
-            (Some(first), Some(last)) => Some((first.seq, last.seq)),
-            _ => None,
-        })
+    /// The lanes that have a row of their own, and their names unless those are damaged.
+    fn lane_names(&self) -> rusqlite::Result<BTreeMap<u32, Option<Lane>>> {
+        let mut statement = self.connection.prepare("SELECT number, sink, key, sum FROM lanes")?;
+        let mut rows = statement.query([])?;
+        let mut names = BTreeMap::new();
+        while let Some(row) = rows.next()? {
+            if let Ok(number) = u32::try_from(row.get::<_, i64>(0)?) {
+                names.insert(number, lane_name(row)?);
+            }
+        }
+        Ok(names)
+    }
+
+    fn lane(&self, number: u32) -> rusqlite::Result<Option<Lane>> {
+        let found = self
+            .connection
+            .prepare_cached("SELECT number, sink, key, sum FROM lanes WHERE number = ?1")?
+            .query_row([number], lane_name)
+            .optional()?;
+        Ok(found.flatten())
+    }
+
+    fn name_after_rows(&self, number: u32) -> rusqlite::Result<Lane> {
+        const LOOKED_AT: usize = 16;
+        let read = self.read(number, &unnamed(String::new()), 0, LOOKED_AT)?;
+        let key = read.rows.first().map(|row| row::lane_key(&row.delivery));
+        Ok(unnamed(key.unwrap_or_default()))
+    }
+
+    fn first_from(&self, id: i64) -> rusqlite::Result<Option<i64>> {
+        self.connection
+            .prepare_cached("SELECT id FROM deliveries WHERE id >= ?1 ORDER BY id LIMIT 1")?
+            .query_row([id], |row| row.get(0))
+            .optional()
+    }
+
+    fn last_before(&self, id: i64) -> rusqlite::Result<Option<i64>> {
+        self.connection
+            .prepare_cached("SELECT id FROM deliveries WHERE id < ?1 ORDER BY id DESC LIMIT 1")?
+            .query_row([id], |row| row.get(0))
+            .optional()
     }
 
     /// How many rows there are and how large they are, at a cost that does not grow with them.
@@ -303,16 +411,27 @@ impl Store {
 
     /// The waiting delivery with this number.
     pub(super) fn shown(&self, seq: u64) -> rusqlite::Result<Option<Shown>> {
+        let Some((id, _)) = self.find(seq)? else { return Ok(None) };
+        let lane = self.lane(id.lane)?.unwrap_or_else(|| unnamed(String::new()));
+        self.show(id, lane)
+    }
+
+    fn show(&self, id: RowId, lane: Lane) -> rusqlite::Result<Option<Shown>> {
         self.connection
-            .prepare_cached(&format!(
-                "SELECT d.id, d.kind, d.order_key, d.target, d.origin, d.attempts, d.body,
-                        d.stored_at, l.sink, l.key FROM {ONE_ROW}"
-            ))?
-            .query_row([seq.cast_signed()], |row| {
-                let lane = Lane { sink: row.get(8)?, key: row.get(9)? };
-                let delivery = delivery(row, lane, 1)?;
-                let bytes = delivery.body.len() as u64;
-                Ok(Shown { seq, delivery, bytes, attempts: row.get(5)?, stored_at: row.get(7)? })
+            .prepare_cached(&format!("SELECT {} FROM deliveries WHERE id = ?1", row::DELIVERY))?
+            .query_row([id.rowid()], |found| {
+                let columns = row::columns(found, row::DELIVERY_COLUMNS)?;
+                let damaged = row::delivery(&columns, lane.clone(), self.unchecked).err();
+                let delivery = row::remains(&columns, lane);
+                let attempts = row::integer(columns[5]).and_then(|count| u32::try_from(count).ok());
+                Ok(Shown {
+                    seq: id.seq,
+                    bytes: delivery.body.len() as u64,
+                    delivery,
+                    attempts: attempts.unwrap_or(0),
+                    stored_at: row::integer(columns[6]).unwrap_or(0),
+                    damaged,
+                })
             })
             .optional()
     }
@@ -320,38 +439,48 @@ impl Store {
     /// The oldest waiting deliveries, for people, without their bodies. Each lane is in order, so
     /// no more rows are read than are shown, and one of each lane.
     pub(super) fn listed(&self, limit: usize) -> rusqlite::Result<Vec<Shown>> {
-        let mut lanes: HashMap<u32, Lane> = HashMap::new();
+        let lanes = self.lane_names()?;
         let mut fronts = BinaryHeap::new();
-        let mut named = self.connection.prepare("SELECT number, sink, key FROM lanes")?;
-        let mut rows = named.query([])?;
-        while let Some(row) = rows.next()? {
-            let number = row.get(0)?;
-            if let Some(first) = self.first(number, 0)? {
-                fronts.push(Reverse((first.seq, number)));
-                lanes.insert(number, Lane { sink: row.get(1)?, key: row.get(2)? });
+        for number in lanes.keys() {
+            if let Some(first) = self.first(*number, 0)? {
+                fronts.push(Reverse((first.seq, *number)));
             }
         }
-        let mut one = self.connection.prepare(
-            "SELECT id, kind, order_key, target, origin, attempts, x'', stored_at,
-                    octet_length(body) FROM deliveries WHERE id = ?1",
-        )?;
         let mut listed = Vec::new();
         while listed.len() < limit
             && let Some(Reverse((seq, number))) = fronts.pop()
         {
-            let id = RowId { lane: number, seq }.rowid();
-            let lane = lanes[&number].clone();
-            let shown = one.query_row([id], |row| {
-                let bytes = u64::try_from(row.get::<_, i64>(8)?).unwrap_or(0);
-                let delivery = delivery(row, lane, 1)?;
-                Ok(Shown { seq, delivery, bytes, attempts: row.get(5)?, stored_at: row.get(7)? })
-            });
-            listed.push(shown?);
+            let lane = lanes[&number].clone().unwrap_or_else(|| unnamed(String::new()));
+            if let Some(mut shown) = self.show(RowId { lane: number, seq }, lane)? {
+                shown.delivery.body = Vec::new();
+                listed.push(shown);
+            }
             if let Some(next) = self.first(number, seq + 1)? {
                 fronts.push(Reverse((next.seq, number)));
             }
         }
         Ok(listed)
+    }
+
+    /// Dead letters for people, oldest first; `only` picks one.
+    pub(super) fn letters_shown(
+        &self,
+        only: Option<i64>,
+        limit: usize,
+    ) -> rusqlite::Result<Vec<dead_letters::Stored>> {
+        dead_letters::shown(&self.connection, only, limit, self.unchecked)
+    }
+
+    /// Dead letters behind a number and up to another one, as [`dead_letters::piece`] bounds them.
+    pub(super) fn letters_piece(
+        &self,
+        after: i64,
+        until: i64,
+        count_max: usize,
+        bytes_max: u64,
+    ) -> rusqlite::Result<Vec<dead_letters::Stored>> {
+        let connection = &self.connection;
+        dead_letters::piece(connection, after, until, count_max, bytes_max, self.unchecked)
     }
 
     /// The first row of a lane from a number on.
@@ -375,18 +504,26 @@ impl Store {
     }
 }
 
-/// A delivery from a row whose columns kind, order_key, target, origin, attempts, body begin at
-/// `at`.
-fn delivery(row: &Row, lane: Lane, at: usize) -> rusqlite::Result<Delivery> {
-    let kind: String = row.get(at)?;
-    Ok(Delivery {
-        lane,
-        kind: Kind::parse(&kind).unwrap_or(Kind::Event),
-        order_key: row.get(at + 1)?,
-        target: row.get(at + 2)?,
-        origin: row.get(at + 3)?,
-        body: row.get(at + 5)?,
-    })
+/// The name in a row of `lanes`, unless it is damaged. Version 1 wrote no sums.
+fn lane_name(found: &Row) -> rusqlite::Result<Option<Lane>> {
+    let (number, sum) = (found.get_ref(0)?, found.get_ref(3)?);
+    let Some((sink, key)) = row::text(found.get_ref(1)?).zip(row::text(found.get_ref(2)?)) else {
+        return Ok(None);
+    };
+    let wanted =
+        row::lane_sum(row::integer(number).unwrap_or_default(), sink.as_bytes(), key.as_bytes());
+    let fits = matches!(sum, ValueRef::Null) || row::integer(sum) == Some(wanted);
+    Ok(fits.then_some(Lane { sink, key }))
+}
+
+/// A lane of the only sink there is, whose name is not known for certain.
+fn unnamed(key: String) -> Lane {
+    Lane { sink: dead_letters::SINK.to_owned(), key }
+}
+
+/// The smallest id of a lane.
+fn first_of(lane: u32) -> i64 {
+    RowId { lane, seq: 0 }.rowid()
 }
 
 fn amount(count: i64, bytes: i64, roughly: bool) -> Amount {

@@ -84,12 +84,15 @@ impl Sweep {
                     Refusal::Words(format!("there is no waiting delivery {seq}"))
                 })?),
                 Id::Dead(id) => {
-                    let can_be_raised = dead_letters::can_be_raised(&store.connection, id)?
+                    let can_be_raised = store
+                        .letters_shown(Some(id), 1)?
+                        .pop()
+                        .map(|stored| stored.letter.into_delivery().is_some())
                         .ok_or_else(|| Refusal::Words(format!("there is no dead letter d{id}")))?;
                     if verb == Verb::Retry && !can_be_raised {
                         return Err(Refusal::Words(format!(
-                            "d{id} never became a delivery, so there is nothing to try again; \
-                             drop it, or correct its source and publish it again"
+                            "d{id} never became a delivery, or is damaged, so there is nothing to \
+                             try again; drop it, or correct its source and publish it again"
                         )));
                     }
                     dead.push_back(id);
@@ -166,7 +169,7 @@ impl Sweep {
     fn next_letters(&mut self, store: &Store) -> rusqlite::Result<Vec<Stored>> {
         match &mut self.dead {
             Dead::All { after, until } => {
-                let letters = dead_letters::piece(&store.connection, *after, *until, ROWS, BYTES)?;
+                let letters = store.letters_piece(*after, *until, ROWS, BYTES)?;
                 if let Some(last) = letters.last() {
                     *after = last.id;
                 }
@@ -174,7 +177,7 @@ impl Sweep {
             }
             Dead::These(ids) => {
                 let Some(id) = ids.pop_front() else { return Ok(Vec::new()) };
-                dead_letters::shown(&store.connection, Some(id), 1)
+                store.letters_shown(Some(id), 1)
             }
         }
     }
@@ -219,7 +222,7 @@ impl Sweep {
         }
         if self.hopeless > 0 {
             let left = self.hopeless;
-            let _ = write!(text, "; {left} that never became deliveries were left alone");
+            let _ = write!(text, "; {left} that are no deliveries were left alone");
         }
         text.push('\n');
         text

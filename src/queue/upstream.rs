@@ -3,9 +3,10 @@
 //! Its columns came and went over the versions, and one migration can stop half way, so they are
 //! looked up before they are read. The tables stay, empty, so that one can go back.
 
-use super::UpstreamMessage;
 use super::board::{Board, RowId};
+use super::row;
 use super::store::Store;
+use super::{DeadLetter, UpstreamMessage};
 use crate::message::{Delivery, Kind, Lane, path_segment};
 use percent_encoding::percent_decode_str;
 use rusqlite::Row;
@@ -23,7 +24,7 @@ const MESSAGES: usize = 256;
 const EVENTS: &str = "/events";
 
 /// Turns the rows of `event_items` into deliveries, in their order.
-pub(super) fn convert(store: &Store) -> rusqlite::Result<()> {
+pub(super) fn convert(store: &mut Store) -> rusqlite::Result<()> {
     let columns = columns(store, "event_items")?;
     if columns.is_empty() {
         return Ok(());
@@ -33,21 +34,31 @@ pub(super) fn convert(store: &Store) -> rusqlite::Result<()> {
     numbers.restore(store.lanes()?);
     let mut converted = 0;
     loop {
-        let rows: Vec<(i64, Delivery)> = store
+        let rows: Vec<(i64, Result<Delivery, DeadLetter>)> = store
             .connection
             .prepare(&query)?
-            .query_map([], |row| Ok((row.get("rowid")?, delivery(row)?)))?
+            .query_map([], |row| {
+                Ok((row.get("rowid")?, delivery(row).map_err(|error| unreadable(row, &error))))
+            })?
             .collect::<Result<_, _>>()?;
         if rows.is_empty() {
             break;
         }
         store.begin()?;
         for (rowid, delivery) in &rows {
-            let (lane, new) = numbers.lane_to_store(&delivery.lane);
-            if new {
-                store.add_lane(lane, &delivery.lane)?;
+            match delivery {
+                Ok(delivery) => {
+                    let (lane, new) = numbers.lane_to_store(&delivery.lane);
+                    if new {
+                        store.add_lane(lane, &delivery.lane)?;
+                    }
+                    store.insert(RowId { lane, seq: numbers.next_seq() }, delivery, 0)?;
+                }
+                Err(letter) => {
+                    log::error!("queue: {}; `ilagent queue list` shows it", letter.reason);
+                    store.bury(letter)?;
+                }
             }
-            store.insert(RowId { lane, seq: numbers.next_seq() }, delivery, 0)?;
             store.connection.execute("DELETE FROM event_items WHERE rowid = ?1", [rowid])?;
         }
         store.commit()?;
@@ -138,6 +149,22 @@ fn raw(value: &impl Serialize) -> Box<RawValue> {
     to_raw_value(value).expect("a text is JSON")
 }
 
+/// What can be read of a row that is no event.
+fn unreadable(row: &Row, error: &rusqlite::Error) -> DeadLetter {
+    let columns = row.as_ref().column_names();
+    let text = |name: &str| row.get_ref(name).map(row::lossy).unwrap_or_default();
+    let body: serde_json::Value = columns.map(|name| (name, text(name))).collect();
+    DeadLetter {
+        reason: format!("an event that iLert's agent had queued is damaged: {error}"),
+        kind: None,
+        lane_key: text("integration_key"),
+        order_key: None,
+        target: String::new(),
+        origin: "upstream".to_owned(),
+        body: body.to_string().into_bytes(),
+    }
+}
+
 /// The path with its last segment, a key that upstream did not escape, made safe.
 fn encoded(path: &str) -> String {
     const BEFORE_KEY: [&str; 2] = ["/v1/events/mqtt/", "/v1/events/kafka/"];
@@ -167,11 +194,12 @@ fn read_messages(store: &Store) -> rusqlite::Result<Vec<UpstreamMessage>> {
     store
         .connection
         .prepare(&format!(
-            "SELECT id, topic, CAST(payload AS BLOB) FROM mqtt_queue
+            "SELECT CAST(rowid AS TEXT), topic, CAST(payload AS BLOB) FROM mqtt_queue
              ORDER BY inserted_at, rowid LIMIT {MESSAGES}"
         ))?
         .query_map([], |row| {
-            Ok(UpstreamMessage { row: row.get(0)?, topic: row.get(1)?, payload: row.get(2)? })
+            let topic = row::lossy(row.get_ref(1)?);
+            Ok(UpstreamMessage { row: row.get(0)?, topic, payload: row.get(2)? })
         })?
         .collect()
 }
@@ -179,7 +207,10 @@ fn read_messages(store: &Store) -> rusqlite::Result<Vec<UpstreamMessage>> {
 /// Deletes rows of `mqtt_queue`.
 pub(super) fn forget(store: &Store, rows: &[String]) -> rusqlite::Result<()> {
     for row in rows {
-        store.connection.prepare_cached("DELETE FROM mqtt_queue WHERE id = ?1")?.execute([row])?;
+        store
+            .connection
+            .prepare_cached("DELETE FROM mqtt_queue WHERE rowid = CAST(?1 AS INTEGER)")?
+            .execute([row])?;
     }
     Ok(())
 }
@@ -255,8 +286,8 @@ mod tests {
             let made = Connection::open(&path).unwrap();
             made.execute_batch(&format!("{ORIGINAL}{ROWS}{migrations}")).unwrap();
             drop(made);
-            let store = open(&path);
-            convert(&store).unwrap();
+            let mut store = open(&path);
+            convert(&mut store).unwrap();
             let listed = store.listed(10).unwrap();
             let shown: Vec<_> =
                 listed.iter().filter_map(|one| store.shown(one.seq).unwrap()).collect();
@@ -272,7 +303,7 @@ mod tests {
             assert_eq!(shown[0].delivery.target, "/api/events", "{state}");
             let body = String::from_utf8_lossy(&shown[0].delivery.body);
             assert!(body.contains(r#""customDetails":{"a":89490200001234567890}"#), "{body}");
-            convert(&store).unwrap();
+            convert(&mut store).unwrap();
             assert_eq!(store.listed(10).unwrap().len(), 2, "{state}: only once");
             std::fs::remove_dir_all(path.parent().unwrap()).unwrap();
         }

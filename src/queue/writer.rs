@@ -2,11 +2,11 @@
 
 use super::change::{Buried, Change, write_all};
 use super::spare::Spare;
-use super::store::Store;
+use super::store::{Read, Store};
 use super::sweep::Sweep;
 use super::{Push, Shared, UpstreamMessage, admin, control, lock, schema, size, upstream};
 use crate::config;
-use crate::message::Receipt;
+use crate::message::{Lane, Receipt};
 use crate::queue::board::Board;
 use crate::retry::Backoff;
 use crate::system::plain::plain;
@@ -69,9 +69,9 @@ impl Database {
     ) -> Result<Self, String> {
         let shown = settings.path.display();
         let lock = admin::lock(&settings.path)?;
-        let store = Store::open(settings)?;
+        let mut store = Store::open(settings)?;
         let trouble = |error: rusqlite::Error| format!("{shown}: {error}");
-        upstream::convert(&store).map_err(trouble)?;
+        upstream::convert(&mut store).map_err(trouble)?;
         board.restore(store.lanes().map_err(trouble)?);
         board.stored = store.amount().map_err(trouble)?;
         if board.stored.count > 0 {
@@ -328,10 +328,7 @@ impl Writer {
                 && let Some(database) = &self.database
             {
                 match database.store.read(number, &name, from, limit) {
-                    Ok((rows, more)) => {
-                        let mut board = lock(&self.shared.board);
-                        board.add_read(number, rows, more, self.started);
-                    }
+                    Ok(read) => self.add_read(number, &name, read)?,
                     Err(error) => return self.trouble(&Trouble::from(error)),
                 }
                 self.shared.wake_worker();
@@ -339,6 +336,24 @@ impl Writer {
             self.reads.remove(&number);
         }
         Ok(())
+    }
+
+    fn add_read(&mut self, number: u32, name: &Lane, read: Read) -> Result<(), String> {
+        let mut board = lock(&self.shared.board);
+        board.add_read(number, read.rows, read.next, self.started);
+        if read.damaged.is_empty() {
+            return Ok(());
+        }
+        board.stored.count = board.stored.count.saturating_sub(read.damaged.len() as u64);
+        drop(board);
+        log::error!(
+            "queue: {} deliveries of {name} are damaged and are not delivered; `ilagent queue \
+             list` shows them among the dead letters",
+            read.damaged.len()
+        );
+        let put_away = |(row, why)| Change::PutAway(row, why);
+        self.changes.extend(read.damaged.into_iter().map(put_away));
+        self.commit()
     }
 
     /// A database that cannot be written is tried again; one that is damaged ends the agent.

@@ -170,14 +170,14 @@ impl World {
             let Some((from, limit)) = self.board.to_read(number) else { continue };
             let of_lane = RowId { lane: number, seq: from }..RowId { lane: number + 1, seq: 0 };
             let all: Vec<_> = self.rows.range(of_lane).collect();
-            let more = all.len() > limit;
+            let next = all.get(limit).map(|(row, _)| row.seq);
             let rows = all.into_iter().take(limit).map(|(row, (delivery, attempts))| ReadRow {
                 seq: row.seq,
                 delivery: delivery.clone(),
                 attempts: *attempts,
             });
             let rows = rows.collect();
-            self.board.add_read(number, rows, more, self.now);
+            self.board.add_read(number, rows, next, self.now);
         }
     }
 

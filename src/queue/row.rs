@@ -1,0 +1,271 @@
+//! Rows as they lie in the file: what can be read of them, and whether it is what was written.
+//!
+//! SQLite has no checksums: a bit that flips in a row gives another text, a text that is no
+//! UTF-8, or a column of another type. So every row has a sum over all its columns, and what
+//! does not agree with it is never delivered. A delivery's sum covers its id and so the number of
+//! its lane; the sum of the lane covers that number and its name.
+
+use super::board::{ReadRow, RowId};
+use crate::message::{Delivery, Kind, Lane};
+use percent_encoding::percent_decode_str;
+use rusqlite::Row;
+use rusqlite::types::ValueRef;
+use serde_json::Value;
+
+/// The columns of a delivery, in the order of its table.
+pub(super) const DELIVERY: &str =
+    "id, kind, order_key, target, origin, attempts, stored_at, body, note, sum";
+pub(super) const DELIVERY_COLUMNS: usize = 10;
+
+/// The columns of a dead letter, in the order of its table.
+pub(super) const LETTER: &str = "id, reason, kind, lane_key, order_key, target, origin, buried_at, \
+                                 body, note, sum, sink";
+pub(super) const LETTER_COLUMNS: usize = 12;
+
+/// What the column of kinds says of a dead letter that was a row that could not be read. It is
+/// no kind, so it is not tried again by mistake.
+pub(super) const DAMAGED: &str = "damaged";
+
+/// Why a row is not taken as it is.
+pub(super) const ALTERED: &str = "it is not what was written: its checksum does not fit";
+
+/// Sums are kept to so many bits, which SQLite stores in four bytes.
+pub(super) const SUM_MASK: i64 = 0x7fff_ffff;
+
+/// Rows without a sum are from version 1, and have smaller numbers than these.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Unchecked {
+    pub(super) deliveries: u64,
+    pub(super) letters: i64,
+}
+
+impl Unchecked {
+    /// Where both are kept among the records.
+    pub(super) const RECORD: (&'static str, &'static str) = ("queue", "unchecked");
+
+    pub(super) fn to_text(self) -> String {
+        format!("{} {}", self.deliveries, self.letters)
+    }
+
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let (deliveries, letters) = text.split_once(' ')?;
+        Some(Unchecked { deliveries: deliveries.parse().ok()?, letters: letters.parse().ok()? })
+    }
+}
+
+/// FNV-1a over values, each with its type and length, so that none passes for another.
+pub(super) fn sum<'a>(values: impl IntoIterator<Item = ValueRef<'a>>) -> i64 {
+    let mut sum: u32 = 0x811c_9dc5;
+    let mut feed = |bytes: &[u8]| {
+        for byte in bytes {
+            sum = (sum ^ u32::from(*byte)).wrapping_mul(0x0100_0193);
+        }
+    };
+    for value in values {
+        let (tag, bytes): (u8, &[u8]) = match value {
+            ValueRef::Null => (0, &[]),
+            ValueRef::Integer(number) => {
+                feed(&[1]);
+                feed(&number.to_le_bytes());
+                continue;
+            }
+            ValueRef::Real(number) => {
+                feed(&[2]);
+                feed(&number.to_le_bytes());
+                continue;
+            }
+            ValueRef::Text(bytes) => (3, bytes),
+            ValueRef::Blob(bytes) => (4, bytes),
+        };
+        feed(&[tag]);
+        feed(&bytes.len().to_le_bytes()[..4]);
+        feed(bytes);
+    }
+    i64::from(sum) & SUM_MASK
+}
+
+/// The sum of a delivery's columns. Attempts are added, so that they can be counted without the
+/// other columns at hand.
+pub(super) fn delivery_sum(columns: &[ValueRef]) -> i64 {
+    let attempts = integer(columns[5]).unwrap_or(0);
+    let others = columns[..5].iter().chain(&columns[6..DELIVERY_COLUMNS - 1]);
+    sum(others.copied()).wrapping_add(attempts) & SUM_MASK
+}
+
+/// The sum of a dead letter's columns without its id, which is not known before it is written.
+pub(super) fn letter_sum(columns: &[ValueRef]) -> i64 {
+    sum(columns[1..10].iter().chain(&columns[11..]).copied())
+}
+
+/// A row's columns as they are; reading them cannot fail for what is in them.
+pub(super) fn columns<'a>(row: &'a Row, count: usize) -> rusqlite::Result<Vec<ValueRef<'a>>> {
+    (0..count).map(|at| row.get_ref(at)).collect()
+}
+
+/// The delivery in a row, or why it is not one.
+pub(super) fn delivery(
+    columns: &[ValueRef],
+    lane: Lane,
+    unchecked: Unchecked,
+) -> Result<ReadRow, &'static str> {
+    const NOT_ONE: &str = "it is not a delivery";
+    let id = integer(columns[0]).and_then(RowId::of).ok_or(NOT_ONE)?;
+    match columns[9] {
+        ValueRef::Null if id.seq < unchecked.deliveries => {}
+        ValueRef::Integer(sum) if sum == delivery_sum(columns) => {}
+        _ => return Err(ALTERED),
+    }
+    let text = |at: usize| text(columns[at]).ok_or("it has a text that cannot be read");
+    let order_key = match columns[2] {
+        ValueRef::Null => None,
+        _ => Some(text(2)?),
+    };
+    let ValueRef::Blob(body) = columns[7] else { return Err("its body cannot be read") };
+    let attempts = integer(columns[5]).and_then(|attempts| u32::try_from(attempts).ok());
+    Ok(ReadRow {
+        seq: id.seq,
+        delivery: Delivery {
+            lane,
+            kind: Kind::parse(&text(1)?).ok_or("it is of no kind that is known")?,
+            order_key,
+            target: text(3)?,
+            origin: text(4)?,
+            body: body.to_vec(),
+        },
+        attempts: attempts.ok_or("its attempts cannot be read")?,
+    })
+}
+
+/// What can be read of a row that is no delivery any more, for people.
+pub(super) fn remains(columns: &[ValueRef], lane: Lane) -> Delivery {
+    let order_key = lossy(columns[2]);
+    Delivery {
+        lane,
+        kind: Kind::parse(&lossy(columns[1])).unwrap_or(Kind::Event),
+        order_key: (!order_key.is_empty()).then_some(order_key),
+        target: lossy(columns[3]),
+        origin: lossy(columns[4]),
+        body: bytes(columns[7]).to_vec(),
+    }
+}
+
+/// The name of a lane whose own row is lost or altered, from one of its deliveries.
+pub(super) fn lane_key(delivery: &Delivery) -> String {
+    if delivery.kind == Kind::Policy {
+        return "policies".to_owned();
+    }
+    let body: Value = serde_json::from_slice(&delivery.body).unwrap_or_default();
+    if let Some(key) = body["integrationKey"].as_str() {
+        return key.to_owned();
+    }
+    let last = delivery.target.rsplit('/').next().unwrap_or_default();
+    percent_decode_str(last).decode_utf8_lossy().into_owned()
+}
+
+/// The sum of a lane's row.
+pub(super) fn lane_sum(number: i64, sink: &[u8], key: &[u8]) -> i64 {
+    sum([ValueRef::Integer(number), ValueRef::Text(sink), ValueRef::Text(key)])
+}
+
+/// The sum of a record.
+pub(super) fn record_sum(scope: &str, key: &str, value: &[u8]) -> i64 {
+    sum([scope.as_bytes(), key.as_bytes(), value].map(ValueRef::Text))
+}
+
+pub(super) fn integer(value: ValueRef) -> Option<i64> {
+    if let ValueRef::Integer(number) = value { Some(number) } else { None }
+}
+
+pub(super) fn text(value: ValueRef) -> Option<String> {
+    let ValueRef::Text(bytes) = value else { return None };
+    String::from_utf8(bytes.to_vec()).ok()
+}
+
+/// A value as people can read it; empty for NULL.
+pub(super) fn lossy(value: ValueRef) -> String {
+    match value {
+        ValueRef::Null => String::new(),
+        ValueRef::Integer(number) => number.to_string(),
+        ValueRef::Real(number) => number.to_string(),
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
+            String::from_utf8_lossy(bytes).into_owned()
+        }
+    }
+}
+
+pub(super) fn bytes(value: ValueRef<'_>) -> &[u8] {
+    match value {
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => bytes,
+        ValueRef::Null | ValueRef::Integer(_) | ValueRef::Real(_) => &[],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WRITTEN: [ValueRef; 9] = [
+        ValueRef::Integer((1 << 40) | 1),
+        ValueRef::Text(b"event"),
+        ValueRef::Null,
+        ValueRef::Text(b"/api/events"),
+        ValueRef::Text(b"http"),
+        ValueRef::Integer(2),
+        ValueRef::Integer(1_700_000_000),
+        ValueRef::Blob(b"{}"),
+        ValueRef::Null,
+    ];
+
+    #[test]
+    fn a_row_that_is_not_what_was_written_is_no_delivery() {
+        let lane = || Lane { sink: "ilert".to_owned(), key: "k".to_owned() };
+        let read = |columns: &[ValueRef]| delivery(columns, lane(), Unchecked::default());
+        let mut whole = WRITTEN.to_vec();
+        whole.push(ValueRef::Integer(delivery_sum(&[&WRITTEN[..], &[ValueRef::Null]].concat())));
+        assert_eq!(read(&whole).map(|read| (read.seq, read.attempts)), Ok((1, 2)));
+        for (at, other) in [
+            (0, ValueRef::Integer((2 << 40) | 1)),
+            (0, ValueRef::Integer(-1)),
+            (1, ValueRef::Text(b"policy")),
+            (1, ValueRef::Null),
+            (2, ValueRef::Text(b"")),
+            (3, ValueRef::Text(b"/api/eventr")),
+            (3, ValueRef::Blob(b"/api/events")),
+            (4, ValueRef::Text(b"ht\xffp")),
+            (5, ValueRef::Integer(3)),
+            (5, ValueRef::Text(b"many")),
+            (6, ValueRef::Integer(1_700_000_001)),
+            (7, ValueRef::Blob(b"{]")),
+            (8, ValueRef::Text(b"")),
+            (9, ValueRef::Null),
+        ] {
+            let mut altered = whole.clone();
+            altered[at] = other;
+            assert!(read(&altered).is_err(), "{at}: {other:?}");
+        }
+        let mut unchecked = whole.clone();
+        unchecked[9] = ValueRef::Null;
+        let bounds = Unchecked { deliveries: 2, letters: 0 };
+        assert!(delivery(&unchecked, lane(), bounds).is_ok(), "a row of version 1");
+    }
+
+    #[test]
+    fn a_lane_is_named_after_what_it_delivers() {
+        for (kind, target, body, key) in [
+            (Kind::Event, "/api/events", r#"{"integrationKey":"il1"}"#, "il1"),
+            (Kind::Event, "/api/v1/events/mqtt/il1%2Fa", "{}", "il1/a"),
+            (Kind::Heartbeat, "il1hbt", "", "il1hbt"),
+            (Kind::Policy, "team", "{}", "policies"),
+        ] {
+            let delivery = Delivery {
+                lane: Lane { sink: String::new(), key: String::new() },
+                order_key: None,
+                kind,
+                target: target.to_owned(),
+                body: body.as_bytes().to_vec(),
+                origin: String::new(),
+            };
+            assert_eq!(lane_key(&delivery), key);
+        }
+    }
+}
