@@ -136,8 +136,8 @@ fn wait(
         }
         if !left.is_set() {
             warn!(
-                "agent: requests of the former configuration are still under way; the \
-                 configuration is read again when they have ended"
+                "agent: requests of the previous configuration are still under way; the \
+                 configuration will be read again when they have ended"
             );
             nothing_left = left.receiver().clone();
             continue;

@@ -268,7 +268,7 @@ fn requests_that_hang_do_not_pile_up() {
     // The next generation makes the same attempt again, which hangs as well.
     wait_until("it hangs again", || api.count() == 2);
     agent.reconfigure(&numbered(broker.port(), 2));
-    agent.wait_for_log("requests of the former configuration are still under way");
+    agent.wait_for_log("requests of the previous configuration are still under way");
     for number in 3..20 {
         agent.reconfigure(&numbered(broker.port(), number));
     }

@@ -78,6 +78,21 @@ fn only_main_prints_and_exits() {
     });
 }
 
+#[test]
+fn every_test_that_the_security_page_names_is_there() {
+    let project = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(project.join("SECURITY.md")).unwrap();
+    let named: Vec<(&str, &str)> =
+        page.split('`').filter_map(|word| word.split_once(".rs::")).collect();
+    assert!(named.len() > 30, "the names are found");
+    for (file, name) in named {
+        let text = fs::read_to_string(project.join(format!("{file}.rs"))).unwrap_or_default();
+        let head = format!("fn {name}(");
+        let is_test = text.lines().any(|line| line.trim_start().starts_with(&head));
+        assert!(is_test, "SECURITY.md: there is no test {file}.rs::{name}");
+    }
+}
+
 /// The modules named after `root`: one, or several in braces.
 fn names_after(root: &str, code: &str) -> Vec<String> {
     let word = |text: &str| -> String {

@@ -127,7 +127,7 @@ fn every_option_that_is_a_file_can_be_a_credential() {
 
     let (output, _, told) = check(&file, None);
     assert_eq!(output.status.code(), Some(2));
-    assert_eq!(told.matches("set it to /run/credentials/ilagent.service").count(), 5, "{told}");
+    assert_eq!(told.matches("is not set; systemd sets it").count(), 5, "{told}");
 
     let (output, _, told) = check(&file, Some(&Folder::new()));
     assert_eq!(output.status.code(), Some(2));

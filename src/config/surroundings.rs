@@ -55,8 +55,8 @@ impl Surroundings<'_> {
         };
         let folder = self.variable(CREDENTIALS).ok_or_else(|| {
             format!(
-                "systemd sets {CREDENTIALS} for the unit, and here it is not set; for a check by \
-                 hand, set it to /run/credentials/ilagent.service"
+                "{CREDENTIALS} is not set; systemd sets it for a service, and to check by hand set \
+                 it to /run/credentials/ilagent.service"
             )
         })?;
         Ok(PathBuf::from(folder).join(name))
@@ -66,8 +66,8 @@ impl Surroundings<'_> {
     pub(crate) fn warning(&self, path: &Path) -> Option<String> {
         (self.is_open)(path).then(|| {
             format!(
-                "config: {} holds a secret, and every user of this machine can read it; take that \
-                 right away (chmod o-r), or keep the secret in a file of its own",
+                "config: {} holds a secret, and every user of this machine can read it; restrict it \
+                 (chmod o-r), or move the secret to a file that only the agent can read",
                 path.display()
             )
         })
