@@ -37,7 +37,12 @@ fn main() {
         ("native fields", EventRule::default(), native),
         ("mapped, payload forwarded", mapped, foreign),
     ] {
-        let message = Message { topic: "plant/1".to_owned(), payload: payload.into(), key: None };
+        let message = Message {
+            topic: "plant/1".to_owned(),
+            payload: payload.into(),
+            key: None,
+            retained: false,
+        };
         let cost = measure(|| {
             let made = from_message(black_box(&rule), black_box(&message), From::Mqtt);
             assert!(matches!(made, Mapped::Deliver(_)));

@@ -85,7 +85,7 @@ impl Intake {
             let mut rows = Vec::with_capacity(messages.len());
             let mut pushes = Vec::new();
             for UpstreamMessage { row, topic, payload } in messages {
-                let message = Message { topic, payload, key: None };
+                let message = Message { topic, payload, key: None, retained: false };
                 pushes.extend(durable.pushes(Arrival::Message { message, ticket: 0 }));
                 rows.push(row);
             }

@@ -18,6 +18,8 @@ pub struct Message {
     pub payload: Vec<u8>,
     /// The key of a Kafka message, empty when it has none; `None` for messages of other sources.
     pub key: Option<String>,
+    /// MQTT: the broker's copy of what was published some time ago, not a sign of life.
+    pub retained: bool,
 }
 
 /// What a source brings, and the ticket its desk will hear of.

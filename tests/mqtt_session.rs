@@ -56,7 +56,7 @@ fn a_message_sent_again_is_not_handed_in_again() {
     drop(peer);
     rig.wait_until("down", |session| !session.connected && !session.subscriptions_ready);
     rig.sign(one); // While there is nobody to tell.
-    let mut peer = fake.welcome(true, false);
+    let mut peer = fake.welcome(true, true);
     peer.publish(QOS_1 | DUP, "a", 7, b"one");
     peer.publish(QOS_1 | DUP, "a", 8, b"two");
     assert_eq!(peer.acks(1), [(PUBACK, 7)]);
@@ -68,16 +68,15 @@ fn a_message_sent_again_is_not_handed_in_again() {
 }
 
 #[test]
-fn a_lost_session_is_subscribed_to_again_and_a_resumed_one_is_not() {
+fn every_connection_subscribes_again_whatever_the_broker_says_of_the_session() {
     let fake = Fake::new();
     let rig = Rig::start(&broker(fake.port()), quick());
-    // The session of an earlier process may have had other subscriptions.
     let mut peer = fake.welcome(true, true);
     rig.wait_until_ready();
     peer.publish(QOS_1, "a", 7, b"old");
     let old = rig.message().1;
     drop(peer);
-    let mut peer = fake.welcome(true, false);
+    let mut peer = fake.welcome(true, true);
     rig.wait_until_ready();
     peer.publish(QOS_1, "a", 8, b"x");
     let x = rig.message().1;
@@ -104,7 +103,7 @@ fn qos_2_goes_on_after_reconnects_and_restarts() {
     rig.sign(rig.message().1);
     assert_eq!(peer.acks(1), [(PUBREC, 5)]);
     drop(peer);
-    let mut peer = fake.welcome(true, false);
+    let mut peer = fake.welcome(true, true);
     peer.publish(QOS_2 | DUP, "a", 5, b"once");
     assert_eq!(peer.acks(1), [(PUBREC, 5)]);
     peer.send(&[0x62, 2, 0, 5]);
@@ -304,7 +303,7 @@ fn a_batch_that_was_refused_survives_its_connection() {
     rig.wait_until("full", |session| session.error.contains("full"));
     drop(peer);
     rig.wait_until("down", |session| !session.connected);
-    let mut peer = fake.welcome(true, false);
+    let mut peer = fake.welcome(true, true);
     peer.publish(QOS_1 | DUP, "a", 1, b"one");
     rig.wait_until("up", |session| session.connected && session.error.contains("full"));
     rig.make_room();
@@ -369,7 +368,7 @@ fn a_connection_that_ends_at_once_makes_the_next_wait_longer() {
     let rig = Rig::start(&broker(fake.port()), Timing { reconnect, ..quick() });
     let begin = Instant::now();
     for session_present in [false, true, true, true, true] {
-        drop(fake.welcome(session_present, !session_present));
+        drop(fake.welcome(session_present, true));
     }
     // The fixed halves of 40, 80, 160 and 320 ms: a message or a CONNACK is no reason to hurry.
     assert!(begin.elapsed() > Duration::from_millis(300), "{:?}", begin.elapsed());
@@ -430,7 +429,7 @@ fn a_silent_broker_is_left() {
     let mut peer = fake.welcome(false, true);
     assert_eq!(peer.read().0, 0xC0);
     rig.wait_until("lost", |session| session.error == "the broker does not answer a ping");
-    let _peer = fake.welcome(true, false);
+    let _peer = fake.welcome(true, true);
 }
 
 #[test]
@@ -460,7 +459,7 @@ fn nonsense_is_no_reason_to_panic_or_to_lose_what_came_before() {
         let (mut peer, _) = fake.accept();
         peer.send(nonsense);
     }
-    let _peer = fake.welcome(true, false);
+    let _peer = fake.welcome(true, true);
     rig.wait_until_ready();
 }
 

@@ -61,7 +61,7 @@ pub fn messages(data: &[u8]) {
     if chosen % 5 == 4 {
         return posted(input.0);
     }
-    let message = Message { topic, payload: input.0.to_vec(), key: None };
+    let message = Message { topic, payload: input.0.to_vec(), key: None, retained: false };
     let mapped = match &rules()[chosen % 5].to {
         Target::Event(rule) => event::from_message(rule, &message, From::Mqtt),
         Target::Heartbeat => heartbeat::from_message(&message),

@@ -72,7 +72,7 @@ fn judge(packet: &Packet<'_>, limit: usize) {
             oversized.head
         }
         Packet::ConnAck(connack) => return are_words(&words::connect_refusal(connack)),
-        Packet::SubAck(suback) => {
+        Packet::SubAck(suback) | Packet::UnsubAck(suback) => {
             return are_words(&words::with_text(&words::reason(suback.code), &suback.text));
         }
         Packet::Disconnect(end) => {

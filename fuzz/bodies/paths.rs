@@ -22,7 +22,8 @@ pub fn paths(data: &[u8]) {
         summary: Some(path),
         ..EventRule::default()
     };
-    let message = Message { topic: "t".to_owned(), payload: input.0.to_vec(), key: None };
+    let message =
+        Message { topic: "t".to_owned(), payload: input.0.to_vec(), key: None, retained: false };
     let Mapped::Deliver(delivery) = event::from_message(&rule, &message, From::Mqtt) else {
         return;
     };

@@ -193,7 +193,7 @@ impl Running {
     ) -> Result<(), String> {
         let limits = Limits { age_max: config.queue.age_max };
         let intake = Intake::new(self.queue.clone());
-        let sessions = prepare(&config.brokers, &intake, &self.health)?;
+        let sessions = prepare(&config.brokers, &intake, &self.queue, &self.health)?;
         let consumers = prepare_consumers(&config.clusters, &intake, &self.health)?;
         sources::mqtt::take_over(&config.brokers, &intake);
         if let Some(settings) = &config.http {
@@ -330,10 +330,11 @@ fn bind(settings: &Http) -> Result<http::Listener, String> {
 fn prepare(
     brokers: &[Broker],
     intake: &Intake,
+    queue: &Queue,
     health: &Health,
 ) -> Result<Vec<sources::mqtt::Session>, String> {
     let prepared = brokers.iter().map(|broker| {
-        sources::mqtt::prepare(broker, intake.clone(), health)
+        sources::mqtt::prepare(broker, intake.clone(), queue, health)
             .map_err(|what| format!("mqtt {}: {what}", broker.name))
     });
     all_or_faults(prepared)

@@ -5,8 +5,14 @@ use super::json::Document;
 use crate::message::{Delivery, Kind, Lane, Message};
 
 /// Maps `{"integrationKey": "il1hbt…"}` (or `apiKey`); other members are ignored.
+///
+/// A broker keeps a retained ping of a device that has been dead for weeks, and brings it whenever
+/// we subscribe: it says nothing of the device.
 #[must_use]
 pub fn from_message(message: &Message) -> Mapped {
+    if message.retained {
+        return Mapped::Dropped("a retained heartbeat is no sign of life".to_owned());
+    }
     let document = match Document::read(&message.payload) {
         Ok(document) => document,
         Err(why) => return Mapped::Dead(format!("a heartbeat that is not JSON: {why}")),
@@ -30,6 +36,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_retained_copy_is_no_sign_of_life() {
+        let payload = r#"{"integrationKey":"il1hbt1"}"#.into();
+        let message = Message { topic: "t".to_owned(), payload, key: None, retained: true };
+        assert!(matches!(from_message(&message), Mapped::Dropped(_)));
+    }
+
+    #[test]
     fn a_heartbeat_needs_a_key() {
         for (payload, target) in [
             (r#"{"integrationKey":"il1hbt1"}"#, Some("il1hbt1")),
@@ -39,7 +52,12 @@ mod tests {
             (r#"{"integrationKey":5}"#, None),
             ("hello", None),
         ] {
-            let message = Message { topic: "t".to_owned(), payload: payload.into(), key: None };
+            let message = Message {
+                topic: "t".to_owned(),
+                payload: payload.into(),
+                key: None,
+                retained: false,
+            };
             let found = match from_message(&message) {
                 Mapped::Deliver(delivery) => Some(delivery.target),
                 _ => None,

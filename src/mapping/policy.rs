@@ -59,7 +59,8 @@ mod tests {
             shift: JsonPath("data.shift".to_owned()),
             shift_offset: offset,
         };
-        let message = Message { topic: "p".to_owned(), payload: payload.into(), key: None };
+        let message =
+            Message { topic: "p".to_owned(), payload: payload.into(), key: None, retained: false };
         match from_message(&rule, &message) {
             Mapped::Deliver(delivery) => serde_json::from_slice(&delivery.body).ok(),
             _ => None,

@@ -4,17 +4,17 @@ use crate::config::Version;
 use crate::mqtt::accept::Arrival;
 use crate::mqtt::dial::NoDial;
 use crate::mqtt::handshake::shake_hands;
+use crate::mqtt::life::Life;
 use crate::mqtt::pace::{Due, Pace};
-use crate::mqtt::packet::{self, ConnAck, Disconnect, Malformed, Packet, SubAck};
+use crate::mqtt::packet::{self, ConnAck, Disconnect, Malformed, Packet};
 use crate::mqtt::reader::Reader;
-use crate::mqtt::session::Life;
 use crate::mqtt::subscriptions::Answer;
 use crate::mqtt::wire::Wire;
 use crate::mqtt::words;
 use crate::system::tls::words::{in_words, io_in_words};
 use log::{debug, error, info, warn};
 use rustls::ClientConnection;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::time::{Duration, Instant};
 
 /// After so many reads acknowledgements go out and timers are looked at.
@@ -35,6 +35,8 @@ pub(super) enum End {
     Again(String),
     /// It failed, for this reason, and is made again after a wait.
     Lost(String),
+    /// The broker ended it, for this reason if it gave one, and it is made again after a wait.
+    Closed(Option<String>),
     /// The system cannot wait for sockets.
     Broken(io::Error),
 }
@@ -61,6 +63,8 @@ pub(super) struct Connection {
     /// When what is not granted is asked for again.
     ask_at: Option<Instant>,
     asked: u32,
+    /// When what is known of retained messages is remembered.
+    save_at: Option<Instant>,
     /// When the TLS files are looked at.
     look_at: Option<Instant>,
     was_paused: bool,
@@ -111,6 +115,7 @@ impl Connection {
             stalled: None,
             ask_at: None,
             asked: 0,
+            save_at: None,
             look_at: None,
             was_paused: false,
         };
@@ -140,22 +145,28 @@ impl Connection {
             },
             if connack.session_present { "session resumed" } else { "new session" }
         );
-        // What an earlier process subscribed to may not be what we want.
-        life.subscriptions.begin(connack.session_present && life.has_connected);
-        life.has_connected = true;
-        self.ask(life, now);
+        life.session_begins(connack);
+        if life.subscriptions.is_careful() {
+            // The broker may not hear what comes behind a subscription that it dislikes.
+            life.subscriptions.give_back(life.version, &mut self.wire.out);
+            self.ask(life, now);
+        } else {
+            self.ask(life, now);
+            life.subscriptions.give_back(life.version, &mut self.wire.out);
+        }
         life.is_up();
     }
 
     /// Subscribes to what is wanted, and sees to it that this is repeated until it is granted.
     fn ask(&mut self, life: &mut Life, now: Instant) {
-        self.ask_at = None;
-        if !life.subscriptions.are_ready() {
-            life.subscriptions.ask(life.version, &mut self.wire.out);
-            self.asked = self.asked.saturating_add(1);
-            let wait = life.timing.subscribe.wait_after(self.asked, fastrand::f64());
-            self.ask_at = Some(now + wait);
-        }
+        life.subscriptions.ask(life.version, &mut self.wire.out);
+        life.remember_subscriptions();
+        self.asked = self.asked.saturating_add(1);
+        self.ask_at = if life.subscriptions.are_settled() {
+            life.subscriptions.left_out_until()
+        } else {
+            Some(now + life.timing.subscribe.wait_after(self.asked, fastrand::f64()))
+        };
     }
 
     /// Reads, acknowledges and keeps the connection alive until something ends it.
@@ -174,7 +185,7 @@ impl Connection {
             }
             let paused = self.is_paused(life);
             if paused && self.wire.is_closed() {
-                return Err(End::Lost("the broker closed the connection".to_owned()));
+                return Err(End::Closed(None));
             }
             if self.was_paused && !paused {
                 self.pace.heard(now); // What came meanwhile is still to be read.
@@ -204,9 +215,7 @@ impl Connection {
             }
             match self.wire.read(self.reader.space()) {
                 Ok(None) => return Ok(()),
-                Ok(Some(0)) => {
-                    return Err(End::Lost("the broker closed the connection".to_owned()));
-                }
+                Ok(Some(0)) => return Err(End::Closed(None)),
                 Ok(Some(bytes)) => self.reader.filled(bytes),
                 Err(error) => return Err(broke(&error)),
             }
@@ -237,7 +246,13 @@ impl Connection {
                     life.ledger.released(packet_id, &mut self.wire.out);
                 }
                 Packet::SubAck(suback) => {
-                    note_answer(life, &suback);
+                    let answer = life.subscriptions.answer(&suback);
+                    note_answer(life, answer);
+                    answered = true;
+                }
+                Packet::UnsubAck(unsuback) => {
+                    let answer = life.subscriptions.given_back(&unsuback);
+                    note_answer(life, answer);
                     answered = true;
                 }
                 Packet::PingResp => life.ledger.answered(),
@@ -249,22 +264,30 @@ impl Connection {
             }
         }
         if answered {
-            if life.subscriptions.are_ready() {
-                (self.ask_at, self.asked) = (None, 0);
-            }
-            life.is_up();
+            self.go_on_asking(life);
         }
         Ok(())
     }
 
+    /// Answers have come: the next subscription may be asked for, if there is one.
+    fn go_on_asking(&mut self, life: &mut Life) {
+        life.subscriptions.ask(life.version, &mut self.wire.out);
+        life.remember_subscriptions();
+        if life.subscriptions.are_settled() {
+            (self.ask_at, self.asked) = (life.subscriptions.left_out_until(), 0);
+        }
+        life.is_up();
+    }
+
     fn look_at_timers(&mut self, life: &mut Life, now: Instant, paused: bool) -> Result<(), End> {
         if self.ask_at.is_some_and(|at| at <= now) {
-            if !paused && !life.subscriptions.are_answered() {
-                warn!("mqtt {}: the broker has not answered a subscription", life.broker.name);
+            for words in life.subscriptions.want_again(now) {
+                warn!("mqtt {}: {words}", life.broker.name);
             }
-            life.subscriptions.want_again();
             self.ask(life, now);
+            life.is_up();
         }
+        self.remember_retained(life, now);
         if self.look_at.is_some_and(|at| at <= now) {
             self.look_at = Some(now + life.timing.files);
             if life.materials.as_mut().is_some_and(|materials| materials.look()) {
@@ -288,6 +311,18 @@ impl Connection {
         Ok(())
     }
 
+    /// Copies come in a burst, so one write is for all of them; and none before they are safe.
+    fn remember_retained(&mut self, life: &mut Life, now: Instant) {
+        if !life.ledger.retained().is_stale() {
+            return;
+        }
+        let at = *self.save_at.get_or_insert(now + life.timing.remember);
+        if at <= now && life.ledger.is_settled() {
+            life.remember_retained(false);
+            self.save_at = None;
+        }
+    }
+
     fn ping(&mut self, life: &mut Life, now: Instant) {
         packet::ping(&mut self.wire.out);
         life.ledger.pinged();
@@ -296,7 +331,9 @@ impl Connection {
 
     fn wake_at(&self, life: &Life, paused: bool) -> Option<Instant> {
         let stall = self.stalled.map(|since| since + life.timing.stall);
-        [self.pace.wake_at(paused), self.ask_at, self.look_at, stall].into_iter().flatten().min()
+        let save_at = self.save_at.filter(|_| life.ledger.is_settled());
+        let all = [self.pace.wake_at(paused), self.ask_at, self.look_at, save_at, stall];
+        all.into_iter().flatten().min()
     }
 
     fn flush(&mut self, life: &Life, now: Instant) -> Result<(), End> {
@@ -367,15 +404,20 @@ impl Connection {
 }
 
 fn broke(error: &io::Error) -> End {
-    End::Lost(format!("the connection broke: {}", io_in_words(error)))
+    match error.kind() {
+        // It may not have read all that we had sent.
+        ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => End::Closed(None),
+        _ => End::Lost(format!("the connection broke: {}", io_in_words(error))),
+    }
 }
 
-fn note_answer(life: &mut Life, suback: &SubAck) {
+fn note_answer(life: &Life, answer: Answer) {
     let name = &life.broker.name;
-    match life.subscriptions.answer(suback) {
+    match answer {
         Answer::Granted(words) => info!("mqtt {name}: {words}"),
         Answer::Refused(words) => error!("mqtt {name}: {words}; it is tried again"),
-        Answer::Unknown => debug!("mqtt {name}: a SUBACK belongs to no SUBSCRIBE"),
+        Answer::StillRefused(words) => debug!("mqtt {name}: {words}"),
+        Answer::Unknown => debug!("mqtt {name}: an answer belongs to nothing that was asked"),
     }
 }
 
@@ -385,6 +427,9 @@ fn sent_away(life: &Life, disconnect: &Disconnect) -> End {
     let mut why = words::with_text(&words::reason(disconnect.code), &disconnect.text);
     if disconnect.code == TAKEN_OVER {
         why = format!("{why}, `{}`; each client needs its own", life.broker.client_id);
+    }
+    if words::is_about_us(disconnect.code) {
+        return End::Closed(Some(why));
     }
     End::Lost(format!("the broker ended the connection: {why}"))
 }

@@ -1,7 +1,9 @@
 //! From the bytes of one packet to its meaning.
 
 use crate::config::{Qos, Version};
-use crate::mqtt::packet::{ConnAck, Disconnect, Malformed, Packet, Publish, PublishHead, SubAck};
+use crate::mqtt::packet::{
+    ConnAck, Disconnect, EXPIRY_NEVER, Malformed, Packet, Publish, PublishHead, SubAck,
+};
 use crate::mqtt::properties::Fields;
 
 /// The packet type of PUBLISH.
@@ -25,7 +27,7 @@ pub(super) fn decode(version: Version, first: u8, body: &[u8]) -> Result<Packet<
         (6, _) => pubrel(version, fields),
         (7, _) => acknowledgement(version, fields, "PUBCOMP"),
         (9, _) => suback(version, fields).map(Packet::SubAck),
-        (11, _) => Ok(Packet::Ignored("UNSUBACK")),
+        (11, _) => unsuback(version, fields).map(Packet::UnsubAck),
         (13, _) => end(fields).map(|()| Packet::PingResp),
         (14, Version::V5) => disconnect(fields).map(Packet::Disconnect),
         _ => Err(Malformed("a broker may not send a packet of this type")),
@@ -69,6 +71,7 @@ fn connack(version: Version, mut fields: Fields<'_>) -> Result<ConnAck, Malforme
     if !connack.legacy {
         let properties = fields.properties()?;
         connack.keep_alive = properties.keep_alive;
+        connack.expiry = properties.expiry.filter(|expiry| *expiry < EXPIRY_NEVER);
         connack.text = properties.text;
     }
     end(fields)?;
@@ -119,6 +122,17 @@ fn suback(version: Version, mut fields: Fields<'_>) -> Result<SubAck, Malformed>
     let code = fields.u8()?;
     end(fields)?;
     Ok(SubAck { packet_id, code, text })
+}
+
+/// It has no code in MQTT 3.1.1, and says that the subscription is gone.
+fn unsuback(version: Version, fields: Fields<'_>) -> Result<SubAck, Malformed> {
+    let mut rest = fields;
+    let packet_id = rest.packet_id()?;
+    if version == Version::V5 && !rest.is_empty() {
+        return suback(version, fields);
+    }
+    end(rest)?;
+    Ok(SubAck { packet_id, code: 0, text: String::new() })
 }
 
 fn disconnect(fields: Fields<'_>) -> Result<Disconnect, Malformed> {

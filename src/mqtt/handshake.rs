@@ -2,8 +2,8 @@
 
 use crate::config::Version;
 use crate::mqtt::connection::{Connection, End};
+use crate::mqtt::life::{Life, connect_packet};
 use crate::mqtt::packet::{ConnAck, Packet};
-use crate::mqtt::session::{Life, connect_packet};
 use crate::mqtt::wire::Wire;
 use crate::mqtt::words;
 use crate::system::tls::words::io_in_words;

@@ -6,6 +6,7 @@
 
 use crate::config::Qos;
 use crate::mqtt::packet::{self, PublishHead};
+use crate::mqtt::retained::{self, Flagged, Retained};
 use std::collections::hash_map::RandomState;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasher, Hasher};
@@ -13,14 +14,13 @@ use std::hash::{BuildHasher, Hasher};
 /// How many acknowledgements that may have been lost on their way are remembered.
 const RECENT_MAX: usize = 1_024;
 
-/// How many topics with a retained message are remembered.
-const RETAINED_MAX: usize = 1_024;
-
 /// What is to be done with a message that arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Arrived {
     /// Hand it in under this ticket.
     New(u64),
+    /// The same; it is a retained copy.
+    NewCopy(u64),
     /// Nothing: it is in our hands, or was; the acknowledgement is seen to.
     Again,
 }
@@ -49,6 +49,7 @@ struct Held {
     /// 0 when there is nothing to acknowledge: QoS 0, or the broker lost the session.
     packet_id: u16,
     content: u64,
+    topic: u64,
     signed: bool,
 }
 
@@ -79,8 +80,47 @@ impl Ledger {
         }
     }
 
-    /// Says what is to be done with a message.
-    pub(super) fn arrived(&mut self, topic: &[u8], payload: &[u8], head: PublishHead) -> Arrived {
+    /// Knows which retained messages were seen to by earlier processes.
+    pub(super) fn recall(&mut self, retained: Retained) {
+        self.retained = retained;
+    }
+
+    /// No copy is under way any more.
+    pub(super) fn begin_round(&mut self) {
+        self.retained.begin_round();
+    }
+
+    /// Everything is subscribed to, in a way that brings every retained message.
+    pub(super) fn sees_all_copies(&mut self) {
+        self.retained.sees_all();
+    }
+
+    /// What is known of retained messages.
+    pub(super) fn retained(&self) -> &Retained {
+        &self.retained
+    }
+
+    /// What is to be remembered of retained messages; at the orderly end that is more.
+    pub(super) fn remembered(&mut self, last: bool) -> String {
+        let unsigned = self.held.values().filter(|held| !held.signed);
+        let topics = unsigned.map(|held| held.topic).collect();
+        if last { self.retained.write_last(&topics) } else { self.retained.write(&topics) }
+    }
+
+    /// Whether all messages in our hands are safe.
+    pub(super) fn is_settled(&self) -> bool {
+        self.unsettled == 0
+    }
+
+    /// Says what is to be done with a message. Subscriptions explain `copies` retained copies of
+    /// it.
+    pub(super) fn arrived(
+        &mut self,
+        topic: &[u8],
+        payload: &[u8],
+        head: PublishHead,
+        copies: u32,
+    ) -> Arrived {
         let content = if head.qos == Qos::AtMostOnce { 0 } else { self.hash(&[topic, payload]) };
         if head.qos != Qos::AtMostOnce {
             if self.is_known(head, content) {
@@ -88,19 +128,29 @@ impl Ledger {
             }
             self.recent.learn(head);
         }
-        if self.is_repeated_copy(topic, payload, head.retain) {
-            self.take_turn(head, None);
-            return Arrived::Again;
-        }
+        let (topic, payload) = (retained::hash(topic), retained::hash(payload));
+        let is_copy = match head.retain.then(|| self.retained.flagged(topic, payload, copies)) {
+            None => {
+                self.retained.live(topic, payload);
+                false
+            }
+            Some(Flagged::Repeats) => {
+                self.take_turn(head, None);
+                return Arrived::Again;
+            }
+            Some(Flagged::News) => true,
+            // What is sent once more is a copy still.
+            Some(Flagged::Live) => head.dup,
+        };
         let ticket = self.ticket_next;
         self.ticket_next += 1;
-        self.held.insert(ticket, Held { packet_id: head.packet_id, content, signed: false });
+        self.held.insert(ticket, Held { packet_id: head.packet_id, content, topic, signed: false });
         self.unsettled += 1;
         if head.qos != Qos::AtMostOnce {
             self.by_id.insert(head.packet_id, ticket);
         }
         self.take_turn(head, Some(ticket));
-        Arrived::New(ticket)
+        if is_copy { Arrived::NewCopy(ticket) } else { Arrived::New(ticket) }
     }
 
     /// Whether a message is one we had before, and if so sees to its acknowledgement.
@@ -130,16 +180,6 @@ impl Ledger {
             return true;
         }
         false
-    }
-
-    /// A retained message comes with every new subscription. One that says what the topic said
-    /// last has been seen to already.
-    fn is_repeated_copy(&mut self, topic: &[u8], payload: &[u8], retain: bool) -> bool {
-        if !retain && self.retained.is_empty() {
-            return false;
-        }
-        let (topic, payload) = (self.hash(&[topic]), self.hash(&[payload]));
-        self.retained.says(topic, payload, retain)
     }
 
     fn take_turn(&mut self, head: PublishHead, ticket: Option<u64>) {
@@ -345,40 +385,10 @@ impl Recent {
     }
 }
 
-/// What topics with a retained message said last, by hash.
-#[derive(Debug, Default)]
-struct Retained {
-    said: HashMap<u64, u64>,
-    order: VecDeque<u64>,
-}
-
-impl Retained {
-    fn is_empty(&self) -> bool {
-        self.order.is_empty()
-    }
-
-    /// Notes what a topic says; `true` if a retained copy only repeats it.
-    fn says(&mut self, topic: u64, payload: u64, retain: bool) -> bool {
-        if let Some(said) = self.said.get_mut(&topic) {
-            return std::mem::replace(said, payload) == payload && retain;
-        }
-        if retain {
-            if self.order.len() == RETAINED_MAX
-                && let Some(oldest) = self.order.pop_front()
-            {
-                self.said.remove(&oldest);
-            }
-            self.said.insert(topic, payload);
-            self.order.push_back(topic);
-        }
-        false
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Arrived::{Again, New};
+    use Arrived::{Again, New, NewCopy};
     use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
 
     fn qos_1(packet_id: u16) -> PublishHead {
@@ -410,14 +420,20 @@ mod tests {
         ledger
     }
 
+    /// The next connection, after one that has been good.
+    fn connect_again(ledger: &mut Ledger) {
+        ledger.connected(false);
+        ledger.begin_round();
+    }
+
     #[test]
     fn acknowledgements_go_out_in_the_order_of_arrival() {
         let mut ledger = connected();
-        assert_eq!(ledger.arrived(b"t", b"a", qos_1(5)), New(0));
-        assert_eq!(ledger.arrived(b"t", b"b", qos_2(6)), New(1));
+        assert_eq!(ledger.arrived(b"t", b"a", qos_1(5), 1), New(0));
+        assert_eq!(ledger.arrived(b"t", b"b", qos_2(6), 1), New(1));
         let qos_0 = PublishHead { qos: Qos::AtMostOnce, packet_id: 0, ..qos_1(1) };
-        assert_eq!(ledger.arrived(b"t", b"c", qos_0), New(2));
-        assert_eq!(ledger.arrived(b"t", b"d", qos_1(7)), New(3));
+        assert_eq!(ledger.arrived(b"t", b"c", qos_0, 1), New(2));
+        assert_eq!(ledger.arrived(b"t", b"d", qos_1(7), 1), New(3));
         assert_eq!(ledger.unsettled, 4);
         ledger.signed(3);
         ledger.signed(1);
@@ -434,14 +450,14 @@ mod tests {
     #[test]
     fn a_message_in_our_hands_is_not_handed_in_again() {
         let mut ledger = connected();
-        ledger.arrived(b"t", b"a", qos_1(5));
-        ledger.arrived(b"t", b"b", qos_1(6));
+        ledger.arrived(b"t", b"a", qos_1(5), 1);
+        ledger.arrived(b"t", b"b", qos_1(6), 1);
         ledger.connected(true);
         ledger.signed(0);
         assert_eq!(due(&mut ledger), [], "the broker has not sent it on this connection");
-        assert_eq!(ledger.arrived(b"t", b"a", again(qos_1(5))), Again);
+        assert_eq!(ledger.arrived(b"t", b"a", again(qos_1(5)), 1), Again);
         assert_eq!(due(&mut ledger), [(0x40, 5)]);
-        assert_eq!(ledger.arrived(b"t", b"b", again(qos_1(6))), Again);
+        assert_eq!(ledger.arrived(b"t", b"b", again(qos_1(6)), 1), Again);
         assert_eq!(due(&mut ledger), []);
         ledger.signed(1);
         assert_eq!(due(&mut ledger), [(0x40, 6)]);
@@ -451,9 +467,9 @@ mod tests {
     #[test]
     fn a_message_under_an_old_id_is_a_new_one() {
         let mut ledger = connected();
-        ledger.arrived(b"t", b"a", qos_1(5));
+        ledger.arrived(b"t", b"a", qos_1(5), 1);
         ledger.connected(true);
-        assert_eq!(ledger.arrived(b"t", b"other", qos_1(5)), New(1));
+        assert_eq!(ledger.arrived(b"t", b"other", qos_1(5), 1), New(1));
         ledger.signed(0);
         assert_eq!(due(&mut ledger), []);
         ledger.signed(1);
@@ -464,8 +480,8 @@ mod tests {
     #[test]
     fn an_id_used_twice_at_once_is_acknowledged_once() {
         let mut ledger = connected();
-        ledger.arrived(b"t", b"a", qos_1(5));
-        assert_eq!(ledger.arrived(b"t", b"b", qos_1(5)), New(1));
+        ledger.arrived(b"t", b"a", qos_1(5), 1);
+        assert_eq!(ledger.arrived(b"t", b"b", qos_1(5), 1), New(1));
         ledger.signed(0);
         assert_eq!(due(&mut ledger), []);
         ledger.signed(1);
@@ -475,8 +491,8 @@ mod tests {
     #[test]
     fn at_the_end_what_is_safe_is_acknowledged_past_what_is_not() {
         let mut ledger = connected();
-        ledger.arrived(b"t", b"a", qos_1(5));
-        ledger.arrived(b"t", b"b", qos_1(6));
+        ledger.arrived(b"t", b"a", qos_1(5), 1);
+        ledger.arrived(b"t", b"b", qos_1(6), 1);
         ledger.signed(1);
         assert_eq!(due(&mut ledger), []);
         ledger.leave_unsigned();
@@ -486,19 +502,19 @@ mod tests {
     #[test]
     fn a_lost_session_ends_all_debts() {
         let mut ledger = connected();
-        ledger.arrived(b"t", b"a", qos_1(5));
-        ledger.arrived(b"t", b"b", qos_1(6));
+        ledger.arrived(b"t", b"a", qos_1(5), 1);
+        ledger.arrived(b"t", b"b", qos_1(6), 1);
         ledger.signed(1);
         ledger.connected(false);
         ledger.signed(0);
         assert_eq!(due(&mut ledger), []);
         assert_eq!((ledger.held.len(), ledger.unsettled), (0, 0));
-        assert_eq!(ledger.arrived(b"t", b"a", qos_1(5)), New(2));
+        assert_eq!(ledger.arrived(b"t", b"a", qos_1(5), 1), New(2));
     }
 
     /// Takes a message in and acknowledges it.
     fn settle(ledger: &mut Ledger, payload: &[u8], packet_id: u16) {
-        let New(ticket) = ledger.arrived(b"t", payload, qos_1(packet_id)) else {
+        let New(ticket) = ledger.arrived(b"t", payload, qos_1(packet_id), 1) else {
             panic!("message {packet_id} was not new")
         };
         ledger.signed(ticket);
@@ -515,12 +531,12 @@ mod tests {
         ledger.answered();
         settle(&mut ledger, b"a", 6); // Although 5 is free: it counts up.
         ledger.connected(true);
-        assert_eq!(ledger.arrived(b"t", b"a", again(qos_1(6))), Again);
+        assert_eq!(ledger.arrived(b"t", b"a", again(qos_1(6)), 1), Again);
         assert_eq!(due(&mut ledger), [(0x40, 6)]);
         // Confirmed by an answered ping: what comes now under this id is another message.
         ledger.pinged();
         ledger.answered();
-        assert_eq!(ledger.arrived(b"t", b"a", again(qos_1(6))), New(2));
+        assert_eq!(ledger.arrived(b"t", b"a", again(qos_1(6)), 1), New(2));
         assert!(!ledger.wants_ping());
     }
 
@@ -529,61 +545,60 @@ mod tests {
         let mut ledger = connected();
         settle(&mut ledger, b"a", 1);
         ledger.connected(true);
-        assert_eq!(ledger.arrived(b"t", b"a", again(qos_1(1))), New(1), "nothing is known yet");
+        assert_eq!(ledger.arrived(b"t", b"a", again(qos_1(1)), 1), New(1), "nothing is known yet");
         ledger.signed(1);
         due(&mut ledger);
         settle(&mut ledger, b"a", 1);
         assert!(!ledger.wants_ping());
         ledger.connected(true);
-        assert_eq!(ledger.arrived(b"t", b"a", again(qos_1(1))), New(3));
+        assert_eq!(ledger.arrived(b"t", b"a", again(qos_1(1)), 1), New(3));
     }
 
     #[test]
     fn what_is_remembered_is_bounded() {
         let mut ledger = connected();
         for packet_id in 1..=4_000 {
-            let New(ticket) = ledger.arrived(b"t", b"a", qos_1(packet_id)) else { panic!() };
+            let New(ticket) = ledger.arrived(b"t", b"a", qos_1(packet_id), 1) else { panic!() };
             let topic = packet_id.to_be_bytes();
             let qos_0 = PublishHead { qos: Qos::AtMostOnce, packet_id: 0, ..qos_1(1) };
-            assert_ne!(ledger.arrived(&topic, b"x", copy(qos_0)), Again);
+            assert_ne!(ledger.arrived(&topic, b"x", copy(qos_0), 1), Again);
             ledger.signed(ticket);
             ledger.signed(ticket + 1);
             due(&mut ledger);
         }
         assert_eq!(ledger.recent.order.len(), RECENT_MAX);
         assert_eq!(ledger.recent.contents.len(), RECENT_MAX);
-        assert_eq!(ledger.retained.said.len(), RETAINED_MAX);
         assert_eq!((ledger.held.len(), ledger.line.len()), (0, 0));
     }
 
     #[test]
     fn qos_2_is_acknowledged_in_two_steps_that_survive_a_connection() {
         let mut ledger = connected();
-        ledger.arrived(b"t", b"a", qos_2(5));
+        ledger.arrived(b"t", b"a", qos_2(5), 1);
         ledger.signed(0);
         assert_eq!(due(&mut ledger), [(0x50, 5)]);
         ledger.connected(true);
-        assert_eq!(ledger.arrived(b"t", b"a", again(qos_2(5))), Again);
+        assert_eq!(ledger.arrived(b"t", b"a", again(qos_2(5)), 1), Again);
         assert_eq!(due(&mut ledger), [(0x50, 5)]);
         let mut out = Vec::new();
         ledger.released(5, &mut out);
         ledger.released(999, &mut out);
         assert_eq!(out, [0x70, 2, 0, 5, 0x70, 2, 0x03, 0xE7]);
-        assert_eq!(ledger.arrived(b"t", b"a", qos_2(5)), New(1));
+        assert_eq!(ledger.arrived(b"t", b"a", qos_2(5), 1), New(1));
     }
 
     #[test]
     fn a_retained_copy_is_handed_in_when_it_says_something_new() {
         let mut ledger = connected();
-        assert_eq!(ledger.arrived(b"t", b"on", copy(qos_1(1))), New(0));
-        ledger.connected(false);
-        assert_eq!(ledger.arrived(b"t", b"on", copy(qos_1(1))), Again);
+        assert_eq!(ledger.arrived(b"t", b"on", copy(qos_1(1)), 1), NewCopy(0));
+        connect_again(&mut ledger);
+        assert_eq!(ledger.arrived(b"t", b"on", copy(qos_1(1)), 1), Again);
         assert_eq!(due(&mut ledger), [(0x40, 1)]);
-        assert_eq!(ledger.arrived(b"t", b"off", qos_1(2)), New(1));
-        assert_eq!(ledger.arrived(b"t", b"off", qos_1(3)), New(2), "only copies are repeated");
-        ledger.connected(false);
-        assert_eq!(ledger.arrived(b"t", b"on", copy(qos_1(1))), New(3));
-        assert_eq!(ledger.arrived(b"u", b"on", copy(qos_1(2))), New(4));
+        assert_eq!(ledger.arrived(b"t", b"off", qos_1(2), 1), New(1));
+        assert_eq!(ledger.arrived(b"t", b"off", qos_1(3), 1), New(2), "only copies are repeated");
+        connect_again(&mut ledger);
+        assert_eq!(ledger.arrived(b"t", b"on", copy(qos_1(1)), 1), NewCopy(3));
+        assert_eq!(ledger.arrived(b"u", b"on", copy(qos_1(2)), 1), NewCopy(4));
     }
 
     /// A broker as MQTT 4.3 and 4.4 describe it, over a network that loses what is under way.
@@ -628,11 +643,12 @@ mod tests {
 
         /// Publishers repeat themselves: every content is the same.
         fn arrives(&mut self, sent: Sent) {
-            match self.ledger.arrived(b"t", b"same", sent.head) {
+            match self.ledger.arrived(b"t", b"same", sent.head, 1) {
                 New(ticket) => {
                     self.handed_in[sent.number] += 1;
                     self.held.push((ticket, sent.number));
                 }
+                NewCopy(_) => panic!("nothing is retained"),
                 Again => assert!(self.handed_in[sent.number] > 0, "a message is lost"),
             }
         }

@@ -3,10 +3,11 @@
 //! From the bytes up: [`packet`] writes packets, [`reader`] finds them in a stream and bounds
 //! what they may take, [`words`] says what their codes mean; none of them knows a socket.
 //! `ledger` knows which messages are in our hands and in which order they are acknowledged,
-//! `subscriptions` what is asked for and granted, `pace` when to ping, `material` which TLS files
-//! are in use. `wire` moves bytes, `pump` is where the thread sleeps and `bell` how it is woken.
-//! `dial`, `handshake` and `connection` are the life of one connection, in that order, and
-//! [`session`] is what outlives connections. What it brings goes through [`accept`].
+//! `retained` which retained messages were seen to, `subscriptions` what is asked for, granted and
+//! left over from earlier, [`memory`] what outlives the process, `pace` when to ping, `material`
+//! which TLS files are in use. `wire` moves bytes, `pump` is where the thread sleeps and `bell` how it is woken.
+//! `dial`, `handshake` and `connection` are the life of one connection, in that order, `life`
+//! is what outlives connections, and [`session`] what others see of it. What it brings goes through [`accept`].
 //!
 //! The client is our own because a library gives no hold on three things: an oversized message
 //! has to become a dead letter and not a reconnect, what is unacknowledged has to be known across
@@ -19,12 +20,15 @@ mod decode;
 mod dial;
 mod handshake;
 mod ledger;
+mod life;
 mod material;
+pub mod memory;
 mod pace;
 pub mod packet;
 mod properties;
 mod pump;
 pub mod reader;
+mod retained;
 pub mod session;
 mod subscriptions;
 mod wire;

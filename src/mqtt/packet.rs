@@ -13,7 +13,7 @@ pub const REMAINING_MAX: usize = 268_435_455;
 pub const RECEIVE_MAX: u16 = 2_048;
 
 /// A session of MQTT 5 with this expiry never expires.
-const EXPIRY_NEVER: u32 = 0xFFFF_FFFF;
+pub(super) const EXPIRY_NEVER: u32 = 0xFFFF_FFFF;
 
 /// Retain handling of MQTT 5: retained messages only if the subscription is new.
 const RETAINED_IF_NEW: u8 = 1 << 4;
@@ -34,6 +34,8 @@ pub enum Packet<'a> {
     },
     /// The answer to SUBSCRIBE.
     SubAck(SubAck),
+    /// The answer to UNSUBSCRIBE.
+    UnsubAck(SubAck),
     /// The answer to PINGREQ.
     PingResp,
     /// The broker ends the connection (MQTT 5 only).
@@ -53,6 +55,9 @@ pub struct ConnAck {
     pub legacy: bool,
     /// The keep-alive that the broker wants instead of ours, in seconds.
     pub keep_alive: Option<u16>,
+    /// How long the broker keeps the session after a connection, in seconds, if that is not as
+    /// long as we asked for.
+    pub expiry: Option<u32>,
     /// The broker's own words, or empty.
     pub text: String,
 }
@@ -92,12 +97,13 @@ pub struct Oversized {
     pub head: PublishHead,
 }
 
-/// The answer to SUBSCRIBE.
+/// The answer to SUBSCRIBE or UNSUBSCRIBE.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SubAck {
-    /// Of the SUBSCRIBE.
+    /// Of what it answers.
     pub packet_id: u16,
-    /// The granted QoS, or 0x80 and above. We ask for one filter at a time.
+    /// The granted QoS, or 0x80 and above. We ask for one filter at a time. Nothing is said by an
+    /// UNSUBACK of MQTT 3.1.1, which is 0.
     pub code: u8,
     /// The broker's own words, or empty.
     pub text: String,
@@ -205,6 +211,15 @@ pub fn subscribe(out: &mut Vec<u8>, version: Version, packet_id: u16, filter: &s
     out.extend(std::iter::repeat_n(0, properties));
     put_field(out, filter.as_bytes());
     out.push(options);
+}
+
+/// Appends an UNSUBSCRIBE for one filter, which has to fit into [`FIELD_BYTES_MAX`].
+pub fn unsubscribe(out: &mut Vec<u8>, version: Version, packet_id: u16, filter: &str) {
+    let properties = if version == Version::V5 { 1 } else { 0 };
+    put_header(out, 0xA2, 2 + properties + 2 + filter.len());
+    put_u16(out, packet_id);
+    out.extend(std::iter::repeat_n(0, properties));
+    put_field(out, filter.as_bytes());
 }
 
 /// Appends the acknowledgement of a message: PUBACK for QoS 1, PUBREC for QoS 2.
@@ -328,6 +343,14 @@ mod tests {
         out.clear();
         subscribe(&mut out, Version::V5, 7, "a/#", Qos::ExactlyOnce);
         assert_eq!(out, b"\x82\x09\0\x07\0\0\x03a/#\x12");
+    }
+
+    #[test]
+    fn a_filter_is_given_back() {
+        let mut out = Vec::new();
+        unsubscribe(&mut out, Version::V311, 7, "a/#");
+        unsubscribe(&mut out, Version::V5, 8, "a");
+        assert_eq!(out, b"\xa2\x07\0\x07\0\x03a/#\xa2\x06\0\x08\0\0\x01a");
     }
 
     #[test]

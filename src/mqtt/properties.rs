@@ -32,6 +32,11 @@ impl<'a> Fields<'a> {
         Ok(u16::from_be_bytes([bytes[0], bytes[1]]))
     }
 
+    pub(super) fn u32(&mut self) -> Result<u32, Malformed> {
+        let bytes = self.take(4)?;
+        Ok(u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
+    }
+
     /// A text or binary field with its length in front.
     pub(super) fn field(&mut self) -> Result<&'a [u8], Malformed> {
         let length = self.u16()?;
@@ -81,6 +86,8 @@ pub(super) fn variable(bytes: &[u8]) -> Result<Option<(usize, usize)>, Malformed
 pub(super) struct Properties {
     /// Server Keep Alive, in seconds.
     pub keep_alive: Option<u16>,
+    /// Session Expiry Interval, in seconds.
+    pub expiry: Option<u32>,
     /// Reason String.
     pub text: String,
 }
@@ -99,8 +106,9 @@ impl Properties {
                 0x21..=0x23 => {
                     fields.u16()?;
                 }
-                0x02 | 0x11 | 0x18 | 0x27 => {
-                    fields.take(4)?;
+                0x11 => found.expiry = Some(fields.u32()?),
+                0x02 | 0x18 | 0x27 => {
+                    fields.u32()?;
                 }
                 0x0B => {
                     fields.variable()?;
@@ -138,7 +146,8 @@ mod tests {
         let mut bytes = bytes.to_vec();
         bytes[0] = length;
         let found = Fields(&bytes).properties().unwrap();
-        assert_eq!(found, Properties { keep_alive: Some(30), text: "no".to_owned() });
+        let wanted = Properties { keep_alive: Some(30), expiry: Some(1), text: "no".to_owned() };
+        assert_eq!(found, wanted);
     }
 
     #[test]

@@ -254,7 +254,8 @@ mod tests {
         check(V311, b"\x90\x03\0\x02\x80", &Packet::SubAck(suback));
         check(V311, b"\xd0\0", &Packet::PingResp);
         check(V311, b"\x40\x02\0\x01", &Packet::Ignored("PUBACK"));
-        check(V311, b"\xb0\x02\0\x01", &Packet::Ignored("UNSUBACK"));
+        let unsuback = SubAck { packet_id: 1, code: 0, text: String::new() };
+        check(V311, b"\xb0\x02\0\x01", &Packet::UnsubAck(unsuback));
     }
 
     #[test]
@@ -279,6 +280,11 @@ mod tests {
         check(V5, b"\x62\x03\0\x07\x92", &Packet::PubRel { packet_id: 7 });
         let suback = SubAck { packet_id: 2, code: 1, text: String::new() };
         check(V5, b"\x90\x04\0\x02\0\x01", &Packet::SubAck(suback));
+        let unsuback = SubAck { packet_id: 2, code: 0x11, text: String::new() };
+        check(V5, b"\xb0\x04\0\x02\0\x11", &Packet::UnsubAck(unsuback));
+        let connack = ConnAck { expiry: Some(3_600), ..ConnAck::default() };
+        check(V5, b"\x20\x08\0\0\x05\x11\0\0\x0e\x10", &Packet::ConnAck(connack));
+        check(V5, b"\x20\x08\0\0\x05\x11\xff\xff\xff\xff", &Packet::ConnAck(ConnAck::default()));
         let disconnect = Disconnect { code: 0x8E, text: String::new() };
         check(V5, b"\xe0\x01\x8e", &Packet::Disconnect(disconnect));
         check(V5, b"\xe0\0", &Packet::Disconnect(Disconnect { code: 0, text: String::new() }));

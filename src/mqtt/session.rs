@@ -1,37 +1,27 @@
-//! What outlives connections: one thread a broker, from the start to the stop.
+//! A session from outside: checked, prepared, started, woken and joined. One thread a broker.
 
-use crate::config::{Broker, Secret, Version};
-use crate::message::{Desk, Message};
-use crate::mqtt::accept::{Accept, Arrival, Refused};
+use crate::config::Broker;
+use crate::mqtt::accept::Accept;
 use crate::mqtt::bell::Bell;
-use crate::mqtt::connection::{self, End};
-use crate::mqtt::dial::Dialer;
-use crate::mqtt::ledger::{Arrived, Ledger};
+use crate::mqtt::life::{Life, connect_packet};
 use crate::mqtt::material::Materials;
-use crate::mqtt::packet::{self, Connect, Oversized, Publish};
+use crate::mqtt::memory::Memory;
 use crate::mqtt::pump::Pump;
 use crate::mqtt::subscriptions::Subscriptions;
 use crate::retry::Backoff;
 use crate::system::health::{self, Health};
-use crate::system::plain::plain;
 use crate::system::pulse::Pulse;
 use crate::system::stop::Stop;
 use crate::system::threads::{self, Failures};
-use log::{debug, info, warn};
+use log::warn;
 use rustls::pki_types::ServerName;
 use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How many messages may be in our hands, not safe or not acknowledged; then reading stops.
 pub const IN_HAND_MAX: usize = 4_096;
-
-/// After so many connections that ended at once the words hint at a second client.
-const SHORT_LIVES_MAX: u32 = 3;
-
-/// A connection that ended earlier ended at once.
-const SHORT_LIFE: Duration = Duration::from_secs(5);
 
 /// How patient a session is.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +38,10 @@ pub struct Timing {
     pub good: Duration,
     /// Between two tries to subscribe to what was refused.
     pub subscribe: Backoff,
+    /// Before a subscription that makes the broker close the connection is tried again.
+    pub left_out: Duration,
+    /// Before what is new about retained messages is remembered.
+    pub remember: Duration,
     /// At the stop, for receipts that are still out.
     pub farewell: Duration,
 }
@@ -61,8 +55,9 @@ impl Default for Timing {
             files: secs(30),
             reconnect: Backoff { first: Duration::from_millis(100), longest: secs(30) },
             good: secs(30),
-            // Half of a wait is dice, so the first is 30 s at least.
-            subscribe: Backoff { first: secs(60), longest: secs(300) },
+            subscribe: Backoff { first: secs(15), longest: secs(30) },
+            left_out: secs(300),
+            remember: secs(2),
             farewell: Duration::from_millis(1_500),
         }
     }
@@ -70,13 +65,14 @@ impl Default for Timing {
 
 /// A session that is ready to start.
 pub struct Session {
-    broker: Broker,
-    timing: Timing,
-    accept: Box<dyn Accept>,
-    health: Health,
-    materials: Option<Materials>,
-    server_name: Option<ServerName<'static>>,
-    subscriptions: Subscriptions,
+    pub(super) broker: Broker,
+    pub(super) timing: Timing,
+    pub(super) accept: Box<dyn Accept>,
+    pub(super) memory: Box<dyn Memory>,
+    pub(super) health: Health,
+    pub(super) materials: Option<Materials>,
+    pub(super) server_name: Option<ServerName<'static>>,
+    pub(super) subscriptions: Subscriptions,
 }
 
 /// What a broker's configuration becomes, if it can be used.
@@ -118,6 +114,7 @@ pub fn prepare(
     broker: &Broker,
     timing: Timing,
     accept: Box<dyn Accept>,
+    memory: Box<dyn Memory>,
     health: &Health,
 ) -> Result<Session, String> {
     let Checked { materials, server_name, subscriptions } = checked(broker)?;
@@ -134,6 +131,7 @@ pub fn prepare(
     Ok(Session {
         timing,
         accept,
+        memory,
         health: health.clone(),
         materials,
         server_name,
@@ -198,273 +196,5 @@ impl Running {
     #[must_use]
     pub fn is_finished(&self) -> bool {
         self.join.is_finished()
-    }
-}
-
-/// The state of a session that lives as long as the process.
-pub(super) struct Life {
-    pub broker: Broker,
-    pub timing: Timing,
-    pub materials: Option<Materials>,
-    pub server_name: Option<ServerName<'static>>,
-    pub pump: Pump,
-    pub dialer: Dialer,
-    pub ledger: Ledger,
-    pub subscriptions: Subscriptions,
-    /// What the next connection speaks.
-    pub version: Version,
-    /// MQTT 3.1.1 is tried because the broker closed without a word when it heard MQTT 5.
-    pub guessing: bool,
-    /// The broker has accepted MQTT 5 before, so when it closes that has another reason.
-    pub speaks_five: bool,
-    /// When the broker accepted the present connection.
-    pub up_since: Option<Instant>,
-    /// There has been a connection in the life of this process.
-    pub has_connected: bool,
-    accept: Box<dyn Accept>,
-    health: Health,
-    desk: Arc<dyn Desk>,
-    /// Why the queue does not take messages, if it does not.
-    refused: Option<Refused>,
-    /// Kept for its memory.
-    signed: Vec<u64>,
-    failures: u32,
-    short_lives: u32,
-    /// What was said last, so that it is not said again at every try.
-    said: String,
-}
-
-impl Life {
-    fn new(session: Session, pump: Pump) -> Self {
-        Life {
-            dialer: Dialer::new(&session.broker.host, session.broker.port),
-            desk: pump.bell().clone(),
-            version: session.broker.version,
-            broker: session.broker,
-            timing: session.timing,
-            materials: session.materials,
-            server_name: session.server_name,
-            pump,
-            ledger: Ledger::default(),
-            subscriptions: session.subscriptions,
-            guessing: false,
-            speaks_five: false,
-            up_since: None,
-            has_connected: false,
-            accept: session.accept,
-            health: session.health,
-            refused: None,
-            signed: Vec::new(),
-            failures: 0,
-            short_lives: 0,
-            said: String::new(),
-        }
-    }
-
-    /// One connection after the other, until the stop.
-    fn run(mut self) -> Result<(), io::Error> {
-        let name = self.broker.name.clone();
-        while !self.pump.is_stopped() {
-            let end = connection::live(&mut self);
-            let up = self.up_since.take().map(|since| since.elapsed());
-            match end {
-                End::Stopped => break,
-                End::Broken(error) => return Err(error),
-                End::Again(why) => {
-                    info!("mqtt {name}: connecting again: {why}");
-                    self.is_down(&why);
-                }
-                End::Lost(why) => {
-                    if up.is_none() {
-                        self.dialer.doubt_latest();
-                    }
-                    self.rest(why, up)?;
-                }
-            }
-        }
-        self.is_down("stopped");
-        info!("mqtt {name}: stopped");
-        Ok(())
-    }
-
-    /// Waits before the next try, longer each time until a connection has been good for a while.
-    fn rest(&mut self, mut why: String, up: Option<Duration>) -> Result<(), io::Error> {
-        let reconnect = self.timing.reconnect;
-        let present = reconnect.wait_after(self.failures, 1.0);
-        match up {
-            Some(up) if up >= self.timing.good.max(present) => {
-                self.failures = 0;
-                self.said.clear();
-            }
-            Some(_) | None => (),
-        }
-        self.short_lives = match up {
-            Some(up) if up < SHORT_LIFE => self.short_lives.saturating_add(1),
-            Some(_) => 0,
-            None => self.short_lives,
-        };
-        if self.short_lives >= SHORT_LIVES_MAX && up.is_some() {
-            why.push_str("; it may be that another client uses the client id `");
-            why.push_str(&self.broker.client_id);
-            why.push('`');
-        }
-        self.failures = self.failures.saturating_add(1);
-        let wait = reconnect.wait_after(self.failures, fastrand::f64());
-        let name = &self.broker.name;
-        if why == self.said {
-            debug!("mqtt {name}: {why}; trying again in {} ms", wait.as_millis());
-        } else {
-            warn!("mqtt {name}: {why}; trying again, at first in {} ms", wait.as_millis());
-            self.said.clone_from(&why);
-        }
-        self.is_down(&why);
-        let until = Instant::now() + wait;
-        while Instant::now() < until && !self.pump.is_stopped() {
-            self.pump.wait(Some(until))?;
-            if self.collect().is_err() {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    /// Reports that there is no connection.
-    fn is_down(&self, why: &str) {
-        self.health.session(&self.broker.name, |session| {
-            session.connected = false;
-            session.subscriptions_ready = false;
-            why.clone_into(&mut session.error);
-        });
-    }
-
-    /// Reports how things stand on a connection.
-    pub(super) fn is_up(&self) {
-        self.health.session(&self.broker.name, |session| {
-            session.connected = true;
-            session.subscriptions_ready = self.subscriptions.are_ready();
-            session.error = match self.refused {
-                Some(refused) => refused.to_string(),
-                None => self.subscriptions.trouble().to_owned(),
-            };
-        });
-    }
-
-    /// Whether messages may not be read at present.
-    pub(super) fn is_paused(&self) -> bool {
-        self.refused.is_some() || self.ledger.in_hand() >= IN_HAND_MAX
-    }
-
-    /// Takes what was brought to the bell.
-    pub(super) fn collect(&mut self) -> Result<(), End> {
-        let room = self.pump.bell().collect(&mut self.signed);
-        for &ticket in &self.signed {
-            self.ledger.signed(ticket);
-        }
-        if room { self.try_again() } else { Ok(()) }
-    }
-
-    /// Offers the batch that was refused once more, if there is one.
-    pub(super) fn try_again(&mut self) -> Result<(), End> {
-        if self.refused.is_none() {
-            return Ok(());
-        }
-        let taken = self.accept.again(&self.desk);
-        self.judge(taken)
-    }
-
-    /// Hands a batch in.
-    pub(super) fn hand_in(&mut self, arrivals: Vec<Arrival>) -> Result<(), End> {
-        if arrivals.is_empty() {
-            return Ok(());
-        }
-        let taken = self.accept.accept(arrivals, &self.desk);
-        self.judge(taken)
-    }
-
-    fn judge(&mut self, taken: Result<(), Refused>) -> Result<(), End> {
-        let refused = taken.err();
-        if refused == Some(Refused::Closed) {
-            return Err(End::Stopped);
-        }
-        if refused != self.refused {
-            self.refused = refused;
-            match refused {
-                Some(why) => warn!("mqtt {}: {why}", self.broker.name),
-                None => info!("mqtt {}: the queue has room: reading again", self.broker.name),
-            }
-            if self.up_since.is_some() {
-                self.is_up();
-            }
-        }
-        Ok(())
-    }
-
-    /// Enters a message and adds it to the batch, unless it is in our hands already.
-    pub(super) fn published(&mut self, publish: &Publish<'_>, batch: &mut Vec<Arrival>) {
-        let (head, name) = (publish.head, &self.broker.name);
-        let Arrived::New(ticket) = self.ledger.arrived(publish.topic, publish.payload, head) else {
-            debug!("mqtt {name}: message with id {} came again", head.packet_id);
-            return;
-        };
-        let payload = publish.payload.to_vec();
-        let (topic, reason) = readable(publish.topic);
-        info!(
-            "mqtt {name}: received {} bytes on {} (QoS {}, id {})",
-            payload.len(),
-            plain(&topic),
-            packet::level(head.qos),
-            head.packet_id
-        );
-        batch.push(match reason {
-            None => Arrival::Message { message: Message { topic, payload, key: None }, ticket },
-            Some(reason) => Arrival::Unreadable { topic, reason, payload, ticket },
-        });
-    }
-
-    /// The same for a message that was too large to keep.
-    pub(super) fn oversized(&mut self, oversized: &Oversized, batch: &mut Vec<Arrival>) {
-        let (head, bytes) = (oversized.head, oversized.bytes);
-        let size = bytes.to_be_bytes();
-        let Arrived::New(ticket) = self.ledger.arrived(&oversized.topic, &size, head) else {
-            return;
-        };
-        let topic = readable(&oversized.topic).0;
-        warn!(
-            "mqtt {}: a message of {bytes} bytes on {} is too large and is not taken in",
-            self.broker.name,
-            plain(&topic)
-        );
-        batch.push(Arrival::Oversized { topic, bytes, ticket });
-    }
-
-    /// `host:port` for people.
-    pub(super) fn address(&self) -> String {
-        let Broker { host, port, .. } = &self.broker;
-        if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
-    }
-}
-
-/// A topic as text, and what is wrong with it if anything is.
-fn readable(topic: &[u8]) -> (String, Option<&'static str>) {
-    match str::from_utf8(topic) {
-        Err(_) => {
-            (String::from_utf8_lossy(topic).into_owned(), Some("the topic is not valid UTF-8"))
-        }
-        Ok("") => (String::new(), Some("the topic is empty")),
-        Ok(text) if text.contains('\0') => {
-            (text.to_owned(), Some("the topic contains the character NUL"))
-        }
-        Ok(text) => (text.to_owned(), None),
-    }
-}
-
-/// The CONNECT of a session.
-pub(super) fn connect_packet(broker: &Broker, version: Version) -> Connect<'_> {
-    Connect {
-        version,
-        client_id: &broker.client_id,
-        username: broker.username.as_deref(),
-        password: broker.password.as_ref().map(Secret::expose),
-        keep_alive: u16::try_from(broker.keep_alive.as_secs()).unwrap_or(u16::MAX),
     }
 }

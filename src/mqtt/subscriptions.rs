@@ -1,25 +1,60 @@
-//! What is asked of the broker, and what it granted.
+//! What is asked of the broker, what it granted, and what it holds for us from earlier.
+//!
+//! The broker keeps subscriptions with the session, so those of an earlier configuration go on
+//! until they are taken back: what was asked for is remembered over restarts, and what is not
+//! wanted any more is unsubscribed from, behind the new subscriptions in the same write, so that
+//! no message falls between the two.
+//!
+//! A broker may say that it kept the session when the subscriptions in it are gone, so everything
+//! is asked for again on every connection. MQTT 5 then brings retained messages only where the
+//! subscription is new; with MQTT 3.1.1 `retained` knows the copies. Where it does not (after a
+//! crash, at the start) what is on record is believed.
+//!
+//! Some brokers close the connection when they dislike a subscription. After a few such ends
+//! subscriptions are asked for one by one, each when the one before is answered: then the one in
+//! the way is known, and it is left out for a while so that the others work.
 
 use crate::config::{Qos, Rule, Version};
 use crate::mqtt::packet::{self, SubAck};
 use crate::mqtt::words;
 use crate::topic;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
-/// The first code of a SUBACK that means no.
+/// The first code of a SUBACK or UNSUBACK that means no.
 const REFUSED: u8 = 0x80;
+
+/// After so many connections that ended with a subscription unanswered they are asked for one by
+/// one.
+const CLOSED_MAX: u32 = 2;
 
 /// The subscriptions of one session.
 #[derive(Debug)]
 pub(super) struct Subscriptions {
     all: Vec<Subscription>,
+    /// What the broker may hold for our client id, as filters that were sent, with the QoS that
+    /// it granted last, if it did.
+    held: BTreeMap<String, Option<u8>>,
+    /// What is on record is not `held`.
+    changed: bool,
+    /// Filters that are given back on this connection; their packet ids follow those of `all`.
+    leaving: Vec<String>,
+    /// How many connections in a row the broker closed with a subscription unanswered.
+    closed: u32,
 }
 
 #[derive(Debug)]
 struct Subscription {
     /// As it is sent, with the prefix of a shared subscription.
     filter: String,
+    /// As it stands in the configuration.
+    topics: String,
     qos: Qos,
     state: State,
+    /// How often it was asked for in this round of connections.
+    asked: u32,
+    /// What was said last about it, so that it is not said again at every try.
+    said: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,15 +66,19 @@ enum State {
     Granted,
     /// Not granted, with the reason.
     Refused(String),
+    /// The broker closes the connection when it hears it, so it is not asked for until then.
+    LeftOut(String, Instant),
 }
 
-/// What a SUBACK said, for the log.
+/// What a SUBACK or UNSUBACK said, for the log.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Answer {
     /// As asked for.
     Granted(String),
     /// Not good enough.
     Refused(String),
+    /// Not good enough, and no news.
+    StillRefused(String),
     /// Nothing was asked under this packet id.
     Unknown,
 }
@@ -53,18 +92,40 @@ impl Subscriptions {
     /// Says in words which filter is not valid.
     pub(super) fn new(rules: &[Rule], group: Option<&str>) -> Result<Self, String> {
         let mut all = Vec::new();
-        for (filter, qos) in covering(rules) {
-            topic::check_filter(filter)?;
+        for (topics, qos) in covering(rules) {
+            topic::check_filter(topics)?;
             let filter = match group {
-                Some(group) => format!("$share/{group}/{filter}"),
-                None => filter.to_owned(),
+                Some(group) => format!("$share/{group}/{topics}"),
+                None => topics.to_owned(),
             };
             if filter.len() > topic::BYTES_MAX {
                 return Err(format!("the shared subscription of group {group:?} is too long"));
             }
-            all.push(Subscription { filter, qos, state: State::Wanted });
+            let topics = topics.to_owned();
+            let (state, said) = (State::Wanted, String::new());
+            all.push(Subscription { filter, topics, qos, state, asked: 0, said });
         }
-        Ok(Subscriptions { all })
+        let (held, leaving) = (BTreeMap::new(), Vec::new());
+        Ok(Subscriptions { all, held, changed: false, leaving, closed: 0 })
+    }
+
+    /// Takes up what an earlier process had on record. Copies that it asked for may still come.
+    pub(super) fn recall(&mut self, record: &str) {
+        self.held = serde_json::from_str(record).unwrap_or_default();
+        for subscription in &mut self.all {
+            subscription.asked = u32::from(self.held.contains_key(&subscription.filter));
+        }
+    }
+
+    /// What is to be remembered, if that has changed since it was asked for last.
+    pub(super) fn record(&mut self) -> Option<String> {
+        let changed = std::mem::take(&mut self.changed);
+        changed.then(|| serde_json::to_string(&self.held).unwrap_or_default())
+    }
+
+    /// Whether the broker has granted something to our client id, ever.
+    pub(super) fn holds_any(&self) -> bool {
+        self.held.values().any(Option::is_some)
     }
 
     /// Pairs of subscriptions of which neither covers the other although a message can match
@@ -76,33 +137,90 @@ impl Subscriptions {
         })
     }
 
-    /// A connection begins. With a session that was kept only what is missing is asked for: a
-    /// second SUBSCRIBE would bring every retained message once more.
-    pub(super) fn begin(&mut self, kept: bool) {
+    /// A connection begins. With `believed`, what is on record as granted is not asked for again.
+    pub(super) fn begin(&mut self, session_present: bool, believed: bool) {
+        if !session_present {
+            self.changed |= !self.held.is_empty();
+            self.held.clear();
+        }
         for subscription in &mut self.all {
-            if !kept || subscription.state != State::Granted {
-                subscription.state = State::Wanted;
+            if let State::LeftOut(..) = subscription.state {
+                continue;
             }
+            let granted = self.held.get(&subscription.filter).copied().flatten();
+            let is_granted = believed && granted == Some(packet::level(subscription.qos));
+            subscription.state = if is_granted { State::Granted } else { State::Wanted };
+        }
+        let wanted = |filter: &&String| self.all.iter().any(|s| s.filter == **filter);
+        self.leaving = self.held.keys().filter(|filter| !wanted(filter)).cloned().collect();
+    }
+
+    /// Appends the UNSUBSCRIBEs that are due.
+    pub(super) fn give_back(&self, version: Version, out: &mut Vec<u8>) {
+        let first = self.all.len() + 1;
+        for (filter, packet_id) in self.leaving.iter().zip(first..) {
+            // More than fit into a packet id are given back on later connections.
+            let Ok(packet_id) = u16::try_from(packet_id) else { return };
+            packet::unsubscribe(out, version, packet_id, filter);
         }
     }
 
-    /// Appends a SUBSCRIBE for everything wanted.
+    /// Whether subscriptions are asked for one by one.
+    pub(super) fn is_careful(&self) -> bool {
+        self.closed >= CLOSED_MAX
+    }
+
+    /// Appends a SUBSCRIBE for everything wanted, or for one at a time.
     pub(super) fn ask(&mut self, version: Version, out: &mut Vec<u8>) {
+        let is_careful = self.is_careful();
+        if is_careful && self.all.iter().any(|s| s.state == State::Asked) {
+            return;
+        }
         for (subscription, packet_id) in self.all.iter_mut().zip(1..) {
-            if subscription.state == State::Wanted {
-                packet::subscribe(out, version, packet_id, &subscription.filter, subscription.qos);
-                subscription.state = State::Asked;
+            if subscription.state != State::Wanted {
+                continue;
+            }
+            packet::subscribe(out, version, packet_id, &subscription.filter, subscription.qos);
+            subscription.state = State::Asked;
+            subscription.asked += 1;
+            if !self.held.contains_key(&subscription.filter) {
+                self.held.insert(subscription.filter.clone(), None);
+                self.changed = true;
+            }
+            if is_careful {
+                return;
             }
         }
     }
 
-    /// Wants again what was refused or never answered.
-    pub(super) fn want_again(&mut self) {
+    /// Wants again what was refused or never answered, and says the latter in words once.
+    pub(super) fn want_again(&mut self, now: Instant) -> Vec<String> {
+        let mut news = Vec::new();
         for subscription in &mut self.all {
-            if subscription.state != State::Granted {
-                subscription.state = State::Wanted;
+            match subscription.state {
+                State::Granted => continue,
+                State::LeftOut(_, until) if until > now => continue,
+                State::Asked => {
+                    let words = unanswered(&subscription.filter);
+                    if subscription.said != words {
+                        subscription.said.clone_from(&words);
+                        news.push(words);
+                    }
+                }
+                State::LeftOut(..) | State::Wanted | State::Refused(_) => (),
             }
+            subscription.state = State::Wanted;
         }
+        news
+    }
+
+    /// When the first that was left out is asked for again.
+    pub(super) fn left_out_until(&self) -> Option<Instant> {
+        let until = |subscription: &Subscription| match subscription.state {
+            State::LeftOut(_, until) => Some(until),
+            State::Wanted | State::Asked | State::Granted | State::Refused(_) => None,
+        };
+        self.all.iter().filter_map(until).min()
     }
 
     /// Takes the broker's answer.
@@ -112,27 +230,95 @@ impl Subscriptions {
             return Answer::Unknown;
         };
         let (filter, asked) = (&subscription.filter, packet::level(subscription.qos));
-        if suback.code >= REFUSED {
-            let reason = match suback.code {
-                // All that MQTT 3.1.1 can say.
-                REFUSED if suback.text.is_empty() => "no reason given".to_owned(),
-                code => words::with_text(&words::reason(code), &suback.text),
-            };
-            let why = format!("the broker refuses the subscription to '{filter}': {reason}");
-            subscription.state = State::Refused(why.clone());
-            return Answer::Refused(why);
+        let granted = (suback.code < REFUSED).then_some(suback.code);
+        if self.held.insert(filter.clone(), granted) != Some(granted) {
+            self.changed = true;
         }
-        if suback.code >= asked {
+        if suback.code == asked || granted > Some(asked) {
             let words = format!("subscribed to '{filter}' with QoS {asked}");
             subscription.state = State::Granted;
+            subscription.said.clear();
+            if self.all.iter().all(|s| s.state == State::Granted) {
+                self.closed = 0;
+            }
             return Answer::Granted(words);
         }
-        let why = format!(
-            "the broker grants QoS {} and not {asked} to the subscription to '{filter}'",
-            suback.code
-        );
+        let why = match granted {
+            Some(code) => format!(
+                "the broker grants QoS {code} and not {asked} to the subscription to '{filter}'"
+            ),
+            None => {
+                let reason = match suback.code {
+                    // All that MQTT 3.1.1 can say.
+                    REFUSED if suback.text.is_empty() => "no reason given".to_owned(),
+                    code => words::with_text(&words::reason(code), &suback.text),
+                };
+                format!("the broker refuses the subscription to '{filter}': {reason}")
+            }
+        };
         subscription.state = State::Refused(why.clone());
+        if subscription.said == why {
+            return Answer::StillRefused(why);
+        }
+        subscription.said.clone_from(&why);
         Answer::Refused(why)
+    }
+
+    /// Takes the broker's answer to an UNSUBSCRIBE.
+    pub(super) fn given_back(&mut self, unsuback: &SubAck) -> Answer {
+        let at = usize::from(unsuback.packet_id).checked_sub(self.all.len() + 1);
+        let Some(filter) = at.and_then(|at| self.leaving.get(at)) else {
+            return Answer::Unknown;
+        };
+        if unsuback.code >= REFUSED {
+            let reason = words::with_text(&words::reason(unsuback.code), &unsuback.text);
+            return Answer::Refused(format!(
+                "the broker goes on with the subscription to '{filter}' of an earlier \
+                 configuration: {reason}"
+            ));
+        }
+        self.changed |= self.held.remove(filter).is_some();
+        Answer::Granted(format!("unsubscribed from '{filter}' of an earlier configuration"))
+    }
+
+    /// The broker has ended the connection. Says why in words, if a subscription was not answered;
+    /// one that was asked for alone is then left out for so long, if there are others.
+    pub(super) fn closed(&mut self, now: Instant, left_out: Duration) -> Option<String> {
+        let was_careful = self.is_careful();
+        let unanswered: Vec<usize> =
+            (0..self.all.len()).filter(|&at| self.all[at].state == State::Asked).collect();
+        let &first = unanswered.first()?;
+        self.closed = self.closed.saturating_add(1);
+        let filter = &self.all[first].filter;
+        let why = match unanswered.len() {
+            1 => format!(
+                "the broker closed the connection without answering the subscription to \
+                 '{filter}': it may not be allowed, or its QoS"
+            ),
+            many => format!(
+                "the broker closed the connection without answering the subscriptions to \
+                 '{filter}' and {} more: one of them may not be allowed, or its QoS",
+                many - 1
+            ),
+        };
+        let others = self.all.iter().any(|s| !matches!(s.state, State::Asked | State::LeftOut(..)));
+        if was_careful && others {
+            self.all[first].state = State::LeftOut(why.clone(), now + left_out);
+        }
+        Some(why)
+    }
+
+    /// No retained copy is under way any more that was asked for.
+    pub(super) fn begin_round(&mut self) {
+        self.all.iter_mut().for_each(|subscription| subscription.asked = 0);
+    }
+
+    /// How many retained copies of a topic the subscriptions of this round explain. Shared
+    /// subscriptions bring none.
+    pub(super) fn copies(&self, topic: &[u8]) -> u32 {
+        let Ok(topic) = str::from_utf8(topic) else { return 0 };
+        let explain = |s: &&Subscription| s.filter == s.topics && topic::matches(&s.topics, topic);
+        self.all.iter().filter(explain).map(|s| s.asked).sum()
     }
 
     /// Whether everything is granted.
@@ -140,22 +326,25 @@ impl Subscriptions {
         self.all.iter().all(|subscription| subscription.state == State::Granted)
     }
 
-    /// Whether every answer has come.
-    pub(super) fn are_answered(&self) -> bool {
-        !self.all.iter().any(|s| matches!(s.state, State::Asked | State::Wanted))
+    /// Whether there is nothing to wait for but the time of what was left out.
+    pub(super) fn are_settled(&self) -> bool {
+        self.all.iter().all(|s| matches!(s.state, State::Granted | State::LeftOut(..)))
     }
 
-    /// What is wrong with the first that is refused, or empty.
-    pub(super) fn trouble(&self) -> &str {
-        let refused = |subscription: &'_ Subscription| match &subscription.state {
-            State::Refused(_) => true,
-            State::Wanted | State::Asked | State::Granted => false,
-        };
-        match self.all.iter().find(|s| refused(s)).map(|s| &s.state) {
-            Some(State::Refused(why)) => why,
-            _ => "",
-        }
+    /// What is wrong with the first that is refused or not answered, or empty.
+    pub(super) fn trouble(&self) -> String {
+        let refused = self.all.iter().find_map(|subscription| match &subscription.state {
+            State::Refused(why) => Some(why.clone()),
+            State::LeftOut(why, _) => Some(format!("{why}; it is left out for a while")),
+            State::Wanted | State::Asked | State::Granted => None,
+        });
+        let silent = || self.all.iter().find(|s| s.state == State::Asked);
+        refused.or_else(|| silent().map(|s| unanswered(&s.filter))).unwrap_or_default()
     }
+}
+
+fn unanswered(filter: &str) -> String {
+    format!("the broker has not answered the subscription to '{filter}'")
 }
 
 /// The filters that cover those of all rules, each with the highest QoS of what it covers.
@@ -223,35 +412,175 @@ mod tests {
         SubAck { packet_id, code, text: String::new() }
     }
 
-    #[test]
-    fn what_is_refused_is_asked_for_again_and_nothing_else() {
-        let two = rules(&[("a", AtLeastOnce), ("b", AtLeastOnce)]);
-        let mut subscriptions = Subscriptions::new(&two, None).unwrap();
+    fn subscriptions(filters: &[&str]) -> Subscriptions {
+        let filters: Vec<(&str, Qos)> = filters.iter().map(|f| (*f, AtLeastOnce)).collect();
+        Subscriptions::new(&rules(&filters), None).unwrap()
+    }
+
+    /// The filters that are asked for now.
+    fn asked(subscriptions: &mut Subscriptions) -> Vec<String> {
         let mut out = Vec::new();
         subscriptions.ask(Version::V311, &mut out);
-        assert_eq!(out, b"\x82\x06\0\x01\0\x01a\x01\x82\x06\0\x02\0\x01b\x01");
-        assert!(!subscriptions.are_answered());
-        assert!(matches!(subscriptions.answer(&suback(1, 1)), Answer::Granted(_)));
-        assert!(matches!(subscriptions.answer(&suback(2, 0x80)), Answer::Refused(_)));
-        assert!(subscriptions.are_answered() && !subscriptions.are_ready());
-        assert_eq!(
-            subscriptions.trouble(),
-            "the broker refuses the subscription to 'b': no reason given"
-        );
-        for kept in [true, false] {
-            out.clear();
-            subscriptions.begin(kept);
-            subscriptions.ask(Version::V311, &mut out);
-            assert_eq!(out.len(), if kept { 8 } else { 16 });
+        filters(&out, 0x82)
+    }
+
+    /// The filters in packets of MQTT 3.1.1 that begin with `first`.
+    fn filters(mut bytes: &[u8], first: u8) -> Vec<String> {
+        let mut found = Vec::new();
+        while let [kind, length, rest @ ..] = bytes {
+            assert_eq!(*kind, first);
+            let (body, rest) = rest.split_at(usize::from(*length));
+            let end = 4 + usize::from(body[3]);
+            found.push(String::from_utf8(body[4..end].to_vec()).unwrap());
+            bytes = rest;
         }
-        for packet_id in [1, 2] {
-            subscriptions.answer(&suback(packet_id, 2));
-        }
-        assert!(subscriptions.are_ready());
-        assert_eq!(subscriptions.trouble(), "");
+        found
+    }
+
+    #[test]
+    fn what_is_refused_is_asked_for_again_and_nothing_else() {
+        let mut two = subscriptions(&["a", "b"]);
+        two.begin(false, false);
+        assert_eq!(asked(&mut two), ["a", "b"]);
+        assert_eq!(two.trouble(), "the broker has not answered the subscription to 'a'");
+        assert!(matches!(two.answer(&suback(1, 1)), Answer::Granted(_)));
+        assert_eq!(two.trouble(), "the broker has not answered the subscription to 'b'");
+        assert!(matches!(two.answer(&suback(2, 0x80)), Answer::Refused(_)));
+        assert!(!two.are_settled() && !two.are_ready());
+        assert_eq!(two.trouble(), "the broker refuses the subscription to 'b': no reason given");
+        assert_eq!(two.want_again(Instant::now()), [""; 0]);
+        assert_eq!(asked(&mut two), ["b"]);
+        assert!(matches!(two.answer(&suback(2, 0x80)), Answer::StillRefused(_)), "it is no news");
+        assert!(matches!(two.answer(&suback(2, 0x87)), Answer::Refused(_)), "it is news");
+        assert!(matches!(two.answer(&suback(2, 2)), Answer::Granted(_)));
+        assert!(two.are_ready());
+        assert_eq!(two.trouble(), "");
         for packet_id in [0, 3] {
-            assert_eq!(subscriptions.answer(&suback(packet_id, 0)), Answer::Unknown);
+            assert_eq!(two.answer(&suback(packet_id, 0)), Answer::Unknown);
         }
+    }
+
+    #[test]
+    fn silence_is_told_once() {
+        let mut one = subscriptions(&["a"]);
+        one.begin(false, false);
+        for wanted in [1, 0, 0] {
+            assert_eq!(asked(&mut one), ["a"]);
+            assert_eq!(one.want_again(Instant::now()).len(), wanted);
+        }
+    }
+
+    #[test]
+    fn what_is_not_wanted_any_more_is_given_back_until_the_broker_says_so() {
+        let mut old = subscriptions(&["#"]);
+        old.begin(false, false);
+        asked(&mut old);
+        let record = old.record().expect("it may be granted before the answer is read");
+        old.answer(&suback(1, 1));
+        assert_eq!(old.record(), Some(r##"{"#":1}"##.to_owned()));
+        assert_eq!(old.record(), None);
+        assert!(record.contains("null"));
+
+        let mut new = subscriptions(&["a", "b"]);
+        new.recall(&record);
+        for _ in 0..2 {
+            new.begin(true, true);
+            assert_eq!(asked(&mut new), ["a", "b"]);
+            let mut out = Vec::new();
+            new.give_back(Version::V311, &mut out);
+            assert_eq!(filters(&out, 0xA2), ["#"]);
+            assert!(matches!(new.given_back(&suback(3, 0x87)), Answer::Refused(_)));
+        }
+        assert!(matches!(new.given_back(&suback(3, 0)), Answer::Granted(_)));
+        assert_eq!(new.given_back(&suback(4, 0)), Answer::Unknown);
+        assert_eq!(new.given_back(&suback(1, 0)), Answer::Unknown);
+        assert_eq!(new.record(), Some(r#"{"a":null,"b":null}"#.to_owned()));
+        new.begin(false, false);
+        assert_eq!(new.record(), Some("{}".to_owned()), "a new session holds nothing");
+    }
+
+    #[test]
+    fn what_is_on_record_as_granted_is_believed_if_it_is_what_is_wanted() {
+        for (record, wanted) in [
+            (r#"{"a":1,"b":1}"#, &[][..]),
+            (r#"{"a":1,"b":null}"#, &["b"]),
+            (r#"{"a":2,"b":1}"#, &["a"]),
+            ("{}", &["a", "b"]),
+            ("nonsense", &["a", "b"]),
+        ] {
+            let mut two = subscriptions(&["a", "b"]);
+            two.recall(record);
+            two.begin(true, true);
+            assert_eq!(two.are_ready(), wanted.is_empty());
+            assert_eq!(asked(&mut two), wanted, "{record}");
+            two.begin(true, false);
+            assert_eq!(asked(&mut two), ["a", "b"], "nothing is believed");
+        }
+    }
+
+    #[test]
+    fn what_makes_the_broker_hang_up_is_found_and_left_out_for_a_while() {
+        let (start, left_out) = (Instant::now(), Duration::from_secs(300));
+        let mut three = subscriptions(&["a", "bad", "c"]);
+        for _ in 0..CLOSED_MAX {
+            three.begin(false, false);
+            assert_eq!(asked(&mut three), ["a", "bad", "c"]);
+            three.answer(&suback(1, 1));
+            let why = three.closed(start, left_out).unwrap();
+            assert!(why.contains("the subscriptions to 'bad' and 1 more"), "{why}");
+        }
+        three.begin(false, false);
+        assert_eq!(asked(&mut three), ["a"]);
+        assert_eq!(asked(&mut three), [""; 0], "the answer comes first");
+        three.answer(&suback(1, 1));
+        assert_eq!(asked(&mut three), ["bad"]);
+        let words =
+            "without answering the subscription to 'bad': it may not be allowed, or its QoS";
+        assert!(three.closed(start, left_out).unwrap().ends_with(words));
+        three.begin(false, false);
+        for (filter, packet_id) in [("a", 1), ("c", 3)] {
+            assert_eq!(asked(&mut three), [filter]);
+            three.answer(&suback(packet_id, 1));
+        }
+        assert_eq!(asked(&mut three), [""; 0]);
+        assert!(three.are_settled() && !three.are_ready());
+        assert!(three.trouble().contains(words) && three.trouble().ends_with("for a while"));
+        assert_eq!(three.left_out_until(), Some(start + left_out));
+        three.want_again(start + left_out / 2);
+        assert_eq!(asked(&mut three), [""; 0]);
+        three.want_again(start + left_out);
+        assert_eq!(asked(&mut three), ["bad"]);
+        three.answer(&suback(2, 1));
+        assert!(three.are_ready() && !three.is_careful());
+        assert_eq!(three.closed(start, left_out), None, "everything was answered");
+    }
+
+    #[test]
+    fn the_only_subscription_is_never_left_out() {
+        let mut one = subscriptions(&["bad"]);
+        for _ in 0..2 * CLOSED_MAX {
+            one.begin(false, false);
+            assert_eq!(asked(&mut one), ["bad"]);
+            assert!(one.closed(Instant::now(), Duration::from_secs(300)).is_some());
+        }
+    }
+
+    #[test]
+    fn copies_are_explained_by_what_is_asked_for_in_this_round() {
+        let mut two = subscriptions(&["a/+", "+/b"]);
+        two.begin(false, false);
+        assert_eq!(two.copies(b"a/b"), 0);
+        asked(&mut two);
+        assert_eq!((two.copies(b"a/b"), two.copies(b"a/c"), two.copies(b"x")), (2, 1, 0));
+        two.begin(true, false);
+        asked(&mut two);
+        assert_eq!(two.copies(b"a/b"), 4, "those of the last connection may come late");
+        two.begin_round();
+        assert_eq!(two.copies(b"a/b"), 0);
+        let group = rules(&[("a", AtLeastOnce)]);
+        let mut shared = Subscriptions::new(&group, Some("team")).unwrap();
+        asked(&mut shared);
+        assert_eq!(shared.copies(b"a"), 0, "a group gets none");
     }
 
     #[test]

@@ -86,6 +86,13 @@ pub fn reason(code: u8) -> String {
     words.to_owned()
 }
 
+/// Whether a broker that ends the connection for this reason may mean what we sent last, and not
+/// its own state or another client.
+#[must_use]
+pub fn is_about_us(code: u8) -> bool {
+    matches!(code, 0x80..=0x83 | 0x87 | 0x8F | 0x97 | 0x9B | 0x9E | 0xA1 | 0xA2)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -94,6 +94,8 @@ pub(super) struct Writer {
     /// Lanes to be read on.
     reads: BTreeSet<u32>,
     failures: u32,
+    /// There is no database to remember in, and none is made for that.
+    forgetful: bool,
     /// Until when settlements may wait for a push.
     held_until: Option<Instant>,
     /// What people asked for, a piece at a time, and who waits for the answer.
@@ -118,6 +120,7 @@ impl Writer {
             changes,
             reads,
             failures: 0,
+            forgetful: false,
             held_until: None,
             sweeps: VecDeque::new(),
             started: Instant::now(),
@@ -246,8 +249,25 @@ impl Writer {
                 self.publish();
                 self.works_again()
             }
+            Err(trouble) if self.can_do_without() => {
+                log::warn!(
+                    "queue: {} cannot be used ({}); what is known of MQTT sessions is not \
+                     remembered, nothing else needs it yet",
+                    self.settings.path.display(),
+                    trouble.what
+                );
+                self.changes.clear();
+                self.forgetful = true;
+                Ok(())
+            }
             Err(trouble) => self.trouble(&trouble),
         }
+    }
+
+    /// Whether a database is wanted only to remember something: that is no reason to stop reading.
+    fn can_do_without(&self) -> bool {
+        let remembers = |change: &Change| matches!(change, Change::Remember(..));
+        self.database.is_none() && self.failures == 0 && self.changes.iter().all(remembers)
     }
 
     /// On a full disk there is no room for what is new, but maybe for what makes room: the spare
@@ -468,7 +488,7 @@ impl Writer {
             |change| !matches!(change, Change::Remember(a, b, _) if (a, b) == (&scope, &key)),
         );
         // What no database holds needs none to be forgotten.
-        if value.is_some() || self.database.is_some() {
+        if self.database.is_some() || value.is_some() && !self.forgetful {
             self.changes.push(Change::Remember(scope, key, value));
         }
     }

@@ -2,8 +2,9 @@
 
 use crate::config::Broker;
 use crate::intake::{Intake, Plan};
+use crate::mqtt::memory::Memory;
 use crate::mqtt::session::{self, Timing};
-use crate::queue::Store;
+use crate::queue::{Queue, Store};
 use crate::sources::hand::Hand;
 use crate::system::health::Health;
 use crate::system::stop::Stop;
@@ -19,9 +20,42 @@ pub struct Session(session::Session);
 /// # Errors
 ///
 /// Says in words which file cannot be used, and why.
-pub fn prepare(broker: &Broker, intake: Intake, health: &Health) -> Result<Session, String> {
+pub fn prepare(
+    broker: &Broker,
+    intake: Intake,
+    queue: &Queue,
+    health: &Health,
+) -> Result<Session, String> {
     let hand = Hand::new(intake, plan(broker));
-    session::prepare(broker, Timing::default(), Box::new(hand), health).map(Session)
+    let session = format!("{}@{}:{}", broker.client_id, broker.host, broker.port);
+    let memory = Records { queue: queue.clone(), session };
+    session::prepare(broker, Timing::default(), Box::new(hand), Box::new(memory), health)
+        .map(Session)
+}
+
+/// What a session remembers, in the database of the queue.
+struct Records {
+    queue: Queue,
+    /// The client id and the address of the broker, which together name a session.
+    session: String,
+}
+
+impl Records {
+    const SCOPE: &str = "mqtt";
+
+    fn key(&self, name: &str) -> String {
+        format!("{} {name}", self.session)
+    }
+}
+
+impl Memory for Records {
+    fn recall(&self, name: &str) -> Option<String> {
+        self.queue.record(Self::SCOPE, &self.key(name))
+    }
+
+    fn remember(&self, name: &str, text: String) {
+        self.queue.remember(Self::SCOPE, &self.key(name), Some(text));
+    }
 }
 
 impl Session {

@@ -10,12 +10,14 @@ mod ports;
 use ilagent::config::{Broker, Qos, Routing, Rule, Target, Tls, Version};
 use ilagent::message::{Desk, Message};
 use ilagent::mqtt::accept::{Accept, Arrival, Refused};
+use ilagent::mqtt::memory::Memory;
 use ilagent::mqtt::session::{Running, Timing, prepare};
 use ilagent::retry::Backoff;
 use ilagent::system::health::{self, Health};
 use ilagent::system::stop::{self, Stopper};
 use ilagent::system::threads::Failures;
 pub use ports::free_port;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -83,7 +85,35 @@ pub fn quick() -> Timing {
         files: millis(50),
         reconnect: Backoff { first: millis(10), longest: millis(100) },
         subscribe: Backoff { first: millis(50), longest: millis(100) },
+        left_out: millis(400),
+        remember: millis(10),
         ..Timing::default()
+    }
+}
+
+/// What outlives a session, as the database of the queue does.
+#[derive(Clone, Default)]
+pub struct Notes(Arc<Mutex<BTreeMap<String, String>>>);
+
+impl Notes {
+    /// What is written down under a name, or nothing.
+    pub fn read(&self, name: &str) -> String {
+        self.0.lock().unwrap().get(name).cloned().unwrap_or_default()
+    }
+
+    /// As they are at this moment, for a process that is killed now.
+    pub fn snapshot(&self) -> Notes {
+        Notes(Arc::new(Mutex::new(self.0.lock().unwrap().clone())))
+    }
+}
+
+impl Memory for Notes {
+    fn recall(&self, name: &str) -> Option<String> {
+        self.0.lock().unwrap().get(name).cloned()
+    }
+
+    fn remember(&self, name: &str, text: String) {
+        self.0.lock().unwrap().insert(name.to_owned(), text);
     }
 }
 
@@ -130,6 +160,11 @@ impl Accept for Hand {
 
 impl Rig {
     pub fn start(broker: &Broker, timing: Timing) -> Self {
+        Rig::remembering(broker, timing, &Notes::default())
+    }
+
+    /// With what an earlier process has written down.
+    pub fn remembering(broker: &Broker, timing: Timing, memory: &Notes) -> Self {
         let (out, arrivals) = mpsc::channel();
         let (desk, full, refusals) = (Arc::default(), Arc::default(), Arc::default());
         let hand = Hand {
@@ -140,7 +175,8 @@ impl Rig {
             kept: Vec::new(),
         };
         let health = Health::default();
-        let session = prepare(broker, timing, Box::new(hand), &health).unwrap();
+        let memory = Box::new(memory.clone());
+        let session = prepare(broker, timing, Box::new(hand), memory, &health).unwrap();
         let (stopper, stop) = stop::pair();
         let (failures, _) = crossbeam_channel::bounded(1);
         let running = session.start(&stop, &Failures(failures)).unwrap();

@@ -227,7 +227,12 @@ mod tests {
     }
 
     fn map_one(rule: &EventRule, payload: &str) -> Mapped {
-        let message = Message { topic: "a/b".to_owned(), payload: payload.into(), key: None };
+        let message = Message {
+            topic: "a/b".to_owned(),
+            payload: payload.into(),
+            key: None,
+            retained: false,
+        };
         from_message(rule, &message, From::Mqtt)
     }
 

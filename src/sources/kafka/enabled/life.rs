@@ -483,7 +483,7 @@ fn enter(message: &BorrowedMessage<'_>, cluster: &Cluster, context: &Context) ->
         Some(payload) => {
             let key = message.key().unwrap_or_default();
             let key = Some(String::from_utf8_lossy(key).into_owned());
-            let message = Message { topic, payload: payload.to_vec(), key };
+            let message = Message { topic, payload: payload.to_vec(), key, retained: false };
             Arrival::Message { message, ticket }
         }
     }
