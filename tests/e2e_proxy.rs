@@ -181,6 +181,17 @@ fn certificates_that_cannot_be_used_are_never_replaced_by_others() {
         let wanted = format!("the certificates in {variable} cannot be used");
         assert!(said.contains(&wanted), "{said}");
     }
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let plain = format!("https://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+            let _ = io::copy(&mut stream, &mut io::sink());
+        }
+    });
+    let (code, said) = ping(&plain, &[]);
+    assert_eq!(code, Some(1));
+    assert!(said.contains("TLS failed: what it sends is not TLS"), "{said}");
     let (_, said) = ping(api, &[("SSL_CERT_FILE", "")]);
     assert!(said.contains("refused"), "an empty variable says nothing: {said}");
 }

@@ -31,6 +31,8 @@ pub(super) struct Reply {
     /// Its sender speaks the HTTP of the last century.
     pub(super) is_http_1_0: bool,
     pub(super) content_type: String,
+    /// Where a redirection leads; nobody follows it.
+    pub(super) location: Option<String>,
     pub(super) retry_after: Option<String>,
     pub(super) date: Option<String>,
     /// Its header `correlation-id`, which ilert's support asks for.
@@ -87,6 +89,9 @@ impl Reply {
     pub(super) fn words(&self, secrets: &Secrets<'_>) -> String {
         let body = self.body.as_deref().unwrap_or_default();
         let body = excerpt(&String::from_utf8_lossy(body), secrets);
+        if let Some(location) = &self.location {
+            return format!("status {}, to {}", self.status, excerpt(location, secrets));
+        }
         if self.is_page() {
             return format!("status {}, a web page", self.status);
         }
@@ -228,6 +233,14 @@ mod tests {
         ] {
             assert_eq!(held(&reply(status)), Some(wanted), "{status}");
         }
+    }
+
+    #[test]
+    fn a_redirection_says_where_it_leads() {
+        let to = "https://login.example/?key=il1apiSECRET".to_owned();
+        let reply = Reply { location: Some(to), ..made(302, HTML, "<html>") };
+        let Outcome::Later { why, holds: Holds::Sink, .. } = verdict(&reply) else { panic!() };
+        assert!(why.contains("(status 302, to https://login.example/?key=il1api…)"), "{why}");
     }
 
     #[test]

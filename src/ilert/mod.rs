@@ -7,6 +7,7 @@ mod secrets;
 use crate::config;
 use crate::message::{Holds, Kind, Outcome, masked, path_segment};
 use crate::system::tls;
+use crate::system::tls::words::{in_words, io_in_words};
 use crate::system::transport::Dialer;
 use crate::system::web::Way;
 use judge::{Reply, excerpt, judge};
@@ -272,6 +273,7 @@ fn read(mut response: Response<Body>) -> Result<Reply, Error> {
         to_head: false,
         is_http_1_0: response.version() < Version::HTTP_11,
         content_type: text(headers, "content-type").unwrap_or_default(),
+        location: text(headers, "location"),
         retry_after: text(headers, "retry-after"),
         date: text(headers, "date"),
         correlation_id: text(headers, "correlation-id"),
@@ -286,7 +288,12 @@ fn text(headers: &HeaderMap, name: &str) -> Option<String> {
 
 /// A broken reply or no reply says nothing about the delivery.
 fn unreachable(error: &Error, way: &Way, secrets: &Secrets<'_>) -> Outcome {
+    let failed = |words: String| format!("TLS failed: {words}");
     let words = match error {
+        Error::Rustls(error) => failed(in_words(error)),
+        Error::Io(error) if error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => {
+            failed(io_in_words(error))
+        }
         Error::Io(error) => error.to_string(),
         error => error.to_string(),
     };

@@ -83,7 +83,8 @@ impl Resolver for Dialer {
         _: &ureq::config::Config,
         timeout: NextTimeout,
     ) -> Result<ResolvedSocketAddrs, Error> {
-        let (host, port) = host_and_port(uri).ok_or_else(|| Error::BadUri(uri.to_string()))?;
+        let (host, port) =
+            host_and_port(uri).ok_or_else(|| Error::BadUri("it has no host".to_owned()))?;
         let found = self.addresses(host, port, left(timeout)?)?;
         let mut addresses = self.empty();
         // There is room for as many as are tried.
