@@ -7,6 +7,7 @@ mod running;
 
 use crate::config::Config;
 use crate::ilert::Client;
+use crate::queue;
 use crate::sources;
 use crate::supervise;
 use crate::system::signals::Signals;
@@ -76,6 +77,9 @@ fn refuse(what: &str) {
 /// All that is wrong, one line each.
 pub fn check(config: &Config) -> Result<(), Vec<String>> {
     let mut wrong = Vec::new();
+    if let Err(what) = queue::check(&config.queue.path) {
+        wrong.push(format!("queue: {what}"));
+    }
     for broker in &config.brokers {
         if let Err(what) = sources::mqtt::check(broker) {
             wrong.push(format!("mqtt {}: {what}", broker.name));

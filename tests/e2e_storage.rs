@@ -98,7 +98,8 @@ fn a_read_only_disk_is_said_at_the_door_and_a_restart_goes_on() {
 #[test]
 fn a_damaged_database_is_moved_aside_with_a_loud_error() {
     let (api, broker) = (StandIn::new(), Broker::new());
-    let mut agent = Agent::mqtt(&api, broker.port(), &BUFFER);
+    let mut agent = Agent::mqtt(&api, broker.port(), &BUFFER).ready();
+    agent.end("TERM");
     fs::write(agent.database(), vec![b'x'; 10_000]).unwrap();
     agent.start();
     agent.wait_ready();

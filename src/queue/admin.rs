@@ -4,26 +4,21 @@
 
 use super::board::Board;
 use super::change::write_all;
+use super::control;
 use super::dead_letters::Stored;
+use super::file::{DatabaseFile, LOCK_LOOK, LOCK_PATIENCE};
 use super::store::{Shown, Store, wall_clock};
 use super::sweep::{Sweep, Verb};
-use super::{control, schema};
 use crate::config;
 use crate::message::masked;
 use crate::system::plain::{plain, plain_bytes};
 use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::fmt::Write;
-use std::fs::{File, OpenOptions, TryLockError};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, chown};
 use std::path::Path;
 use std::sync::Mutex;
 use std::thread;
-use std::time::{Duration, Instant};
-
-/// How long a lock that somebody else has is waited for, and how often it is looked at.
-const LOCK_PATIENCE: Duration = Duration::from_secs(2);
-const LOCK_LOOK: Duration = Duration::from_millis(20);
+use std::time::Instant;
 
 /// Most characters of a reason, and of a body, that are printed for people.
 const REASON_CHARS_MAX: usize = 1_000;
@@ -68,18 +63,20 @@ pub enum Chosen {
 ///
 /// In words: no such file, no such id, or the daemon that does not answer.
 pub fn run(database: &Path, command: &Command) -> Result<String, String> {
+    let file = DatabaseFile::at(database)?;
+    let database = file.path();
     let give_up = Instant::now() + LOCK_PATIENCE;
     let _lock = loop {
         if let Some(answer) = control::ask(database, command) {
             return answer;
         }
-        if !database.exists() {
+        if !file.is_there() {
             return Err(format!("{}: there is no such file", database.display()));
         }
         // An agent that is just starting has the lock before it listens.
-        match try_lock(database)? {
+        match file.try_lock()? {
             Some(lock) => break lock,
-            None if give_up <= Instant::now() => return Err(in_use(database)),
+            None if give_up <= Instant::now() => return Err(file.in_use()),
             None => thread::sleep(LOCK_LOOK),
         }
     };
@@ -104,54 +101,6 @@ pub fn run(database: &Path, command: &Command) -> Result<String, String> {
         changes.clear();
     }
     Ok(sweep.text())
-}
-
-/// Takes the lock that says who has the database; it goes with the file that is returned.
-///
-/// Somebody who looks at the queue has it for a moment, so it is waited for a little.
-pub(super) fn lock(database: &Path) -> Result<File, String> {
-    let give_up = Instant::now() + LOCK_PATIENCE;
-    loop {
-        match try_lock(database)? {
-            Some(lock) => return Ok(lock),
-            None if give_up <= Instant::now() => return Err(in_use(database)),
-            None => thread::sleep(LOCK_LOOK),
-        }
-    }
-}
-
-fn in_use(database: &Path) -> String {
-    format!("{} is in use by another ilagent", database.display())
-}
-
-fn try_lock(database: &Path) -> Result<Option<File>, String> {
-    let path = schema::beside(database, ".lock");
-    let shown = path.display();
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(&path)
-        .map_err(|error| format!("{shown}: {error}"))?;
-    give_to_owner(database, &path);
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(error)) => Err(format!("{shown}: {error}")),
-    }
-}
-
-/// Gives a file beside the database to whom the database belongs: when root looks at the queue of
-/// an agent that does not run, the agent has to be able to start again.
-fn give_to_owner(database: &Path, path: &Path) {
-    let (Ok(owner), Ok(own)) = (database.metadata(), path.metadata()) else { return };
-    if owner.uid() != own.uid()
-        && let Err(error) = chown(path, Some(owner.uid()), Some(owner.gid()))
-    {
-        log::debug!("queue: {}: {error}", path.display());
-    }
 }
 
 /// What comes of a command.

@@ -9,6 +9,7 @@ mod board;
 mod change;
 mod control;
 mod dead_letters;
+mod file;
 mod gate;
 mod lane;
 mod recover;
@@ -27,8 +28,10 @@ use crate::system::pulse::Pulse;
 use crate::system::threads::{self, Failures};
 use board::{Board, Found};
 use crossbeam_channel::{Sender, bounded};
+use file::DatabaseFile;
 use lane::weight;
 use std::fmt;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -169,6 +172,19 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
+/// Whether what is at a path may be used as the database; looks, and changes nothing. A file that
+/// is not there may belong to another machine, for which a configuration is written here.
+///
+/// # Errors
+///
+/// Says in words why not: see [`Queue::open`].
+pub fn check(path: &Path) -> Result<(), String> {
+    match path.symlink_metadata() {
+        Err(_) => Ok(()),
+        Ok(_) => DatabaseFile::at(path).map(|_| ()),
+    }
+}
+
 /// A handle to the queue; clones share it.
 #[derive(Clone)]
 pub struct Queue(Arc<Shared>);
@@ -230,10 +246,12 @@ impl Queue {
         health: &Health,
         failures: &Failures,
     ) -> Result<Self, String> {
+        let file = DatabaseFile::at(&settings.path)?;
+        let settings = config::Queue { path: file.path().to_owned(), ..settings.clone() };
         let (requests, received) = bounded(REQUESTS_MAX);
         let mut board = Board::new(attempts_max);
-        let database = if durable || settings.path.exists() {
-            Some(Database::open(settings, &mut board, &requests)?)
+        let database = if durable || file.is_there() {
+            Some(Database::open(&settings, &mut board, &requests)?)
         } else {
             None
         };
@@ -253,7 +271,7 @@ impl Queue {
             pulse: Pulse::default(),
             writer: Mutex::new(None),
         });
-        let writer = Writer::new(Arc::clone(&shared), settings.clone(), database, received);
+        let writer = Writer::new(Arc::clone(&shared), settings, database, received);
         let thread = threads::spawn_vital("queue", failures, move || writer.run())
             .map_err(|error| format!("cannot start a thread: {error}"))?;
         *lock(&shared.writer) = Some(thread);

@@ -12,16 +12,19 @@
 //! many rows there are.
 
 use super::board::RowId;
+use super::file::DatabaseFile;
 use super::row::{Unchecked, record_sum};
 use crate::config::Sync;
 use rusqlite::{Connection, ErrorCode, OpenFlags, params};
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// The version this build writes, in `user_version`. Upstream's files have 0.
 const VERSION: usize = STEPS.len();
+
+/// Says in the header of a file whose it is, from version 2 on: `ilag`.
+pub(super) const APPLICATION_ID: u32 = 0x696C_6167;
 
 /// Bits of a row's id that hold its sequence number.
 pub(super) const SEQ_BITS: u32 = 40;
@@ -139,7 +142,7 @@ pub(super) fn is_corrupt(error: &rusqlite::Error) -> bool {
 /// Opens the file, makes it if it is not there, and moves it aside if it is damaged.
 pub(super) fn open(path: &Path, sync: Sync) -> Result<Connection, String> {
     let shown = path.display();
-    make(path).map_err(|error| format!("{shown}: {error}"))?;
+    DatabaseFile::make(path).map_err(|error| format!("{shown}: {error}"))?;
     match open_once(path, sync) {
         Ok(connection) => Ok(connection),
         Err(Unusable::Other(what)) => Err(format!("{shown}: {what}")),
@@ -152,27 +155,12 @@ pub(super) fn open(path: &Path, sync: Sync) -> Result<Connection, String> {
                  its place: what waited in it was not delivered",
                 aside.display()
             );
-            make(path).map_err(|error| format!("{shown}: {error}"))?;
+            DatabaseFile::make(path).map_err(|error| format!("{shown}: {error}"))?;
             open_once(path, sync).map_err(|unusable| match unusable {
                 Unusable::Corrupt(what) | Unusable::Other(what) => format!("{shown}: {what}"),
             })
         }
     }
-}
-
-/// The file may hold keys and alarms: nobody else may read it.
-fn make(path: &Path) -> io::Result<()> {
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path)?;
-    if file.metadata()?.permissions().mode() & 0o077 != 0 {
-        file.set_permissions(fs::Permissions::from_mode(0o600))?;
-    }
-    Ok(())
 }
 
 fn open_once(path: &Path, sync: Sync) -> Result<Connection, Unusable> {
@@ -216,7 +204,9 @@ fn climb(connection: &Connection, version: usize) -> rusqlite::Result<()> {
     let unchecked = Unchecked { deliveries: deliveries.cast_unsigned() + 1, letters };
     let (scope, key) = Unchecked::RECORD;
     remember(connection, scope, key, Some(&unchecked.to_text()))?;
-    connection.execute_batch(&format!("PRAGMA user_version={VERSION}; COMMIT"))
+    connection.execute_batch(&format!(
+        "PRAGMA user_version={VERSION}; PRAGMA application_id={APPLICATION_ID}; COMMIT"
+    ))
 }
 
 /// Writes a record, or deletes it.

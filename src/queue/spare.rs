@@ -6,8 +6,9 @@
 //! could be made again.
 
 use super::schema::beside;
-use std::fs::{self, File};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// How much is kept: as much as the journal grows to before it is copied into the database.
@@ -27,9 +28,10 @@ impl Spare {
 
     /// Makes sure that the room is kept.
     pub(super) fn hold(&self) -> io::Result<()> {
-        if self.path.metadata().is_ok_and(|file| file.len() == BYTES as u64) {
+        if self.is_held() {
             return Ok(());
         }
+        self.give_up();
         let made = self.make();
         if made.is_err() {
             self.give_up();
@@ -37,8 +39,18 @@ impl Spare {
         made
     }
 
+    /// Whether it is there, as this agent makes it. A link is none of ours.
+    fn is_held(&self) -> bool {
+        self.path.symlink_metadata().is_ok_and(|file| {
+            let private = file.permissions().mode() & 0o077 == 0;
+            file.is_file() && private && file.len() == BYTES as u64
+        })
+    }
+
     fn make(&self) -> io::Result<()> {
-        let mut file = File::create(&self.path)?;
+        // Made new, so whatever somebody put in its place is not followed.
+        let mut file =
+            OpenOptions::new().write(true).create_new(true).mode(0o600).open(&self.path)?;
         for _ in 0..BYTES / BLOCK {
             file.write_all(&[0; BLOCK])?;
         }

@@ -1,6 +1,7 @@
 //! The queue thread: it owns the database, and every request that waits goes into one commit.
 
 use super::change::{Buried, Change, write_all};
+use super::file::{DatabaseFile, Lock};
 use super::spare::Spare;
 use super::store::{Read, Store};
 use super::sweep::Sweep;
@@ -12,7 +13,6 @@ use crate::retry::Backoff;
 use crate::system::plain::plain;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use std::collections::{BTreeSet, VecDeque};
-use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -57,7 +57,7 @@ pub(super) struct Database {
     pub(super) store: Store,
     spare: Spare,
     control: Option<control::Socket>,
-    _lock: File,
+    _lock: Lock,
 }
 
 impl Database {
@@ -68,7 +68,8 @@ impl Database {
         requests: &Sender<Request>,
     ) -> Result<Self, String> {
         let shown = settings.path.display();
-        let lock = admin::lock(&settings.path)?;
+        let file = DatabaseFile::at(&settings.path)?;
+        let lock = file.lock()?;
         let mut store = Store::open(settings)?;
         let trouble = |error: rusqlite::Error| format!("{shown}: {error}");
         upstream::convert(&mut store).map_err(trouble)?;
@@ -77,9 +78,9 @@ impl Database {
         if board.stored.count > 0 {
             log::info!("queue: about {} deliveries wait in {shown}", board.stored.count);
         }
-        let spare = Spare::beside(&settings.path);
+        let spare = Spare::beside(file.path());
         spare.hold().map_err(|error| format!("{shown}: no room beside it: {error}"))?;
-        let control = control::listen(&settings.path, requests.clone());
+        let control = control::listen(file.path(), requests.clone());
         Ok(Database { store, spare, control, _lock: lock })
     }
 }
