@@ -5,8 +5,12 @@ use crate::mapping::{From, Mapped, event, heartbeat, policy, routing};
 use crate::message::{Arrival, Desk, Kind, Message, Receipt};
 use crate::queue::{self, DeadLetter, Push, Queue, Store, UpstreamMessage};
 use crate::system::plain::plain;
-use log::{debug, info};
-use std::sync::Arc;
+use log::{debug, info, warn};
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Most topics that are told of because no rule wants their messages.
+const UNWANTED_MAX: usize = 64;
 
 /// What becomes of the messages of one source.
 #[derive(Clone, Debug)]
@@ -25,13 +29,15 @@ pub struct Plan {
 #[derive(Clone)]
 pub struct Intake {
     queue: Queue,
+    /// Topics of messages that no rule wanted.
+    unwanted: Arc<Mutex<HashSet<String>>>,
 }
 
 impl Intake {
     /// Everything taken in goes to `queue`.
     #[must_use]
     pub fn new(queue: Queue) -> Self {
-        Intake { queue }
+        Intake { queue, unwanted: Arc::default() }
     }
 
     /// Takes charge of a batch of messages, all or none.
@@ -52,7 +58,10 @@ impl Intake {
         let mut batch = Vec::with_capacity(arrivals.len());
         for arrival in arrivals {
             let ticket = arrival.ticket();
-            let pushes = plan.pushes(arrival);
+            let pushes = plan.pushes(arrival).unwrap_or_else(|topic| {
+                self.nobody_wants(&topic);
+                Vec::new()
+            });
             if pushes.is_empty() {
                 desk.signed(ticket);
                 continue;
@@ -61,6 +70,20 @@ impl Intake {
             batch.extend(pushes.into_iter().map(|push| push.with_receipt(receipt.clone())));
         }
         if batch.is_empty() { Ok(()) } else { self.push(batch, desk) }
+    }
+
+    /// A message that no rule wants comes from a subscription that nobody here knows of any more,
+    /// or a rule is missing: that is said once for each topic. The broker's side of it, what was
+    /// subscribed to and is not, is for the session to end.
+    fn nobody_wants(&self, topic: &str) {
+        let mut unwanted = self.unwanted.lock().unwrap_or_else(PoisonError::into_inner);
+        if unwanted.len() >= UNWANTED_MAX || !unwanted.insert(topic.to_owned()) {
+            debug!("intake: {} dropped: no rule wants it", plain(topic));
+            return;
+        }
+        let last =
+            if unwanted.len() == UNWANTED_MAX { "; others are not told any more" } else { "" };
+        warn!("intake: no rule wants messages on {}; they are dropped{last}", plain(topic));
     }
 
     /// Pushes a batch that was refused before.
@@ -86,7 +109,10 @@ impl Intake {
             let mut pushes = Vec::new();
             for UpstreamMessage { row, topic, payload } in messages {
                 let message = Message { topic, payload, key: None, retained: false };
-                pushes.extend(durable.pushes(Arrival::Message { message, ticket: 0 }));
+                match durable.pushes(Arrival::Message { message, ticket: 0 }) {
+                    Ok(mapped) => pushes.extend(mapped),
+                    Err(topic) => self.nobody_wants(&topic),
+                }
                 rows.push(row);
             }
             self.queue.replace_upstream(rows, pushes);
@@ -95,24 +121,26 @@ impl Intake {
 }
 
 impl Plan {
-    /// What becomes of a message: a delivery or dead letter for each rule that wants it.
-    fn pushes(&self, arrival: Arrival) -> Vec<Push> {
+    /// What becomes of a message: a delivery or dead letter for each rule that wants it. If none
+    /// does, its topic.
+    fn pushes(&self, arrival: Arrival) -> Result<Vec<Push>, String> {
         let message = match arrival {
             Arrival::Message { message, .. } => message,
             Arrival::Oversized { topic, bytes, .. } => {
                 let reason = format!("a message of {bytes} bytes; the limit is {}", self.bytes_max);
-                return vec![dead(reason, None, topic, Vec::new())];
+                return Ok(vec![dead(reason, topic, Vec::new())]);
             }
             Arrival::Unreadable { topic, reason, payload, .. } => {
-                return vec![dead(reason.to_owned(), None, topic, payload)];
+                return Ok(vec![dead(reason.to_owned(), topic, payload)]);
             }
         };
         let from = match &message.key {
             None => From::Mqtt,
             Some(message_key) => From::Kafka { message_key },
         };
-        let mut pushes = Vec::new();
+        let (mut pushes, mut wanted) = (Vec::new(), false);
         for rule in routing::route(&self.rules, self.routing, &message.topic) {
+            wanted = true;
             let (kind, mapped) = match &rule.to {
                 Target::Event(rule) => (Kind::Event, event::from_message(rule, &message, from)),
                 Target::Heartbeat => (Kind::Heartbeat, heartbeat::from_message(&message)),
@@ -129,19 +157,20 @@ impl Plan {
                 Mapped::Dropped(why) => debug!("intake: {topic} dropped: {why}"),
                 Mapped::Dead(why) => {
                     let Message { topic, payload, .. } = message.clone();
-                    pushes.push(dead(why, Some(kind), topic, payload));
+                    pushes.push(dead(why, topic, payload));
                 }
             }
         }
-        pushes
+        if wanted { Ok(pushes) } else { Err(message.topic) }
     }
 }
 
-fn dead(reason: String, kind: Option<Kind>, origin: String, body: Vec<u8>) -> Push {
+fn dead(reason: String, origin: String, body: Vec<u8>) -> Push {
     Push::DeadLetter {
         letter: DeadLetter {
             reason,
-            kind,
+            // It never became anything.
+            kind: None,
             lane_key: String::new(),
             order_key: None,
             target: String::new(),

@@ -10,6 +10,8 @@ use std::time::Instant;
 /// The media type of the text format that Prometheus reads.
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 const DELIVERIES: &str = "ilagent_deliveries_total";
+const LOST: &str = "ilagent_dead_letters_lost_total";
+const UNKEPT: &str = "ilagent_messages_unkept_total";
 const FAILING: &str = "ilagent_sink_failing_seconds";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -102,6 +104,13 @@ impl Status {
         let writable = u8::from(queue.error.is_empty());
         out.single("ilagent_queue_writable", "Whether the database can be written.", writable);
         out.single("ilagent_dead_letters", "Dead letters kept.", queue.dead_letters);
+        for (name, help, count) in [
+            (LOST, "Dead letters that had to make room for others.", queue.dead_letters_lost),
+            (UNKEPT, "Messages that are no deliveries and were not kept.", queue.messages_unkept),
+        ] {
+            out.family(name, "counter", help);
+            out.sample(name, &[], count);
+        }
         out.single(
             "ilagent_oldest_delivery_seconds",
             "Age of the oldest delivery waiting, 0 when none is.",
@@ -196,6 +205,8 @@ struct QueueReport<'a> {
     full: bool,
     oldest_age_seconds: Option<u64>,
     dead_letters: u64,
+    dead_letters_lost: u64,
+    messages_unkept: u64,
     error: &'a str,
 }
 
@@ -230,6 +241,8 @@ fn queue(snapshot: &Snapshot, now: Instant) -> QueueReport<'_> {
         full: queue.full,
         oldest_age_seconds: queue.oldest_since.map(|since| seconds_since(since, now)),
         dead_letters: queue.dead_letters,
+        dead_letters_lost: queue.dead_letters_lost,
+        messages_unkept: queue.messages_unkept,
         error: &queue.error,
     }
 }
@@ -450,6 +463,8 @@ mod tests {
             "queue": {
                 "waiting": 7, "bytes": 700, "full": false, "oldest_age_seconds": 5,
                 "dead_letters": 2, "error": "",
+                "dead_letters_lost": 0,
+                "messages_unkept": 0,
             },
             "sinks": [{
                 "name": "ilert", "delivered": 100, "failed_attempts": 3, "given_up": 1,

@@ -16,17 +16,33 @@ const ROWS: usize = 25_000;
 /// What a command may take in memory, in KB: a few MB, whatever waits.
 const GROWTH_MAX: u64 = 8 * 1024;
 
-/// An agent whose API is down, with one delivery, stopped again.
-fn with_one_row(api: &StandIn) -> Agent {
-    api.answer_all(Answer::Status(503));
-    let mut agent = Agent::new(api, &[]).ready();
-    assert_eq!(agent.post(&event("k", "first")).unwrap().0, 200);
-    agent.end("TERM");
-    agent
-}
+/// What version 1 made, whose rows have no checksums that a test would have to know.
+const TABLES: &str = "
+    PRAGMA page_size = 1024;
+    CREATE TABLE lanes (number INTEGER PRIMARY KEY, sink TEXT NOT NULL, key TEXT NOT NULL);
+    CREATE TABLE deliveries (id INTEGER PRIMARY KEY, kind TEXT NOT NULL, order_key TEXT,
+      target TEXT NOT NULL, origin TEXT NOT NULL, attempts INTEGER NOT NULL,
+      stored_at INTEGER NOT NULL, body BLOB NOT NULL);
+    CREATE TABLE dead_letters (id INTEGER PRIMARY KEY AUTOINCREMENT, reason TEXT NOT NULL, kind TEXT,
+      lane_key TEXT NOT NULL, order_key TEXT, target TEXT NOT NULL, origin TEXT NOT NULL,
+      buried_at INTEGER NOT NULL, body BLOB NOT NULL);
+    INSERT INTO lanes VALUES (1, 'ilert', 'k'), (7, 'ilert', 'other');
+    PRAGMA user_version = 1;";
 
-fn sql(agent: &Agent, text: &str) {
-    Connection::open(agent.database()).unwrap().execute_batch(text).unwrap();
+/// An agent whose API is down, not started, with rows that SQL makes: `n` counts up to a number,
+/// and `body` is a body of about a kilobyte.
+fn with_rows(api: &StandIn, count: usize, insert: &str) -> Agent {
+    api.answer_all(Answer::Status(503));
+    let agent = Agent::new(api, &[]);
+    let body = event("k", "one of many");
+    let text = format!(
+        "{TABLES}
+         WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {count}),
+           b(body) AS (SELECT CAST('{body}' || printf('%900s', '') AS BLOB))
+         {insert}"
+    );
+    Connection::open(agent.database()).unwrap().execute_batch(&text).unwrap();
+    agent
 }
 
 /// A line of `/proc/PID/status`, in KB.
@@ -60,16 +76,11 @@ fn with_posts(agent: &Agent, arguments: &[&str]) -> (String, usize) {
 #[test]
 fn dropping_a_full_queue_takes_no_memory_and_holds_up_nobody() {
     let api = StandIn::new();
-    let mut agent = with_one_row(&api);
-    sql(
-        &agent,
-        &format!(
-            "WITH RECURSIVE n(n) AS (SELECT 2 UNION ALL SELECT n + 1 FROM n WHERE n < {ROWS})
-             INSERT INTO deliveries (id, kind, order_key, target, origin, attempts, stored_at, body)
-             SELECT (id >> 40 << 40) | n, kind, 'k' || n, target, origin, 0, stored_at,
-               CAST(body || printf('%900s', '') AS BLOB)
-             FROM deliveries, n"
-        ),
+    let mut agent = with_rows(
+        &api,
+        ROWS,
+        "INSERT INTO deliveries (id, kind, order_key, target, origin, attempts, stored_at, body)
+         SELECT (1 << 40) | n, 'event', 'k' || n, '/api/events', 'test', 0, 0, body FROM n, b",
     );
     agent.start();
     agent.wait_ready();
@@ -95,17 +106,12 @@ fn dropping_a_full_queue_takes_no_memory_and_holds_up_nobody() {
 fn raising_all_dead_letters_takes_no_memory_and_holds_up_nobody() {
     const LETTERS: usize = 12_000;
     let api = StandIn::new();
-    let mut agent = with_one_row(&api);
-    sql(
-        &agent,
-        &format!(
-            "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {LETTERS})
-             INSERT INTO dead_letters
-               (reason, kind, lane_key, order_key, target, origin, buried_at, body)
-             SELECT 'status 422', kind, 'k', 'k' || n, target, origin, 0,
-               CAST(body || printf('%900s', '') AS BLOB)
-             FROM deliveries, n"
-        ),
+    let mut agent = with_rows(
+        &api,
+        LETTERS,
+        "INSERT INTO dead_letters
+           (reason, kind, lane_key, order_key, target, origin, buried_at, body)
+         SELECT 'status 422', 'event', 'k', 'k' || n, '/api/events', 'test', 0, body FROM n, b",
     );
     agent.start();
     agent.wait_ready();
@@ -122,12 +128,12 @@ fn raising_all_dead_letters_takes_no_memory_and_holds_up_nobody() {
 #[test]
 fn one_of_many_is_found_by_its_number() {
     let api = StandIn::new();
-    let agent = with_one_row(&api);
-    sql(
-        &agent,
-        "INSERT INTO lanes (number, sink, key) VALUES (7, 'ilert', 'other');
-         INSERT INTO deliveries (id, kind, order_key, target, origin, attempts, stored_at, body)
-         SELECT (7 << 40) | 40, kind, 'k', target, 'the other', 0, stored_at, body FROM deliveries",
+    let agent = with_rows(
+        &api,
+        1,
+        "INSERT INTO deliveries (id, kind, order_key, target, origin, attempts, stored_at, body)
+         SELECT (1 << 40) | 1, 'event', 'k', '/api/events', 'test', 0, 0, body FROM b
+         UNION ALL SELECT (7 << 40) | 40, 'event', 'k', '/api/events', 'the other', 0, 0, body FROM b",
     );
     let text = |arguments: &[&str]| {
         let output = agent.queue(arguments);

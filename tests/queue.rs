@@ -6,7 +6,7 @@ use crossbeam_channel::bounded;
 use ilagent::config;
 use ilagent::message::{Delivery, Desk, Holds, Kind, Lane, Outcome, Receipt};
 use ilagent::queue::admin::{self, Chosen, Command};
-use ilagent::queue::{Error, Push, Queue, Store};
+use ilagent::queue::{DeadLetter, Error, Push, Queue, Store};
 use ilagent::system::health::Health;
 use ilagent::system::threads::Failures;
 use proptest::prelude::*;
@@ -324,11 +324,42 @@ fn dead_letters_are_bounded() {
     rig.settings.dead_letters_max = 5;
     rig.queue = open(&rig.settings, Some(1), &rig.health);
     let desk = Arc::new(Signed::default());
-    for index in 0..20 {
-        rig.push(delivery(index, "lane", None), Store::Durable, &desk);
-    }
-    work(&rig.queue, 20, &|_, _| Outcome::Never { why: "no".to_owned() });
-    wait_until("the last five are kept", || rig.health.snapshot().queue.dead_letters == 5);
+    let refuse = |range: std::ops::Range<usize>| {
+        let count = range.len();
+        for index in range {
+            rig.push(delivery(index, "lane", None), Store::Durable, &desk);
+        }
+        work(&rig.queue, count, &|_, _| Outcome::Never { why: "no".to_owned() });
+    };
+    let kept = || rig.health.snapshot().queue.dead_letters;
+    refuse(0..3);
+    wait_until("three are kept", || kept() == 3);
+    let chatter = |ticket: u64| {
+        let letter = DeadLetter {
+            reason: format!("not JSON, number {ticket}"),
+            kind: None,
+            lane_key: String::new(),
+            order_key: None,
+            target: String::new(),
+            origin: "house/lamp".to_owned(),
+            body: b"online".to_vec(),
+        };
+        let receipt = Some(Receipt::new(desk.clone(), ticket, 1));
+        rig.queue.push(vec![Push::DeadLetter { letter, receipt }], None).unwrap();
+    };
+    (100..110).for_each(chatter);
+    wait_until("all are done with", || desk.all().len() == 3 + 10);
+    assert_eq!(kept(), 5, "no more are kept than may be");
+    assert_eq!(rig.health.snapshot().queue.dead_letters_lost, 0, "none had to go for them");
+    refuse(3..5);
+    wait_until("all are done with", || desk.all().len() == 5 + 10);
+    chatter(110);
+    wait_until("it is done with", || desk.all().len() == 5 + 11);
+    let snapshot = rig.health.snapshot().queue;
+    assert_eq!((snapshot.dead_letters, snapshot.dead_letters_lost), (5, 0), "words went first");
+    refuse(5..20);
+    wait_until("what had to go is counted", || rig.health.snapshot().queue.dead_letters_lost == 15);
+    assert_eq!(kept(), 5);
 }
 
 #[test]

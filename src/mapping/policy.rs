@@ -10,6 +10,8 @@ use crate::message::{Delivery, Kind, Lane, Message, PolicyUpdate};
 pub fn from_message(rule: &PolicyRule, message: &Message) -> Mapped {
     let document = match Document::read(&message.payload) {
         Ok(document) => document,
+        // It cannot have the member that a filter asks for.
+        Err(why) if rule.filter.is_some() => return Mapped::Dropped(format!("not JSON: {why}")),
         Err(why) => return Mapped::Dead(format!("a policy update that is not JSON: {why}")),
     };
     if let Err(why) = routing::pass(rule.filter.as_ref(), &document) {

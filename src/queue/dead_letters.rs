@@ -9,6 +9,9 @@ use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
 /// Most bytes of dead letters kept; beyond it the oldest go.
 const BYTES_MAX: u64 = 16 * 1024 * 1024;
 
+/// What never became a delivery; version 0.12.0 wrote down what it would have been.
+const CHATTER: &str = "(kind IS NULL OR target = '')";
+
 /// The name of the only sink that dead letters can go back to.
 pub(super) const SINK: &str = "ilert";
 
@@ -18,6 +21,19 @@ pub(super) struct Bounds {
     pub(super) count: u64,
     bytes: u64,
     count_max: u64,
+    /// Those that had to go in this transaction, and since the start.
+    pub(super) gone: Option<Gone>,
+    pub(super) lost: u64,
+}
+
+/// Dead letters of deliveries that had to make room.
+#[derive(Debug)]
+pub(super) struct Gone {
+    pub(super) count: u64,
+    pub(super) first: i64,
+    pub(super) last: i64,
+    /// What the last of them was kept for.
+    pub(super) reason: String,
 }
 
 /// A dead letter as it is stored.
@@ -57,13 +73,14 @@ impl DeadLetter {
 
 impl Bounds {
     pub(super) fn of(connection: &Connection, count_max: u64) -> rusqlite::Result<Self> {
-        let mut bounds = Bounds { count: 0, bytes: 0, count_max };
+        let mut bounds = Bounds { count: 0, bytes: 0, count_max, gone: None, lost: 0 };
         bounds.recount(connection)?;
         Ok(bounds)
     }
 
     /// Looks again how many there are.
     pub(super) fn recount(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+        self.gone = None;
         let (count, bytes): (i64, i64) = connection.query_row(
             "SELECT COUNT(*), COALESCE(SUM(LENGTH(body)), 0) FROM dead_letters",
             [],
@@ -74,7 +91,8 @@ impl Bounds {
         Ok(())
     }
 
-    /// Keeps one more; the oldest go when there are too many.
+    /// Keeps one more. When there are too many, messages that never became deliveries go first, and
+    /// then the oldest.
     pub(super) fn bury(
         &mut self,
         connection: &Connection,
@@ -125,20 +143,33 @@ impl Bounds {
     }
 
     fn let_oldest_go(&mut self, connection: &Connection) -> rusqlite::Result<()> {
-        let oldest = connection
-            .prepare_cached(
-                "SELECT id, reason, LENGTH(body) FROM dead_letters ORDER BY id LIMIT 1",
-            )?
-            .query_row([], |row| {
-                Ok((row.get(0)?, row::lossy(row.get_ref(1)?), row.get::<_, Option<i64>>(2)?))
-            })
-            .optional()?;
-        let Some((id, reason, bytes)) = oldest else {
+        let oldest = |which: &str| {
+            connection
+                .prepare_cached(&format!(
+                    "SELECT id, reason, LENGTH(body) FROM dead_letters WHERE {which}
+                     ORDER BY id LIMIT 1"
+                ))?
+                .query_row([], |row| {
+                    Ok((row.get(0)?, row::lossy(row.get_ref(1)?), row.get::<_, Option<i64>>(2)?))
+                })
+                .optional()
+        };
+        let size = |bytes: Option<i64>| u64::try_from(bytes.unwrap_or(0)).unwrap_or(0);
+        if let Some((id, _, bytes)) = oldest(CHATTER)? {
+            return self.delete(connection, id, size(bytes));
+        }
+        let Some((id, reason, bytes)) = oldest("TRUE")? else {
             (self.count, self.bytes) = (0, 0);
             return Ok(());
         };
-        self.delete(connection, id, u64::try_from(bytes.unwrap_or(0)).unwrap_or(0))?;
-        log::warn!("queue: too many dead letters, d{id} had to go ({reason})");
+        self.delete(connection, id, size(bytes))?;
+        let before = self.gone.take();
+        self.gone = Some(Gone {
+            count: 1 + before.as_ref().map_or(0, |gone| gone.count),
+            first: before.map_or(id, |gone| gone.first),
+            last: id,
+            reason,
+        });
         Ok(())
     }
 

@@ -7,6 +7,7 @@
 pub mod admin;
 mod board;
 mod change;
+mod chatter;
 mod control;
 mod dead_letters;
 mod file;
@@ -24,9 +25,11 @@ mod writer;
 use crate::config;
 use crate::message::{Delivery, Desk, Kind, Outcome, Receipt};
 use crate::system::health::Health;
+use crate::system::plain::plain;
 use crate::system::pulse::Pulse;
 use crate::system::threads::{self, Failures};
 use board::{Board, Found};
+use chatter::{Chatter, Verdict};
 use crossbeam_channel::{Sender, bounded};
 use file::DatabaseFile;
 use lane::weight;
@@ -56,11 +59,12 @@ pub enum Push {
         /// Signed once when it is safe; see [`Store`].
         receipt: Option<Receipt>,
     },
-    /// A message that can never be delivered. It is kept for people, durably.
+    /// A message that can never be delivered. Some of them are kept for people, durably; all of
+    /// them are told, or counted and told in sum.
     DeadLetter {
         /// What is kept.
         letter: DeadLetter,
-        /// Signed once when it is stored.
+        /// Signed once when it is stored or counted.
         receipt: Option<Receipt>,
     },
 }
@@ -209,6 +213,8 @@ struct Shared {
     refused: Mutex<Vec<Refused>>,
     /// There was no room, and nobody has been told of any since.
     no_room: AtomicBool,
+    /// Messages that can never be delivered.
+    chatter: Mutex<Chatter>,
     health: Health,
     pulse: Pulse,
     writer: Mutex<Option<JoinHandle<()>>>,
@@ -267,6 +273,7 @@ impl Queue {
             bytes_max: settings.bytes_max,
             refused: Mutex::default(),
             no_room: AtomicBool::new(false),
+            chatter: Mutex::new(Chatter::new(Instant::now())),
             health: health.clone(),
             pulse: Pulse::default(),
             writer: Mutex::new(None),
@@ -297,6 +304,10 @@ impl Queue {
         for push in batch {
             if full.is_some() {
                 rest.push(push);
+                continue;
+            }
+            if let Push::DeadLetter { letter, receipt } = push {
+                to_store.extend(self.0.letter(letter, receipt, now));
                 continue;
             }
             let place = Shared::place(&board, &push);
@@ -428,8 +439,11 @@ impl Queue {
         let mut board = lock(&self.0.board);
         for push in &pushes {
             self.0.on_the_way.fetch_add(size(push), Ordering::AcqRel);
-            if let Push::Delivery { delivery, .. } = push {
-                board.expect(delivery);
+            match push {
+                Push::Delivery { delivery, .. } => board.expect(delivery),
+                Push::DeadLetter { letter, .. } => {
+                    self.0.complain(letter, true, Instant::now());
+                }
             }
         }
         drop(board);
@@ -456,6 +470,38 @@ impl Queue {
 }
 
 impl Shared {
+    /// Has a message that can never be delivered stored, if it is to be kept. One that is not is
+    /// done with: it holds up nobody, however many come and whether there is a database or not.
+    fn letter(&self, letter: DeadLetter, receipt: Option<Receipt>, now: Instant) -> Option<Push> {
+        let can_be_kept = !self.unwritable.load(Ordering::Acquire)
+            && self.on_the_way.load(Ordering::Acquire) < ON_THE_WAY_MAX;
+        let verdict = self.complain(&letter, can_be_kept, now);
+        if !verdict.keep {
+            receipt.into_iter().for_each(Receipt::sign);
+            return None;
+        }
+        self.on_the_way.fetch_add(letter.body.len(), Ordering::AcqRel);
+        Some(Push::DeadLetter { letter, receipt })
+    }
+
+    /// Says or counts that a message can never be delivered.
+    fn complain(&self, letter: &DeadLetter, can_be_kept: bool, now: Instant) -> Verdict {
+        let (origin, reason) = (&letter.origin, &letter.reason);
+        let mut chatter = lock(&self.chatter);
+        let due = chatter.due();
+        let verdict = chatter.note(origin, reason, letter.body.len(), can_be_kept, now);
+        let (unkept, first) = (chatter.unkept(), due.is_none() && chatter.due().is_some());
+        drop(chatter);
+        if verdict.tell {
+            let what = if verdict.keep { "a dead letter" } else { "a message that is not kept" };
+            log::warn!("queue: {what} from {}: {}", plain(origin), plain(reason));
+        }
+        // The queue thread tells the sum.
+        self.nudge(first);
+        self.health.queue(|queue| queue.messages_unkept = unkept);
+        verdict
+    }
+
     fn place(board: &Board, push: &Push) -> Place {
         match push {
             Push::Delivery {

@@ -1,6 +1,7 @@
 //! The queue thread: it owns the database, and every request that waits goes into one commit.
 
 use super::change::{Buried, Change, write_all};
+use super::dead_letters::Gone;
 use super::file::{DatabaseFile, Lock};
 use super::spare::Spare;
 use super::store::{Read, Store};
@@ -138,6 +139,7 @@ impl Writer {
         loop {
             self.shared.pulse.answer();
             let closing = self.collect();
+            self.tell_of_chatter(closing);
             if !closing && self.hold_back() {
                 self.read_on()?;
                 continue;
@@ -157,7 +159,9 @@ impl Writer {
 
     /// Waits for a request and takes all others that wait too; says whether it is the last.
     fn collect(&mut self) -> bool {
-        let first = match (self.failures, self.held_until) {
+        let due = lock(&self.shared.chatter).due();
+        let until = self.held_until.into_iter().chain(due).min();
+        let first = match (self.failures, until) {
             _ if !self.sweeps.is_empty() => self.received.recv_timeout(Duration::ZERO),
             (0, None) => self.received.recv().map_err(|_| RecvTimeoutError::Disconnected),
             (0, Some(until)) => self.received.recv_deadline(until),
@@ -323,11 +327,12 @@ impl Writer {
     /// What follows from a commit: the board knows, workers wake, receipts are signed.
     fn publish(&mut self) {
         for change in &self.changes {
-            if let Change::Bury(_, letter, _) = change {
+            if let Change::Bury(Buried::Row(_) | Buried::Memory, letter, _) = change {
                 let origin = plain(&letter.origin);
                 log::warn!("queue: a dead letter from {origin}: {}", letter.reason);
             }
         }
+        self.tell_of_lost_letters();
         let changes = std::mem::take(&mut self.changes);
         let done = lock(&self.shared.board).committed(changes, Instant::now());
         let arrived = usize::try_from(done.arrived).unwrap_or(usize::MAX);
@@ -336,6 +341,30 @@ impl Writer {
             self.shared.wake_worker();
         }
         done.receipts.into_iter().for_each(Receipt::sign);
+    }
+
+    /// A dead letter is kept for somebody who may still save it, so one that had to go is told.
+    fn tell_of_lost_letters(&mut self) {
+        let Some(database) = &mut self.database else { return };
+        let letters = &mut database.store.letters;
+        if let Some(Gone { count, first, last, reason }) = letters.gone.take() {
+            letters.lost += count;
+            log::error!(
+                "queue: too many dead letters: {count} had to go, d{first} to d{last}, the last of \
+                 them: {}",
+                plain(&reason)
+            );
+        }
+    }
+
+    /// Tells of messages that were only counted, when it is time.
+    fn tell_of_chatter(&mut self, at_once: bool) {
+        let now = Instant::now();
+        let mut chatter = lock(&self.shared.chatter);
+        let is_time = at_once || chatter.due().is_some_and(|due| due <= now);
+        if is_time && let Some(sum) = chatter.sum(now) {
+            log::warn!("queue: {sum}");
+        }
     }
 
     /// Reads lanes on whose entries on the board run low.
@@ -495,9 +524,13 @@ impl Writer {
     }
 
     fn report(&self) {
-        let letters = self.database.as_ref().map_or(0, |database| database.store.letters.count);
+        let letters = self.database.as_ref().map(|database| &database.store.letters);
+        let (count, lost) = letters.map_or((0, 0), |letters| (letters.count, letters.lost));
         self.shared.report(&lock(&self.shared.board));
-        self.shared.health.queue(|queue| queue.dead_letters = letters);
+        self.shared.health.queue(|queue| {
+            queue.dead_letters = count;
+            queue.dead_letters_lost = lost;
+        });
     }
 
     fn close(&mut self) {

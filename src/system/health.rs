@@ -69,6 +69,10 @@ pub struct Queue {
     pub bytes: u64,
     /// Dead letters kept.
     pub dead_letters: u64,
+    /// Dead letters of deliveries that had to make room for others, since the start.
+    pub dead_letters_lost: u64,
+    /// Messages that are no deliveries and were not kept as dead letters, since the start.
+    pub messages_unkept: u64,
     /// When the oldest delivery still waiting was pushed, as far as is known.
     pub oldest_since: Option<Instant>,
     /// The queue refuses new deliveries because it is full.

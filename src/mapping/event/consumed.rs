@@ -16,12 +16,17 @@ use std::collections::BTreeMap;
 /// replaces is not looked at.
 #[must_use]
 pub fn from_message(rule: &EventRule, message: &Message, from: From) -> Mapped {
+    // What cannot have the member that a filter asks for does not pass it, like any other.
+    let nothing = |why: String| match &rule.filter {
+        Some(_) => Mapped::Dropped(why),
+        None => Mapped::Dead(why),
+    };
     let document = match Document::read(&message.payload) {
         Ok(document) => document,
-        Err(why) => return Mapped::Dead(format!("not JSON: {why}")),
+        Err(why) => return nothing(format!("not JSON: {why}")),
     };
     if !document.whole.is_object() {
-        return Mapped::Dead("not a JSON object".to_owned());
+        return nothing("not a JSON object".to_owned());
     }
     if let Err(why) = routing::pass(rule.filter.as_ref(), &document) {
         return Mapped::Dropped(why);
