@@ -1,4 +1,5 @@
-//! A stand-in for ilert's API, for the demonstration: it accepts everything and prints it.
+//! A stand-in for ilert's API, for the demonstration: it accepts everything, as ilert does by its
+//! documents (202, no body), and prints it. It knows no keys, refuses nothing and limits nobody.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
