@@ -4,8 +4,10 @@
 
 mod support;
 
+use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -153,4 +155,55 @@ fn slow_clients_of_one_address_shut_nobody_out() {
         assert!(good >= POSTS - 2, "{name}: {good} of {POSTS}");
         assert_eq!(well, [true; 4], "{name}");
     }
+}
+
+#[test]
+fn the_commands_that_are_shown_work() {
+    let api = StandIn::new();
+    let agent = Agent::new(&api, &[]).ready();
+    for (number, file) in ["systemd/ilagent.toml", "README.md"].into_iter().enumerate() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+        let text = fs::read_to_string(path).unwrap();
+        let lines = text.lines().map(|line| line.trim_start_matches('#').trim());
+        let command: Vec<_> =
+            lines.skip_while(|line| !line.starts_with("curl -H")).take(2).collect();
+        let command = command.join("\n").replace(":8977", &format!(":{}", agent.port()));
+        let output = Command::new("sh").args(["-c", &command]).output().unwrap();
+        let answer = String::from_utf8(output.stdout).unwrap();
+        assert!(answer.starts_with("{\"alertKey\""), "{file}: {command}: {answer}");
+        wait_until("it is delivered", || api.count() == number + 1);
+    }
+    let words = agent.http("POST /api/events HTTP/1.1\r\nConnection: close\r\n\r\n").unwrap().1;
+    assert!(words.ends_with(r#"send it with "Content-Type: application/json""#), "{words}");
+}
+
+#[test]
+fn a_packed_event_is_taken_and_a_bomb_is_not() {
+    let api = StandIn::new();
+    let agent = Agent::new(&api, &[]).ready();
+    let post = |encoding: &str, filter: &str| {
+        let url = format!("http://127.0.0.1:{}/api/events", agent.port());
+        let command = format!(
+            "{filter} | curl -s -w ' %{{http_code}}' -H 'Content-Type: application/json' \
+             -H 'Content-Encoding: {encoding}' --data-binary @- {url}"
+        );
+        let output = Command::new("sh").args(["-c", &command]).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let event = event("il1api1", "packed");
+    let zlib = "python3 -c 'import sys, zlib; \
+                sys.stdout.buffer.write(zlib.compress(sys.stdin.buffer.read()))'";
+    for (encoding, filter, wanted) in [
+        ("gzip", format!("printf %s '{event}' | gzip"), "200"),
+        ("deflate", format!("printf %s '{event}' | {zlib}"), "200"),
+        ("gzip", format!("printf %s '{event}'"), "what its Content-Encoding says 400"),
+        ("br", format!("printf %s '{event}'"), "\"deflate\" 415"),
+        // 50 KB that would be 50 MB.
+        ("gzip", "head -c 50000000 /dev/zero | gzip".to_owned(), "too large 413"),
+    ] {
+        let answer = post(encoding, &filter);
+        assert!(answer.ends_with(wanted), "{encoding}: {answer}");
+    }
+    api.wait_for(1);
+    assert_eq!(api.requests()[0].summary(), "packed");
 }

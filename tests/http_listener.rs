@@ -224,7 +224,7 @@ fn what_is_no_request_is_refused_and_the_connection_closed() {
     for (text, status) in [
         ("bare garbage\r\n\r\n", 400),
         ("\u{16}\u{3}\u{1}\u{2}\u{0}\u{1}", 400), // A TLS client.
-        ("GET / HTTP/1.1\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
         ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
         ("POST / HTTP/1.1\r\nHost: a\r\nExpect: a miracle\r\n\r\n", 417),
         (&format!("GET /{}", "a".repeat(9_000)), 414),

@@ -5,6 +5,7 @@ use crate::ilert::Client;
 use crate::mapping::event;
 use crate::message::{Delivery, Desk, Outcome, Receipt, masked};
 use crate::queue::{self, Push, Queue, Store};
+use crate::system::http::encoding::{self, Packed};
 use crate::system::http::{Request, Response, decode_segment};
 use crate::system::plain::{plain, plain_bytes};
 use crate::system::web::is_json;
@@ -15,6 +16,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
+
+/// The words of upstream, and what to do.
+const CONTENT_TYPE_ERROR: &str =
+    r#"Content type error: send it with "Content-Type: application/json""#;
 
 const EVENTS: &str = "/api/events";
 const HEARTBEATS: &str = "/api/heartbeats/";
@@ -39,6 +44,7 @@ pub struct Api {
     pings: AtomicUsize,
     pings_max: usize,
     store_max: Duration,
+    body_bytes_max: usize,
 }
 
 impl Api {
@@ -66,6 +72,7 @@ impl Api {
             pings: AtomicUsize::new(0),
             pings_max: (settings.connections_max / HEARTBEATS_PART).max(1),
             store_max: STORE_MAX,
+            body_bytes_max: settings.body_bytes_max,
         }
     }
 
@@ -112,9 +119,14 @@ impl Api {
 
     fn event(&self, request: &Request) -> Response {
         if !request.header("content-type").is_some_and(is_json) {
-            return Response::text(400, "Content type error");
+            return Response::text(400, CONTENT_TYPE_ERROR);
         }
-        match event::from_http(request.body, &self.enrichment) {
+        let encoding = request.header("content-encoding");
+        let body = match encoding::unpacked(encoding, request.body, self.body_bytes_max) {
+            Ok(body) => body,
+            Err(why) => return cannot_unpack(why),
+        };
+        match event::from_http(&body, &self.enrichment) {
             Ok(event) => self.store(event.delivery, event.echo),
             Err(reject) => {
                 info!("http: refused an event: {}", plain_bytes(&reject.body));
@@ -189,6 +201,18 @@ fn same(shown: &str, wanted: &str) -> bool {
     let pairs = shown.bytes().zip(wanted.bytes());
     let difference = pairs.fold(0, |difference, (a, b)| black_box(difference | (a ^ b)));
     shown.len() == wanted.len() && difference == 0
+}
+
+fn cannot_unpack(why: Packed) -> Response {
+    info!("http: refused an event: its body cannot be unpacked ({why:?})");
+    match why {
+        Packed::Broken => Response::text(400, "the body is not what its Content-Encoding says"),
+        Packed::TooLarge => Response::text(413, "the request body is too large"),
+        Packed::Unknown => {
+            let what = "send it plain, or with \"Content-Encoding: gzip\" or \"deflate\"";
+            Response::text(415, what).with("Accept-Encoding", encoding::KNOWN)
+        }
+    }
 }
 
 fn come_again(why: &str) -> Response {
@@ -380,7 +404,7 @@ mod tests {
             let response = ask(&api, "POST", EVENTS, &headers).unwrap();
             assert_eq!(response.status, status, "{content_type:?}");
             if status == 400 {
-                assert_eq!(word(&response), "Content type error");
+                assert_eq!(word(&response), CONTENT_TYPE_ERROR);
             }
         }
     }

@@ -88,13 +88,17 @@ fn map(
 fn event_type<'a>(rule: &'a EventRule, reading: &Reading<'a>) -> Result<Cow<'a, str>, String> {
     let types = &rule.event_type;
     let mapped = types.path.as_ref().and_then(|path| reading.mapped(path));
-    // Upstream compares the empty text when no path gave one, and lets the last match win.
-    let compared = mapped.as_deref().unwrap_or_default();
-    let meant = [(&types.resolve, "RESOLVE"), (&types.accept, "ACCEPT"), (&types.alert, "ALERT")]
-        .into_iter()
-        .find(|(value, _)| value.as_deref() == Some(compared))
-        .map(|(_, meaning)| Cow::Borrowed(meaning));
-    let found = match meant.or(mapped) {
+    // Upstream lets the last match win.
+    let meaning = |compared: &str| {
+        [(&types.resolve, "RESOLVE"), (&types.accept, "ACCEPT"), (&types.alert, "ALERT")]
+            .into_iter()
+            .find(|(value, _)| value.as_deref() == Some(compared))
+            .map(|(_, meaning)| Cow::Borrowed(meaning))
+    };
+    let is_string = types.path.as_ref().is_some_and(|path| reading.is_string(path));
+    let meant = mapped.as_deref().and_then(meaning);
+    // What is no string is none to upstream: it compares the empty text and keeps the own type.
+    let found = match meant.or_else(|| mapped.filter(|_| is_string)).or_else(|| meaning("")) {
         Some(found) => found,
         None => reading.own("eventType")?.unwrap_or(Cow::Borrowed("ALERT")),
     };
@@ -140,6 +144,10 @@ impl<'a> Reading<'a> {
             log::warn!("mapping: {topic}: the value at `{}` is no text", path.0);
         }
         text
+    }
+
+    fn is_string(&self, path: &JsonPath) -> bool {
+        path::find(self.document, path).is_some_and(|found| found.string().is_some())
     }
 
     fn own(&self, name: &str) -> Result<Option<Cow<'a, str>>, String> {
@@ -308,6 +316,42 @@ mod tests {
         );
         let invalid = sent(&rule, r#"{"state":"on","alertKey":"a","sev":"high"}"#);
         assert_eq!((&invalid["severity"], &invalid["alertKey"]), (&json!(2), &json!("a")));
+    }
+
+    #[test]
+    fn a_mapped_type_means_what_it_means_upstream() {
+        let rule = |alert: &str, resolve: &str| EventRule {
+            event_key: Some(Secret::new("k")),
+            event_type: EventTypeMap {
+                path: path("s"),
+                alert: Some(alert.to_owned()),
+                accept: None,
+                resolve: Some(resolve.to_owned()),
+            },
+            ..EventRule::default()
+        };
+        for (alert, resolve, payload, wanted) in [
+            ("on", "off", r#"{"s":"off"}"#, "RESOLVE"),
+            ("x", "x", r#"{"s":"x"}"#, "RESOLVE"),
+            ("on", "off", r#"{"s":"COMMENT"}"#, "COMMENT"),
+            // Ours: numbers and booleans are compared by their text.
+            ("1", "0", r#"{"s":0}"#, "RESOLVE"),
+            ("true", "false", r#"{"s":false}"#, "RESOLVE"),
+            // Upstream's: those that match nothing are no text, so the own type counts.
+            ("on", "off", r#"{"s":2}"#, "ALERT"),
+            ("on", "off", r#"{"s":true,"eventType":"ACCEPT"}"#, "ACCEPT"),
+            ("on", "off", r#"{"s":[1],"eventType":"RESOLVE"}"#, "RESOLVE"),
+            ("on", "off", r#"{"s":null}"#, "ALERT"),
+            ("on", "off", "{}", "ALERT"),
+            // Nothing is compared as the empty text.
+            ("on", "", r#"{"s":2}"#, "RESOLVE"),
+            ("on", "", r#"{"eventType":"ALERT"}"#, "RESOLVE"),
+            ("on", "", r#"{"s":""}"#, "RESOLVE"),
+            ("on", "", r#"{"s":"on"}"#, "ALERT"),
+        ] {
+            let event = sent(&rule(alert, resolve), payload);
+            assert_eq!(event["eventType"], wanted, "{alert} {resolve} {payload}");
+        }
     }
 
     #[test]

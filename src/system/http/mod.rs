@@ -7,6 +7,7 @@
 
 mod chunked;
 mod connection;
+pub mod encoding;
 mod incoming;
 mod listener;
 mod slots;
@@ -220,6 +221,7 @@ fn reason(status: u16) -> &'static str {
         408 => "Request Timeout",
         413 => "Content Too Large",
         414 => "URI Too Long",
+        415 => "Unsupported Media Type",
         417 => "Expectation Failed",
         431 => "Request Header Fields Too Large",
         500 => "Internal Server Error",
