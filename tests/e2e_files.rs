@@ -179,3 +179,66 @@ fn an_agent_may_be_given_a_link() {
     api.wait_for(1);
     assert!(agent.folder().join("link.db3").is_symlink());
 }
+
+#[test]
+fn a_look_at_a_queue_changes_nothing() {
+    let api = StandIn::new();
+    api.answer_all(Answer::Status(503));
+    let mut agent = Agent::new(&api, &[]).ready();
+    for id in ["one", "two"] {
+        assert_eq!(agent.post(&event("k", id)).unwrap().0, 200);
+    }
+    // What it wrote is in the log only, and then in the database only.
+    for end in ["KILL", "TERM"] {
+        agent.end(end);
+        let beside = |suffix| agent.folder().join(&format!("ilagent.db3{suffix}"));
+        let before = seen(agent.folder());
+        let commands: [(&[&str], &str); 2] = [
+            (&["queue", "list", "-f", "ilagent.db3"], "2 waiting"),
+            (&["queue", "show", "2", "-f", "ilagent.db3"], "two"),
+        ];
+        for (arguments, wanted) in commands {
+            let arguments: Vec<&OsStr> = arguments.iter().map(OsStr::new).collect();
+            let output = ilagent(agent.folder(), &arguments);
+            let said = String::from_utf8_lossy(&output.stdout).into_owned();
+            assert!(output.status.success() && said.contains(wanted), "{end}: {output:?}");
+        }
+        // Memory that SQLite shares between processes is no content.
+        let shared = |(name, ..): &(String, _, _, _)| !name.ends_with("-shm");
+        let after = seen(agent.folder());
+        assert!(before.iter().filter(|it| shared(it)).eq(after.iter().filter(|it| shared(it))));
+        assert_eq!(beside("-shm").exists(), before.iter().any(|it| !shared(it)), "{end}");
+        agent.start();
+        agent.wait_ready();
+    }
+}
+
+#[test]
+fn a_queue_of_version_1_is_looked_at_as_it_is() {
+    let folder = Folder::new();
+    let database = folder.join("q.db3");
+    Connection::open(&database)
+        .unwrap()
+        .execute_batch(
+            "PRAGMA journal_mode=WAL; PRAGMA user_version=1;
+             CREATE TABLE lanes (number INTEGER PRIMARY KEY, sink TEXT NOT NULL, key TEXT NOT NULL);
+             CREATE TABLE deliveries (id INTEGER PRIMARY KEY, kind TEXT NOT NULL, order_key TEXT,
+               target TEXT NOT NULL, origin TEXT NOT NULL, attempts INTEGER NOT NULL,
+               stored_at INTEGER NOT NULL, body BLOB NOT NULL);
+             CREATE TABLE dead_letters (id INTEGER PRIMARY KEY AUTOINCREMENT, reason TEXT NOT NULL,
+               kind TEXT, lane_key TEXT NOT NULL, order_key TEXT, target TEXT NOT NULL,
+               origin TEXT NOT NULL, buried_at INTEGER NOT NULL, body BLOB NOT NULL);
+             INSERT INTO lanes VALUES (1, 'ilert', 'il1api1');
+             INSERT INTO deliveries VALUES ((1 << 40) | 7, 'event', 'pump', '/api/events', 'http', 0,
+               0, CAST('{}' AS BLOB));
+             INSERT INTO dead_letters VALUES (3, 'refused', 'event', 'k', NULL, '/api/events',
+               'plant/7', 0, CAST('{}' AS BLOB));",
+        )
+        .unwrap();
+    let before = seen(&folder);
+    let output = ilagent(&folder, &["queue", "list", "-f", "q.db3"].map(OsStr::new));
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(said.contains("1 waiting") && said.contains("1 dead"), "{output:?}");
+    assert!(said.contains("refused") && !said.contains("damaged"), "{said}");
+    assert_eq!(seen(&folder), before);
+}

@@ -66,6 +66,7 @@ pub fn run(database: &Path, command: &Command) -> Result<String, String> {
     let file = DatabaseFile::at(database)?;
     let database = file.path();
     let give_up = Instant::now() + LOCK_PATIENCE;
+    let changes = command.changes_something();
     let _lock = loop {
         if let Some(answer) = control::ask(database, command) {
             return answer;
@@ -74,7 +75,12 @@ pub fn run(database: &Path, command: &Command) -> Result<String, String> {
             return Err(format!("{}: there is no such file", database.display()));
         }
         // An agent that is just starting has the lock before it listens.
-        match file.try_lock()? {
+        let held = match changes {
+            true => file.try_lock()?.map(Some),
+            // To look needs no lock, and leaves none behind.
+            false => (!file.is_in_use()).then_some(None),
+        };
+        match held {
             Some(lock) => break lock,
             None if give_up <= Instant::now() => return Err(file.in_use()),
             None => thread::sleep(LOCK_LOOK),
@@ -85,7 +91,7 @@ pub fn run(database: &Path, command: &Command) -> Result<String, String> {
         dead_letters_max: u64::MAX,
         ..config::Queue::default()
     };
-    let mut store = Store::open(&settings)?;
+    let mut store = if changes { Store::open(&settings)? } else { Store::look(database)? };
     let trouble = |error: rusqlite::Error| format!("{}: {error}", database.display());
     let mut board = Board::new(None);
     board.restore(store.lanes().map_err(trouble)?);

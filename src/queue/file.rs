@@ -115,6 +115,11 @@ impl DatabaseFile {
         }
     }
 
+    /// Whether an agent has the database, this one maybe.
+    pub(super) fn is_in_use(&self) -> bool {
+        is_in_use(&self.path)
+    }
+
     pub(super) fn in_use(&self) -> String {
         format!("{} is in use by another ilagent", self.path.display())
     }
@@ -183,7 +188,6 @@ fn no_regular_file(metadata: &fs::Metadata) -> Option<&'static str> {
     }
 }
 
-/// Whether an agent has the database, this one maybe.
 fn is_in_use(path: &Path) -> bool {
     File::open(beside(path, ".lock"))
         .is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))

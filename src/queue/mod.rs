@@ -13,6 +13,7 @@ mod dead_letters;
 mod file;
 mod gate;
 mod lane;
+mod look;
 mod recover;
 mod row;
 mod schema;

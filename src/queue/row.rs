@@ -40,6 +40,9 @@ pub(super) struct Unchecked {
 }
 
 impl Unchecked {
+    /// In a file of version 1.
+    pub(super) const ALL: Self = Unchecked { deliveries: u64::MAX, letters: i64::MAX };
+
     /// Where both are kept among the records.
     pub(super) const RECORD: (&'static str, &'static str) = ("queue", "unchecked");
 

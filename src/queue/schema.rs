@@ -21,7 +21,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// The version this build writes, in `user_version`. Upstream's files have 0.
-const VERSION: usize = STEPS.len();
+pub(super) const VERSION: usize = STEPS.len();
 
 /// Says in the header of a file whose it is, from version 2 on: `ilag`.
 pub(super) const APPLICATION_ID: u32 = 0x696C_6167;

@@ -3,13 +3,14 @@
 use super::board::{Amount, ReadRow, RowId};
 use super::dead_letters;
 use super::row::{self, Unchecked};
-use super::{DeadLetter, recover, schema};
+use super::{DeadLetter, look, recover, schema};
 use crate::config;
 use crate::message::{Delivery, Lane};
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Rows are counted one by one at the start only in a database of at most this many bytes; in a
@@ -79,6 +80,18 @@ impl Store {
         if let Err(error) = recover::orphans(&mut store) {
             log::debug!("queue: rows of no lane stay where they are: {error}");
             store.rollback();
+        }
+        Ok(store)
+    }
+
+    /// Opens the file of an agent that does not run and changes nothing.
+    pub(super) fn look(path: &Path) -> Result<Self, String> {
+        let shown = path.display();
+        let (connection, version) = look::open(path).map_err(|what| format!("{shown}: {what}"))?;
+        let mut store =
+            Store::of(connection, u64::MAX).map_err(|error| format!("{shown}: {error}"))?;
+        if version == 1 {
+            store.unchecked = Unchecked::ALL;
         }
         Ok(store)
     }
