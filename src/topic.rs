@@ -6,8 +6,12 @@ use std::iter;
 /// The longest filter or topic that fits into a packet, in bytes.
 pub const BYTES_MAX: usize = 65_535;
 
-/// What a shared subscription begins with; the session adds it, filters are written without.
-const SHARED: &str = "$share";
+/// What shared subscriptions begin with; the session adds it, filters are written without.
+const SHARED: [&str; 3] = ["$share", "$queue", "$oshare"];
+
+/// What some brokers take off the filter: messages come on topics without it, so no rule that
+/// names it would match them.
+const TAKEN_OFF: [&str; 2] = ["$exclusive", "$local"];
 
 /// Checks a topic filter as it is written in a configuration.
 ///
@@ -24,10 +28,17 @@ pub fn check_filter(filter: &str) -> Result<(), String> {
     if filter.contains('\0') {
         return Err("a topic filter may not contain the character NUL".to_owned());
     }
-    if filter.split('/').next() == Some(SHARED) {
+    let first = filter.split('/').next().unwrap_or_default();
+    if SHARED.contains(&first) {
         return Err(format!(
             "`{filter}` names a shared subscription: give the topic filter alone, and the group \
-             with --mqtt_shared_group"
+             with --mqtt_shared_group (`shared-group` in a file)"
+        ));
+    }
+    if TAKEN_OFF.contains(&first) {
+        return Err(format!(
+            "`{filter}`: messages come without `{first}/`, so they would match nothing; \
+             give the topic filter alone (agents share messages with --mqtt_shared_group)"
         ));
     }
     let mut levels = filter.split('/').peekable();
@@ -136,6 +147,8 @@ mod tests {
             ("a\0b", "NUL"),
             ("$share/group/a", "--mqtt_shared_group"),
             ("$share", "--mqtt_shared_group"),
+            ("$queue/a", "--mqtt_shared_group"),
+            ("$exclusive/a", "messages come without `$exclusive/`"),
             (&too_long, "at most 65535 bytes"),
         ] {
             let fault = check_filter(bad).expect_err(bad);

@@ -227,11 +227,6 @@ pub fn shared_group(text: &str) -> Result<String, String> {
 
 /// A topic filter that may be subscribed to.
 pub fn topic_filter(text: &str) -> Result<String, String> {
-    if text.starts_with("$share/") {
-        return Err(format!(
-            "`{text}`: the group of a shared subscription has a setting of its own"
-        ));
-    }
     crate::topic::check_filter(text).map(|()| text.to_owned())
 }
 
