@@ -21,6 +21,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(5);
 pub fn run(client: &Client, key: &str, health: &Health, limits: Limits, stop: &Stop) {
     let mut paused = false;
     loop {
+        health.ask();
         let trouble = health.snapshot().trouble(Instant::now(), limits);
         match (&trouble, paused) {
             (Some(trouble), false) => warn!("heartbeat: paused: {trouble}"),

@@ -64,6 +64,7 @@ impl Status {
     }
 
     fn ready(&self, now: Instant) -> Response {
+        self.health.ask();
         match self.health.snapshot().trouble(now, self.limits) {
             None => Response::empty(204),
             Some(trouble) => document(503, &not_ready(&trouble)),

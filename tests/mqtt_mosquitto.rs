@@ -9,6 +9,7 @@ mod mqtt_support;
 use certificates::Authority;
 use ilagent::config::{ClientCertificate, Qos, Tls, Version};
 use ilagent::mqtt::accept::Arrival;
+use ilagent::mqtt::session::Timing;
 use mqtt_support::{Folder, Mosquitto, Rig, broker, quick, rule, until};
 use std::collections::HashSet;
 use std::path::Path;
@@ -128,6 +129,24 @@ fn a_retained_message_comes_once_and_an_oversized_one_is_told() {
     assert_eq!(topic, "a/big");
     rig.sign(ticket);
     assert_eq!(rig.message().0, "after");
+}
+
+#[test]
+fn a_broker_that_stands_still_is_reported_while_its_connection_is_open() {
+    let mosquitto = Mosquitto::start("still", "");
+    let millis = Duration::from_millis;
+    let timing = Timing { watch: millis(50), worry: millis(100), ..quick() };
+    let rig = Rig::start(&broker(mosquitto.port), timing);
+    rig.wait_until_ready();
+    mosquitto.signal("-STOP");
+    rig.health.ask();
+    rig.wait_until("reported", |session| {
+        !session.connected && session.error.contains("though its connection is open")
+    });
+    mosquitto.signal("-CONT");
+    rig.wait_until_ready();
+    assert_eq!(rig.session().error, "");
+    assert_eq!(mosquitto.log().matches(" as agent (").count(), 1, "the connection was kept");
 }
 
 #[test]

@@ -14,6 +14,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub(super) struct Bell {
     waker: Waker,
     awake: AtomicBool,
+    /// Somebody has asked how we are.
+    asked: AtomicBool,
     pulse: Pulse,
     mail: Mutex<Mail>,
 }
@@ -30,6 +32,7 @@ impl Bell {
         Bell {
             waker,
             awake: AtomicBool::new(true),
+            asked: AtomicBool::new(false),
             pulse: Pulse::default(),
             mail: Mutex::default(),
         }
@@ -40,6 +43,17 @@ impl Bell {
         if let Err(error) = self.waker.wake() {
             log::error!("mqtt: a session cannot be woken: {error}");
         }
+    }
+
+    /// Asks how the session is, which makes it look more closely.
+    pub(super) fn ask(&self) {
+        self.asked.store(true, Ordering::Release);
+        self.ring();
+    }
+
+    /// Whether somebody has asked since.
+    pub(super) fn was_asked(&self) -> bool {
+        self.asked.swap(false, Ordering::AcqRel)
     }
 
     /// Where the session gives its signs of life.

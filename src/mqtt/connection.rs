@@ -111,7 +111,7 @@ impl Connection {
         let mut connection = Connection {
             wire: Wire::new(stream, tls),
             reader: Reader::new(life.version, life.broker.packet_bytes_max),
-            pace: Pace::new(life.broker.keep_alive, now),
+            pace: Pace::new(life.broker.keep_alive, life.watch(), now),
             stalled: None,
             ask_at: None,
             asked: 0,
@@ -127,7 +127,7 @@ impl Connection {
     fn begin(&mut self, life: &mut Life, connack: &ConnAck) {
         let now = Instant::now();
         let keep_alive = connack.keep_alive.map(|secs| Duration::from_secs(secs.into()));
-        self.pace = Pace::new(keep_alive.unwrap_or(life.broker.keep_alive), now);
+        self.pace = Pace::new(keep_alive.unwrap_or(life.broker.keep_alive), life.watch(), now);
         self.look_at = life
             .materials
             .as_ref()
@@ -188,7 +188,10 @@ impl Connection {
                 return Err(End::Closed(None));
             }
             if self.was_paused && !paused {
-                self.pace.heard(now); // What came meanwhile is still to be read.
+                self.heard(life, now); // What came meanwhile is still to be read.
+            }
+            if life.pump.bell().was_asked() {
+                self.pace.watched(now);
             }
             self.was_paused = paused;
             self.look_at_timers(life, now, paused)?;
@@ -219,9 +222,15 @@ impl Connection {
                 Ok(Some(bytes)) => self.reader.filled(bytes),
                 Err(error) => return Err(broke(&error)),
             }
-            self.pace.heard(Instant::now());
+            self.heard(life, Instant::now());
         }
         self.parse(life)
+    }
+
+    fn heard(&mut self, life: &mut Life, now: Instant) {
+        if self.pace.heard(now) {
+            life.is_silent(false);
+        }
     }
 
     /// Makes sense of all packets that are complete, and hands the messages in together.
@@ -300,6 +309,10 @@ impl Connection {
             Due::Ping => {
                 self.ping(life, now);
                 life.try_again()?;
+            }
+            Due::Worry => {
+                self.pace.worry();
+                life.is_silent(true);
             }
             Due::GiveUp => {
                 return Err(End::Lost("the broker does not answer a ping".to_owned()));

@@ -8,6 +8,7 @@ use crate::mqtt::dial::Dialer;
 use crate::mqtt::ledger::{Arrived, Ledger};
 use crate::mqtt::material::Materials;
 use crate::mqtt::memory::Memory;
+use crate::mqtt::pace::Watch;
 use crate::mqtt::packet::{self, ConnAck, Connect, Oversized, Publish, PublishHead};
 use crate::mqtt::pump::Pump;
 use crate::mqtt::retained::Retained;
@@ -281,6 +282,25 @@ impl Life {
             session.subscriptions_ready = false;
             why.clone_into(&mut session.error);
         });
+    }
+
+    /// How closely the broker is watched while somebody asks.
+    pub(super) fn watch(&self) -> Watch {
+        Watch { interval: self.timing.watch, worry: self.timing.worry }
+    }
+
+    /// Reports that the broker does not answer, its connection open, or does so again.
+    pub(super) fn is_silent(&self, silent: bool) {
+        self.is_up();
+        if silent {
+            let secs = self.timing.worry.as_secs();
+            self.health.session(&self.broker.name, |session| {
+                session.connected = false;
+                session.error = format!(
+                    "the broker has not answered a ping for {secs} s, though its connection is open"
+                );
+            });
+        }
     }
 
     /// Reports how things stand on a connection.

@@ -8,9 +8,26 @@ const PATIENCE_MIN: Duration = Duration::from_secs(2);
 /// The longest time an answer may take.
 const PATIENCE_MAX: Duration = Duration::from_secs(30);
 
+/// How long it counts that somebody asked how we are.
+const WATCHED: Duration = Duration::from_secs(90);
+
+/// How closely a broker is watched while somebody asks how we are: whoever asks wants to know
+/// within half a minute, and nobody else pays for the pings.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Watch {
+    /// The silence after which it is pinged.
+    pub interval: Duration,
+    /// The time without an answer after which that is reported, the connection kept.
+    pub worry: Duration,
+}
+
 /// The signs of life of one connection.
 #[derive(Debug)]
 pub(super) struct Pace {
+    watch: Watch,
+    watched_until: Option<Instant>,
+    /// It has been reported that the broker does not answer.
+    worried: bool,
     /// Pings after that much silence; `None` is never.
     interval: Option<Duration>,
     patience: Duration,
@@ -25,6 +42,8 @@ pub(super) struct Pace {
 pub(super) enum Due {
     Nothing,
     Ping,
+    /// Nothing has been heard for so long that it is to be reported.
+    Worry,
     /// Nothing has been heard for too long.
     GiveUp,
 }
@@ -32,10 +51,29 @@ pub(super) enum Due {
 impl Pace {
     /// A broker ends a connection that is silent for one and a half keep-alives, so three quarters
     /// leave time for a slow network, and make few wake-ups.
-    pub(super) fn new(keep_alive: Duration, now: Instant) -> Self {
+    pub(super) fn new(keep_alive: Duration, watch: Watch, now: Instant) -> Self {
         let interval = (!keep_alive.is_zero()).then(|| keep_alive * 3 / 4);
         let patience = (keep_alive / 2).clamp(PATIENCE_MIN, PATIENCE_MAX);
-        Pace { interval, patience, sent: now, heard: now, pinged: None }
+        Pace {
+            watch,
+            watched_until: None,
+            worried: false,
+            interval,
+            patience,
+            sent: now,
+            heard: now,
+            pinged: None,
+        }
+    }
+
+    /// Somebody asks how we are.
+    pub(super) fn watched(&mut self, now: Instant) {
+        self.watched_until = Some(now + WATCHED);
+    }
+
+    /// It is reported that the broker does not answer.
+    pub(super) fn worry(&mut self) {
+        self.worried = true;
     }
 
     pub(super) fn sent(&mut self, now: Instant) {
@@ -48,9 +86,11 @@ impl Pace {
     }
 
     /// Bytes have come, or reading begins again after a pause in which nothing could be heard.
-    pub(super) fn heard(&mut self, now: Instant) {
+    /// `true` if that ends a worry.
+    pub(super) fn heard(&mut self, now: Instant) -> bool {
         self.heard = now;
         self.pinged = None;
+        std::mem::take(&mut self.worried)
     }
 
     /// While `paused` nothing is read, so nothing can be heard; the broker still wants its pings.
@@ -68,11 +108,20 @@ impl Pace {
 
     fn next(&self, paused: bool) -> Option<(Instant, Due)> {
         let interval = self.interval?;
+        let worry = self.watch.worry;
         match self.pinged {
+            Some(pinged) if !paused && !self.worried && worry < self.patience => {
+                Some((pinged + worry, Due::Worry))
+            }
             Some(pinged) if !paused => Some((pinged + self.patience, Due::GiveUp)),
             Some(_) => Some((self.sent + interval, Due::Ping)),
             None if paused => Some((self.sent + interval, Due::Ping)),
-            None => Some((self.sent.min(self.heard) + interval, Due::Ping)),
+            None => {
+                let at = self.sent.min(self.heard) + interval;
+                let soon = self.heard + self.watch.interval;
+                let is_watched = self.watched_until.is_some_and(|until| until >= soon);
+                Some((if is_watched { at.min(soon) } else { at }, Due::Ping))
+            }
         }
     }
 }
@@ -81,26 +130,52 @@ impl Pace {
 mod tests {
     use super::*;
 
+    const WATCH: Watch =
+        Watch { interval: Duration::from_secs(15), worry: Duration::from_secs(10) };
+
     #[test]
     fn an_idle_connection_is_pinged_and_given_up_without_an_answer() {
         let start = Instant::now();
         let at = |secs| start + Duration::from_secs(secs);
-        let mut pace = Pace::new(Duration::from_secs(60), start);
+        let mut pace = Pace::new(Duration::from_secs(60), WATCH, start);
         assert_eq!(pace.due(at(44), false), Due::Nothing);
         assert_eq!(pace.wake_at(false), Some(at(45)));
         assert_eq!(pace.due(at(45), false), Due::Ping);
         pace.pinged(at(45));
+        assert_eq!(pace.due(at(54), false), Due::Nothing);
+        assert_eq!(pace.due(at(55), false), Due::Worry);
+        pace.worry();
         assert_eq!(pace.due(at(74), false), Due::Nothing);
         assert_eq!(pace.due(at(75), false), Due::GiveUp);
-        pace.heard(at(46));
+        assert!(pace.heard(at(46)), "no worry any more");
         assert_eq!(pace.wake_at(false), Some(at(90)));
+    }
+
+    #[test]
+    fn who_is_asked_pings_sooner_and_only_for_a_while() {
+        let start = Instant::now();
+        let at = |secs| start + Duration::from_secs(secs);
+        let mut pace = Pace::new(Duration::from_secs(60), WATCH, start);
+        pace.watched(at(1));
+        assert_eq!(pace.wake_at(false), Some(at(15)));
+        pace.pinged(at(15));
+        // A broker that stands still is known before half a minute is over.
+        assert_eq!(pace.due(at(25), false), Due::Worry);
+        pace.heard(at(16));
+        assert_eq!(pace.wake_at(false), Some(at(31)));
+        pace.heard(at(90));
+        assert_eq!(pace.wake_at(false), Some(at(60)), "nothing of ours has gone for a while");
+        pace.sent(at(90));
+        assert_eq!(pace.wake_at(false), Some(at(135)), "nobody has asked for long");
+        pace.watched(at(120));
+        assert_eq!(pace.due(at(120), false), Due::Ping, "at once");
     }
 
     #[test]
     fn a_ping_is_saved_where_both_sides_are_talking_and_only_there() {
         let start = Instant::now();
         let at = |secs| start + Duration::from_secs(secs);
-        let mut pace = Pace::new(Duration::from_secs(60), start);
+        let mut pace = Pace::new(Duration::from_secs(60), WATCH, start);
         pace.sent(at(30));
         assert_eq!(pace.due(at(50), false), Due::Ping, "nothing has been heard");
         pace.heard(at(40));
@@ -111,7 +186,7 @@ mod tests {
     fn while_nothing_is_read_pings_go_out_and_answers_are_not_missed() {
         let start = Instant::now();
         let at = |secs| start + Duration::from_secs(secs);
-        let mut pace = Pace::new(Duration::from_secs(60), start);
+        let mut pace = Pace::new(Duration::from_secs(60), WATCH, start);
         for round in 1..5 {
             assert_eq!(pace.due(at(45 * round), true), Due::Ping);
             pace.pinged(at(45 * round));
@@ -123,7 +198,7 @@ mod tests {
 
     #[test]
     fn no_keep_alive_means_no_pings() {
-        let pace = Pace::new(Duration::ZERO, Instant::now());
+        let pace = Pace::new(Duration::ZERO, WATCH, Instant::now());
         assert_eq!(pace.wake_at(false), None);
     }
 }

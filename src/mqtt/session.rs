@@ -42,6 +42,10 @@ pub struct Timing {
     pub left_out: Duration,
     /// Before what is new about retained messages is remembered.
     pub remember: Duration,
+    /// While somebody asks how we are: the silence after which the broker is pinged.
+    pub watch: Duration,
+    /// Before a ping without an answer is reported.
+    pub worry: Duration,
     /// At the stop, for receipts that are still out.
     pub farewell: Duration,
 }
@@ -58,6 +62,8 @@ impl Default for Timing {
             subscribe: Backoff { first: secs(15), longest: secs(30) },
             left_out: secs(300),
             remember: secs(2),
+            watch: secs(15),
+            worry: secs(10),
             farewell: Duration::from_millis(1_500),
         }
     }
@@ -150,6 +156,8 @@ impl Session {
         let pump = Pump::new(stop)?;
         let bell = pump.bell().clone();
         let name = format!("mqtt {}", self.broker.name);
+        let asked = bell.clone();
+        self.health.on_question(move || asked.ask());
         let life = Life::new(self, pump);
         let join = threads::spawn_vital(&name, failures, move || life.run())?;
         Ok(Running { name, join, bell })

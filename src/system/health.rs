@@ -23,7 +23,22 @@ struct Board {
     sinks: Vec<(String, Sink)>,
     /// Who wants to hear of sessions that come and go.
     listener: Option<Sender<()>>,
+    /// When sessions were told that somebody asks, and how they are told.
+    asked: Option<Instant>,
+    questions: Vec<Question>,
 }
+
+/// Makes a session look how it is.
+struct Question(Box<dyn Fn() + Send>);
+
+impl fmt::Debug for Question {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Question")
+    }
+}
+
+/// Sessions are told no more often than this that somebody asks: it wakes them.
+const ASKED_AGAIN: Duration = Duration::from_secs(30);
 
 /// What a session is with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -181,6 +196,21 @@ impl Health {
         if let Some(listener) = &board.listener {
             // One note is enough for who has not looked yet.
             let _ = listener.try_send(());
+        }
+    }
+
+    /// Calls `ask` when somebody wants to know how things are, so that a session may look more
+    /// closely while that is so.
+    pub fn on_question(&self, ask: impl Fn() + Send + 'static) {
+        self.board().questions.push(Question(Box::new(ask)));
+    }
+
+    /// Somebody wants to know how things are, now and probably again.
+    pub fn ask(&self) {
+        let mut board = self.board();
+        if board.asked.is_none_or(|asked| asked.elapsed() >= ASKED_AGAIN) {
+            board.asked = Some(Instant::now());
+            board.questions.iter().for_each(|Question(ask)| ask());
         }
     }
 

@@ -477,6 +477,12 @@ impl Mosquitto {
         self.child.wait().unwrap();
     }
 
+    /// Sends a signal by name.
+    pub fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
+    }
+
     /// SIGTERM, so that it stores its state.
     pub fn terminate(&mut self) {
         let pid = self.child.id().to_string();
