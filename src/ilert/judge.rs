@@ -28,6 +28,8 @@ pub(super) struct Reply {
     pub(super) status: u16,
     /// It answers a HEAD, so it could not have a body.
     pub(super) to_head: bool,
+    /// It answers a ping, which is of no use when it comes late.
+    pub(super) to_ping: bool,
     /// Its sender speaks the HTTP of the last century.
     pub(super) is_http_1_0: bool,
     pub(super) content_type: String,
@@ -124,8 +126,8 @@ pub(super) fn judge(reply: &Reply, secrets: &Secrets<'_>) -> Outcome {
         (_, Manner::Strange) => strange(reply, secrets),
         (202, _) | (200..=299, Manner::Ilerts) => Outcome::Delivered,
         (400 | 404 | 413 | 422, Manner::Ilerts) => Outcome::Never { why: words() },
-        // A ping cannot be answered with a body, and one that comes too late is of no use.
-        (400 | 404 | 413 | 422, Manner::Bare) if reply.to_head => Outcome::Never { why: words() },
+        // What ilert says of pings is not documented, and a wrong key may not hold up events.
+        (400 | 404 | 413 | 422, Manner::Bare) if reply.to_ping => Outcome::Never { why: words() },
         (200..=299 | 400 | 404 | 413 | 422, Manner::Bare) => strange(reply, secrets),
         (429, _) => {
             let after = asked(ASKED_MAX_LANE).unwrap_or(RATE_LIMITED);
@@ -297,8 +299,10 @@ mod tests {
 
     #[test]
     fn a_ping_is_answered_without_a_body() {
-        let to_head =
-            |status, content_type: &str| Reply { to_head: true, ..made(status, content_type, "") };
+        let to_head = |status, content_type: &str| {
+            let reply = made(status, content_type, "");
+            Reply { to_head: true, to_ping: true, ..reply }
+        };
         for (status, content_type) in [(202, ""), (202, JSON), (202, PLAIN), (200, JSON)] {
             let outcome = verdict(&to_head(status, content_type));
             assert_eq!(outcome, Outcome::Delivered, "{status} {content_type}");
@@ -307,6 +311,10 @@ mod tests {
             let outcome = verdict(&to_head(404, content_type));
             assert!(matches!(outcome, Outcome::Never { .. }), "{content_type}");
         }
+        let to_get = Reply { to_ping: true, ..made(404, "", "") };
+        assert!(matches!(verdict(&to_get), Outcome::Never { .. }));
+        let to_get = Reply { to_ping: true, ..made(404, PLAIN, "404 page not found") };
+        assert_eq!(held(&to_get), Some(Holds::Sink));
         for (status, content_type) in
             [(200, ""), (204, ""), (200, HTML), (202, HTML), (404, HTML), (404, PLAIN)]
         {

@@ -127,7 +127,7 @@ impl Client {
             }
         };
         let outcome = match self.answer(way, self.settings.timeout, &request, &secrets) {
-            Ok(reply) => judge(&Reply { to_head: !at_api, ..reply }, &secrets),
+            Ok(reply) => judge(&Reply { to_head: !at_api, to_ping: true, ..reply }, &secrets),
             Err(outcome) => outcome,
         };
         match outcome {
@@ -271,6 +271,7 @@ fn read(mut response: Response<Body>) -> Result<Reply, Error> {
     Ok(Reply {
         status: response.status().as_u16(),
         to_head: false,
+        to_ping: false,
         is_http_1_0: response.version() < Version::HTTP_11,
         content_type: text(headers, "content-type").unwrap_or_default(),
         location: text(headers, "location"),
