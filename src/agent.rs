@@ -175,3 +175,45 @@ fn changed(config: &Config, read_again: &dyn Fn() -> Option<Config>) -> Option<C
     warn!("agent: the configuration has changed; starting again with the new one");
     Some(next)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Ilert, Queue};
+    use crate::system::stop;
+    use crossbeam_channel::bounded;
+    use std::cell::Cell;
+
+    #[test]
+    fn a_reload_waits_until_nothing_is_left_of_the_one_before() {
+        let config = Config {
+            brokers: Vec::new(),
+            clusters: Vec::new(),
+            http: None,
+            ilert: Ilert::default(),
+            queue: Queue::default(),
+        };
+        let (here, left) = stop::pair();
+        let ((tell_end, end), (tell_reload, reload)) = (bounded(1), bounded(1));
+        let (_open, failed) = bounded(1);
+        let signals = Signals { end, reload: reload.clone(), retry: never() };
+        let read = Cell::new(0);
+        let read_again = || {
+            assert!(left.is_set(), "too early");
+            read.set(read.get() + 1);
+            tell_end.send(()).unwrap();
+            None
+        };
+        tell_reload.send(()).unwrap();
+        let leaving = std::thread::spawn(move || {
+            while !reload.is_empty() {
+                std::thread::yield_now();
+            }
+            drop(here);
+        });
+        let end = wait(&signals, &failed, &left, &config, &read_again);
+        assert!(matches!(end, End::Asked));
+        assert_eq!(read.get(), 1, "it is read once, and then it is");
+        leaving.join().unwrap();
+    }
+}

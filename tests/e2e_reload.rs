@@ -264,20 +264,17 @@ fn requests_that_hang_do_not_pile_up() {
     publisher.publish("events/a", event("k", "hangs"));
     wait_until("it hangs", || api.count() == 1);
 
-    agent.reconfigure(&numbered(broker.port(), 1));
-    // The next generation makes the same attempt again, which hangs as well.
-    wait_until("it hangs again", || api.count() == 2);
-    agent.reconfigure(&numbered(broker.port(), 2));
-    agent.wait_for_log("requests of the previous configuration are still under way");
-    for number in 3..20 {
+    for number in 1..=3 {
         agent.reconfigure(&numbered(broker.port(), number));
+        // The next configuration makes the same attempt, which hangs as well.
+        wait_until("it hangs again", || api.count() == number + 1);
     }
-    assert!(agent.threads() <= threads + 4, "{} and {threads}", agent.threads());
+    wait_until("what hung is cut off", || agent.threads() <= threads + 1);
     api.answer_all(Answer::Status(202));
     wait_until("the last one is in effect", || {
         publisher.publish("events/a", event("k", "goes"));
         let requests = api.requests();
-        requests.iter().any(|request| request.json()["labels"]["number"] == "19")
+        requests.iter().any(|request| request.json()["labels"]["number"] == "3")
     });
     agent.wait_ready();
 }

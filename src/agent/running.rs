@@ -20,7 +20,10 @@ use std::time::{Duration, Instant};
 
 /// How long attempts under way may take to finish once the end has begun. With the time the
 /// sessions have for their last acknowledgements this stays below the four seconds promised.
-const ATTEMPTS_END: Duration = Duration::from_millis(1_800);
+const ATTEMPTS_END: Duration = Duration::from_millis(1_700);
+
+/// How long they may take to notice that their connections have been cut.
+const CUT_END: Duration = Duration::from_millis(100);
 
 /// How long Kafka consumers may take to commit their last offsets and to leave their groups.
 const CONSUMERS_END: Duration = Duration::from_millis(1_600);
@@ -121,6 +124,7 @@ pub(super) struct Stopped {
 /// All that has been started, in the order of its start.
 pub(super) struct Running {
     health: Health,
+    client: Client,
     queue: Queue,
     /// The socket that is not in use yet.
     socket: Option<http::Listener>,
@@ -162,6 +166,7 @@ impl Running {
         let (here, gone) = stop::pair();
         let mut running = Running {
             health,
+            client: client.clone(),
             queue,
             socket,
             http: None,
@@ -262,8 +267,14 @@ impl Running {
     fn end(self, requests_end: Duration) -> Stopped {
         self.health.stopping();
         self.queue.stop_claims();
-        if !self.workers.is_none_or(|workers| workers.join(Instant::now() + ATTEMPTS_END)) {
+        let ended = |patience| {
+            self.workers.as_ref().is_none_or(|workers| workers.join(Instant::now() + patience))
+        };
+        if !ended(ATTEMPTS_END) {
             warn!("agent: attempts were still under way; they will be made again");
+            // A request that lingers must not arrive after the one that replaces it.
+            self.client.cut();
+            let _ = ended(CUT_END);
         }
         drop(self.sources_open);
         let consumers_end = Instant::now() + CONSUMERS_END;
@@ -288,6 +299,7 @@ impl Running {
             // Requests that are cut off were not answered, so their clients send them again.
             let _ = http.stop(Instant::now() + requests_end);
         }
+        self.client.cut();
         self.queue.close();
         info!("agent: stopped");
         Stopped { socket, left: self.gone }

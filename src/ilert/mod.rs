@@ -151,6 +151,11 @@ impl Client {
         policy::update(self, body)
     }
 
+    /// Ends all requests under way, and lets no other begin.
+    pub fn cut(&self) {
+        self.dialer.cut();
+    }
+
     /// The longest time an attempt at `kind` with this many bytes can take.
     #[must_use]
     pub fn attempt_max(&self, kind: Kind, bytes: usize) -> Duration {

@@ -64,7 +64,7 @@ pub struct Workers {
 impl Workers {
     /// Waits until all of them have ended, or `deadline` has passed; says whether all have.
     #[must_use]
-    pub fn join(self, deadline: Instant) -> bool {
+    pub fn join(&self, deadline: Instant) -> bool {
         while self.crew.alive.load(Ordering::Acquire) > 0 {
             if deadline <= Instant::now() {
                 return false;

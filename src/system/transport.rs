@@ -8,8 +8,8 @@
 use crate::system::dial::{LookUp, Memory, connect};
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpStream};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 use ureq::http::Uri;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
@@ -35,6 +35,14 @@ struct Known {
     memory: Memory,
     /// Look-ups under way, by host and port: one that hangs is waited for, not begun once more.
     look_ups: Mutex<Vec<(String, u16, LookUp)>>,
+    sockets: Mutex<Sockets>,
+}
+
+/// The sockets that are open, and whether there may be any.
+#[derive(Debug, Default)]
+struct Sockets {
+    cut: bool,
+    open: Vec<Weak<TcpStream>>,
 }
 
 impl Dialer {
@@ -49,6 +57,33 @@ impl Dialer {
     /// Nothing came of the connection made last: another address of the host may be better.
     pub fn doubt_latest(&self) {
         self.0.memory.doubt_latest();
+    }
+
+    /// Ends all connections, for good: nothing that was not sent yet is sent any more, and requests
+    /// under way fail at once.
+    pub fn cut(&self) {
+        let mut sockets = self.sockets();
+        sockets.cut = true;
+        for socket in sockets.open.drain(..).filter_map(|socket| socket.upgrade()) {
+            // It may be closed already, which is what is wanted.
+            let _ = socket.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// Enters a connection that was just made.
+    fn enter(&self, stream: TcpStream) -> io::Result<Arc<TcpStream>> {
+        let mut sockets = self.sockets();
+        if sockets.cut {
+            return Err(io::Error::other("the agent is stopping or starting again"));
+        }
+        let stream = Arc::new(stream);
+        sockets.open.retain(|socket| socket.strong_count() > 0);
+        sockets.open.push(Arc::downgrade(&stream));
+        Ok(stream)
+    }
+
+    fn sockets(&self) -> MutexGuard<'_, Sockets> {
+        self.0.sockets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn look_up(&self, host: &str, port: u16) -> Result<LookUp, String> {
@@ -120,7 +155,7 @@ impl<In: Transport> Connector<In> for Dialer {
         }
         let deadline = Instant::now() + left(details.timeout)?;
         let host = details.uri.host().unwrap_or_default();
-        let stream = connect(host, &details.addrs, &self.0.memory, deadline)?;
+        let stream = self.enter(connect(host, &details.addrs, &self.0.memory, deadline)?)?;
         let config = details.config;
         let buffers = LazyBuffers::new(config.input_buffer_size(), config.output_buffer_size());
         Ok(Some(Either::B(Tcp {
@@ -165,7 +200,7 @@ impl<In: Transport> Connector<In> for Tls {
 
 /// A socket with its buffers.
 pub struct Tcp {
-    stream: TcpStream,
+    stream: Arc<TcpStream>,
     buffers: LazyBuffers,
     /// As the socket has them at present.
     read_limit: Option<Duration>,
@@ -220,7 +255,7 @@ impl Transport for Tcp {
                 return Err(Error::Timeout(timeout.reason));
             }
             limit(left.min(step), &mut self.write_limit, |limit| stream.set_write_timeout(limit))?;
-            match (&mut &self.stream).write(rest) {
+            match (&mut &*self.stream).write(rest) {
                 Ok(0) => return Err(io::Error::from(ErrorKind::WriteZero).into()),
                 Ok(written) => rest = &rest[written..],
                 Err(error) if error.kind() == ErrorKind::Interrupted => (),
@@ -244,7 +279,7 @@ impl Transport for Tcp {
                 return Err(Error::Timeout(timeout.reason));
             }
             limit(left, &mut self.read_limit, |limit| stream.set_read_timeout(limit))?;
-            match (&mut &self.stream).read(into) {
+            match (&mut &*self.stream).read(into) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => (),
                 Err(error) if is_over(error.kind()) => return Err(Error::Timeout(timeout.reason)),
                 read => break read?,
