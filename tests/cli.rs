@@ -328,3 +328,23 @@ fn every_flag_is_in_the_readme() {
         .collect();
     assert!(missing.is_empty(), "not in README.md: {missing:?}");
 }
+
+#[test]
+fn a_secret_in_the_wrong_place_is_not_shown() {
+    const SECRET: &str = "il1apiS3CRET0123456789";
+    let url = format!("http://user:{SECRET}@host:1/x");
+    for (args, variable) in [
+        (&["check", "-p", SECRET][..], None),
+        (&["check", "-p", "8977", "--http_connections", SECRET], None),
+        (&["check", "-m", "broker", "-e", "a", "--mqtt_qos", SECRET], None),
+        (&["check", "-m", &url, "-e", "a", "--mqtt_qos", "1"], None),
+        (&["event", "-t", SECRET, "-s", "x"], None),
+        (&["daemon", &format!("--{SECRET}")], None),
+        (&[SECRET], None),
+        (&["check", "-p", "8977"], Some(("ILERT_API_HOST", url.as_str()))),
+    ] {
+        let ran = ilagent_in(args, variable.as_slice());
+        assert!(!ran.err.is_empty() && !ran.err.contains("S3CRET"), "{args:?}: {}", ran.err);
+        assert!(!ran.out.contains("S3CRET"), "{args:?}: {}", ran.out);
+    }
+}

@@ -9,6 +9,7 @@ mod normalize;
 mod queue;
 
 use crate::config::dialects::ilagent::{Asked, Flags};
+use crate::config::hush::hushed;
 use crate::config::suggest;
 use crate::queue::admin;
 use argh::{ArgsInfo, CommandInfoWithArgs, FlagInfo, FlagInfoKind, FromArgs, Optionality};
@@ -71,7 +72,7 @@ impl fmt::Display for Usage {
         match self {
             Usage::Nothing(help) => f.write_str(help.trim_end()),
             Usage::Wrong { what, command } => {
-                write!(f, "ilagent: {what}; see `{command} --help`")
+                write!(f, "ilagent: {}; see `{command} --help`", hushed(what))
             }
         }
     }

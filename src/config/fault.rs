@@ -1,5 +1,6 @@
 //! Something wrong in a configuration, and where.
 
+use super::hush::hushed;
 use crate::system::plain;
 use std::fmt;
 
@@ -15,7 +16,7 @@ pub struct Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // A value may stand in it, and the file may be anybody's.
-        f.write_str(&plain::line(&format!("{}: {}", self.place, self.what)))
+        f.write_str(&plain::line(&format!("{}: {}", self.place, hushed(&self.what))))
     }
 }
 

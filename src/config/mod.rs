@@ -2,6 +2,7 @@
 
 pub mod dialects;
 mod fault;
+pub mod hush;
 mod secret;
 pub mod suggest;
 mod surroundings;
