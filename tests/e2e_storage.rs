@@ -286,3 +286,36 @@ fn what_is_stuck_can_be_looked_at_and_dropped_while_the_agent_runs() {
     api.wait_for(2);
     assert!(!api.tally().contains_key("id-2"));
 }
+
+#[test]
+fn a_read_that_fails_once_is_no_damage() {
+    let api = StandIn::new();
+    api.answer_all(Answer::Status(503));
+    let mut agent = Agent::new(&api, &[]).ready();
+    let padding = "x".repeat(600);
+    for number in 0..400 {
+        let event = event("k", &format!("{number}{padding}"));
+        assert!(agent.post(&event).is_some_and(|(status, _)| status == 200));
+    }
+    let trace = agent.folder().join("trace");
+    let tracer = Command::new("strace")
+        .args(["-f", "-p", &agent.id().to_string(), "-e", "trace=pread64"])
+        .args(["-e", "inject=pread64:error=EIO:when=1", "-o"])
+        .arg(&trace)
+        .stderr(std::process::Stdio::piped())
+        .spawn();
+    let Ok(mut tracer) = tracer else {
+        eprintln!("not tested: there is no strace here");
+        return;
+    };
+    let mut said = [0; 1];
+    std::io::Read::read_exact(tracer.stderr.as_mut().unwrap(), &mut said).unwrap();
+    api.answer_all(Answer::Status(202));
+    api.wait_for(400);
+    support::agent::signal(tracer.id(), "TERM");
+    tracer.wait().unwrap();
+    let trace = fs::read_to_string(trace).unwrap();
+    assert!(trace.contains("INJECTED"), "no read failed");
+    assert!(!agent.folder().join("ilagent.db3.corrupt-1").exists());
+    agent.wait_ready();
+}

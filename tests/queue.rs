@@ -542,3 +542,94 @@ fn what_is_altered_in_other_tables_is_not_taken_for_true() {
     assert_eq!(work(&rig.queue, 1, &|_, _| Outcome::Delivered), [1]);
     assert_eq!(rig.queue.record("mqtt", "client"), None);
 }
+
+/// A closed file of one page size with 200 deliveries of ten lanes, and its bytes.
+fn filled() -> (Rig, Vec<u8>) {
+    let rig = Rig::new(None);
+    let desk = Arc::new(Signed::default());
+    for index in 0..200 {
+        rig.push(long(index), Store::Durable, &desk);
+    }
+    wait_until("all are stored", || desk.all().len() == 200);
+    rig.end();
+    let bytes = std::fs::read(&rig.settings.path).unwrap();
+    (rig, bytes)
+}
+
+/// One that takes some room, in one of ten lanes.
+fn long(index: usize) -> Delivery {
+    let mut long = delivery(index, &format!("lane{}", index % 10), Some("key"));
+    long.origin = "x".repeat(300 + index % 7 * 200);
+    long
+}
+
+/// What is delivered of what waits: only what was pushed, each once at most.
+fn drain(rig: &mut Rig) -> usize {
+    rig.health = Health::default();
+    rig.queue = open(&rig.settings, None, &rig.health);
+    let mut seen = std::collections::HashSet::new();
+    // Its answer comes after the first look at what waits.
+    let _ = rig.queue.record("none", "none");
+    wait_until("nothing waits", || {
+        while let Some(claim) = rig.queue.claim("ilert", Some(Duration::ZERO)) {
+            let number = number(&claim.delivery);
+            let wanted = long(number);
+            assert_eq!(claim.delivery.body, wanted.body);
+            assert_eq!(claim.delivery.origin, wanted.origin);
+            assert_eq!(claim.delivery.target, wanted.target);
+            assert_eq!(claim.delivery.order_key, wanted.order_key);
+            assert!(seen.insert(number), "{number} is delivered once");
+            rig.queue.settle(claim, Outcome::Delivered);
+        }
+        rig.health.snapshot().queue.waiting == 0
+    });
+    rig.end();
+    seen.len()
+}
+
+fn put(rig: &Rig, bytes: &[u8]) {
+    for entry in std::fs::read_dir(&rig.folder).unwrap() {
+        let path = entry.unwrap().path();
+        // What stays beside it says whose the file is, however damaged.
+        if !path.to_string_lossy().ends_with(".spare") {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+    std::fs::write(&rig.settings.path, bytes).unwrap();
+}
+
+#[test]
+fn a_damaged_page_costs_what_was_on_it_and_no_more() {
+    const PAGE: usize = 1_024;
+    let (mut rig, whole) = filled();
+    let pages = whole.len() / PAGE;
+    for (number, fill) in
+        (0..pages).step_by(1 + pages / 40).chain(0..12).zip([0, 255, 0x0d].into_iter().cycle())
+    {
+        let mut damaged = whole.clone();
+        damaged[number * PAGE..][..PAGE].fill(fill);
+        put(&rig, &damaged);
+        let delivered = drain(&mut rig);
+        assert!(delivered >= 190, "page {}: {delivered} of 200", number + 1);
+        let aside = (1..9).filter(|n| rig.folder.join(format!("q.db3.corrupt-{n}")).exists());
+        assert!(aside.count() <= 2);
+    }
+}
+
+/// `FLIP_ROUNDS=1000` takes longer and finds more.
+#[test]
+fn flipped_bits_never_keep_it_from_starting_and_never_deliver_another_event() {
+    let rounds = std::env::var("FLIP_ROUNDS").ok().and_then(|text| text.parse().ok());
+    let (mut rig, whole) = filled();
+    for round in 0..rounds.unwrap_or(100) {
+        let mut damaged = whole.clone();
+        let at = fastrand::usize(0..damaged.len());
+        damaged[at] ^= 1 << fastrand::u8(0..8);
+        put(&rig, &damaged);
+        let delivered = drain(&mut rig);
+        let kept = rig.health.snapshot().queue.dead_letters;
+        assert!(delivered >= 150, "round {round}, byte {at}: {delivered} and {kept} of 200");
+        let aside = rig.folder.join("q.db3.corrupt-1").exists();
+        assert!(delivered == 200 || kept > 0 || aside, "round {round}, byte {at}: unsaid");
+    }
+}

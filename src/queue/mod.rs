@@ -16,6 +16,7 @@ mod lane;
 mod look;
 mod recover;
 mod row;
+mod salvage;
 mod schema;
 mod spare;
 mod store;

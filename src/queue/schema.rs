@@ -15,10 +15,11 @@ use super::board::RowId;
 use super::file::DatabaseFile;
 use super::row::{Unchecked, record_sum};
 use crate::config::Sync;
-use rusqlite::{Connection, ErrorCode, OpenFlags, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags, ffi, params};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The version this build writes, in `user_version`. Upstream's files have 0.
 pub(super) const VERSION: usize = STEPS.len();
@@ -37,12 +38,19 @@ pub(super) const LANE_MAX: u32 = (1 << (63 - SEQ_BITS)) - 2;
 
 /// Every page that a commit touches is written whole, twice: to the journal and later to the
 /// database. Small pages halve what a small delivery costs; a large one takes several.
-const PAGE_BYTES: u32 = 1_024;
+pub(super) const PAGE_BYTES: u32 = 1_024;
 
 /// The journal is copied into the database when it has this many pages; see `spare`.
 const CHECKPOINT_PAGES: u32 = 1_000;
 
-/// The database is checked at the start when it was not closed and is not larger than this.
+/// How often a file is looked at before what was found is believed, and how long in between.
+const LOOKS: u32 = 3;
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// How SQLite words a read or write that failed.
+const IO_ERROR: &str = "disk I/O error";
+
+/// The database is checked at the start when it is not larger than this.
 const CHECK_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 /// What leads from each version to the next. No step reads rows, so a full queue is taken over
@@ -139,32 +147,28 @@ pub(super) fn is_corrupt(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
 }
 
-/// Opens the file, makes it if it is not there, and moves it aside if it is damaged.
-pub(super) fn open(path: &Path, sync: Sync) -> Result<Connection, String> {
-    let shown = path.display();
-    DatabaseFile::make(path).map_err(|error| format!("{shown}: {error}"))?;
-    match open_once(path, sync) {
-        Ok(connection) => Ok(connection),
-        Err(Unusable::Other(what)) => Err(format!("{shown}: {what}")),
-        Err(Unusable::Corrupt(what)) => {
-            let aside = move_aside(path).map_err(|error| {
-                format!("{shown} is damaged ({what}) and cannot be moved aside: {error}")
-            })?;
-            log::error!(
-                "queue: {shown} is damaged ({what}); it was moved to {}, and an empty queue takes \
-                 its place: what waited in it was not delivered",
-                aside.display()
-            );
-            DatabaseFile::make(path).map_err(|error| format!("{shown}: {error}"))?;
-            open_once(path, sync).map_err(|unusable| match unusable {
-                Unusable::Corrupt(what) | Unusable::Other(what) => format!("{shown}: {what}"),
-            })
+/// Opens the file, and makes it if it is not there. With `whole` all of it is checked.
+///
+/// A read that fails once is no damage: a stick whose plug moved, a card that needs a second try.
+pub(super) fn open(path: &Path, sync: Sync, whole: bool) -> Result<Connection, Unusable> {
+    let mut looks = LOOKS;
+    loop {
+        DatabaseFile::make(path).map_err(|error| Unusable::Other(error.to_string()))?;
+        let opened = open_once(path, sync, whole);
+        looks -= 1;
+        let again = match &opened {
+            Ok(_) => false,
+            Err(Unusable::Corrupt(_)) => whole,
+            Err(Unusable::Other(what)) => what.contains(IO_ERROR),
+        };
+        if !again || looks == 0 {
+            return opened;
         }
+        std::thread::sleep(LOOK_AGAIN);
     }
 }
 
-fn open_once(path: &Path, sync: Sync) -> Result<Connection, Unusable> {
-    let unclean = beside(path, "-wal").metadata().is_ok_and(|wal| wal.len() > 0);
+fn open_once(path: &Path, sync: Sync, whole: bool) -> Result<Connection, Unusable> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.execute_batch(
@@ -181,7 +185,7 @@ fn open_once(path: &Path, sync: Sync) -> Result<Connection, Unusable> {
         )));
     }
     journal(&connection, path, sync)?;
-    if unclean && path.metadata().is_ok_and(|file| file.len() <= CHECK_BYTES_MAX) {
+    if whole || path.metadata().is_ok_and(|file| file.len() <= CHECK_BYTES_MAX) {
         check(&connection)?;
     }
     if version < VERSION {
@@ -264,23 +268,41 @@ fn journal(connection: &Connection, path: &Path, sync: Sync) -> rusqlite::Result
 
 fn check(connection: &Connection) -> Result<(), Unusable> {
     let verdict: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-    if verdict == "ok" { Ok(()) } else { Err(Unusable::Corrupt(verdict)) }
+    // A page that could not be read, with the code of SQLite; the low byte says of what kind.
+    let code = verdict.rsplit_once("error code=").and_then(|(_, code)| code.parse::<i32>().ok());
+    match code {
+        Some(code) if code & 0xff == ffi::SQLITE_IOERR => {
+            Err(Unusable::Other(format!("{IO_ERROR} ({verdict})")))
+        }
+        // A column of the wrong type is the matter of its row.
+        _ if verdict == "ok" || verdict.contains(" value in ") => Ok(()),
+        _ => Err(Unusable::Corrupt(verdict)),
+    }
 }
 
-/// Renames the file and what SQLite keeps beside it to `….corrupt-N`.
+/// Renames the file and what SQLite keeps beside it to `….corrupt-1`, or to `….corrupt-2` when
+/// there is one. There are never more: the older one goes.
 pub(super) fn move_aside(path: &Path) -> io::Result<PathBuf> {
-    let aside = (1..)
-        .map(|number| beside(path, &format!(".corrupt-{number}")))
-        .find(|aside| !aside.exists())
-        .expect("numbers do not end");
-    fs::rename(path, &aside)?;
+    let (first, second) = (beside(path, ".corrupt-1"), beside(path, ".corrupt-2"));
+    if second.exists() {
+        rename_all(&second, &first)?;
+    }
+    let aside = if first.exists() { second } else { first };
+    rename_all(path, &aside)?;
+    Ok(aside)
+}
+
+fn rename_all(path: &Path, to: &Path) -> io::Result<()> {
+    fs::rename(path, to)?;
     for suffix in ["-wal", "-shm", "-journal"] {
-        let from = beside(path, suffix);
+        let (from, to) = (beside(path, suffix), beside(to, suffix));
         if from.exists() {
-            fs::rename(from, beside(&aside, suffix))?;
+            fs::rename(from, to)?;
+        } else if to.exists() {
+            fs::remove_file(to)?;
         }
     }
-    Ok(aside)
+    Ok(())
 }
 
 /// A path with something added to its last part.

@@ -3,7 +3,9 @@
 use super::board::{Amount, ReadRow, RowId};
 use super::dead_letters;
 use super::row::{self, Unchecked};
-use super::{DeadLetter, look, recover, schema};
+use super::salvage::{self, Salvaged};
+use super::schema::{self, Unusable};
+use super::{DeadLetter, look, recover};
 use crate::config;
 use crate::message::{Delivery, Lane};
 use rusqlite::types::{ToSqlOutput, ValueRef};
@@ -71,16 +73,41 @@ pub(super) struct Shown {
 }
 
 impl Store {
-    /// Opens the file, and makes it if it is not there.
+    /// Opens the file, and makes it if it is not there. What is damaged is looked at again, and
+    /// if it still is, what can be read of it is carried over into a new file.
     pub(super) fn open(settings: &config::Queue) -> Result<Self, String> {
-        let connection = schema::open(&settings.path, settings.sync)?;
-        connection.set_prepared_statement_cache_capacity(STATEMENTS);
-        let mut store = Store::of(connection, settings.dead_letters_max)
-            .map_err(|error| format!("{}: {error}", settings.path.display()))?;
-        if let Err(error) = recover::orphans(&mut store) {
-            log::debug!("queue: rows of no lane stay where they are: {error}");
-            store.rollback();
+        let shown = settings.path.display();
+        match Store::try_open(settings, false) {
+            Ok(store) => return Ok(store),
+            Err(Unusable::Other(what)) => return Err(format!("{shown}: {what}")),
+            Err(Unusable::Corrupt(what)) => log::warn!("queue: {shown}: {what}; looking again"),
         }
+        Store::reopen(settings)
+    }
+
+    /// The same after something that looked like damage.
+    pub(super) fn reopen(settings: &config::Queue) -> Result<Self, String> {
+        let shown = settings.path.display();
+        match Store::try_open(settings, true) {
+            Ok(store) => Ok(store),
+            Err(Unusable::Other(what)) => Err(format!("{shown}: {what}")),
+            Err(Unusable::Corrupt(what)) => Store::salvage(settings, &what),
+        }
+    }
+
+    fn try_open(settings: &config::Queue, check: bool) -> Result<Self, Unusable> {
+        let connection = schema::open(&settings.path, settings.sync, check)?;
+        let mut store = Store::of(connection, settings.dead_letters_max)?;
+        if let Err(error) = recover::orphans(&mut store) {
+            store.rollback();
+            if schema::is_corrupt(&error) {
+                return Err(error.into());
+            }
+            log::debug!("queue: rows of no lane stay where they are: {error}");
+        }
+        // Whatever the start has to read is read here, so that damage is found in time.
+        store.lanes()?;
+        store.amount()?;
         Ok(store)
     }
 
@@ -96,13 +123,44 @@ impl Store {
         Ok(store)
     }
 
+    fn salvage(settings: &config::Queue, what: &str) -> Result<Self, String> {
+        let shown = settings.path.display();
+        let aside = schema::move_aside(&settings.path).map_err(|error| {
+            format!("{shown} is damaged ({what}) and cannot be moved aside: {error}")
+        })?;
+        let again = |unusable| match unusable {
+            Unusable::Corrupt(what) | Unusable::Other(what) => format!("{shown}: {what}"),
+        };
+        let mut store = schema::open(&settings.path, settings.sync, false)
+            .and_then(|connection| Ok(Store::of(connection, settings.dead_letters_max)?))
+            .map_err(again)?;
+        let told = format!("{shown} is damaged ({what}); it was moved to {}", aside.display());
+        match salvage::carry_over(&aside, &mut store) {
+            Ok(Salvaged { deliveries, letters, altered, rows_lost, pages_lost }) => log::error!(
+                "queue: {told}, and {deliveries} deliveries and {letters} dead letters were \
+                 carried over into a new file; {altered} rows are not what was written and are \
+                 dead letters, {rows_lost} rows and {pages_lost} pages cannot be read"
+            ),
+            Err(error) => log::error!("queue: {told}, and nothing could be carried over: {error}"),
+        }
+        drop(store);
+        Store::try_open(settings, false).map_err(again)
+    }
+
     fn of(connection: Connection, letters_max: u64) -> rusqlite::Result<Self> {
+        connection.set_prepared_statement_cache_capacity(STATEMENTS);
         let letters = dead_letters::Bounds::of(&connection, letters_max)?;
         let mut store = Store { connection, letters, unchecked: Unchecked::default() };
         let (scope, key) = Unchecked::RECORD;
         let unchecked = store.record(scope, key)?;
         store.unchecked = unchecked.as_deref().and_then(Unchecked::parse).unwrap_or_default();
         Ok(store)
+    }
+
+    /// Closes the file; the store has to be replaced before it is used again.
+    pub(super) fn let_go(&mut self) -> rusqlite::Result<()> {
+        self.connection = Connection::open_in_memory()?;
+        Ok(())
     }
 
     pub(super) fn begin(&self) -> rusqlite::Result<()> {
@@ -214,6 +272,42 @@ impl Store {
             .prepare_cached("DELETE FROM deliveries WHERE id = ?1")?
             .execute([id])
             .map(|_| ())
+    }
+
+    /// Keeps a row of a damaged file that is not what was written, among the dead letters.
+    pub(super) fn keep_altered(
+        &mut self,
+        columns: &[ValueRef],
+        reason: &str,
+    ) -> rusqlite::Result<()> {
+        let remains = row::remains(columns, unnamed(String::new()));
+        let id = row::lossy(columns[0]);
+        let letter = DeadLetter::of(remains, format!("a damaged row, {id}: {reason}"));
+        self.letters.bury_damaged(&self.connection, &letter, wall_clock())
+    }
+
+    /// Keeps a dead letter of a damaged file, with its number.
+    pub(super) fn keep_letter(
+        &mut self,
+        columns: &mut [ValueRef],
+        sound: bool,
+    ) -> rusqlite::Result<()> {
+        let reason = format!("{} ({})", row::lossy(columns[1]), row::ALTERED);
+        if !sound {
+            columns[2] = ValueRef::Text(row::DAMAGED.as_bytes());
+        }
+        let mut kept = columns.to_vec();
+        for at in [1, 3, 5, 6] {
+            if !matches!(kept[at], ValueRef::Text(_)) {
+                kept[at] = ValueRef::Text(b"?");
+            }
+        }
+        if !sound {
+            kept[1] = ValueRef::from(reason.as_str());
+            kept[8] = ValueRef::Blob(row::bytes(columns[8]));
+            kept[7] = ValueRef::Integer(row::integer(columns[7]).unwrap_or(0));
+        }
+        dead_letters::insert_row(&self.connection, &kept)
     }
 
     /// # Errors

@@ -98,6 +98,8 @@ pub(super) struct Writer {
     failures: u32,
     /// There is no database to remember in, and none is made for that.
     forgetful: bool,
+    /// The database is to be opened anew before it is used.
+    reopen: bool,
     /// Until when settlements may wait for a push.
     held_until: Option<Instant>,
     /// What people asked for, a piece at a time, and who waits for the answer.
@@ -123,6 +125,7 @@ impl Writer {
             reads,
             failures: 0,
             forgetful: false,
+            reopen: false,
             held_until: None,
             sweeps: VecDeque::new(),
             started: Instant::now(),
@@ -247,7 +250,7 @@ impl Writer {
         }
         let written = match self.failures {
             0 => self.write(),
-            _ => self.make_room().and_then(|()| self.write()),
+            _ => self.look_again().and_then(|()| self.make_room()).and_then(|()| self.write()),
         };
         match written {
             Ok(()) => {
@@ -408,14 +411,14 @@ impl Writer {
 
     /// A database that cannot be written is tried again; one that is damaged ends the agent.
     fn trouble(&mut self, trouble: &Trouble) -> Result<(), String> {
-        if trouble.damaged {
-            let aside = schema::move_aside(&self.settings.path)
-                .map_or_else(|error| error.to_string(), |path| path.display().to_string());
-            return Err(format!(
-                "{} is damaged ({}); it was moved aside: {aside}",
-                self.settings.path.display(),
-                trouble.what
-            ));
+        if trouble.damaged && !self.reopen {
+            // Whether it is damaged or was a moment's trouble of the disk shows in a new look.
+            log::warn!("queue: {}; looking again", trouble.what);
+            self.reopen = true;
+            if self.look_again().is_ok() {
+                self.failures = self.failures.max(1);
+                return Ok(());
+            }
         }
         let what = format!("{} cannot be written: {}", self.settings.path.display(), trouble.what);
         if self.failures == 0 {
@@ -429,6 +432,18 @@ impl Writer {
         drop(board);
         self.shared.wake_worker();
         self.shared.health.queue(|queue| queue.error = what);
+        Ok(())
+    }
+
+    /// Opens the database anew; what can be read of a damaged one is in a new file then.
+    fn look_again(&mut self) -> Result<(), Trouble> {
+        let Some(database) = self.database.as_mut().filter(|_| self.reopen) else { return Ok(()) };
+        database.store.let_go()?;
+        let opened = Store::reopen(&self.settings);
+        database.store = opened.map_err(|what| Trouble { what, damaged: false })?;
+        self.reopen = false;
+        let amount = database.store.amount();
+        lock(&self.shared.board).stored = amount?;
         Ok(())
     }
 
