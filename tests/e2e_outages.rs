@@ -215,14 +215,14 @@ fn what_never_became_a_delivery_does_not_keep_the_others_from_another_try() {
     // Without the agent the same is written, and the next start goes on.
     agent.end("TERM");
     let said = String::from_utf8(agent.queue(&["retry", "--all"]).stdout).unwrap();
-    assert!(said.contains("2 dead letters wait again; 1 that never became"), "{said}");
+    assert!(said.contains("2 dead letters wait again; 1 that are no deliveries"), "{said}");
     api.answer_all(Answer::Status(202));
     agent.start();
     api.wait_for(2);
     agent.wait_ready();
     wait_until("only the hopeless one is left", || agent.list().len() == 1);
     let said = String::from_utf8(agent.queue(&["retry", "--all"]).stdout).unwrap();
-    assert!(said.contains(" 0 dead letters wait again; 1 that never became"), "{said}");
+    assert!(said.contains(" 0 dead letters wait again; 1 that are no deliveries"), "{said}");
     assert!(agent.queue(&["drop", "--all"]).status.success());
     wait_until("nothing is left", || agent.list().is_empty());
 }
