@@ -633,3 +633,42 @@ fn flipped_bits_never_keep_it_from_starting_and_never_deliver_another_event() {
         assert!(delivered == 200 || kept > 0 || aside, "round {round}, byte {at}: unsaid");
     }
 }
+
+#[test]
+fn a_full_queue_is_full_until_sources_are_let_in_again() {
+    const LIMIT: u64 = 64 * 1024;
+    let mut rig = Rig::new(None);
+    rig.queue.stop_claims();
+    rig.queue.close();
+    rig.settings.bytes_max = LIMIT;
+    rig.queue = open(&rig.settings, None, &rig.health);
+    let large = |number: usize, bytes: usize| {
+        let body = format!("{}{number}", "0".repeat(bytes)).into_bytes();
+        let delivery = Delivery { body, ..delivery(number, "lane", None) };
+        Push::Delivery { delivery, store: Store::Durable, receipt: None }
+    };
+    let state = || rig.health.snapshot().queue;
+    // What is larger than all the room is taken when nothing else is there.
+    rig.queue.push(vec![large(0, 100_000)], None).unwrap();
+    wait_until("it is stored", || state().bytes > LIMIT);
+    work(&rig.queue, 1, &|_, _| Outcome::Delivered);
+    // Of a batch as much is taken as there is room for.
+    let batch = (1..=100).map(|number| large(number, 1_000)).collect();
+    let Err(Error::Full(rest)) = rig.queue.push(batch, None) else { panic!("all found room") };
+    let taken = 100 - rest.len();
+    wait_until("they are stored", || state().waiting == taken as u64);
+    assert!(state().bytes <= LIMIT, "{:?}", state());
+    assert!(state().full);
+    work(&rig.queue, 3, &|_, _| Outcome::Delivered);
+    assert!(state().full && state().bytes > LIMIT / 10 * 9, "{:?}", state());
+    work(&rig.queue, 10, &|_, _| Outcome::Delivered);
+    wait_until("it is not full any more", || !state().full);
+}
+
+#[test]
+fn in_direct_mode_a_database_that_another_agent_has_is_found_at_the_door() {
+    let rig = Rig::new(None);
+    let failures = Failures(bounded(1).0);
+    let second = Queue::open(&rig.settings, false, None, &Health::default(), &failures);
+    assert!(second.is_err_and(|why| why.contains("is in use by another ilagent")));
+}

@@ -99,6 +99,8 @@ struct Entry {
     about: &'static str,
     /// Its flags and arguments.
     info: fn() -> CommandInfoWithArgs,
+    /// What it comes to. There is no default: a command that is forgotten here does not compile.
+    make: Make,
     /// Headings of its help, each with the flag that it stands before.
     groups: &'static [(&'static str, &'static str)],
 }
@@ -108,48 +110,56 @@ const COMMANDS: [Entry; 8] = [
         name: "daemon",
         about: "run the agent until it is told to stop",
         info: Flags::get_args_info,
+        make: daemon,
         groups: &crate::config::dialects::ilagent::GROUPS,
     },
     Entry {
         name: "check",
         about: "say what is wrong with the same flags, or what the agent would do",
         info: Flags::get_args_info,
+        make: check,
         groups: &crate::config::dialects::ilagent::GROUPS,
     },
     Entry {
         name: "event",
         about: "send one event to ilert",
         info: event::Event::get_args_info,
+        make: event,
         groups: &[],
     },
     Entry {
         name: "heartbeat",
         about: "ping one heartbeat monitor",
         info: heartbeat::Heartbeat::get_args_info,
+        make: heartbeat,
         groups: &[],
     },
     Entry {
         name: "queue list",
         about: "list what waits and what was given up",
         info: queue::List::get_args_info,
+        make: list,
         groups: &[],
     },
     Entry {
         name: "queue show",
         about: "show one delivery or dead letter with its body",
         info: queue::Show::get_args_info,
+        make: show,
         groups: &[],
     },
     Entry {
         name: "queue retry",
         about: "try deliveries now, put dead letters back",
         info: queue::Chosen::get_args_info,
+        make: retry,
         groups: &[],
     },
     Entry {
         name: "queue drop",
         about: "delete deliveries or dead letters",
         info: queue::Chosen::get_args_info,
+        make: drop_chosen,
         groups: &[],
     },
 ];
@@ -194,7 +204,7 @@ pub fn read(args: impl IntoIterator<Item = OsString>) -> Result<Invocation, Usag
     }
     complete(entry, &info, &own)?;
     let globals = merge(before, after, entry)?;
-    let command = command(entry, &own, globals.file)?;
+    let command = (entry.make)(entry, &own, globals.file)?;
     Ok(Invocation { verbosity: globals.verbose, command })
 }
 
@@ -303,30 +313,60 @@ fn parse<T: FromArgs>(entry: &Entry, given: &Given) -> Result<T, Usage> {
     })
 }
 
-fn command(entry: &Entry, own: &Given, database: Option<String>) -> Result<Command, Usage> {
-    let file = |database: Option<String>| {
-        PathBuf::from(database.unwrap_or_else(|| crate::config::defaults::DATABASE.to_owned()))
-    };
-    let wrong = |what| Usage::Wrong { what, command: format!("{NAME} {}", entry.name) };
-    let asked = |database| -> Result<Box<Asked>, Usage> {
-        Ok(Box::new(Asked { flags: parse(entry, own)?, given: own.names(), database }))
-    };
-    let command = match entry.name {
-        "daemon" => return Ok(Command::Daemon(asked(database)?)),
-        "check" => return Ok(Command::Check(asked(database)?)),
-        "event" => {
-            let event = parse::<event::Event>(entry, own)?.check();
-            return event.map(Command::Event).map_err(wrong);
-        }
-        "heartbeat" => {
-            return Ok(Command::Heartbeat(parse::<heartbeat::Heartbeat>(entry, own)?));
-        }
-        "queue list" => parse::<queue::List>(entry, own)?.command(),
-        "queue show" => Ok(parse::<queue::Show>(entry, own)?.command()),
-        "queue retry" => parse::<queue::Chosen>(entry, own)?.choice().map(admin::Command::Retry),
-        _ => parse::<queue::Chosen>(entry, own)?.choice().map(admin::Command::Drop),
-    };
-    Ok(Command::Queue { database: file(database), command: command.map_err(wrong)? })
+/// What a command line of this entry asks for, whose words are all there.
+type Make = fn(&Entry, &Given, Option<String>) -> Result<Command, Usage>;
+
+fn daemon(entry: &Entry, own: &Given, database: Option<String>) -> Result<Command, Usage> {
+    asked(entry, own, database).map(Command::Daemon)
+}
+
+fn check(entry: &Entry, own: &Given, database: Option<String>) -> Result<Command, Usage> {
+    asked(entry, own, database).map(Command::Check)
+}
+
+fn asked(entry: &Entry, own: &Given, database: Option<String>) -> Result<Box<Asked>, Usage> {
+    Ok(Box::new(Asked { flags: parse(entry, own)?, given: own.names(), database }))
+}
+
+fn event(entry: &Entry, own: &Given, _: Option<String>) -> Result<Command, Usage> {
+    let event = parse::<event::Event>(entry, own)?.check();
+    event.map(Command::Event).map_err(|what| wrong(entry, what))
+}
+
+fn heartbeat(entry: &Entry, own: &Given, _: Option<String>) -> Result<Command, Usage> {
+    Ok(Command::Heartbeat(parse::<heartbeat::Heartbeat>(entry, own)?))
+}
+
+fn list(entry: &Entry, own: &Given, database: Option<String>) -> Result<Command, Usage> {
+    on_queue(entry, database, parse::<queue::List>(entry, own)?.command())
+}
+
+fn show(entry: &Entry, own: &Given, database: Option<String>) -> Result<Command, Usage> {
+    on_queue(entry, database, Ok(parse::<queue::Show>(entry, own)?.command()))
+}
+
+fn retry(entry: &Entry, own: &Given, database: Option<String>) -> Result<Command, Usage> {
+    let chosen = parse::<queue::Chosen>(entry, own)?.choice();
+    on_queue(entry, database, chosen.map(admin::Command::Retry))
+}
+
+fn drop_chosen(entry: &Entry, own: &Given, database: Option<String>) -> Result<Command, Usage> {
+    let chosen = parse::<queue::Chosen>(entry, own)?.choice();
+    on_queue(entry, database, chosen.map(admin::Command::Drop))
+}
+
+fn on_queue(
+    entry: &Entry,
+    database: Option<String>,
+    command: Result<admin::Command, String>,
+) -> Result<Command, Usage> {
+    let database = database.unwrap_or_else(|| crate::config::defaults::DATABASE.to_owned());
+    let command = command.map_err(|what| wrong(entry, what))?;
+    Ok(Command::Queue { database: PathBuf::from(database), command })
+}
+
+fn wrong(entry: &Entry, what: String) -> Usage {
+    Usage::Wrong { what, command: format!("{NAME} {}", entry.name) }
 }
 
 #[cfg(test)]

@@ -34,6 +34,10 @@ const BOARD_BYTES_MAX: u64 = 2 * 1024 * 1024;
 /// What a lane may have on the board however full it is.
 const WINDOW_LEAST: usize = 4;
 
+/// Most rows whose end is known and not committed. A crash repeats them, so that on a slow disk
+/// nothing new is attempted before those are committed.
+const ENDING_MAX: usize = 16;
+
 /// Bounds of the transit store.
 const TRANSIT_MAX: usize = 4_096;
 const TRANSIT_BYTES_MAX: u64 = 8 * 1024 * 1024;
@@ -395,7 +399,7 @@ impl Board {
 
     /// What was written: the board knows of the rows.
     pub(super) fn committed(&mut self, changes: Vec<Change>, now: Instant) -> Committed {
-        let mut done = Committed::default();
+        let mut done = Committed { claimable: self.ending >= ENDING_MAX, ..Committed::default() };
         for change in changes {
             match change {
                 Change::Insert(row, delivery, _, receipt) => {
@@ -472,12 +476,17 @@ impl Board {
 
     /// Whether another worker of `sink` would find something.
     pub(super) fn has_more(&self, sink: &str) -> bool {
-        self.sinks.get(sink).is_some_and(|sink| !sink.gate.is_closed() && !sink.rotation.is_empty())
+        let sink = self.sinks.get(sink).filter(|_| self.ending < ENDING_MAX);
+        sink.is_some_and(|sink| !sink.gate.is_closed() && !sink.rotation.is_empty())
     }
 
     /// Finds something to do for a worker of `sink`.
     pub(super) fn claim(&mut self, sink: &str, now: Instant) -> Found {
         self.ring(now);
+        if self.ending >= ENDING_MAX && !self.unwritable {
+            // The commit that is due wakes workers.
+            return Found::Nothing(None);
+        }
         let Some(state) = self.sinks.get(sink) else { return Found::Nothing(None) };
         let sink_probe = match state.gate.pass(now) {
             Pass::Open => false,

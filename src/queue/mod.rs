@@ -258,10 +258,15 @@ impl Queue {
         let settings = config::Queue { path: file.path().to_owned(), ..settings.clone() };
         let (requests, received) = bounded(REQUESTS_MAX);
         let mut board = Board::new(attempts_max);
+        // Taken at the door though the file may never be needed: in the middle of its work it
+        // would be too late to hear that another agent has it, or that nothing can be written.
+        let door = file.lock()?;
         let database = if durable || file.is_there() {
-            Some(Database::open(&settings, &mut board, &requests)?)
+            let (database, waiting) = Database::open(&settings, door, &requests)?;
+            waiting.onto(&mut board);
+            Ok(database)
         } else {
-            None
+            Err(door)
         };
         let shared = Arc::new(Shared {
             board: Mutex::new(board),

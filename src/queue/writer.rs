@@ -4,12 +4,12 @@ use super::change::{Buried, Change, write_all};
 use super::dead_letters::Gone;
 use super::file::{DatabaseFile, Lock};
 use super::spare::Spare;
-use super::store::{Read, Store};
+use super::store::{Read, Store, StoredLane};
 use super::sweep::Sweep;
 use super::{Push, Shared, UpstreamMessage, admin, control, lock, schema, size, upstream};
 use crate::config;
 use crate::message::{Lane, Receipt};
-use crate::queue::board::Board;
+use crate::queue::board::{Amount, Board};
 use crate::retry::Backoff;
 use crate::system::plain::plain;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
@@ -26,8 +26,8 @@ const BYTES_IN_COMMIT_MAX: usize = 256 * 1024;
 
 /// Settlements join the commit of the next push: so many of them, for so long at most. A crash
 /// in between repeats them like deliveries in flight.
-const HELD_MAX: usize = 16;
-const HELD_FOR: Duration = Duration::from_millis(5);
+const HELD_MAX: usize = 8;
+const HELD_FOR: Duration = Duration::from_millis(2);
 
 /// How long to wait before a database that could not be written is tried again.
 const REWRITE: Backoff =
@@ -62,27 +62,41 @@ pub(super) struct Database {
 }
 
 impl Database {
-    /// Opens the file and puts what waits in it on the board.
+    /// Opens the file; the lock on it is the caller's. No board is held meanwhile, since that may
+    /// take its time.
     pub(super) fn open(
         settings: &config::Queue,
-        board: &mut Board,
+        lock: Lock,
         requests: &Sender<Request>,
-    ) -> Result<Self, String> {
+    ) -> Result<(Self, Waiting), String> {
         let shown = settings.path.display();
-        let file = DatabaseFile::at(&settings.path)?;
-        let lock = file.lock()?;
         let mut store = Store::open(settings)?;
         let trouble = |error: rusqlite::Error| format!("{shown}: {error}");
         upstream::convert(&mut store).map_err(trouble)?;
-        board.restore(store.lanes().map_err(trouble)?);
-        board.stored = store.amount().map_err(trouble)?;
-        if board.stored.count > 0 {
-            log::info!("queue: about {} deliveries wait in {shown}", board.stored.count);
+        let waiting = Waiting {
+            lanes: store.lanes().map_err(trouble)?,
+            amount: store.amount().map_err(trouble)?,
+        };
+        if waiting.amount.count > 0 {
+            log::info!("queue: about {} deliveries wait in {shown}", waiting.amount.count);
         }
-        let spare = Spare::beside(file.path());
+        let spare = Spare::beside(&settings.path);
         spare.hold().map_err(|error| format!("{shown}: no room beside it: {error}"))?;
-        let control = control::listen(file.path(), requests.clone());
-        Ok(Database { store, spare, control, _lock: lock })
+        let control = control::listen(&settings.path, requests.clone());
+        Ok((Database { store, spare, control, _lock: lock }, waiting))
+    }
+}
+
+/// What an opened database holds, for the board.
+pub(super) struct Waiting {
+    lanes: Vec<StoredLane>,
+    amount: Amount,
+}
+
+impl Waiting {
+    pub(super) fn onto(self, board: &mut Board) {
+        board.restore(self.lanes);
+        board.stored = self.amount;
     }
 }
 
@@ -90,6 +104,8 @@ pub(super) struct Writer {
     shared: Arc<Shared>,
     settings: config::Queue,
     database: Option<Database>,
+    /// The lock on a database that is not open yet.
+    door: Option<Lock>,
     received: Receiver<Request>,
     /// Not committed yet.
     changes: Vec<Change>,
@@ -111,15 +127,20 @@ impl Writer {
     pub(super) fn new(
         shared: Arc<Shared>,
         settings: config::Queue,
-        database: Option<Database>,
+        database: Result<Database, Lock>,
         received: Receiver<Request>,
     ) -> Self {
+        let (database, door) = match database {
+            Ok(database) => (Some(database), None),
+            Err(door) => (None, Some(door)),
+        };
         let reads = lock(&shared.board).lanes_to_read();
         let changes = Vec::new();
         Writer {
             shared,
             settings,
             database,
+            door,
             received,
             changes,
             reads,
@@ -448,10 +469,22 @@ impl Writer {
     }
 
     /// Opens a database that was not needed before.
-    fn open(&self) -> Result<Database, Trouble> {
-        let mut board = lock(&self.shared.board);
-        Database::open(&self.settings, &mut board, &self.shared.requests)
-            .map_err(|what| Trouble { what, damaged: false })
+    fn open(&mut self) -> Result<Database, Trouble> {
+        let trouble = |what| Trouble { what, damaged: false };
+        let lock = match self.door.take() {
+            Some(lock) => lock,
+            None => DatabaseFile::at(&self.settings.path)
+                .and_then(|file| file.lock())
+                .map_err(trouble)?,
+        };
+        let (database, waiting) =
+            Database::open(&self.settings, lock, &self.shared.requests).map_err(trouble)?;
+        if !waiting.lanes.is_empty() {
+            // Their numbers may be those of lanes that are in use.
+            let what = "deliveries lie in it that were not there at the start: start it again";
+            return Err(trouble(what.to_owned()));
+        }
+        Ok(database)
     }
 
     fn admin(&mut self, command: &admin::Command, answer: Sender<Result<String, String>>) {
