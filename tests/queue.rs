@@ -523,7 +523,7 @@ fn what_is_altered_in_other_tables_is_not_taken_for_true() {
     let mut rig = Rig::new(Some(1));
     let desk = Arc::new(Signed::default());
     for index in 0..2 {
-        rig.push(delivery(index, "lane", None), Store::Durable, &desk);
+        rig.push(delivery(index, "lane", Some("key")), Store::Durable, &desk);
     }
     work(&rig.queue, 2, &|_, _| Outcome::Never { why: "no".to_owned() });
     rig.queue.remember("mqtt", "client", Some("granted".to_owned()));
