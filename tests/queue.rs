@@ -589,11 +589,7 @@ fn drain(rig: &mut Rig) -> usize {
 
 fn put(rig: &Rig, bytes: &[u8]) {
     for entry in std::fs::read_dir(&rig.folder).unwrap() {
-        let path = entry.unwrap().path();
-        // What stays beside it says whose the file is, however damaged.
-        if !path.to_string_lossy().ends_with(".spare") {
-            let _ = std::fs::remove_file(path);
-        }
+        let _ = std::fs::remove_file(entry.unwrap().path());
     }
     std::fs::write(&rig.settings.path, bytes).unwrap();
 }

@@ -3,6 +3,7 @@
 //! People mistype `-f`, and some mean the configuration by it. A file that is not ours is never
 //! made, renamed, emptied or given other permissions: it is refused by name.
 
+use super::salvage;
 use super::schema::{APPLICATION_ID, beside};
 use rusqlite::{Connection, OpenFlags};
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -212,7 +213,7 @@ fn is_ours(path: &Path, bytes: u64) -> io::Result<bool> {
     }
     // Damaged where it would say so; nobody else keeps such files beside it.
     let beside_it = |suffix| beside(path, suffix).symlink_metadata().is_ok();
-    Ok(beside_it(".spare") || beside_it("-wal"))
+    Ok(beside_it(".spare") || beside_it("-wal") || salvage::holds_our_rows(path))
 }
 
 /// The names of the tables in the file itself, looked at without a trace.

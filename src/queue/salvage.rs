@@ -35,6 +35,9 @@ const PAYLOAD_MAX: usize = 16 * 1024 * 1024;
 /// Rows that are carried over in one transaction.
 const ROWS_IN_COMMIT: usize = 1_000;
 
+/// How far a file is looked into to find out whose it is.
+const PAGES_LOOKED_AT: u32 = 64;
+
 /// The roots of `lanes`, `deliveries` and `dead_letters` in a file that this agent made.
 const ROOTS: [u32; 3] = [2, 3, 4];
 
@@ -77,6 +80,19 @@ pub(super) fn carry_over(damaged: &Path, store: &mut Store) -> Result<Salvaged, 
     }
     (salvaged.rows_lost, salvaged.pages_lost) = (file.rows_lost, file.pages_lost);
     carried.map(|()| salvaged)
+}
+
+/// Whether the file, however it begins, holds a record that this agent wrote: every file of
+/// version 2 does, near its beginning.
+pub(super) fn holds_our_rows(path: &Path) -> bool {
+    let Ok(mut file) = Pages::open(path) else { return false };
+    file.count = file.count.min(PAGES_LOOKED_AT);
+    let mut ours = false;
+    let looked = file.rows(&mut |found| {
+        ours |= record(found).is_some();
+        Ok(())
+    });
+    looked.is_ok() && ours
 }
 
 /// What the journal holds goes into the file first, as far as SQLite finds its way.
