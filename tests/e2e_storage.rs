@@ -10,6 +10,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::process::Command;
 use support::agent::{Agent, BINARY};
 use support::broker::Broker;
+use support::cutfs::{CutFs, NO_MAPS};
 use support::publisher::Publisher;
 use support::stand_in::{Answer, StandIn};
 use support::{event, wait_until};
@@ -93,6 +94,52 @@ fn a_read_only_disk_is_said_at_the_door_and_a_restart_goes_on() {
     agent.start();
     api.wait_for(1);
     assert_eq!(api.accepted(), ["kept"]);
+}
+
+/// JFFS2, say. What was left there by an agent that could map files is taken over, log and all.
+#[test]
+fn a_file_system_without_shared_maps_will_do() {
+    let api = StandIn::new();
+    api.answer_all(Answer::Status(503));
+    let mut agent = Agent::new(&api, &[]).database_in("disk/ilagent.db3");
+    let disk = agent.folder().join("disk");
+    fs::create_dir(&disk).unwrap();
+    agent.start();
+    agent.wait_ready();
+    assert_eq!(agent.post(&event("k", "one")).unwrap().0, 200);
+    agent.kill();
+    let left = ["ilagent.db3", "ilagent.db3-wal"].map(|name| fs::read(disk.join(name)).unwrap());
+    let Some(_mounted) = CutFs::mount(&disk, NO_MAPS) else { return };
+    fs::write(disk.join("ilagent.db3"), &left[0]).unwrap();
+    fs::write(disk.join("ilagent.db3-wal"), &left[1]).unwrap();
+    for id in ["two", "three"] {
+        agent.start();
+        agent.wait_ready();
+        assert_eq!(agent.post(&event("k", id)).unwrap().0, 200);
+        agent.kill();
+    }
+    assert_eq!(agent.list().len(), 3, "without the agent");
+    agent.start();
+    assert_eq!(agent.list().len(), 3, "with it");
+    agent.end("TERM");
+    api.answer_all(Answer::Status(202));
+    agent.start();
+    api.wait_for(3);
+    assert_eq!(api.accepted(), ["one", "two", "three"]);
+}
+
+#[test]
+fn the_direct_mode_keeps_what_it_must_without_shared_maps() {
+    let (api, broker) = (StandIn::new(), Broker::new());
+    let mut agent = Agent::mqtt(&api, broker.port(), &["-e", "events/#", "--mqtt_qos", "1"])
+        .database_in("disk/ilagent.db3");
+    let disk = agent.folder().join("disk");
+    let Some(_mounted) = CutFs::mount(&disk, NO_MAPS) else { return };
+    agent.start();
+    agent.wait_ready();
+    Publisher::new(broker.port()).publish("events/a", "not json");
+    wait_until("the dead letter is kept", || agent.list().len() == 1);
+    agent.wait_ready();
 }
 
 #[test]

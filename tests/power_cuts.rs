@@ -12,6 +12,7 @@ mod support;
 use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File};
 use std::io::Write;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -181,11 +182,19 @@ impl Machine {
         self.lost += self.disk.restore(seed);
     }
 
-    /// The last start: all that waits is delivered.
-    fn deliver(&mut self) {
+    /// The last start: all that waits is delivered, and one more event of each of these clients
+    /// behind it.
+    fn deliver(&mut self, clients: Range<u64>) {
+        const LAST: u64 = 1_000_000;
         self.api.answer_all(Answer::Status(202));
         self.agent.start();
         self.agent.wait_ready();
+        let (ids, bodies): (BTreeSet<String>, Vec<String>) =
+            clients.map(|client| event(client, LAST)).unzip();
+        for body in bodies {
+            assert!(self.agent.post(&body).is_some_and(|(status, _)| status == 200));
+        }
+        self.api.wait_for_all(&ids);
     }
 
     /// Nothing was damaged, altered or overtaken.
@@ -215,7 +224,7 @@ impl Machine {
 fn posted(journal: Journal) {
     let Some(mut machine) = Machine::new(journal, |api| Agent::new(api, &[])) else { return };
     let sent = post_through_cuts(&mut machine);
-    machine.deliver();
+    machine.deliver(0..CLIENTS);
     machine.api.wait_for_all(&sent.confirmed.into_inner().unwrap());
     machine.account();
     assert!(machine.lost > 0, "some changes are lost in {} cuts", cuts());
@@ -244,13 +253,11 @@ fn posted_events_survive_in_a_shared_log() {
 }
 
 #[test]
-#[ignore = "the agent cannot do without shared maps yet"]
 fn posted_events_survive_in_a_log_of_the_agent_alone() {
     posted(Journal::Alone);
 }
 
 #[test]
-#[ignore = "the agent cannot do without shared maps yet"]
 fn posted_events_survive_in_a_rollback_journal() {
     posted(Journal::Rollback);
 }
@@ -279,7 +286,7 @@ fn buffered_messages_survive() {
             std::thread::sleep(Duration::from_micros(fastrand::u64(0..60_000)));
         });
     }
-    machine.deliver();
+    machine.deliver(CLIENTS..CLIENTS + 1);
     machine.api.wait_for_all(&sent.confirmed.into_inner().unwrap());
     machine.account();
 }
@@ -293,11 +300,7 @@ fn without_a_sync_events_are_lost_and_the_database_stays_whole() {
         return;
     };
     let confirmed = post_through_cuts(&mut machine).confirmed.into_inner().unwrap();
-    machine.deliver();
-    // Behind all others of its client.
-    let (last, body) = event(0, 1_000_000);
-    assert!(machine.agent.post(&body).is_some_and(|(status, _)| status == 200));
-    machine.api.wait_for_all(&BTreeSet::from([last]));
+    machine.deliver(0..CLIENTS);
     machine.account();
     let arrived = machine.api.tally();
     let lost = confirmed.iter().filter(|&id| !arrived.contains_key(id)).count();

@@ -12,6 +12,7 @@ mod control;
 mod dead_letters;
 mod file;
 mod gate;
+mod journal;
 mod lane;
 mod look;
 mod recover;

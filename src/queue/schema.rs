@@ -13,6 +13,7 @@
 
 use super::board::RowId;
 use super::file::DatabaseFile;
+use super::journal::Journal;
 use super::row::{Unchecked, record_sum};
 use crate::config::Sync;
 use rusqlite::{Connection, ErrorCode, OpenFlags, ffi, params};
@@ -39,9 +40,6 @@ pub(super) const LANE_MAX: u32 = (1 << (63 - SEQ_BITS)) - 2;
 /// Every page that a commit touches is written whole, twice: to the journal and later to the
 /// database. Small pages halve what a small delivery costs; a large one takes several.
 pub(super) const PAGE_BYTES: u32 = 1_024;
-
-/// The journal is copied into the database when it has this many pages; see `spare`.
-const CHECKPOINT_PAGES: u32 = 1_000;
 
 /// How often a file is looked at before what was found is believed, and how long in between.
 const LOOKS: u32 = 3;
@@ -169,8 +167,29 @@ pub(super) fn open(path: &Path, sync: Sync, whole: bool) -> Result<Connection, U
 }
 
 fn open_once(path: &Path, sync: Sync, whole: bool) -> Result<Connection, Unusable> {
+    let mut opened = Err(Unusable::Other("no journal can be made".to_owned()));
+    for journal in Journal::choices(path) {
+        opened = connect(path, *journal, sync);
+        match &opened {
+            Err(Unusable::Other(what)) => log::debug!("queue: {journal:?}: {what}"),
+            Ok(_) | Err(Unusable::Corrupt(_)) => break,
+        }
+    }
+    let (connection, version) = opened?;
+    if whole || path.metadata().is_ok_and(|file| file.len() <= CHECK_BYTES_MAX) {
+        check(&connection)?;
+    }
+    if version < VERSION {
+        climb(&connection, version)?;
+    }
+    Ok(connection)
+}
+
+/// A connection with this journal, and the version of the file.
+fn connect(path: &Path, journal: Journal, sync: Sync) -> Result<(Connection, usize), Unusable> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
+    journal.prepare(&connection)?;
     connection.execute_batch(
         "PRAGMA busy_timeout=5000; PRAGMA temp_store=MEMORY; PRAGMA cache_size=-256;
          PRAGMA trusted_schema=OFF;",
@@ -184,14 +203,8 @@ fn open_once(path: &Path, sync: Sync, whole: bool) -> Result<Connection, Unusabl
             "it was written by a later version of ilagent (schema {version}, this one knows {VERSION})"
         )));
     }
-    journal(&connection, path, sync)?;
-    if whole || path.metadata().is_ok_and(|file| file.len() <= CHECK_BYTES_MAX) {
-        check(&connection)?;
-    }
-    if version < VERSION {
-        climb(&connection, version)?;
-    }
-    Ok(connection)
+    journal.set(&connection, path, sync)?;
+    Ok((connection, version))
 }
 
 /// Takes the file from a version to this one.
@@ -233,37 +246,6 @@ pub(super) fn remember(
         )?
         .execute(params![scope, key, value, sum])
         .map(|_| ())
-}
-
-/// A write-ahead log where the file system can, otherwise a rollback journal.
-///
-/// A log needs a memory map that processes share, unless one process has the file for itself:
-/// JFFS2 has no such maps. So the mode is read back, asked for once more with the file for
-/// ourselves, and given up for a rollback journal when that fails too.
-fn journal(connection: &Connection, path: &Path, sync: Sync) -> rusqlite::Result<()> {
-    let ask = |mode: &str| {
-        connection
-            .query_row(&format!("PRAGMA journal_mode={mode}"), [], |row| row.get::<_, String>(0))
-    };
-    if !ask("WAL").is_ok_and(|mode| mode == "wal") {
-        connection.execute_batch("PRAGMA locking_mode=EXCLUSIVE")?;
-        if !ask("WAL").is_ok_and(|mode| mode == "wal") {
-            let mode = ask("TRUNCATE")?;
-            log::warn!(
-                "queue: {} cannot have a write-ahead log here; its journal is '{mode}', which \
-                 writes more",
-                path.display()
-            );
-        }
-    }
-    let sync = match sync {
-        Sync::Full => "FULL",
-        Sync::Normal => "NORMAL",
-    };
-    connection.execute_batch(&format!(
-        "PRAGMA synchronous={sync}; PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES};
-         PRAGMA journal_size_limit=1048576;"
-    ))
 }
 
 fn check(connection: &Connection) -> Result<(), Unusable> {

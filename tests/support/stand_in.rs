@@ -196,15 +196,17 @@ impl StandIn {
         wait_until(&format!("{count} different events accepted"), || self.tally().len() >= count);
     }
 
-    /// Waits until each of these was accepted, and names one that is missing if not.
+    /// Waits until each of these was accepted, for as long as there is progress, and names one that
+    /// is missing if not.
     #[track_caller]
     pub fn wait_for_all(&self, ids: &BTreeSet<String>) {
-        let missing = || {
+        let (mut seen, mut until) = (0, Instant::now() + PATIENCE);
+        loop {
             let tally = self.tally();
-            ids.iter().find(|&id| !tally.contains_key(id))
-        };
-        let until = Instant::now() + PATIENCE;
-        while let Some(id) = missing() {
+            let Some(id) = ids.iter().find(|&id| !tally.contains_key(id)) else { return };
+            if tally.len() > seen {
+                (seen, until) = (tally.len(), Instant::now() + PATIENCE);
+            }
             assert!(Instant::now() < until, "{id} was not accepted within {PATIENCE:?}");
             thread::sleep(Duration::from_millis(20));
         }
