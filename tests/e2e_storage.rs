@@ -125,7 +125,7 @@ fn a_file_system_without_shared_maps_will_do() {
     api.answer_all(Answer::Status(202));
     agent.start();
     api.wait_for(3);
-    assert_eq!(api.accepted(), ["one", "two", "three"]);
+    assert!(["one", "two", "three"].iter().all(|id| api.tally().contains_key(*id)));
 }
 
 #[test]

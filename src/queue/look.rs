@@ -3,8 +3,8 @@
 
 use super::file::look_only;
 use super::schema::{VERSION, beside};
-use rusqlite::Connection;
 use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
 use std::path::Path;
 
 /// What version 1 lacks, as views that stand in front of its tables. They are in memory.
@@ -48,14 +48,30 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let connection = match has_content(path, "-wal") {
         // Without a log the file is all there is, and SQLite need not make anything beside it.
         false if !has_content(path, "-journal") => look_only(path, "immutable=1")?,
-        _ => {
-            let connection = look_only(path, "mode=ro")?;
-            // The log stays for the agent, too.
-            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-            connection
-        }
+        _ => with_others(path).or_else(|error| alone(path).map_err(|_| error))?,
     };
     connection.execute_batch("PRAGMA temp_store=MEMORY; PRAGMA trusted_schema=OFF")?;
+    Ok(connection)
+}
+
+/// Reads the log as SQLite does.
+fn with_others(path: &Path) -> rusqlite::Result<Connection> {
+    keeping_the_log(look_only(path, "mode=ro")?)
+}
+
+/// Where files cannot be mapped shared, a log is read by who has the file alone, for which SQLite
+/// wants to be able to write; see `journal`.
+fn alone(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.execute_batch("PRAGMA locking_mode=EXCLUSIVE; PRAGMA query_only=ON")?;
+    keeping_the_log(connection)
+}
+
+/// The log stays for the agent, too. The first thing that is read tells whether it can be.
+fn keeping_the_log(connection: Connection) -> rusqlite::Result<Connection> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    connection.query_row("SELECT COUNT(*) FROM sqlite_master", [], |_| Ok(()))?;
     Ok(connection)
 }
 
