@@ -182,7 +182,6 @@ fn questions_to_a_running_agent() {
 }
 
 #[test]
-#[ignore = "the queue does not read past rows of somebody else yet"]
 fn rows_of_the_database() {
     fuzz("rows");
 }
