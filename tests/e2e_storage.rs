@@ -13,27 +13,10 @@ use support::broker::Broker;
 use support::cutfs::{CutFs, NO_MAPS};
 use support::publisher::Publisher;
 use support::stand_in::{Answer, StandIn};
+use support::tmpfs::Tmpfs;
 use support::{event, wait_until};
 
 const BUFFER: [&str; 5] = ["-e", "events/#", "--mqtt_qos", "1", "--mqtt_buffer"];
-
-/// A small file system of its own, unmounted at the end.
-struct Tmpfs(std::path::PathBuf);
-
-impl Tmpfs {
-    fn mount(at: &std::path::Path, size: &str) -> Option<Self> {
-        let options = format!("size={size}");
-        let mounted =
-            Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(at).status();
-        mounted.is_ok_and(|status| status.success()).then(|| Tmpfs(at.to_owned()))
-    }
-}
-
-impl Drop for Tmpfs {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
-}
 
 #[test]
 fn a_full_disk_loses_nothing_and_is_overcome() {

@@ -89,8 +89,8 @@ impl Journal {
                 // Left over from the attempt that failed, or from another file system.
                 let _ = fs::remove_file(beside(path, "-shm"));
                 log::info!(
-                    "queue: {shown} is on a file system without shared maps; nobody else can open \
-                     it while the agent runs"
+                    "queue: {shown} is where files cannot be mapped shared, or there is no room for \
+                     that; nobody else can open it while the agent runs"
                 );
             }
             Journal::Rollback => log::warn!(

@@ -58,12 +58,16 @@ impl Spare {
         file.sync_all()
     }
 
-    /// Lets the room go.
-    pub(super) fn give_up(&self) {
-        if let Err(error) = fs::remove_file(&self.path)
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            log::debug!("queue: {}: {error}", self.path.display());
+    /// Lets the room go; says whether there was any.
+    pub(super) fn give_up(&self) -> bool {
+        match fs::remove_file(&self.path) {
+            Ok(()) => true,
+            Err(error) => {
+                if error.kind() != io::ErrorKind::NotFound {
+                    log::debug!("queue: {}: {error}", self.path.display());
+                }
+                false
+            }
         }
     }
 }

@@ -32,6 +32,9 @@ const WEIGHT: &str = "40 + octet_length(body) + octet_length(target) + octet_len
 /// The row with the number `?1`, looked up in one lane after the other.
 const ONE_ROW: &str = "lanes l JOIN deliveries d ON d.id = (l.number << 40) | ?1";
 
+/// Fewer free pages are not worth the writing.
+const SHRINK_PAGES_MIN: i64 = 64;
+
 /// Statements kept ready.
 const STATEMENTS: usize = 16;
 
@@ -600,6 +603,22 @@ impl Store {
             .query_row([from.rowid(), from.lane_end()], |row| row.get(0))
             .optional()
             .map(|id| id.and_then(RowId::of))
+    }
+
+    /// Gives room that rows have left back to the disk, if what is left is at most `bytes_max`:
+    /// it is written to the journal whole.
+    pub(super) fn shrink(&self, bytes_max: u64) -> rusqlite::Result<()> {
+        let pragma = |name: &str| {
+            self.connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0))
+        };
+        let (pages, free) = (pragma("page_count")?, pragma("freelist_count")?);
+        let left = u64::try_from((pages - free) * pragma("page_size")?).unwrap_or(u64::MAX);
+        if free < SHRINK_PAGES_MIN || left > bytes_max {
+            return Ok(());
+        }
+        self.connection.execute_batch("VACUUM")?;
+        self.checkpoint();
+        Ok(())
     }
 
     /// Copies the journal into the database and truncates it.

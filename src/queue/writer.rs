@@ -3,7 +3,7 @@
 use super::change::{Buried, Change, write_all};
 use super::dead_letters::Gone;
 use super::file::{DatabaseFile, Lock};
-use super::spare::Spare;
+use super::spare::{self, Spare};
 use super::store::{Read, Store, StoredLane};
 use super::sweep::Sweep;
 use super::{Push, Shared, UpstreamMessage, admin, control, lock, schema, size, upstream};
@@ -57,22 +57,38 @@ pub(super) enum Request {
 pub(super) struct Database {
     pub(super) store: Store,
     spare: Spare,
+    /// Why it cannot be written, though what is in it can be delivered.
+    trouble: Option<String>,
     control: Option<control::Socket>,
     _lock: Lock,
 }
 
 impl Database {
     /// Opens the file; the lock on it is the caller's. No board is held meanwhile, since that may
-    /// take its time.
+    /// take its time. Without room on the disk it is opened all the same: what is delivered makes
+    /// room.
     pub(super) fn open(
         settings: &config::Queue,
         lock: Lock,
         requests: &Sender<Request>,
     ) -> Result<(Self, Waiting), String> {
         let shown = settings.path.display();
-        let mut store = Store::open(settings)?;
+        let spare = Spare::beside(&settings.path);
+        let mut store = Store::open(settings).or_else(|what| {
+            // To make a new version of it may need the room.
+            if spare.give_up() { Store::open(settings) } else { Err(what) }
+        })?;
         let trouble = |error: rusqlite::Error| format!("{shown}: {error}");
-        upstream::convert(&mut store).map_err(trouble)?;
+        if let Err(error) = upstream::convert(&mut store) {
+            if schema::is_corrupt(&error) {
+                return Err(trouble(error));
+            }
+            store.rollback();
+            log::error!(
+                "queue: {shown}: {error}; the rest of what iLert's agent had queued is taken over \
+                 at the next start"
+            );
+        }
         let waiting = Waiting {
             lanes: store.lanes().map_err(trouble)?,
             amount: store.amount().map_err(trouble)?,
@@ -80,10 +96,22 @@ impl Database {
         if waiting.amount.count > 0 {
             log::info!("queue: about {} deliveries wait in {shown}", waiting.amount.count);
         }
-        let spare = Spare::beside(&settings.path);
-        spare.hold().map_err(|error| format!("{shown}: no room beside it: {error}"))?;
         let control = control::listen(&settings.path, requests.clone());
-        Ok((Database { store, spare, control, _lock: lock }, waiting))
+        let mut database = Database { store, spare, trouble: None, control, _lock: lock };
+        database.trouble = database.keep_room().err();
+        Ok((database, waiting))
+    }
+
+    /// Keeps the spare room. Where there is none the database is made smaller first: it may be
+    /// what took the room, and be empty now.
+    fn keep_room(&self) -> Result<(), String> {
+        if self.spare.hold().is_ok() {
+            return Ok(());
+        }
+        if let Err(error) = self.store.shrink(spare::BYTES as u64) {
+            log::debug!("queue: the database cannot be made smaller: {error}");
+        }
+        self.spare.hold().map_err(|error| format!("no room beside it: {error}"))
     }
 }
 
@@ -158,6 +186,9 @@ impl Writer {
     /// An error means that the database was found damaged while it was in use; it has been moved
     /// aside, and a restart begins with an empty one.
     pub(super) fn run(mut self) -> Result<(), String> {
+        if let Some(what) = self.database.as_mut().and_then(|database| database.trouble.take()) {
+            self.trouble(&Trouble { what, damaged: false })?;
+        }
         self.read_on()?;
         self.report();
         loop {
@@ -324,8 +355,8 @@ impl Writer {
         }
         if let Some(database) = &self.database {
             database.store.checkpoint();
-            if let Err(error) = database.spare.hold() {
-                return self.trouble(&Trouble { what: error.to_string(), damaged: false });
+            if let Err(what) = database.keep_room() {
+                return self.trouble(&Trouble { what, damaged: false });
             }
         }
         log::info!("queue: the database can be written again");
@@ -338,7 +369,12 @@ impl Writer {
 
     fn write(&mut self) -> Result<(), Trouble> {
         if self.database.is_none() {
-            self.database = Some(self.open()?);
+            let mut database = self.open()?;
+            let trouble = database.trouble.take();
+            self.database = Some(database);
+            if let Some(what) = trouble {
+                return Err(Trouble { what, damaged: false });
+            }
         }
         let store = &mut self.database.as_mut().expect("it was opened").store;
         let written = write_all(store, &self.changes);

@@ -16,6 +16,7 @@ pub mod openwrt;
 pub mod ports;
 pub mod publisher;
 pub mod stand_in;
+pub mod tmpfs;
 
 pub use ports::free_port;
 use std::fs;
