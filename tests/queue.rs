@@ -631,6 +631,23 @@ fn flipped_bits_never_keep_it_from_starting_and_never_deliver_another_event() {
 }
 
 #[test]
+fn bits_flipped_in_the_names_of_tables_and_in_the_version_are_damage_like_others() {
+    const USER_VERSION_ENDS: usize = 63;
+    let (mut rig, whole) = filled();
+    let place = |word: &str| whole.windows(word.len()).position(|bytes| bytes == word.as_bytes());
+    let texts = ["TABLE lanes", "TABLE deliveries", "TABLE dead_letters", "TABLE records"]
+        .map(|text| place(text).unwrap() + "TABLE ".len());
+    let columns = ["order_key TEXT", "sum INTEGER"].map(|text| place(text).unwrap());
+    let flips = texts.into_iter().chain(columns).map(|at| (at, 1));
+    for (at, bit) in flips.chain([1, 2, 4, 8].map(|bit| (USER_VERSION_ENDS, bit))) {
+        let mut damaged = whole.clone();
+        damaged[at] ^= bit;
+        put(&rig, &damaged);
+        assert_eq!(drain(&mut rig), 200, "byte {at}, bit {bit}");
+    }
+}
+
+#[test]
 fn a_full_queue_is_full_until_sources_are_let_in_again() {
     const LIMIT: u64 = 64 * 1024;
     let mut rig = Rig::new(None);

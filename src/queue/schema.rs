@@ -14,7 +14,7 @@
 use super::board::RowId;
 use super::file::DatabaseFile;
 use super::journal::Journal;
-use super::row::{Unchecked, record_sum};
+use super::row::{DELIVERY, LETTER, Unchecked, record_sum};
 use crate::config::Sync;
 use rusqlite::{Connection, ErrorCode, OpenFlags, ffi, params};
 use std::fs;
@@ -179,10 +179,58 @@ fn open_once(path: &Path, sync: Sync, whole: bool) -> Result<Connection, Unusabl
     if whole || path.metadata().is_ok_and(|file| file.len() <= CHECK_BYTES_MAX) {
         check(&connection)?;
     }
-    if version < VERSION {
-        climb(&connection, version)?;
+    if version != VERSION && is_of_this_version(&connection)? {
+        connection.execute_batch(&format!("PRAGMA user_version={VERSION}"))?;
+    } else if version < VERSION {
+        climb(&connection, version).map_err(misshapen)?;
     }
+    has_our_columns(&connection).map_err(misshapen)?;
     Ok(connection)
+}
+
+/// Asks for every column there should be: a bit that flips in the text of a table gives it another
+/// name, which is no damage for SQLite.
+fn has_our_columns(connection: &Connection) -> rusqlite::Result<()> {
+    for (columns, table) in [
+        ("number, sink, key, sum", "lanes"),
+        (DELIVERY, "deliveries"),
+        (LETTER, "dead_letters"),
+        ("scope, key, value, sum", "records"),
+    ] {
+        connection.prepare(&format!("SELECT {columns} FROM {table}"))?;
+    }
+    Ok(())
+}
+
+/// A table or column that is not there is damage.
+fn misshapen(error: rusqlite::Error) -> Unusable {
+    match Unusable::from(error) {
+        Unusable::Other(what) if what.contains("no such ") || what.contains("already exists") => {
+            Unusable::Corrupt(what)
+        }
+        unusable => unusable,
+    }
+}
+
+/// Whether the tables are word for word those of this version, so that another one in the header
+/// is a bit that flipped.
+fn is_of_this_version(connection: &Connection) -> rusqlite::Result<bool> {
+    let texts = |connection: &Connection| -> rusqlite::Result<Vec<String>> {
+        connection
+            .prepare(
+                "SELECT sql FROM sqlite_master WHERE name IN
+                   ('lanes', 'deliveries', 'dead_letters', 'records') ORDER BY name",
+            )?
+            .query_map([], |row| row.get(0))?
+            .collect()
+    };
+    let found = texts(connection)?;
+    if found.is_empty() {
+        return Ok(false);
+    }
+    let made = Connection::open_in_memory()?;
+    made.execute_batch(&STEPS.concat())?;
+    Ok(found == texts(&made)?)
 }
 
 /// A connection with this journal, and the version of the file.
@@ -198,7 +246,7 @@ fn connect(path: &Path, journal: Journal, sync: Sync) -> Result<(Connection, usi
     connection.execute_batch(&format!("PRAGMA page_size={PAGE_BYTES}"))?;
     let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     let version = usize::try_from(version).unwrap_or(usize::MAX);
-    if version > VERSION {
+    if version > VERSION && !is_of_this_version(&connection)? {
         return Err(Unusable::Other(format!(
             "it was written by a later version of ilagent (schema {version}, this one knows {VERSION})"
         )));
