@@ -2,7 +2,7 @@
 
 use crate::config::values::{duration_words, is_secret_option, size_words};
 use crate::config::{
-    Broker, Cluster, Config, EventRule, Http, PolicyRule, Qos, Routing, Rule, Sasl, Secret, Sync,
+    Broker, Cluster, Config, EventRule, Http, PolicyRule, Qos, Routing, Rule, Safety, Sasl, Secret,
     Target, Tls, Version,
 };
 use crate::ilert::Ways;
@@ -34,8 +34,8 @@ fn write(out: &mut String, config: &Config) -> fmt::Result {
     }
     let queue = &config.queue;
     let safe = match queue.sync {
-        Sync::Full => "safe from power cuts",
-        Sync::Normal => "safe from crashes, not from power cuts",
+        Safety::Full => "safe from power cuts",
+        Safety::Normal => "safe from crashes, not from power cuts",
     };
     writeln!(
         out,

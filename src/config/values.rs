@@ -2,7 +2,7 @@
 //!
 //! Every error is the end of a sentence that begins with the place where the words stand.
 
-use crate::config::{Mechanism, Qos, Service, Sync, Version};
+use crate::config::{Mechanism, Qos, Routing, Safety, Service, Version};
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -187,11 +187,20 @@ pub fn version(text: &str) -> Result<Version, String> {
     }
 }
 
-/// When a commit counts as safe.
-pub fn sync(text: &str) -> Result<Sync, String> {
+/// Whether a message is for the first rule that matches or for every one.
+pub fn routing(text: &str) -> Result<Routing, String> {
     match text {
-        "full" => Ok(Sync::Full),
-        "normal" => Ok(Sync::Normal),
+        "first" => Ok(Routing::First),
+        "every" => Ok(Routing::Every),
+        _ => Err(format!("this is `first` or `every`, not `{text}`")),
+    }
+}
+
+/// When a commit counts as safe.
+pub fn sync(text: &str) -> Result<Safety, String> {
+    match text {
+        "full" => Ok(Safety::Full),
+        "normal" => Ok(Safety::Normal),
         _ => Err(format!("this is `full` or `normal`, not `{text}`")),
     }
 }

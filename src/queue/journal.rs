@@ -8,7 +8,7 @@
 //! of its own, and whether a log can be made at all is found out before SQLite is asked.
 
 use super::schema::{Unusable, beside};
-use crate::config::Sync;
+use crate::config::Safety;
 use rusqlite::Connection;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
@@ -55,7 +55,7 @@ impl Journal {
         self,
         connection: &Connection,
         path: &Path,
-        sync: Sync,
+        sync: Safety,
     ) -> Result<(), Unusable> {
         let wanted = match self {
             Journal::SharedLog | Journal::OwnLog => "wal",
@@ -70,8 +70,8 @@ impl Journal {
         // The index of a log is not looked for before something is read.
         connection.query_row("PRAGMA user_version", [], |_| Ok(()))?;
         let sync = match sync {
-            Sync::Full => "FULL",
-            Sync::Normal => "NORMAL",
+            Safety::Full => "FULL",
+            Safety::Normal => "NORMAL",
         };
         connection.execute_batch(&format!(
             "PRAGMA synchronous={sync}; PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES};

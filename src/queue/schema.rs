@@ -15,7 +15,7 @@ use super::board::RowId;
 use super::file::DatabaseFile;
 use super::journal::Journal;
 use super::row::{DELIVERY, LETTER, Unchecked, record_sum};
-use crate::config::Sync;
+use crate::config::Safety;
 use rusqlite::{Connection, ErrorCode, OpenFlags, ffi, params};
 use std::fs;
 use std::io;
@@ -148,7 +148,7 @@ pub(super) fn is_corrupt(error: &rusqlite::Error) -> bool {
 /// Opens the file, and makes it if it is not there. With `whole` all of it is checked.
 ///
 /// A read that fails once is no damage: a stick whose plug moved, a card that needs a second try.
-pub(super) fn open(path: &Path, sync: Sync, whole: bool) -> Result<Connection, Unusable> {
+pub(super) fn open(path: &Path, sync: Safety, whole: bool) -> Result<Connection, Unusable> {
     let mut looks = LOOKS;
     loop {
         DatabaseFile::make(path).map_err(|error| Unusable::Other(error.to_string()))?;
@@ -166,7 +166,7 @@ pub(super) fn open(path: &Path, sync: Sync, whole: bool) -> Result<Connection, U
     }
 }
 
-fn open_once(path: &Path, sync: Sync, whole: bool) -> Result<Connection, Unusable> {
+fn open_once(path: &Path, sync: Safety, whole: bool) -> Result<Connection, Unusable> {
     let mut opened = Err(Unusable::Other("no journal can be made".to_owned()));
     for journal in Journal::choices(path) {
         opened = connect(path, *journal, sync);
@@ -234,7 +234,7 @@ fn is_of_this_version(connection: &Connection) -> rusqlite::Result<bool> {
 }
 
 /// A connection with this journal, and the version of the file.
-fn connect(path: &Path, journal: Journal, sync: Sync) -> Result<(Connection, usize), Unusable> {
+fn connect(path: &Path, journal: Journal, sync: Safety) -> Result<(Connection, usize), Unusable> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     journal.prepare(&connection)?;

@@ -273,7 +273,7 @@ mod tests {
             path: path.to_owned(),
             bytes_max: 1 << 20,
             dead_letters_max: 10,
-            sync: config::Sync::Full,
+            sync: config::Safety::Full,
             age_max: config::defaults::AGE_MAX,
         })
         .unwrap()

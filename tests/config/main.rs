@@ -7,7 +7,7 @@ mod kafka;
 use ilagent::config::dialects::ilagent::{Asked, beside_file};
 use ilagent::config::dialects::native::{self, Syntax};
 use ilagent::config::{
-    Broker, Checked, Config, Faults, Qos, Routing, Service, Surroundings, Sync, Target, Version,
+    Broker, Checked, Config, Faults, Qos, Routing, Safety, Service, Surroundings, Target, Version,
 };
 use ilagent::{cli, config};
 use proptest::prelude::*;
@@ -196,7 +196,7 @@ fn settings_arrive_in_the_model() {
     assert_eq!(config.ilert.attempts_max, None);
     assert_eq!(config.ilert.heartbeat.unwrap().expose(), "il1hbt");
     assert_eq!(config.queue.bytes_max, 1 << 30);
-    assert_eq!(config.queue.sync, Sync::Normal);
+    assert_eq!(config.queue.sync, Safety::Normal);
     assert_eq!(config.queue.dead_letters_max, 5);
     assert_eq!(config.queue.age_max, Duration::from_secs(300));
     assert_eq!(config.queue.path, Path::new("x.db3"));

@@ -10,10 +10,8 @@ pub use flags::{Flags, GROUPS};
 
 use crate::config::surroundings::{self, Checked, Surroundings};
 use crate::config::{
-    ClientCertificate, Config, Enrichment, Faults, Http, Ilert, Queue, Secret, Tls, defaults,
-    values,
+    ClientCertificate, Config, Enrichment, Faults, Http, Ilert, Queue, Secret, Tls, values,
 };
-use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
 /// What was asked for on the command line. It may hold secrets, so it does not print.
@@ -218,20 +216,5 @@ impl Reading<'_> {
         self.warnings.extend(key.as_ref().and_then(|key| self.around.warning(key)));
         let client = chain.zip(key).map(|(chain, key)| ClientCertificate { chain, key });
         Tls { ca, client }
-    }
-}
-
-impl Http {
-    /// A listener on all addresses, as documented upstream, with our own bounds.
-    #[must_use]
-    pub fn on_port(port: u16) -> Self {
-        Http {
-            bind: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-            port,
-            token: None,
-            body_bytes_max: defaults::BODY_BYTES_MAX,
-            connections_max: defaults::CONNECTIONS_MAX,
-            enrichment: Enrichment::default(),
-        }
     }
 }

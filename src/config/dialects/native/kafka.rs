@@ -1,9 +1,9 @@
 //! `[[kafka]]`: a consumer of one cluster.
 
 use super::fields::{Fields, text};
+use super::subscription;
 use super::subscription::Rest;
 use super::tree::{Node, Value};
-use super::{mqtt, subscription};
 use crate::config::surroundings::NO_KAFKA;
 use crate::config::{
     Cluster, Faults, Mechanism, Qos, Routing, Rule, Sasl, Secret, Tls, defaults, values,
@@ -53,7 +53,7 @@ fn cluster(
     let limit =
         fields.number("message-limit", |text| values::size_usize(text, values::MESSAGE_BYTES));
     let buffer = fields.truth("buffer").unwrap_or(false);
-    let routing = fields.text("routing", mqtt::routing).unwrap_or(Routing::Every);
+    let routing = fields.text("routing", values::routing).unwrap_or(Routing::Every);
     let rules = rules(fields, rest, enabled);
     let cluster = Cluster {
         name: name.or_else(|| bootstrap.first().cloned())?,

@@ -71,7 +71,7 @@ fn broker(fields: &Fields<'_>, rest: Rest<'_>, enabled: bool) -> Option<Broker> 
         fields.number("packet-limit", |text| values::size_usize(text, values::PACKET_BYTES));
     let buffer = fields.truth("buffer").unwrap_or(false);
     let qos = fields.number("qos", values::qos).unwrap_or(Qos::AtLeastOnce);
-    let routing = fields.text("routing", routing).unwrap_or(Routing::Every);
+    let routing = fields.text("routing", values::routing).unwrap_or(Routing::Every);
     let rules = rules(fields, qos, rest, buffer, enabled);
     let address = address?;
     let of_scheme = if tls.is_some() { defaults::MQTT_TLS_PORT } else { defaults::MQTT_PORT };
@@ -113,14 +113,6 @@ fn tls(fields: &Fields<'_>, address: Option<&Address>) -> Option<Tls> {
         .then_some("this has no effect without a `url` that begins with mqtts:// or ssl://");
     let tls = fields.tls_files(without);
     wanted.then_some(tls)
-}
-
-pub(super) fn routing(text: &str) -> Result<Routing, String> {
-    match text {
-        "first" => Ok(Routing::First),
-        "every" => Ok(Routing::Every),
-        _ => Err(format!("this is `first` or `every`, not `{text}`")),
-    }
 }
 
 fn rules(fields: &Fields<'_>, qos: Qos, rest: Rest<'_>, buffer: bool, enabled: bool) -> Vec<Rule> {

@@ -1,0 +1,66 @@
+//! An MQTT broker: how to reach it, who we are there, and what is wanted from it.
+
+use super::{Routing, Rule, Secret};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// One MQTT broker and what is wanted from it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Broker {
+    /// How log, `/ready` and `check` call it; unique.
+    pub name: String,
+    /// Host name or address, without a port; an IPv6 address without brackets.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// The MQTT client id, never empty (the session is kept under it).
+    pub client_id: String,
+    /// User name, if the broker wants one.
+    pub username: Option<String>,
+    /// Password; only with a user name.
+    pub password: Option<Secret>,
+    /// TLS, if wanted.
+    pub tls: Option<Tls>,
+    /// The protocol to begin with.
+    pub version: Version,
+    /// Seconds between signs of life.
+    pub keep_alive: Duration,
+    /// The largest MQTT packet taken in, in bytes; a larger one becomes a dead letter.
+    pub packet_bytes_max: usize,
+    /// The group of a shared subscription (`$share/<group>/…`).
+    pub shared_group: Option<String>,
+    /// Messages are stored before they are acknowledged (otherwise: acknowledged once delivered).
+    pub buffer: bool,
+    /// Whether a message is for the first rule that matches or for every one.
+    pub routing: Routing,
+    /// What is subscribed to, and what becomes of it, in order of precedence.
+    pub rules: Vec<Rule>,
+}
+
+/// Which MQTT a session speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// 3.1.1.
+    V311,
+    /// 5; a broker that refuses it is used with 3.1.1 and a warning.
+    V5,
+}
+
+/// TLS to a broker. An MQTT session reads the files when it connects and looks at them again
+/// every 30 s; a Kafka consumer reads them when it starts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tls {
+    /// Only this bundle is trusted; without one, the system's roots.
+    pub ca: Option<PathBuf>,
+    /// Client certificate chain and its key: both or none.
+    pub client: Option<ClientCertificate>,
+}
+
+/// A client certificate chain and its private key, both PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientCertificate {
+    /// The chain, leaf first.
+    pub chain: PathBuf,
+    /// The key.
+    pub key: PathBuf,
+}

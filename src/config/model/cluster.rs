@@ -1,0 +1,90 @@
+//! A Kafka cluster: how to reach it, who we are there, and what is wanted from it.
+
+use super::{Routing, Rule, Secret, Tls};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// One Kafka cluster and what is wanted from it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cluster {
+    /// How log, `/ready` and `check` call it; unique among clusters.
+    pub name: String,
+    /// Brokers that are asked for all others, each `host` or `host:port`; at least one.
+    pub bootstrap: Vec<String>,
+    /// The consumer group; the offsets are kept under it.
+    pub group_id: String,
+    /// TLS, if wanted.
+    pub tls: Option<Tls>,
+    /// SASL, if wanted.
+    pub sasl: Option<Sasl>,
+    /// Settings of librdkafka, by their own names. Any of them may be a secret.
+    pub options: BTreeMap<String, Secret>,
+    /// The largest message taken in, in bytes; a larger one becomes a dead letter.
+    pub message_bytes_max: usize,
+    /// Offsets are committed when their messages are stored (otherwise: when they are delivered).
+    pub buffer: bool,
+    /// Whether a message is for the first rule that matches or for every one.
+    pub routing: Routing,
+    /// What is subscribed to, and what becomes of it, in order of precedence.
+    pub rules: Vec<Rule>,
+}
+
+impl Cluster {
+    /// Options that say again what a setting of ours says.
+    #[must_use]
+    pub fn said_twice(&self) -> Vec<&'static str> {
+        let tls = self.tls.as_ref();
+        let said: [(bool, &[&str]); 3] = [
+            (tls.is_some_and(|tls| tls.ca.is_some()), &["ssl.ca.location", "ssl.ca.pem"]),
+            (
+                tls.is_some_and(|tls| tls.client.is_some()),
+                &["ssl.certificate.location", "ssl.key.location"],
+            ),
+            (
+                self.sasl.is_some(),
+                &["sasl.mechanism", "sasl.mechanisms", "sasl.username", "sasl.password"],
+            ),
+        ];
+        let said = said.into_iter().filter(|(given, _)| *given).flat_map(|(_, names)| names);
+        said.copied().filter(|name| self.options.contains_key(*name)).collect()
+    }
+}
+
+/// How a Kafka cluster is told who we are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sasl {
+    /// With a password.
+    Password {
+        /// How it is shown.
+        mechanism: Mechanism,
+        /// The user.
+        username: String,
+        /// The user's password.
+        password: Secret,
+    },
+    /// With the OAuth bearer token in this file, which is read again before it runs out.
+    Token(PathBuf),
+}
+
+/// How a password is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mechanism {
+    /// As it is.
+    Plain,
+    /// SCRAM with SHA-256.
+    Scram256,
+    /// SCRAM with SHA-512.
+    Scram512,
+}
+
+impl Mechanism {
+    /// The name that SASL has for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Mechanism::Plain => "PLAIN",
+            Mechanism::Scram256 => "SCRAM-SHA-256",
+            Mechanism::Scram512 => "SCRAM-SHA-512",
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! Values that are used when nothing else is said.
+
+use std::time::Duration;
+
+/// ilert's API.
+pub const API: &str = "https://api.ilert.com";
+/// ilert's heartbeat host.
+pub const BEAT: &str = "https://beat.ilert.com";
+/// Database file.
+pub const DATABASE: &str = "./ilagent.db3";
+/// Attempts before a delivery becomes a dead letter.
+pub const ATTEMPTS_MAX: u32 = 100;
+/// MQTT client id.
+pub const CLIENT_ID: &str = "ilagent";
+/// Kafka consumer group.
+pub const GROUP_ID: &str = "ilagent";
+/// Largest Kafka message, in bytes; brokers take no larger ones unless they are told to.
+pub const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
+/// MQTT port; as documented upstream, also with `--mqtt_tls`.
+pub const MQTT_PORT: u16 = 1883;
+/// MQTT port of a URL that asks for TLS.
+pub const MQTT_TLS_PORT: u16 = 8883;
+/// Signs of life.
+pub const KEEP_ALIVE: Duration = Duration::from_secs(60);
+/// Largest MQTT packet, in bytes.
+pub const PACKET_BYTES_MAX: usize = 1024 * 1024;
+/// Largest HTTP body, in bytes.
+pub const BODY_BYTES_MAX: usize = 64 * 1024;
+/// Most HTTP connections at a time.
+pub const CONNECTIONS_MAX: usize = 64;
+/// Most requests to ilert at a time.
+pub const IN_FLIGHT_MAX: usize = 24;
+/// Longest time one request to ilert may take.
+pub const TIMEOUT: Duration = Duration::from_secs(25);
+/// Most bytes of deliveries waiting.
+pub const QUEUE_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// Most dead letters kept.
+pub const DEAD_LETTERS_MAX: u64 = 1_000;
+/// Age of the oldest delivery at which the agent stops calling itself healthy.
+pub const AGE_MAX: Duration = Duration::from_secs(600);

@@ -1,0 +1,36 @@
+//! The HTTP listener.
+
+use super::{Enrichment, Secret, defaults};
+use std::net::{IpAddr, Ipv4Addr};
+
+/// The HTTP listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Http {
+    /// Address to bind.
+    pub bind: IpAddr,
+    /// Port to bind; 0 lets the system choose.
+    pub port: u16,
+    /// Bearer token that clients of `/api/` must show.
+    pub token: Option<Secret>,
+    /// Largest request body, in bytes.
+    pub body_bytes_max: usize,
+    /// Most connections at a time.
+    pub connections_max: usize,
+    /// What is added to every event.
+    pub enrichment: Enrichment,
+}
+
+impl Http {
+    /// A listener on all addresses, as documented upstream, with our own bounds.
+    #[must_use]
+    pub fn on_port(port: u16) -> Self {
+        Http {
+            bind: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            port,
+            token: None,
+            body_bytes_max: defaults::BODY_BYTES_MAX,
+            connections_max: defaults::CONNECTIONS_MAX,
+            enrichment: Enrichment::default(),
+        }
+    }
+}

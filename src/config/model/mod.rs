@@ -1,0 +1,36 @@
+//! The model that every dialect ends in, in files by noun. It says what is wanted, not how it is
+//! done, and holds nothing that would have to be opened, asked or waited for.
+
+mod broker;
+mod cluster;
+pub mod defaults;
+mod listener;
+mod queue;
+mod rule;
+mod sink;
+
+pub use super::Secret;
+pub use broker::{Broker, ClientCertificate, Tls, Version};
+pub use cluster::{Cluster, Mechanism, Sasl};
+pub use listener::Http;
+pub use queue::{Queue, Safety};
+pub use rule::{
+    Enrichment, EventRule, EventTypeMap, JsonPath, PayloadFilter, PolicyRule, Qos, Routing, Rule,
+    Service, Target,
+};
+pub use sink::Ilert;
+
+/// All that `ilagent daemon` is asked to do.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// One session each.
+    pub brokers: Vec<Broker>,
+    /// One consumer each.
+    pub clusters: Vec<Cluster>,
+    /// The HTTP listener, if there is one.
+    pub http: Option<Http>,
+    /// ilert's API and how it is used.
+    pub ilert: Ilert,
+    /// Where deliveries wait.
+    pub queue: Queue,
+}

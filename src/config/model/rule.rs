@@ -1,0 +1,132 @@
+//! Rules: which messages of a source become which deliveries.
+
+use super::Secret;
+use std::collections::BTreeMap;
+
+/// Which rules a message is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Routing {
+    /// The first that matches: ilagent's heartbeat, then policy, then event topics.
+    First,
+    /// Every one that matches, once each.
+    Every,
+}
+
+/// Quality of service of a subscription.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Qos {
+    /// 0.
+    AtMostOnce,
+    /// 1.
+    AtLeastOnce,
+    /// 2.
+    ExactlyOnce,
+}
+
+/// Which messages become which deliveries.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rule {
+    /// Topic filter, as subscribed to, without the `$share` prefix; the name of a Kafka topic.
+    pub filter: String,
+    /// The QoS asked for; Kafka has only one.
+    pub qos: Qos,
+    /// What becomes of a message.
+    pub to: Target,
+}
+
+/// What becomes of a message.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Target {
+    /// An ilert event.
+    Event(Box<EventRule>),
+    /// A heartbeat ping with the key in the payload.
+    Heartbeat,
+    /// An escalation policy update.
+    Policy(Box<PolicyRule>),
+}
+
+/// How a payload becomes an event (`spec/ilagent.md` 4 and 12.1 of upstream's behaviour).
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct EventRule {
+    /// Only payloads that pass.
+    pub filter: Option<PayloadFilter>,
+    /// Replaces the integration key of every event.
+    pub event_key: Option<Secret>,
+    /// Path of the event type, and what its values mean.
+    pub event_type: EventTypeMap,
+    /// Path of the alert key.
+    pub alert_key: Option<JsonPath>,
+    /// Path of the summary.
+    pub summary: Option<JsonPath>,
+    /// Path of the severity.
+    pub severity: Option<JsonPath>,
+    /// Path of the routing key.
+    pub routing_key: Option<JsonPath>,
+    /// Paths of labels, by label name.
+    pub labels: BTreeMap<String, JsonPath>,
+    /// The whole payload becomes `customDetails` unless it brings its own.
+    pub forward_payload: bool,
+    /// What is added to every event.
+    pub enrichment: Enrichment,
+}
+
+/// Static additions to every event, of consumers and of the HTTP proxy.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Enrichment {
+    /// Labels; they win over mapped ones and those of the payload.
+    pub labels: BTreeMap<String, String>,
+    /// Severity 1 to 5 of events that have none.
+    pub severity: Option<u8>,
+    /// Services, in the order given; used when the event names none.
+    pub services: Vec<Service>,
+}
+
+/// A service an event concerns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Service {
+    /// By number.
+    Id(i64),
+    /// By alias.
+    Alias(String),
+}
+
+/// Only payloads whose top-level member `key` is there and, if `value` is set, is that string.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PayloadFilter {
+    /// Name of a top-level member, literally.
+    pub key: String,
+    /// The string it has to be.
+    pub value: Option<String>,
+}
+
+/// Where the event type stands and what its values mean.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EventTypeMap {
+    /// Path of the value.
+    pub path: Option<JsonPath>,
+    /// The value that means ALERT.
+    pub alert: Option<String>,
+    /// The value that means ACCEPT.
+    pub accept: Option<String>,
+    /// The value that means RESOLVE.
+    pub resolve: Option<String>,
+}
+
+/// A dotted path into a JSON document: `data.sensors.0.name`; a number indexes an array.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JsonPath(pub String);
+
+/// How a payload becomes an update of an escalation policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyRule {
+    /// Only payloads that pass.
+    pub filter: Option<PayloadFilter>,
+    /// Top-level members whose values make the routing key, in order.
+    pub routing_keys: Vec<String>,
+    /// Path of the user's e-mail address.
+    pub email: JsonPath,
+    /// Path of the level.
+    pub shift: JsonPath,
+    /// Added to the level.
+    pub shift_offset: i64,
+}
