@@ -6,7 +6,7 @@
 
 use crossbeam_channel::bounded;
 use ilagent::config;
-use ilagent::message::{Delivery, Kind, Lane, Outcome};
+use ilagent::message::{Delivery, Kind, LaneName, Outcome};
 use ilagent::queue::{Error, Push, Queue, Store};
 use ilagent::system::health::Health;
 use ilagent::system::threads::Failures;
@@ -69,7 +69,7 @@ fn fill(queue: &Queue, rows: usize) {
     for start in (0..rows).step_by(BATCH) {
         let batch = (start..start + BATCH).map(|number| Push::Delivery {
             delivery: Delivery {
-                lane: Lane { sink: "ilert".to_owned(), key: format!("il1api{}", number % 10) },
+                lane: LaneName { sink: "ilert".into(), key: format!("il1api{}", number % 10) },
                 order_key: Some(format!("alert-{number}")),
                 kind: Kind::Event,
                 target: "/api/v1/events/mqtt/il1api0".to_owned(),

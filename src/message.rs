@@ -4,6 +4,7 @@
 use crate::system::plain::plain;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
+use std::borrow::{Borrow, Cow};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -66,20 +67,62 @@ impl Arrival {
     }
 }
 
+/// The name of a sink: an instance, such as `ilert`, `mqtt plant` or `file journal`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SinkName(Cow<'static, str>);
+
+impl SinkName {
+    /// The name of a sink that there is one of.
+    #[must_use]
+    pub const fn fixed(name: &'static str) -> Self {
+        SinkName(Cow::Borrowed(name))
+    }
+
+    /// The name as it is stored.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&'static str> for SinkName {
+    fn from(name: &'static str) -> Self {
+        SinkName::fixed(name)
+    }
+}
+
+impl From<String> for SinkName {
+    fn from(name: String) -> Self {
+        SinkName(Cow::Owned(name))
+    }
+}
+
+impl Borrow<str> for SinkName {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for SinkName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", plain(&self.0))
+    }
+}
+
 /// Deliveries that share a fate: the sink they go to and, within it, one integration key, one
 /// broker or one URL.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Lane {
-    /// The name of the sink, `ilert` for ilert's API.
-    pub sink: String,
+pub struct LaneName {
+    /// Where its deliveries go.
+    pub sink: SinkName,
     /// What the deliveries of this lane have in common; may be a secret, so see [`masked`].
     pub key: String,
 }
 
 /// Writes the lane so that nobody can use a key they read in the log.
-impl fmt::Display for Lane {
+impl fmt::Display for LaneName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", plain(&self.sink), masked(&self.key))
+        write!(f, "{}/{}", self.sink, masked(&self.key))
     }
 }
 
@@ -143,7 +186,7 @@ impl Kind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivery {
     /// The lane it travels in.
-    pub lane: Lane,
+    pub lane: LaneName,
     /// Deliveries of a lane with the same order key never overtake each other: the alert key.
     pub order_key: Option<String>,
     /// What it asks of its sink.

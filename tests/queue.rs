@@ -4,7 +4,7 @@
 
 use crossbeam_channel::bounded;
 use ilagent::config;
-use ilagent::message::{Delivery, Desk, Holds, Kind, Lane, Outcome, Receipt};
+use ilagent::message::{Delivery, Desk, Holds, Kind, LaneName, Outcome, Receipt};
 use ilagent::queue::admin::{self, Chosen, Command};
 use ilagent::queue::{DeadLetter, Error, Push, Queue, Store};
 use ilagent::system::health::Health;
@@ -96,7 +96,7 @@ impl Desk for Signed {
 /// Delivery number `number`, which is also its body and its ticket.
 fn delivery(number: usize, lane: &str, key: Option<&str>) -> Delivery {
     Delivery {
-        lane: Lane { sink: "ilert".to_owned(), key: lane.to_owned() },
+        lane: LaneName { sink: "ilert".into(), key: lane.to_owned() },
         order_key: key.map(str::to_owned),
         kind: Kind::Event,
         target: "/api/events".to_owned(),

@@ -3,7 +3,7 @@
 use super::{Input, are_words};
 use crossbeam_channel::{Receiver, bounded};
 use ilagent::config;
-use ilagent::message::{Delivery, Kind, Lane, Outcome};
+use ilagent::message::{Delivery, Kind, LaneName, Outcome};
 use ilagent::queue::admin::{self, Command};
 use ilagent::queue::{DeadLetter, Push, Queue, Store};
 use ilagent::system::health::Health;
@@ -64,7 +64,7 @@ pub fn open(database: &Path) -> Result<(Queue, Receiver<String>), String> {
 pub fn delivery(number: &str) -> Delivery {
     let lane = if number < "3" { "one" } else { "two" };
     Delivery {
-        lane: Lane { sink: "ilert".to_owned(), key: lane.to_owned() },
+        lane: LaneName { sink: "ilert".into(), key: lane.to_owned() },
         order_key: Some("a".to_owned()),
         kind: Kind::Event,
         target: "/api/events".to_owned(),

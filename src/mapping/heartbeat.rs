@@ -2,7 +2,7 @@
 
 use super::Mapped;
 use super::json::Document;
-use crate::message::{Delivery, Kind, Lane, Message};
+use crate::message::{Delivery, Kind, LaneName, Message};
 
 /// Maps `{"integrationKey": "il1hbt…"}` (or `apiKey`); other members are ignored.
 ///
@@ -20,7 +20,7 @@ pub fn from_message(message: &Message) -> Mapped {
     let key = ["integrationKey", "apiKey"].iter().find_map(|name| document.member(name)?.string());
     match key {
         Some(key) if !key.is_empty() => Mapped::Deliver(Delivery {
-            lane: Lane { sink: super::SINK.to_owned(), key: key.clone().into_owned() },
+            lane: LaneName { sink: super::SINK.into(), key: key.clone().into_owned() },
             order_key: None,
             kind: Kind::Heartbeat,
             target: key.into_owned(),

@@ -3,7 +3,7 @@
 use super::json::{Document, Json};
 use super::{Mapped, path, routing};
 use crate::config::PolicyRule;
-use crate::message::{Delivery, Kind, Lane, Message, PolicyUpdate};
+use crate::message::{Delivery, Kind, LaneName, Message, PolicyUpdate};
 
 /// Maps a message on a policy topic, as iLert documents it under "escalation policies".
 #[must_use]
@@ -39,7 +39,7 @@ pub fn from_message(rule: &PolicyRule, message: &Message) -> Mapped {
     }
     let update = PolicyUpdate { email: email.into_owned(), shift, routing_key };
     Mapped::Deliver(Delivery {
-        lane: Lane { sink: super::SINK.to_owned(), key: "policies".to_owned() },
+        lane: LaneName { sink: super::SINK.into(), key: "policies".to_owned() },
         order_key: Some(update.routing_key.clone()),
         kind: Kind::Policy,
         target: update.routing_key.clone(),

@@ -15,7 +15,7 @@ use super::lane::{Chain, Entry, Head, Lane, weight};
 use super::schema::{LANE_MAX, SEQ_MAX};
 use super::store::StoredLane;
 use super::{Claim, Probes, Store};
-use crate::message::{Delivery, Kind, Lane as Name, Receipt};
+use crate::message::{Delivery, Kind, LaneName, Receipt, SinkName};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
@@ -96,8 +96,8 @@ struct Sink {
 /// See the module.
 pub(super) struct Board {
     lanes: HashMap<u32, Lane>,
-    numbers: HashMap<Name, u32>,
-    sinks: HashMap<String, Sink>,
+    numbers: HashMap<LaneName, u32>,
+    sinks: HashMap<SinkName, Sink>,
     /// When to look at a lane again.
     timers: BTreeSet<(Instant, u32)>,
     /// Since when each entry on the board or in flight has been known.
@@ -230,7 +230,7 @@ impl Board {
     }
 
     /// The number of a lane, made known if it is new, and whether its row has to be stored.
-    pub(super) fn lane_to_store(&mut self, name: &Name) -> (u32, bool) {
+    pub(super) fn lane_to_store(&mut self, name: &LaneName) -> (u32, bool) {
         let number = self.number(name);
         let lane = self.lanes.get_mut(&number).expect("a lane with a number is known");
         (number, !std::mem::replace(&mut lane.stored, true))
@@ -241,7 +241,7 @@ impl Board {
         self.lanes.iter().filter(|(_, lane)| lane.reading).map(|(number, _)| *number).collect()
     }
 
-    pub(super) fn name(&self, number: u32) -> Option<Name> {
+    pub(super) fn name(&self, number: u32) -> Option<LaneName> {
         self.lanes.get(&number).map(|lane| lane.name.clone())
     }
 
@@ -563,7 +563,7 @@ impl Board {
     }
 
     /// Whether a delivery of this lane can have a number, and its lane.
-    pub(super) fn has_number_for(&self, name: &Name) -> bool {
+    pub(super) fn has_number_for(&self, name: &LaneName) -> bool {
         let lane = self.numbers.contains_key(name) || self.lanes.len() < LANE_MAX as usize;
         lane && self.next_seq < SEQ_MAX
     }
@@ -580,7 +580,7 @@ impl Board {
         }
     }
 
-    fn number(&mut self, name: &Name) -> u32 {
+    fn number(&mut self, name: &LaneName) -> u32 {
         if let Some(number) = self.numbers.get(name) {
             return *number;
         }

@@ -4,12 +4,12 @@ use super::board::RowId;
 use super::lane::{Entry, Head, weight};
 use super::store::Store;
 use super::{DeadLetter, Store as Kept, upstream};
-use crate::message::{Delivery, Lane, Receipt};
+use crate::message::{Delivery, LaneName, Receipt};
 use std::time::Instant;
 
 /// One change.
 pub(super) enum Change {
-    AddLane(u32, Lane),
+    AddLane(u32, LaneName),
     /// A delivery that was pushed; where its source would have it wait.
     Insert(RowId, Delivery, Kept, Option<Receipt>),
     /// An entry that waited in memory. It goes back to the board, to its place.

@@ -2,7 +2,7 @@
 
 use super::DeadLetter;
 use super::row::{self, Unchecked};
-use crate::message::{Delivery, Kind, Lane};
+use crate::message::{Delivery, Kind, LaneName};
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
 
@@ -61,7 +61,7 @@ impl DeadLetter {
     pub(super) fn into_delivery(self) -> Option<Delivery> {
         let kind = self.kind?;
         (!self.target.is_empty()).then(|| Delivery {
-            lane: Lane { sink: SINK.to_owned(), key: self.lane_key },
+            lane: LaneName { sink: SINK.into(), key: self.lane_key },
             order_key: self.order_key,
             kind,
             target: self.target,

@@ -1,7 +1,7 @@
 //! One lane: what may go now, what waits behind it, and what is still on disk.
 
 use super::gate::Gate;
-use crate::message::{Delivery, Lane as Name, Receipt};
+use crate::message::{Delivery, LaneName, Receipt};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Instant;
 
@@ -83,7 +83,7 @@ pub(super) fn weight(delivery: &Delivery) -> u64 {
 
 #[derive(Debug)]
 pub(super) struct Lane {
-    pub(super) name: Name,
+    pub(super) name: LaneName,
     /// May be claimed, in order.
     pub(super) ready: VecDeque<Entry>,
     /// Order keys that are in flight or waiting, and who comes after them.
@@ -111,7 +111,7 @@ pub(super) struct Lane {
 }
 
 impl Lane {
-    pub(super) fn new(name: Name) -> Self {
+    pub(super) fn new(name: LaneName) -> Self {
         Lane {
             name,
             ready: VecDeque::new(),

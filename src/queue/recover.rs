@@ -8,7 +8,7 @@ use super::board::RowId;
 use super::row;
 use super::schema::{LANE_MAX, SEQ_BITS, SEQ_MAX};
 use super::store::Store;
-use crate::message::{Kind, Lane};
+use crate::message::{Kind, LaneName};
 use percent_encoding::percent_decode_str;
 use rusqlite::types::ValueRef;
 use rusqlite::{OptionalExtension, params};
@@ -145,7 +145,7 @@ fn number(store: &Store, key: &str) -> rusqlite::Result<u32> {
         params![LANE_MAX, SEQ_BITS],
         |row| row.get(0),
     )?;
-    store.add_lane(free, &Lane { sink: SINK.to_owned(), key: key.to_owned() })?;
+    store.add_lane(free, &LaneName { sink: SINK.into(), key: key.to_owned() })?;
     Ok(free)
 }
 

@@ -6,7 +6,7 @@
 //! its lane; the sum of the lane covers that number and its name.
 
 use super::board::{ReadRow, RowId};
-use crate::message::{Delivery, Kind, Lane};
+use crate::message::{Delivery, Kind, LaneName};
 use percent_encoding::percent_decode_str;
 use rusqlite::Row;
 use rusqlite::types::ValueRef;
@@ -108,7 +108,7 @@ pub(super) fn columns<'a>(row: &'a Row, count: usize) -> rusqlite::Result<Vec<Va
 /// The delivery in a row, or why it is not one.
 pub(super) fn delivery(
     columns: &[ValueRef],
-    lane: Lane,
+    lane: LaneName,
     unchecked: Unchecked,
 ) -> Result<ReadRow, &'static str> {
     const NOT_ONE: &str = "it is not a delivery";
@@ -140,7 +140,7 @@ pub(super) fn delivery(
 }
 
 /// What can be read of a row that is no delivery any more, for people.
-pub(super) fn remains(columns: &[ValueRef], lane: Lane) -> Delivery {
+pub(super) fn remains(columns: &[ValueRef], lane: LaneName) -> Delivery {
     let order_key = lossy(columns[2]);
     Delivery {
         lane,
@@ -221,7 +221,7 @@ mod tests {
 
     #[test]
     fn a_row_that_is_not_what_was_written_is_no_delivery() {
-        let lane = || Lane { sink: "ilert".to_owned(), key: "k".to_owned() };
+        let lane = || LaneName { sink: "ilert".into(), key: "k".to_owned() };
         let read = |columns: &[ValueRef]| delivery(columns, lane(), Unchecked::default());
         let mut whole = WRITTEN.to_vec();
         whole.push(ValueRef::Integer(delivery_sum(&[&WRITTEN[..], &[ValueRef::Null]].concat())));
@@ -261,7 +261,7 @@ mod tests {
             (Kind::Policy, "team", "{}", "policies"),
         ] {
             let delivery = Delivery {
-                lane: Lane { sink: String::new(), key: String::new() },
+                lane: LaneName { sink: "".into(), key: String::new() },
                 order_key: None,
                 kind,
                 target: target.to_owned(),

@@ -9,7 +9,7 @@ use super::board::RowId;
 use super::row::{self, Unchecked};
 use super::schema;
 use super::store::Store;
-use crate::message::Lane;
+use crate::message::LaneName;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ErrorCode};
 use std::collections::HashSet;
@@ -198,7 +198,7 @@ fn keep_lane(columns: &[ValueRef], store: &Store) -> rusqlite::Result<()> {
         Some(sum) => row::integer(*sum) == Some(row::lane_sum(id, sink.as_bytes(), key.as_bytes())),
     };
     match u32::try_from(id) {
-        Ok(number) if fits => store.add_lane(number, &Lane { sink, key }),
+        Ok(number) if fits => store.add_lane(number, &LaneName { sink: sink.into(), key }),
         _ => Ok(()),
     }
 }
@@ -209,7 +209,7 @@ fn keep_delivery(
     store: &mut Store,
     salvaged: &mut Salvaged,
 ) -> rusqlite::Result<()> {
-    let lane = Lane { sink: "ilert".to_owned(), key: String::new() };
+    let lane = LaneName { sink: "ilert".into(), key: String::new() };
     // Ids of version 0.12.0 that do not fit are found again later, see `recover`.
     let unfitting = row::integer(columns[0]).and_then(RowId::of).is_none();
     match row::delivery(columns, lane, unchecked) {

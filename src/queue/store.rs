@@ -7,7 +7,7 @@ use super::salvage::{self, Salvaged};
 use super::schema::{self, Unusable};
 use super::{DeadLetter, look, recover};
 use crate::config;
-use crate::message::{Delivery, Lane};
+use crate::message::{Delivery, LaneName};
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 use std::cmp::Reverse;
@@ -58,7 +58,7 @@ pub(super) struct Read {
 /// A lane with rows.
 pub(super) struct StoredLane {
     pub(super) number: u32,
-    pub(super) name: Lane,
+    pub(super) name: LaneName,
     /// The numbers of its first and last row.
     pub(super) seqs: (u64, u64),
 }
@@ -186,13 +186,13 @@ impl Store {
         }
     }
 
-    pub(super) fn add_lane(&self, number: u32, name: &Lane) -> rusqlite::Result<()> {
-        let sum = row::lane_sum(number.into(), name.sink.as_bytes(), name.key.as_bytes());
+    pub(super) fn add_lane(&self, number: u32, name: &LaneName) -> rusqlite::Result<()> {
+        let sum = row::lane_sum(number.into(), name.sink.as_str().as_bytes(), name.key.as_bytes());
         self.connection
             .prepare_cached(
                 "INSERT OR REPLACE INTO lanes (number, sink, key, sum) VALUES (?1, ?2, ?3, ?4)",
             )?
-            .execute(params![number, name.sink, name.key, sum])
+            .execute(params![number, name.sink.as_str(), name.key, sum])
             .map(|_| ())
     }
 
@@ -345,7 +345,7 @@ impl Store {
     pub(super) fn read(
         &self,
         lane: u32,
-        name: &Lane,
+        name: &LaneName,
         from: u64,
         limit: usize,
     ) -> rusqlite::Result<Read> {
@@ -418,7 +418,7 @@ impl Store {
     }
 
     /// The lanes that have a row of their own, and their names unless those are damaged.
-    fn lane_names(&self) -> rusqlite::Result<BTreeMap<u32, Option<Lane>>> {
+    fn lane_names(&self) -> rusqlite::Result<BTreeMap<u32, Option<LaneName>>> {
         let mut statement = self.connection.prepare("SELECT number, sink, key, sum FROM lanes")?;
         let mut rows = statement.query([])?;
         let mut names = BTreeMap::new();
@@ -430,7 +430,7 @@ impl Store {
         Ok(names)
     }
 
-    fn lane(&self, number: u32) -> rusqlite::Result<Option<Lane>> {
+    fn lane(&self, number: u32) -> rusqlite::Result<Option<LaneName>> {
         let found = self
             .connection
             .prepare_cached("SELECT number, sink, key, sum FROM lanes WHERE number = ?1")?
@@ -439,7 +439,7 @@ impl Store {
         Ok(found.flatten())
     }
 
-    fn name_after_rows(&self, number: u32) -> rusqlite::Result<Lane> {
+    fn name_after_rows(&self, number: u32) -> rusqlite::Result<LaneName> {
         const LOOKED_AT: usize = 16;
         let read = self.read(number, &unnamed(String::new()), 0, LOOKED_AT)?;
         let key = read.rows.first().map(|row| row::lane_key(&row.delivery));
@@ -526,7 +526,7 @@ impl Store {
         self.show(id, lane)
     }
 
-    fn show(&self, id: RowId, lane: Lane) -> rusqlite::Result<Option<Shown>> {
+    fn show(&self, id: RowId, lane: LaneName) -> rusqlite::Result<Option<Shown>> {
         self.connection
             .prepare_cached(&format!("SELECT {} FROM deliveries WHERE id = ?1", row::DELIVERY))?
             .query_row([id.rowid()], |found| {
@@ -631,7 +631,7 @@ impl Store {
 }
 
 /// The name in a row of `lanes`, unless it is damaged. Version 1 wrote no sums.
-fn lane_name(found: &Row) -> rusqlite::Result<Option<Lane>> {
+fn lane_name(found: &Row) -> rusqlite::Result<Option<LaneName>> {
     let (number, sum) = (found.get_ref(0)?, found.get_ref(3)?);
     let Some((sink, key)) = row::text(found.get_ref(1)?).zip(row::text(found.get_ref(2)?)) else {
         return Ok(None);
@@ -639,12 +639,12 @@ fn lane_name(found: &Row) -> rusqlite::Result<Option<Lane>> {
     let wanted =
         row::lane_sum(row::integer(number).unwrap_or_default(), sink.as_bytes(), key.as_bytes());
     let fits = matches!(sum, ValueRef::Null) || row::integer(sum) == Some(wanted);
-    Ok(fits.then_some(Lane { sink, key }))
+    Ok(fits.then_some(LaneName { sink: sink.into(), key }))
 }
 
 /// A lane of the only sink there is, whose name is not known for certain.
-fn unnamed(key: String) -> Lane {
-    Lane { sink: dead_letters::SINK.to_owned(), key }
+fn unnamed(key: String) -> LaneName {
+    LaneName { sink: dead_letters::SINK.into(), key }
 }
 
 /// The smallest id of a lane.

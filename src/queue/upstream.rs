@@ -7,7 +7,7 @@ use super::board::{Board, RowId};
 use super::row;
 use super::store::Store;
 use super::{DeadLetter, UpstreamMessage};
-use crate::message::{Delivery, Kind, Lane, path_segment};
+use crate::message::{Delivery, Kind, LaneName, path_segment};
 use percent_encoding::percent_decode_str;
 use rusqlite::Row;
 use serde::Serialize;
@@ -137,7 +137,7 @@ fn delivery(row: &Row) -> rusqlite::Result<Delivery> {
     let path = text("event_api_path")?.unwrap_or_else(|| EVENTS.to_owned());
     Ok(Delivery {
         order_key: alert_key.map(|key| key.trim().to_lowercase()).filter(|key| !key.is_empty()),
-        lane: Lane { sink: "ilert".to_owned(), key },
+        lane: LaneName { sink: "ilert".into(), key },
         kind: Kind::Event,
         target: format!("/api{}", encoded(&path)),
         body: serde_json::to_vec(&body).expect("texts and JSON are JSON"),

@@ -8,7 +8,7 @@ use super::store::{Read, Store, StoredLane};
 use super::sweep::Sweep;
 use super::{Push, Shared, UpstreamMessage, admin, control, lock, schema, size, upstream};
 use crate::config;
-use crate::message::{Lane, Receipt};
+use crate::message::{LaneName, Receipt};
 use crate::queue::board::{Amount, Board};
 use crate::retry::Backoff;
 use crate::system::plain::plain;
@@ -448,7 +448,7 @@ impl Writer {
         Ok(())
     }
 
-    fn add_read(&mut self, number: u32, name: &Lane, read: Read) -> Result<(), String> {
+    fn add_read(&mut self, number: u32, name: &LaneName, read: Read) -> Result<(), String> {
         let mut board = lock(&self.shared.board);
         board.add_read(number, read.rows, read.next, self.started);
         if read.damaged.is_empty() {

@@ -220,7 +220,7 @@ impl Crew {
 mod tests {
     use super::*;
     use crate::config;
-    use crate::message::{Kind, Lane};
+    use crate::message::{Kind, LaneName};
     use crate::queue::{Push, Store};
     use crate::system::threads::Failures;
     use crossbeam_channel::bounded;
@@ -247,7 +247,7 @@ mod tests {
         let workers = start("ilert", attempt, attempt_max, 2, &queue, &health).unwrap();
         let push = |kind: Kind, seconds: usize| {
             let delivery = Delivery {
-                lane: Lane { sink: "ilert".to_owned(), key: kind.as_str().to_owned() },
+                lane: LaneName { sink: "ilert".into(), key: kind.as_str().to_owned() },
                 order_key: None,
                 kind,
                 target: String::new(),

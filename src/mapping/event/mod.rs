@@ -9,7 +9,7 @@ pub use posted::{HttpEvent, Reject, from_http};
 
 use crate::config::{Enrichment, Service};
 use crate::mapping::json::Json;
-use crate::message::{Delivery, Kind, Lane};
+use crate::message::{Delivery, Kind, LaneName};
 use body::{Body, Details};
 use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
@@ -42,7 +42,7 @@ fn delivery(
     origin: &str,
 ) -> Delivery {
     Delivery {
-        lane: Lane { sink: super::SINK.to_owned(), key: key.to_owned() },
+        lane: LaneName { sink: super::SINK.into(), key: key.to_owned() },
         order_key: order_key(alert_key),
         kind: Kind::Event,
         target,

@@ -36,7 +36,7 @@ struct World {
     requests: VecDeque<(Delivery, Option<Receipt>)>,
     changes: Vec<Change>,
     reads: BTreeSet<u32>,
-    lanes: BTreeMap<u32, Name>,
+    lanes: BTreeMap<u32, LaneName>,
     rows: BTreeMap<RowId, (Delivery, u32)>,
     dead: HashSet<u64>,
     desk: Arc<Signed>,
@@ -90,7 +90,7 @@ impl World {
         let message = &mut self.broker[at];
         message.ticket = self.tickets;
         let delivery = Delivery {
-            lane: Name { sink: SINK.to_owned(), key: message.lane.to_owned() },
+            lane: LaneName { sink: SINK.into(), key: message.lane.to_owned() },
             order_key: (!message.key.is_empty()).then(|| message.key.to_owned()),
             kind: Kind::Event,
             target: "/api/events".to_owned(),
