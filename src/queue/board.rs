@@ -10,10 +10,10 @@ mod settle;
 mod tests;
 
 use super::change::{Buried, Change};
+use super::database::schema::{LANE_MAX, SEQ_MAX};
+use super::database::store::StoredLane;
 use super::gate::{Gate, Pass};
 use super::lane::{Chain, Entry, Head, Lane, weight};
-use super::schema::{LANE_MAX, SEQ_MAX};
-use super::store::StoredLane;
 use super::{Claim, Probes, Store};
 use crate::message::{Delivery, Kind, LaneName, Receipt, SinkName};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};

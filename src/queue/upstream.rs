@@ -4,8 +4,8 @@
 //! looked up before they are read. The tables stay, empty, so that one can go back.
 
 use super::board::{Board, RowId};
+use super::database::store::Store;
 use super::row;
-use super::store::Store;
 use super::{DeadLetter, UpstreamMessage};
 use crate::message::{Delivery, Kind, LaneName, path_segment};
 use percent_encoding::percent_decode_str;

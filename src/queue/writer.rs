@@ -1,12 +1,15 @@
 //! The queue thread: it owns the database, and every request that waits goes into one commit.
 
+use super::admin::answer::{Answer, carry_out};
+use super::admin::control;
+use super::admin::sweep::Sweep;
 use super::change::{Buried, Change, write_all};
-use super::dead_letters::Gone;
-use super::file::{DatabaseFile, Lock};
-use super::spare::{self, Spare};
-use super::store::{Read, Store, StoredLane};
-use super::sweep::Sweep;
-use super::{Push, Shared, UpstreamMessage, admin, control, lock, schema, size, upstream};
+use super::database::dead_letters::Gone;
+use super::database::file::{DatabaseFile, Lock};
+use super::database::schema;
+use super::database::spare::{self, Spare};
+use super::database::store::{Read, Store, StoredLane};
+use super::{Push, Shared, UpstreamMessage, admin, lock, size, upstream};
 use crate::config;
 use crate::message::{LaneName, Receipt};
 use crate::queue::board::{Amount, Board};
@@ -525,14 +528,14 @@ impl Writer {
 
     fn admin(&mut self, command: &admin::Command, answer: Sender<Result<String, String>>) {
         match self.answer(command) {
-            Ok(admin::Answer::Sweep(sweep)) => self.sweeps.push_back((sweep, answer)),
+            Ok(Answer::Sweep(sweep)) => self.sweeps.push_back((sweep, answer)),
             // A person who does not wait for the answer needs none.
-            Ok(admin::Answer::Text(text)) => drop(answer.send(Ok(text))),
+            Ok(Answer::Text(text)) => drop(answer.send(Ok(text))),
             Err(what) => drop(answer.send(Err(what))),
         }
     }
 
-    fn answer(&mut self, command: &admin::Command) -> Result<admin::Answer, String> {
+    fn answer(&mut self, command: &admin::Command) -> Result<Answer, String> {
         // What was settled before the question is part of the answer.
         self.commit()?;
         let database = self.database.as_ref().ok_or("nothing was ever stored")?;
@@ -541,7 +544,7 @@ impl Writer {
                         /ready says why"
                 .to_owned());
         }
-        admin::carry_out(&database.store, &self.shared.board, command)
+        carry_out(&database.store, &self.shared.board, command)
     }
 
     /// Does the next piece of what a person asked for, and answers when it was the last.

@@ -3,9 +3,9 @@
 //! One line of JSON each way. The database file alone would not do: where the file system has no
 //! shared memory maps the agent has the file for itself, and a delivery set free should go at once.
 
-use super::admin::Command;
-use super::schema::beside;
-use super::writer::Request;
+use super::Command;
+use crate::queue::database::schema::beside;
+use crate::queue::writer::Request;
 use crate::system::stop::{self, Stop, Stopper};
 use crate::system::threads;
 use crossbeam_channel::{Sender, bounded, select};
@@ -34,7 +34,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const QUESTION_MAX: u64 = 1024 * 1024;
 
 /// The socket of this process, and the thread that answers on it. Both end with [`Socket::close`].
-pub(super) struct Socket {
+pub(in crate::queue) struct Socket {
     path: PathBuf,
     /// The listening socket under another type: a standard listener cannot be shut down.
     listening: UnixStream,
@@ -47,7 +47,7 @@ pub(super) struct Socket {
 type Serving = Arc<Mutex<Option<UnixStream>>>;
 
 impl Socket {
-    pub(super) fn close(self) {
+    pub(in crate::queue) fn close(self) {
         drop(self.open);
         // Ends an accept that waits, and every later one.
         let mut ended = self.listening.shutdown(Shutdown::Both);
@@ -67,13 +67,13 @@ impl Socket {
     }
 }
 
-pub(super) fn path(database: &Path) -> PathBuf {
+pub(in crate::queue) fn path(database: &Path) -> PathBuf {
     beside(database, ".sock")
 }
 
 /// Listens beside the database. The caller holds the lock on it, so a socket that is there is
 /// left over from an agent that was killed. An agent without a socket works all the same.
-pub(super) fn listen(database: &Path, requests: Sender<Request>) -> Option<Socket> {
+pub(in crate::queue) fn listen(database: &Path, requests: Sender<Request>) -> Option<Socket> {
     let path = path(database);
     let shown = path.display().to_string();
     start(path, requests)
@@ -189,7 +189,7 @@ impl Control {
 }
 
 /// Asks the agent that has the database open; `None` when none listens.
-pub(super) fn ask(database: &Path, command: &Command) -> Option<Result<String, String>> {
+pub(in crate::queue) fn ask(database: &Path, command: &Command) -> Option<Result<String, String>> {
     let stream = UnixStream::connect(path(database)).ok()?;
     Some(converse(&stream, command).unwrap_or_else(|error| {
         Err(format!("the agent that has {} open does not answer: {error}", database.display()))

@@ -4,11 +4,11 @@
 //! stored then has a negative id, or that of lane 0, and was never read again. A damaged table of
 //! lanes would have the same effect. Such rows get a lane, by the integration key they are for.
 
-use super::board::RowId;
-use super::row;
 use super::schema::{LANE_MAX, SEQ_BITS, SEQ_MAX};
 use super::store::Store;
 use crate::message::{Kind, LaneName};
+use crate::queue::board::RowId;
+use crate::queue::row;
 use percent_encoding::percent_decode_str;
 use rusqlite::types::ValueRef;
 use rusqlite::{OptionalExtension, params};
@@ -27,7 +27,7 @@ struct Orphan {
 }
 
 /// Gives rows a lane that have none.
-pub(super) fn orphans(store: &mut Store) -> rusqlite::Result<()> {
+pub(in crate::queue) fn orphans(store: &mut Store) -> rusqlite::Result<()> {
     let lanes = nameless(store)?;
     if lanes.is_empty() {
         return Ok(());

@@ -11,11 +11,11 @@
 //! push appends, a claim reads a range and a settlement deletes, each in about one page, however
 //! many rows there are.
 
-use super::board::RowId;
 use super::file::DatabaseFile;
 use super::journal::Journal;
-use super::row::{DELIVERY, LETTER, Unchecked, record_sum};
 use crate::config::Safety;
+use crate::queue::board::RowId;
+use crate::queue::row::{DELIVERY, LETTER, Unchecked, record_sum};
 use rusqlite::{Connection, ErrorCode, OpenFlags, ffi, params};
 use std::fs;
 use std::io;
@@ -23,23 +23,23 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The version this build writes, in `user_version`. Upstream's files have 0.
-pub(super) const VERSION: usize = STEPS.len();
+pub(in crate::queue) const VERSION: usize = STEPS.len();
 
 /// Says in the header of a file whose it is, from version 2 on: `ilag`.
-pub(super) const APPLICATION_ID: u32 = 0x696C_6167;
+pub(in crate::queue) const APPLICATION_ID: u32 = 0x696C_6167;
 
 /// Bits of a row's id that hold its sequence number.
-pub(super) const SEQ_BITS: u32 = 40;
+pub(in crate::queue) const SEQ_BITS: u32 = 40;
 
 /// The greatest number of a row.
-pub(super) const SEQ_MAX: u64 = (1 << SEQ_BITS) - 1;
+pub(in crate::queue) const SEQ_MAX: u64 = (1 << SEQ_BITS) - 1;
 
 /// The greatest number of a lane: an id has 63 bits, and the end of a lane has to fit, too.
-pub(super) const LANE_MAX: u32 = (1 << (63 - SEQ_BITS)) - 2;
+pub(in crate::queue) const LANE_MAX: u32 = (1 << (63 - SEQ_BITS)) - 2;
 
 /// Every page that a commit touches is written whole, twice: to the journal and later to the
 /// database. Small pages halve what a small delivery costs; a large one takes several.
-pub(super) const PAGE_BYTES: u32 = 1_024;
+pub(in crate::queue) const PAGE_BYTES: u32 = 1_024;
 
 /// How often a file is looked at before what was found is believed, and how long in between.
 const LOOKS: u32 = 3;
@@ -102,7 +102,7 @@ CREATE TABLE records (
 impl RowId {
     /// The id of the row. One that does not fit would be that of another lane, or of none, and
     /// what is stored there is never found again.
-    pub(super) fn rowid(self) -> i64 {
+    pub(in crate::queue) fn rowid(self) -> i64 {
         assert!(
             self.lane <= LANE_MAX + 1 && self.seq <= SEQ_MAX,
             "{self:?} does not fit into an id"
@@ -111,12 +111,12 @@ impl RowId {
     }
 
     /// The first id that no row of its lane can have.
-    pub(super) fn lane_end(self) -> i64 {
+    pub(in crate::queue) fn lane_end(self) -> i64 {
         RowId { lane: self.lane + 1, seq: 0 }.rowid()
     }
 
     /// The reverse of [`RowId::rowid`]; `None` for an id this agent did not make.
-    pub(super) fn of(rowid: i64) -> Option<Self> {
+    pub(in crate::queue) fn of(rowid: i64) -> Option<Self> {
         let lane = u32::try_from(rowid >> SEQ_BITS).ok()?;
         let seq = u64::try_from(rowid & ((1 << SEQ_BITS) - 1)).ok()?;
         Some(RowId { lane, seq })
@@ -124,7 +124,7 @@ impl RowId {
 }
 
 /// Why the file cannot be used, in words that follow its name.
-pub(super) enum Unusable {
+pub(in crate::queue) enum Unusable {
     /// Its content is damaged; it may be moved aside.
     Corrupt(String),
     /// Anything else.
@@ -141,14 +141,18 @@ impl From<rusqlite::Error> for Unusable {
     }
 }
 
-pub(super) fn is_corrupt(error: &rusqlite::Error) -> bool {
+pub(in crate::queue) fn is_corrupt(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
 }
 
 /// Opens the file, and makes it if it is not there. With `whole` all of it is checked.
 ///
 /// A read that fails once is no damage: a stick whose plug moved, a card that needs a second try.
-pub(super) fn open(path: &Path, sync: Safety, whole: bool) -> Result<Connection, Unusable> {
+pub(in crate::queue) fn open(
+    path: &Path,
+    sync: Safety,
+    whole: bool,
+) -> Result<Connection, Unusable> {
     let mut looks = LOOKS;
     loop {
         DatabaseFile::make(path).map_err(|error| Unusable::Other(error.to_string()))?;
@@ -275,7 +279,7 @@ fn climb(connection: &Connection, version: usize) -> rusqlite::Result<()> {
 }
 
 /// Writes a record, or deletes it.
-pub(super) fn remember(
+pub(in crate::queue) fn remember(
     connection: &Connection,
     scope: &str,
     key: &str,
@@ -312,7 +316,7 @@ fn check(connection: &Connection) -> Result<(), Unusable> {
 
 /// Renames the file and what SQLite keeps beside it to `….corrupt-1`, or to `….corrupt-2` when
 /// there is one. There are never more: the older one goes.
-pub(super) fn move_aside(path: &Path) -> io::Result<PathBuf> {
+pub(in crate::queue) fn move_aside(path: &Path) -> io::Result<PathBuf> {
     let (first, second) = (beside(path, ".corrupt-1"), beside(path, ".corrupt-2"));
     if second.exists() {
         rename_all(&second, &first)?;
@@ -336,7 +340,7 @@ fn rename_all(path: &Path, to: &Path) -> io::Result<()> {
 }
 
 /// A path with something added to its last part.
-pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
+pub(in crate::queue) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut whole = path.as_os_str().to_owned();
     whole.push(suffix);
     PathBuf::from(whole)

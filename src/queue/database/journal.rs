@@ -23,7 +23,7 @@ const LOG_MARK: (usize, [u8; 2]) = (18, [2, 2]);
 
 /// How a connection keeps its journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Journal {
+pub(in crate::queue) enum Journal {
     /// A log whose index is a file that processes share.
     SharedLog,
     /// A log whose index is in memory: nobody else can open the file.
@@ -34,7 +34,7 @@ pub(super) enum Journal {
 
 impl Journal {
     /// What may work for this file, best first.
-    pub(super) fn choices(path: &Path) -> &'static [Journal] {
+    pub(in crate::queue) fn choices(path: &Path) -> &'static [Journal] {
         if has_log(path) || can_have_log(path) {
             &[Journal::SharedLog, Journal::OwnLog]
         } else {
@@ -43,7 +43,7 @@ impl Journal {
     }
 
     /// To be said before the connection looks at the file.
-    pub(super) fn prepare(self, connection: &Connection) -> rusqlite::Result<()> {
+    pub(in crate::queue) fn prepare(self, connection: &Connection) -> rusqlite::Result<()> {
         connection.execute_batch(match self {
             Journal::OwnLog => "PRAGMA locking_mode=EXCLUSIVE",
             Journal::SharedLog | Journal::Rollback => "PRAGMA locking_mode=NORMAL",
@@ -51,7 +51,7 @@ impl Journal {
     }
 
     /// Gives the file this journal.
-    pub(super) fn set(
+    pub(in crate::queue) fn set(
         self,
         connection: &Connection,
         path: &Path,

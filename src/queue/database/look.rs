@@ -21,7 +21,7 @@ CREATE TEMP VIEW records AS
 /// # Errors
 ///
 /// Says in words, which follow the name of the file, why it cannot be looked at.
-pub(super) fn open(path: &Path) -> Result<(Connection, usize), String> {
+pub(in crate::queue) fn open(path: &Path) -> Result<(Connection, usize), String> {
     let connection = connect(path).map_err(|error| words(path, &error))?;
     let version = |row: &rusqlite::Row| row.get::<_, i64>(0);
     let version = connection

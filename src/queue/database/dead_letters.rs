@@ -1,8 +1,8 @@
 //! What was given up, kept with its reason, in bounded number and size.
 
-use super::DeadLetter;
-use super::row::{self, Unchecked};
 use crate::message::{Delivery, Kind, LaneName};
+use crate::queue::DeadLetter;
+use crate::queue::row::{self, Unchecked};
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
 
@@ -13,39 +13,39 @@ const BYTES_MAX: u64 = 16 * 1024 * 1024;
 const CHATTER: &str = "(kind IS NULL OR target = '')";
 
 /// The name of the only sink that dead letters can go back to.
-pub(super) const SINK: &str = "ilert";
+pub(in crate::queue) const SINK: &str = "ilert";
 
 /// How many there are and may be.
 #[derive(Debug)]
-pub(super) struct Bounds {
-    pub(super) count: u64,
+pub(in crate::queue) struct Bounds {
+    pub(in crate::queue) count: u64,
     bytes: u64,
     count_max: u64,
     /// Those that had to go in this transaction, and since the start.
-    pub(super) gone: Option<Gone>,
-    pub(super) lost: u64,
+    pub(in crate::queue) gone: Option<Gone>,
+    pub(in crate::queue) lost: u64,
 }
 
 /// Dead letters of deliveries that had to make room.
 #[derive(Debug)]
-pub(super) struct Gone {
-    pub(super) count: u64,
-    pub(super) first: i64,
-    pub(super) last: i64,
+pub(in crate::queue) struct Gone {
+    pub(in crate::queue) count: u64,
+    pub(in crate::queue) first: i64,
+    pub(in crate::queue) last: i64,
     /// What the last of them was kept for.
-    pub(super) reason: String,
+    pub(in crate::queue) reason: String,
 }
 
 /// A dead letter as it is stored.
-pub(super) struct Stored {
-    pub(super) id: i64,
-    pub(super) buried_at: i64,
-    pub(super) letter: DeadLetter,
+pub(in crate::queue) struct Stored {
+    pub(in crate::queue) id: i64,
+    pub(in crate::queue) buried_at: i64,
+    pub(in crate::queue) letter: DeadLetter,
 }
 
 impl DeadLetter {
     /// What becomes of a delivery that is given up.
-    pub(super) fn of(delivery: Delivery, reason: String) -> Self {
+    pub(in crate::queue) fn of(delivery: Delivery, reason: String) -> Self {
         DeadLetter {
             reason,
             kind: Some(delivery.kind),
@@ -58,7 +58,7 @@ impl DeadLetter {
     }
 
     /// The delivery it was; `None` when it never became one.
-    pub(super) fn into_delivery(self) -> Option<Delivery> {
+    pub(in crate::queue) fn into_delivery(self) -> Option<Delivery> {
         let kind = self.kind?;
         (!self.target.is_empty()).then(|| Delivery {
             lane: LaneName { sink: SINK.into(), key: self.lane_key },
@@ -72,14 +72,14 @@ impl DeadLetter {
 }
 
 impl Bounds {
-    pub(super) fn of(connection: &Connection, count_max: u64) -> rusqlite::Result<Self> {
+    pub(in crate::queue) fn of(connection: &Connection, count_max: u64) -> rusqlite::Result<Self> {
         let mut bounds = Bounds { count: 0, bytes: 0, count_max, gone: None, lost: 0 };
         bounds.recount(connection)?;
         Ok(bounds)
     }
 
     /// Looks again how many there are.
-    pub(super) fn recount(&mut self, connection: &Connection) -> rusqlite::Result<()> {
+    pub(in crate::queue) fn recount(&mut self, connection: &Connection) -> rusqlite::Result<()> {
         self.gone = None;
         let (count, bytes): (i64, i64) = connection.query_row(
             "SELECT COUNT(*), COALESCE(SUM(LENGTH(body)), 0) FROM dead_letters",
@@ -93,7 +93,7 @@ impl Bounds {
 
     /// Keeps one more. When there are too many, messages that never became deliveries go first, and
     /// then the oldest.
-    pub(super) fn bury(
+    pub(in crate::queue) fn bury(
         &mut self,
         connection: &Connection,
         letter: &DeadLetter,
@@ -103,7 +103,7 @@ impl Bounds {
     }
 
     /// Keeps what can be read of a damaged row.
-    pub(super) fn bury_damaged(
+    pub(in crate::queue) fn bury_damaged(
         &mut self,
         connection: &Connection,
         letter: &DeadLetter,
@@ -173,7 +173,7 @@ impl Bounds {
         Ok(())
     }
 
-    pub(super) fn delete(
+    pub(in crate::queue) fn delete(
         &mut self,
         connection: &Connection,
         id: i64,
@@ -187,12 +187,12 @@ impl Bounds {
 }
 
 /// The number of the last one.
-pub(super) fn last(connection: &Connection) -> rusqlite::Result<i64> {
+pub(in crate::queue) fn last(connection: &Connection) -> rusqlite::Result<i64> {
     connection.query_row("SELECT COALESCE(MAX(id), 0) FROM dead_letters", [], |row| row.get(0))
 }
 
 /// Dead letters behind a number and up to another one: so many, or as many as have so many bytes.
-pub(super) fn piece(
+pub(in crate::queue) fn piece(
     connection: &Connection,
     after: i64,
     until: i64,
@@ -218,7 +218,10 @@ pub(super) fn piece(
 }
 
 /// Writes a dead letter whose columns are at hand, with a new sum.
-pub(super) fn insert_row(connection: &Connection, columns: &[ValueRef]) -> rusqlite::Result<()> {
+pub(in crate::queue) fn insert_row(
+    connection: &Connection,
+    columns: &[ValueRef],
+) -> rusqlite::Result<()> {
     let mut columns = columns.to_vec();
     columns[10] = ValueRef::Integer(row::letter_sum(&columns));
     connection
@@ -232,7 +235,7 @@ pub(super) fn insert_row(connection: &Connection, columns: &[ValueRef]) -> rusql
 }
 
 /// Dead letters, oldest first; `only` picks one.
-pub(super) fn shown(
+pub(in crate::queue) fn shown(
     connection: &Connection,
     only: Option<i64>,
     limit: usize,

@@ -5,11 +5,11 @@
 //! there. So the pages are looked at one by one, those that hold rows are told by their form, and
 //! a row by its columns and its sum.
 
-use super::board::RowId;
-use super::row::{self, Unchecked};
 use super::schema;
 use super::store::Store;
 use crate::message::LaneName;
+use crate::queue::board::RowId;
+use crate::queue::row::{self, Unchecked};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ErrorCode};
 use std::collections::HashSet;
@@ -43,18 +43,18 @@ const ROOTS: [u32; 3] = [2, 3, 4];
 
 /// What became of the file.
 #[derive(Debug, Default)]
-pub(super) struct Salvaged {
-    pub(super) deliveries: usize,
-    pub(super) letters: usize,
+pub(in crate::queue) struct Salvaged {
+    pub(in crate::queue) deliveries: usize,
+    pub(in crate::queue) letters: usize,
     /// Rows that are not what was written; they are dead letters now.
-    pub(super) altered: usize,
+    pub(in crate::queue) altered: usize,
     /// Rows and pages that cannot be read at all.
-    pub(super) rows_lost: usize,
-    pub(super) pages_lost: usize,
+    pub(in crate::queue) rows_lost: usize,
+    pub(in crate::queue) pages_lost: usize,
 }
 
 /// Carries over what can be read of the file at `damaged`.
-pub(super) fn carry_over(damaged: &Path, store: &mut Store) -> Result<Salvaged, String> {
+pub(in crate::queue) fn carry_over(damaged: &Path, store: &mut Store) -> Result<Salvaged, String> {
     settle_journal(damaged);
     let mut unchecked = Unchecked::default();
     let mut look = |found: &Found| {
@@ -84,7 +84,7 @@ pub(super) fn carry_over(damaged: &Path, store: &mut Store) -> Result<Salvaged, 
 
 /// Whether the file, however it begins, holds a record that this agent wrote: every file of
 /// version 2 does, near its beginning.
-pub(super) fn holds_our_rows(path: &Path) -> bool {
+pub(in crate::queue) fn holds_our_rows(path: &Path) -> bool {
     let Ok(mut file) = Pages::open(path) else { return false };
     file.count = file.count.min(PAGES_LOOKED_AT);
     let mut ours = false;

@@ -1,13 +1,14 @@
 //! The durable store: rows in, rows out. Only the queue thread has one.
 
-use super::board::{Amount, ReadRow, RowId};
 use super::dead_letters;
-use super::row::{self, Unchecked};
 use super::salvage::{self, Salvaged};
 use super::schema::{self, Unusable};
-use super::{DeadLetter, look, recover};
+use super::{look, recover};
 use crate::config;
 use crate::message::{Delivery, LaneName};
+use crate::queue::DeadLetter;
+use crate::queue::board::{Amount, ReadRow, RowId};
+use crate::queue::row::{self, Unchecked};
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 use std::cmp::Reverse;
@@ -39,46 +40,46 @@ const SHRINK_PAGES_MIN: i64 = 64;
 const STATEMENTS: usize = 16;
 
 /// An open database.
-pub(super) struct Store {
-    pub(super) connection: Connection,
-    pub(super) letters: dead_letters::Bounds,
+pub(in crate::queue) struct Store {
+    pub(in crate::queue) connection: Connection,
+    pub(in crate::queue) letters: dead_letters::Bounds,
     unchecked: Unchecked,
 }
 
 /// Rows of a lane.
 #[derive(Default)]
-pub(super) struct Read {
-    pub(super) rows: Vec<ReadRow>,
+pub(in crate::queue) struct Read {
+    pub(in crate::queue) rows: Vec<ReadRow>,
     /// Rows that cannot be delivered as they are, and why.
-    pub(super) damaged: Vec<(RowId, &'static str)>,
+    pub(in crate::queue) damaged: Vec<(RowId, &'static str)>,
     /// Where others follow, if they do.
-    pub(super) next: Option<u64>,
+    pub(in crate::queue) next: Option<u64>,
 }
 
 /// A lane with rows.
-pub(super) struct StoredLane {
-    pub(super) number: u32,
-    pub(super) name: LaneName,
+pub(in crate::queue) struct StoredLane {
+    pub(in crate::queue) number: u32,
+    pub(in crate::queue) name: LaneName,
     /// The numbers of its first and last row.
-    pub(super) seqs: (u64, u64),
+    pub(in crate::queue) seqs: (u64, u64),
 }
 
 /// A row, as it is shown.
-pub(super) struct Shown {
-    pub(super) seq: u64,
-    pub(super) delivery: Delivery,
+pub(in crate::queue) struct Shown {
+    pub(in crate::queue) seq: u64,
+    pub(in crate::queue) delivery: Delivery,
     /// The size of its body, which may have been left out.
-    pub(super) bytes: u64,
-    pub(super) attempts: u32,
-    pub(super) stored_at: i64,
+    pub(in crate::queue) bytes: u64,
+    pub(in crate::queue) attempts: u32,
+    pub(in crate::queue) stored_at: i64,
     /// Why it cannot be delivered as it is.
-    pub(super) damaged: Option<&'static str>,
+    pub(in crate::queue) damaged: Option<&'static str>,
 }
 
 impl Store {
     /// Opens the file, and makes it if it is not there. What is damaged is looked at again, and
     /// if it still is, what can be read of it is carried over into a new file.
-    pub(super) fn open(settings: &config::Queue) -> Result<Self, String> {
+    pub(in crate::queue) fn open(settings: &config::Queue) -> Result<Self, String> {
         let shown = settings.path.display();
         match Store::try_open(settings, false) {
             Ok(store) => return Ok(store),
@@ -89,7 +90,7 @@ impl Store {
     }
 
     /// The same after something that looked like damage.
-    pub(super) fn reopen(settings: &config::Queue) -> Result<Self, String> {
+    pub(in crate::queue) fn reopen(settings: &config::Queue) -> Result<Self, String> {
         let shown = settings.path.display();
         match Store::try_open(settings, true) {
             Ok(store) => Ok(store),
@@ -115,7 +116,7 @@ impl Store {
     }
 
     /// Opens the file of an agent that does not run and changes nothing.
-    pub(super) fn look(path: &Path) -> Result<Self, String> {
+    pub(in crate::queue) fn look(path: &Path) -> Result<Self, String> {
         let shown = path.display();
         let (connection, version) = look::open(path).map_err(|what| format!("{shown}: {what}"))?;
         let mut store =
@@ -161,21 +162,21 @@ impl Store {
     }
 
     /// Closes the file; the store has to be replaced before it is used again.
-    pub(super) fn let_go(&mut self) -> rusqlite::Result<()> {
+    pub(in crate::queue) fn let_go(&mut self) -> rusqlite::Result<()> {
         self.connection = Connection::open_in_memory()?;
         Ok(())
     }
 
-    pub(super) fn begin(&self) -> rusqlite::Result<()> {
+    pub(in crate::queue) fn begin(&self) -> rusqlite::Result<()> {
         self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([]).map(|_| ())
     }
 
-    pub(super) fn commit(&self) -> rusqlite::Result<()> {
+    pub(in crate::queue) fn commit(&self) -> rusqlite::Result<()> {
         self.connection.prepare_cached("COMMIT")?.execute([]).map(|_| ())
     }
 
     /// Undoes what was begun, if anything was.
-    pub(super) fn rollback(&mut self) {
+    pub(in crate::queue) fn rollback(&mut self) {
         if !self.connection.is_autocommit()
             && let Err(error) = self.connection.execute_batch("ROLLBACK")
         {
@@ -186,7 +187,7 @@ impl Store {
         }
     }
 
-    pub(super) fn add_lane(&self, number: u32, name: &LaneName) -> rusqlite::Result<()> {
+    pub(in crate::queue) fn add_lane(&self, number: u32, name: &LaneName) -> rusqlite::Result<()> {
         let sum = row::lane_sum(number.into(), name.sink.as_str().as_bytes(), name.key.as_bytes());
         self.connection
             .prepare_cached(
@@ -196,14 +197,14 @@ impl Store {
             .map(|_| ())
     }
 
-    pub(super) fn forget_lane(&self, number: u32) -> rusqlite::Result<()> {
+    pub(in crate::queue) fn forget_lane(&self, number: u32) -> rusqlite::Result<()> {
         self.connection
             .prepare_cached("DELETE FROM lanes WHERE number = ?1")?
             .execute([number])
             .map(|_| ())
     }
 
-    pub(super) fn insert(
+    pub(in crate::queue) fn insert(
         &self,
         row: RowId,
         delivery: &Delivery,
@@ -225,7 +226,7 @@ impl Store {
     }
 
     /// Writes a delivery whose columns are at hand, with a new sum.
-    pub(super) fn insert_row(&self, columns: &[ValueRef]) -> rusqlite::Result<()> {
+    pub(in crate::queue) fn insert_row(&self, columns: &[ValueRef]) -> rusqlite::Result<()> {
         let sum = ValueRef::Integer(row::delivery_sum(columns));
         let values = columns[..row::DELIVERY_COLUMNS - 1].iter().chain([&sum]);
         self.connection
@@ -237,14 +238,14 @@ impl Store {
             .map(|_| ())
     }
 
-    pub(super) fn delete(&self, row: RowId) -> rusqlite::Result<()> {
+    pub(in crate::queue) fn delete(&self, row: RowId) -> rusqlite::Result<()> {
         self.connection
             .prepare_cached("DELETE FROM deliveries WHERE id = ?1")?
             .execute([row.rowid()])
             .map(|_| ())
     }
 
-    pub(super) fn attempts(&self, row: RowId, attempts: u32) -> rusqlite::Result<()> {
+    pub(in crate::queue) fn attempts(&self, row: RowId, attempts: u32) -> rusqlite::Result<()> {
         self.connection
             .prepare_cached(
                 "UPDATE deliveries SET attempts = ?2, sum = (sum + ?2 - attempts) & ?3 WHERE id = ?1",
@@ -253,12 +254,12 @@ impl Store {
             .map(|_| ())
     }
 
-    pub(super) fn bury(&mut self, letter: &DeadLetter) -> rusqlite::Result<()> {
+    pub(in crate::queue) fn bury(&mut self, letter: &DeadLetter) -> rusqlite::Result<()> {
         self.letters.bury(&self.connection, letter, wall_clock())
     }
 
     /// Puts a row that cannot be delivered as it is away, with what can be read of it.
-    pub(super) fn put_away(&mut self, id: i64, reason: &str) -> rusqlite::Result<()> {
+    pub(in crate::queue) fn put_away(&mut self, id: i64, reason: &str) -> rusqlite::Result<()> {
         let name = RowId::of(id).map_or(Ok(None), |row| self.lane(row.lane))?;
         let remains = self
             .connection
@@ -278,7 +279,7 @@ impl Store {
     }
 
     /// Keeps a row of a damaged file that is not what was written, among the dead letters.
-    pub(super) fn keep_altered(
+    pub(in crate::queue) fn keep_altered(
         &mut self,
         columns: &[ValueRef],
         reason: &str,
@@ -290,7 +291,7 @@ impl Store {
     }
 
     /// Keeps a dead letter of a damaged file, with its number.
-    pub(super) fn keep_letter(
+    pub(in crate::queue) fn keep_letter(
         &mut self,
         columns: &mut [ValueRef],
         sound: bool,
@@ -316,7 +317,11 @@ impl Store {
     /// # Errors
     ///
     /// A record that is not what was written is none.
-    pub(super) fn record(&self, scope: &str, key: &str) -> rusqlite::Result<Option<String>> {
+    pub(in crate::queue) fn record(
+        &self,
+        scope: &str,
+        key: &str,
+    ) -> rusqlite::Result<Option<String>> {
         let found = self
             .connection
             .prepare_cached("SELECT value, sum FROM records WHERE scope = ?1 AND key = ?2")?
@@ -332,7 +337,7 @@ impl Store {
         Ok(found.flatten())
     }
 
-    pub(super) fn remember(
+    pub(in crate::queue) fn remember(
         &self,
         scope: &str,
         key: &str,
@@ -342,7 +347,7 @@ impl Store {
     }
 
     /// Rows of a lane in order, from `from` on: at most `limit` of them.
-    pub(super) fn read(
+    pub(in crate::queue) fn read(
         &self,
         lane: u32,
         name: &LaneName,
@@ -376,7 +381,7 @@ impl Store {
     }
 
     /// All lanes that have rows; rows of lanes that have none are forgotten.
-    pub(super) fn lanes(&self) -> rusqlite::Result<Vec<StoredLane>> {
+    pub(in crate::queue) fn lanes(&self) -> rusqlite::Result<Vec<StoredLane>> {
         let mut stored = Vec::new();
         let mut names = self.lane_names()?;
         let mut from = 0;
@@ -461,7 +466,7 @@ impl Store {
     }
 
     /// How many rows there are and how large they are, at a cost that does not grow with them.
-    pub(super) fn amount(&self) -> rusqlite::Result<Amount> {
+    pub(in crate::queue) fn amount(&self) -> rusqlite::Result<Amount> {
         let pragma = |name: &str| {
             self.connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0))
         };
@@ -484,7 +489,7 @@ impl Store {
     }
 
     /// Ids and sizes of rows from an id on: so many rows, or as many as have so many bytes.
-    pub(super) fn sizes(
+    pub(in crate::queue) fn sizes(
         &self,
         from: i64,
         rows_max: usize,
@@ -508,7 +513,7 @@ impl Store {
     }
 
     /// Where the row with this number is, and its size.
-    pub(super) fn find(&self, seq: u64) -> rusqlite::Result<Option<(RowId, u64)>> {
+    pub(in crate::queue) fn find(&self, seq: u64) -> rusqlite::Result<Option<(RowId, u64)>> {
         self.connection
             .prepare_cached(&format!("SELECT d.id, {WEIGHT} FROM {ONE_ROW}"))?
             .query_row([seq.cast_signed()], |row| {
@@ -520,7 +525,7 @@ impl Store {
     }
 
     /// The waiting delivery with this number.
-    pub(super) fn shown(&self, seq: u64) -> rusqlite::Result<Option<Shown>> {
+    pub(in crate::queue) fn shown(&self, seq: u64) -> rusqlite::Result<Option<Shown>> {
         let Some((id, _)) = self.find(seq)? else { return Ok(None) };
         let lane = self.lane(id.lane)?.unwrap_or_else(|| unnamed(String::new()));
         self.show(id, lane)
@@ -548,7 +553,7 @@ impl Store {
 
     /// The oldest waiting deliveries, for people, without their bodies. Each lane is in order, so
     /// no more rows are read than are shown, and one of each lane.
-    pub(super) fn listed(&self, limit: usize) -> rusqlite::Result<Vec<Shown>> {
+    pub(in crate::queue) fn listed(&self, limit: usize) -> rusqlite::Result<Vec<Shown>> {
         let lanes = self.lane_names()?;
         let mut fronts = BinaryHeap::new();
         for number in lanes.keys() {
@@ -573,7 +578,7 @@ impl Store {
     }
 
     /// Dead letters for people, oldest first; `only` picks one.
-    pub(super) fn letters_shown(
+    pub(in crate::queue) fn letters_shown(
         &self,
         only: Option<i64>,
         limit: usize,
@@ -582,7 +587,7 @@ impl Store {
     }
 
     /// Dead letters behind a number and up to another one, as [`dead_letters::piece`] bounds them.
-    pub(super) fn letters_piece(
+    pub(in crate::queue) fn letters_piece(
         &self,
         after: i64,
         until: i64,
@@ -607,7 +612,7 @@ impl Store {
 
     /// Gives room that rows have left back to the disk, if what is left is at most `bytes_max`:
     /// it is written to the journal whole.
-    pub(super) fn shrink(&self, bytes_max: u64) -> rusqlite::Result<()> {
+    pub(in crate::queue) fn shrink(&self, bytes_max: u64) -> rusqlite::Result<()> {
         let pragma = |name: &str| {
             self.connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0))
         };
@@ -622,7 +627,7 @@ impl Store {
     }
 
     /// Copies the journal into the database and truncates it.
-    pub(super) fn checkpoint(&self) {
+    pub(in crate::queue) fn checkpoint(&self) {
         let done = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
         if let Err(error) = done {
             log::debug!("queue: checkpoint: {error}");
@@ -658,7 +663,7 @@ fn amount(count: i64, bytes: i64, roughly: bool) -> Amount {
 }
 
 /// Seconds since 1970 as the machine believes; written down for people, never compared.
-pub(super) fn wall_clock() -> i64 {
+pub(in crate::queue) fn wall_clock() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }

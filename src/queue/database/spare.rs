@@ -12,22 +12,22 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// How much is kept: as much as the journal grows to before it is copied into the database.
-pub(super) const BYTES: usize = 1024 * 1024;
+pub(in crate::queue) const BYTES: usize = 1024 * 1024;
 
 /// Written at a time.
 const BLOCK: usize = 16 * 1024;
 
-pub(super) struct Spare {
+pub(in crate::queue) struct Spare {
     path: PathBuf,
 }
 
 impl Spare {
-    pub(super) fn beside(database: &Path) -> Self {
+    pub(in crate::queue) fn beside(database: &Path) -> Self {
         Spare { path: beside(database, ".spare") }
     }
 
     /// Makes sure that the room is kept.
-    pub(super) fn hold(&self) -> io::Result<()> {
+    pub(in crate::queue) fn hold(&self) -> io::Result<()> {
         if self.is_held() {
             return Ok(());
         }
@@ -59,7 +59,7 @@ impl Spare {
     }
 
     /// Lets the room go; says whether there was any.
-    pub(super) fn give_up(&self) -> bool {
+    pub(in crate::queue) fn give_up(&self) -> bool {
         match fs::remove_file(&self.path) {
             Ok(()) => true,
             Err(error) => {

@@ -14,8 +14,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long a lock that somebody else has is waited for, and how often it is looked at.
-pub(super) const LOCK_PATIENCE: Duration = Duration::from_secs(2);
-pub(super) const LOCK_LOOK: Duration = Duration::from_millis(20);
+pub(in crate::queue) const LOCK_PATIENCE: Duration = Duration::from_secs(2);
+pub(in crate::queue) const LOCK_LOOK: Duration = Duration::from_millis(20);
 
 /// What a database of SQLite begins with, and where its header has the application's number
 /// (<https://sqlite.org/fileformat2.html>, 1.3).
@@ -28,14 +28,14 @@ const OUR_TABLES: [&str; 4] = ["lanes", "deliveries", "event_items", "mqtt_queue
 
 /// A path that may be used for the database.
 #[derive(Clone, Debug)]
-pub(super) struct DatabaseFile {
+pub(in crate::queue) struct DatabaseFile {
     path: PathBuf,
     is_there: bool,
 }
 
 /// Holds the database for this process until it is dropped.
 #[derive(Debug)]
-pub(super) struct Lock {
+pub(in crate::queue) struct Lock {
     _file: File,
     /// Set when the database has several names, each with a lock file of its own.
     _database: Option<File>,
@@ -50,7 +50,7 @@ impl DatabaseFile {
     ///
     /// Says in words why it cannot be the database: the folder is missing, it is no regular file,
     /// or a file of somebody else.
-    pub(super) fn at(path: &Path) -> Result<Self, String> {
+    pub(in crate::queue) fn at(path: &Path) -> Result<Self, String> {
         let shown = path.display();
         let metadata = match fs::metadata(path) {
             Ok(metadata) => metadata,
@@ -77,16 +77,16 @@ impl DatabaseFile {
     }
 
     /// The path without links.
-    pub(super) fn path(&self) -> &Path {
+    pub(in crate::queue) fn path(&self) -> &Path {
         &self.path
     }
 
-    pub(super) fn is_there(&self) -> bool {
+    pub(in crate::queue) fn is_there(&self) -> bool {
         self.is_there
     }
 
     /// Makes the file if it is not there. It may hold keys and alarms: nobody else may read it.
-    pub(super) fn make(path: &Path) -> io::Result<()> {
+    pub(in crate::queue) fn make(path: &Path) -> io::Result<()> {
         let file = match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => File::open(path)?,
             made => made?,
@@ -105,7 +105,7 @@ impl DatabaseFile {
     /// Takes the lock that says who has the database.
     ///
     /// Somebody who looks at the queue has it for a moment, so it is waited for a little.
-    pub(super) fn lock(&self) -> Result<Lock, String> {
+    pub(in crate::queue) fn lock(&self) -> Result<Lock, String> {
         let give_up = Instant::now() + LOCK_PATIENCE;
         loop {
             match self.try_lock()? {
@@ -117,15 +117,15 @@ impl DatabaseFile {
     }
 
     /// Whether an agent has the database, this one maybe.
-    pub(super) fn is_in_use(&self) -> bool {
+    pub(in crate::queue) fn is_in_use(&self) -> bool {
         is_in_use(&self.path)
     }
 
-    pub(super) fn in_use(&self) -> String {
+    pub(in crate::queue) fn in_use(&self) -> String {
         format!("{} is in use by another ilagent", self.path.display())
     }
 
-    pub(super) fn try_lock(&self) -> Result<Option<Lock>, String> {
+    pub(in crate::queue) fn try_lock(&self) -> Result<Option<Lock>, String> {
         let path = beside(&self.path, ".lock");
         let file = open_lock(&path).map_err(|error| format!("{}: {error}", path.display()))?;
         self.give_to_owner(&file, &path);
@@ -225,7 +225,7 @@ fn tables(path: &Path) -> rusqlite::Result<Vec<String>> {
 }
 
 /// Opens a database so that nothing is written, with what SQLite calls parameters of the URI.
-pub(super) fn look_only(path: &Path, parameters: &str) -> rusqlite::Result<Connection> {
+pub(in crate::queue) fn look_only(path: &Path, parameters: &str) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
         | OpenFlags::SQLITE_OPEN_URI
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;

@@ -4,13 +4,13 @@
 //! the sources. So a piece is as small as a few commits, ids and sizes are all that is read of
 //! what is dropped, and between two pieces the queue thread serves whoever waits.
 
-use super::Store as Kept;
-use super::admin::{Done, Id, Refusal};
-use super::board::{Board, RowId};
-use super::change::Change;
-use super::dead_letters::{self, Stored};
-use super::lock;
-use super::store::Store;
+use super::answer::{Done, Id, Refusal};
+use crate::queue::Store as Kept;
+use crate::queue::board::{Board, RowId};
+use crate::queue::change::Change;
+use crate::queue::database::dead_letters::{self, Stored};
+use crate::queue::database::store::Store;
+use crate::queue::lock;
 use std::collections::VecDeque;
 use std::fmt::Write;
 use std::sync::Mutex;
@@ -23,13 +23,13 @@ const BYTES: u64 = 512 * 1024;
 
 /// What is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verb {
+pub(in crate::queue) enum Verb {
     Retry,
     Drop,
 }
 
 /// A command under way.
-pub(super) struct Sweep {
+pub(in crate::queue) struct Sweep {
     verb: Verb,
     waiting: Waiting,
     dead: Dead,
@@ -61,7 +61,7 @@ enum Dead {
 
 impl Sweep {
     /// Everything that is there now.
-    pub(super) fn all(verb: Verb, store: &Store, board: &Mutex<Board>) -> Done<Self> {
+    pub(in crate::queue) fn all(verb: Verb, store: &Store, board: &Mutex<Board>) -> Done<Self> {
         let mut board = lock(board);
         let mut waiting = Waiting::All { from: i64::MIN, until: board.peek_seq() };
         let (mut done, mut roughly) = ((0, 0), false);
@@ -76,7 +76,7 @@ impl Sweep {
     }
 
     /// These; nothing is done when one of them is not there.
-    pub(super) fn of(verb: Verb, ids: &[Id], store: &Store) -> Done<Self> {
+    pub(in crate::queue) fn of(verb: Verb, ids: &[Id], store: &Store) -> Done<Self> {
         let (mut waiting, mut dead) = (VecDeque::new(), VecDeque::new());
         for id in ids {
             match *id {
@@ -104,7 +104,7 @@ impl Sweep {
     }
 
     /// Adds what is to be written for the next piece; says whether there may be another one.
-    pub(super) fn piece(
+    pub(in crate::queue) fn piece(
         &mut self,
         store: &Store,
         board: &Mutex<Board>,
@@ -199,7 +199,7 @@ impl Sweep {
     }
 
     /// What to say of it when it is done.
-    pub(super) fn text(&self) -> String {
+    pub(in crate::queue) fn text(&self) -> String {
         let (waiting, dead) = self.done;
         let mut text = match self.verb {
             Verb::Retry => {

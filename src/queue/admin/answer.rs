@@ -1,116 +1,24 @@
-//! `ilagent queue …`: looks at what is stuck, and sets it free.
-//!
-//! A running agent is asked over its control socket; otherwise the file is opened.
+//! What `ilagent queue` prints, and what it sets off.
 
-use super::board::Board;
-use super::change::write_all;
-use super::control;
-use super::dead_letters::Stored;
-use super::file::{DatabaseFile, LOCK_LOOK, LOCK_PATIENCE};
-use super::store::{Shown, Store, wall_clock};
+use super::command::{Chosen, Command};
 use super::sweep::{Sweep, Verb};
-use crate::config;
 use crate::message::masked;
+use crate::queue::board::Board;
+use crate::queue::database::dead_letters::Stored;
+use crate::queue::database::store::{Shown, Store, wall_clock};
+use crate::queue::lock;
 use crate::system::plain::{plain, plain_bytes};
 use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::fmt::Write;
-use std::path::Path;
 use std::sync::Mutex;
-use std::thread;
-use std::time::Instant;
 
 /// Most characters of a reason, and of a body, that are printed for people.
 const REASON_CHARS_MAX: usize = 1_000;
 const BODY_CHARS_MAX: usize = 16 * 1024;
 
-/// What to do. Ids are as `list` shows them: a number for a waiting delivery, `d` and a number
-/// for a dead letter.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Command {
-    /// All waiting deliveries and dead letters, oldest first, at most `limit` of each.
-    List {
-        /// Most lines of each kind.
-        limit: usize,
-        /// As JSON lines.
-        json: bool,
-    },
-    /// One of them, with its body.
-    Show {
-        /// Which.
-        id: String,
-        /// The body alone, byte for byte.
-        raw: bool,
-    },
-    /// Waiting deliveries are tried now; dead letters go back to the queue.
-    Retry(Chosen),
-    /// They are deleted.
-    Drop(Chosen),
-}
-
-/// Which ones.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Chosen {
-    /// These.
-    Ids(Vec<String>),
-    /// All of them, waiting and dead.
-    All,
-}
-
-/// Does it, and returns what to print.
-///
-/// # Errors
-///
-/// In words: no such file, no such id, or the daemon that does not answer.
-pub fn run(database: &Path, command: &Command) -> Result<String, String> {
-    let file = DatabaseFile::at(database)?;
-    let database = file.path();
-    let give_up = Instant::now() + LOCK_PATIENCE;
-    let changes = command.changes_something();
-    let _lock = loop {
-        if let Some(answer) = control::ask(database, command) {
-            return answer;
-        }
-        if !file.is_there() {
-            return Err(format!("{}: there is no such file", database.display()));
-        }
-        // An agent that is just starting has the lock before it listens.
-        let held = match changes {
-            true => file.try_lock()?.map(Some),
-            // To look needs no lock, and leaves none behind.
-            false => (!file.is_in_use()).then_some(None),
-        };
-        match held {
-            Some(lock) => break lock,
-            None if give_up <= Instant::now() => return Err(file.in_use()),
-            None => thread::sleep(LOCK_LOOK),
-        }
-    };
-    let settings = config::Queue {
-        path: database.to_owned(),
-        dead_letters_max: u64::MAX,
-        ..config::Queue::default()
-    };
-    let mut store = if changes { Store::open(&settings)? } else { Store::look(database)? };
-    let trouble = |error: rusqlite::Error| format!("{}: {error}", database.display());
-    let mut board = Board::new(None);
-    board.restore(store.lanes().map_err(trouble)?);
-    board.stored = store.amount().map_err(trouble)?;
-    let board = Mutex::new(board);
-    let mut sweep = match carry_out(&store, &board, command)? {
-        Answer::Text(text) => return Ok(text),
-        Answer::Sweep(sweep) => sweep,
-    };
-    let mut changes = Vec::new();
-    while sweep.piece(&store, &board, &mut changes).map_err(trouble)? {
-        write_all(&mut store, &changes).map_err(trouble)?;
-        changes.clear();
-    }
-    Ok(sweep.text())
-}
-
 /// What comes of a command.
-pub(super) enum Answer {
+pub(in crate::queue) enum Answer {
     /// This is to be printed.
     Text(String),
     /// There is something to do first.
@@ -118,7 +26,7 @@ pub(super) enum Answer {
 }
 
 /// Finds the answer.
-pub(super) fn carry_out(
+pub(in crate::queue) fn carry_out(
     store: &Store,
     board: &Mutex<Board>,
     command: &Command,
@@ -140,7 +48,7 @@ pub(super) fn carry_out(
 }
 
 /// Why there is no answer.
-pub(super) enum Refusal {
+pub(in crate::queue) enum Refusal {
     Sqlite(rusqlite::Error),
     Words(String),
 }
@@ -157,11 +65,11 @@ impl From<String> for Refusal {
     }
 }
 
-pub(super) type Done<T> = Result<T, Refusal>;
+pub(in crate::queue) type Done<T> = Result<T, Refusal>;
 
 /// What a person calls a delivery or dead letter.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Id {
+pub(in crate::queue) enum Id {
     Waiting(u64),
     Dead(i64),
 }
@@ -218,7 +126,7 @@ fn list(store: &Store, board: &Mutex<Board>, limit: usize, as_json: bool) -> Don
         );
     }
     let (stored, transit) = {
-        let board = super::lock(board);
+        let board = lock(board);
         (board.stored, board.transit)
     };
     let roughly = if stored.roughly { "about " } else { "" };
@@ -236,7 +144,7 @@ fn counted(all: u64, shown: usize) -> (u64, String) {
 }
 
 fn waiting_line(shown: &Shown, board: &Mutex<Board>) -> Value {
-    let in_flight = super::lock(board).is_in_flight(shown.seq);
+    let in_flight = lock(board).is_in_flight(shown.seq);
     json!({
         "id": shown.seq.to_string(),
         "state": match (in_flight, shown.damaged) {
@@ -334,83 +242,4 @@ fn one_dead(store: &Store, id: i64) -> Result<Stored, Refusal> {
         .letters_shown(Some(id), 1)?
         .pop()
         .ok_or_else(|| Refusal::Words(format!("there is no dead letter d{id}")))
-}
-
-impl Command {
-    /// What to print of the text that [`run`] gave, in bytes.
-    #[must_use]
-    pub fn output(&self, text: &str) -> Vec<u8> {
-        match self {
-            // As `as_characters` wrote them; there are no others.
-            Command::Show { raw: true, .. } => {
-                text.chars().map(|character| u8::try_from(character).unwrap_or(b'?')).collect()
-            }
-            Command::Show { .. } | Command::List { .. } | Command::Retry(_) | Command::Drop(_) => {
-                text.as_bytes().to_vec()
-            }
-        }
-    }
-
-    /// Whether the database is written for it.
-    pub(super) fn changes_something(&self) -> bool {
-        matches!(self, Command::Retry(_) | Command::Drop(_))
-    }
-
-    /// As it travels over the control socket.
-    pub(super) fn to_json(&self) -> Value {
-        let chosen = |chosen: &Chosen| match chosen {
-            Chosen::All => Value::Null,
-            Chosen::Ids(ids) => json!(ids),
-        };
-        match self {
-            Command::List { limit, json } => json!({ "list": { "limit": limit, "json": json } }),
-            Command::Show { id, raw: false } => json!({ "show": id }),
-            Command::Show { id, raw: true } => json!({ "show raw": id }),
-            Command::Retry(which) => json!({ "retry": chosen(which) }),
-            Command::Drop(which) => json!({ "drop": chosen(which) }),
-        }
-    }
-
-    /// The reverse of [`Command::to_json`].
-    pub(super) fn from_json(json: &Value) -> Option<Self> {
-        let (word, value) = json.as_object()?.iter().next()?;
-        let chosen = || match value {
-            Value::Null => Some(Chosen::All),
-            ids => Some(Chosen::Ids(
-                ids.as_array()?
-                    .iter()
-                    .filter_map(|id| id.as_str().map(ToOwned::to_owned))
-                    .collect(),
-            )),
-        };
-        Some(match word.as_str() {
-            "list" => Command::List {
-                limit: usize::try_from(value["limit"].as_u64()?).ok()?,
-                json: value["json"].as_bool()?,
-            },
-            "show" => Command::Show { id: value.as_str()?.to_owned(), raw: false },
-            "show raw" => Command::Show { id: value.as_str()?.to_owned(), raw: true },
-            "retry" => Command::Retry(chosen()?),
-            "drop" => Command::Drop(chosen()?),
-            _ => return None,
-        })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn commands_travel_unchanged() {
-        for command in [
-            Command::List { limit: 20, json: true },
-            Command::Show { id: "d7".to_owned(), raw: false },
-            Command::Show { id: "d7".to_owned(), raw: true },
-            Command::Retry(Chosen::All),
-            Command::Drop(Chosen::Ids(vec!["1".to_owned(), "d2".to_owned()])),
-        ] {
-            assert_eq!(Command::from_json(&command.to_json()), Some(command));
-        }
-    }
 }

@@ -1,0 +1,66 @@
+//! The side of `ilagent queue`: it asks a running agent, or opens the file itself.
+
+use super::answer::{Answer, carry_out};
+use super::command::Command;
+use super::control;
+use crate::config;
+use crate::queue::board::Board;
+use crate::queue::change::write_all;
+use crate::queue::database::file::{DatabaseFile, LOCK_LOOK, LOCK_PATIENCE};
+use crate::queue::database::store::Store;
+use std::path::Path;
+use std::sync::Mutex;
+use std::thread;
+use std::time::Instant;
+
+/// Does it, and returns what to print.
+///
+/// # Errors
+///
+/// In words: no such file, no such id, or the daemon that does not answer.
+pub fn run(database: &Path, command: &Command) -> Result<String, String> {
+    let file = DatabaseFile::at(database)?;
+    let database = file.path();
+    let give_up = Instant::now() + LOCK_PATIENCE;
+    let changes = command.changes_something();
+    let _lock = loop {
+        if let Some(answer) = control::ask(database, command) {
+            return answer;
+        }
+        if !file.is_there() {
+            return Err(format!("{}: there is no such file", database.display()));
+        }
+        // An agent that is just starting has the lock before it listens.
+        let held = match changes {
+            true => file.try_lock()?.map(Some),
+            // To look needs no lock, and leaves none behind.
+            false => (!file.is_in_use()).then_some(None),
+        };
+        match held {
+            Some(lock) => break lock,
+            None if give_up <= Instant::now() => return Err(file.in_use()),
+            None => thread::sleep(LOCK_LOOK),
+        }
+    };
+    let settings = config::Queue {
+        path: database.to_owned(),
+        dead_letters_max: u64::MAX,
+        ..config::Queue::default()
+    };
+    let mut store = if changes { Store::open(&settings)? } else { Store::look(database)? };
+    let trouble = |error: rusqlite::Error| format!("{}: {error}", database.display());
+    let mut board = Board::new(None);
+    board.restore(store.lanes().map_err(trouble)?);
+    board.stored = store.amount().map_err(trouble)?;
+    let board = Mutex::new(board);
+    let mut sweep = match carry_out(&store, &board, command)? {
+        Answer::Text(text) => return Ok(text),
+        Answer::Sweep(sweep) => sweep,
+    };
+    let mut changes = Vec::new();
+    while sweep.piece(&store, &board, &mut changes).map_err(trouble)? {
+        write_all(&mut store, &changes).map_err(trouble)?;
+        changes.clear();
+    }
+    Ok(sweep.text())
+}

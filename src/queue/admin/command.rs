@@ -1,0 +1,115 @@
+//! What `ilagent queue` is asked for, and how it travels over the control socket.
+
+use serde_json::{Value, json};
+
+/// What to do. Ids are as `list` shows them: a number for a waiting delivery, `d` and a number
+/// for a dead letter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// All waiting deliveries and dead letters, oldest first, at most `limit` of each.
+    List {
+        /// Most lines of each kind.
+        limit: usize,
+        /// As JSON lines.
+        json: bool,
+    },
+    /// One of them, with its body.
+    Show {
+        /// Which.
+        id: String,
+        /// The body alone, byte for byte.
+        raw: bool,
+    },
+    /// Waiting deliveries are tried now; dead letters go back to the queue.
+    Retry(Chosen),
+    /// They are deleted.
+    Drop(Chosen),
+}
+
+/// Which ones.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Chosen {
+    /// These.
+    Ids(Vec<String>),
+    /// All of them, waiting and dead.
+    All,
+}
+
+impl Command {
+    /// What to print of the text that [`run`] gave, in bytes.
+    #[must_use]
+    pub fn output(&self, text: &str) -> Vec<u8> {
+        match self {
+            // As `as_characters` wrote them; there are no others.
+            Command::Show { raw: true, .. } => {
+                text.chars().map(|character| u8::try_from(character).unwrap_or(b'?')).collect()
+            }
+            Command::Show { .. } | Command::List { .. } | Command::Retry(_) | Command::Drop(_) => {
+                text.as_bytes().to_vec()
+            }
+        }
+    }
+
+    /// Whether the database is written for it.
+    pub(in crate::queue) fn changes_something(&self) -> bool {
+        matches!(self, Command::Retry(_) | Command::Drop(_))
+    }
+
+    /// As it travels over the control socket.
+    pub(in crate::queue) fn to_json(&self) -> Value {
+        let chosen = |chosen: &Chosen| match chosen {
+            Chosen::All => Value::Null,
+            Chosen::Ids(ids) => json!(ids),
+        };
+        match self {
+            Command::List { limit, json } => json!({ "list": { "limit": limit, "json": json } }),
+            Command::Show { id, raw: false } => json!({ "show": id }),
+            Command::Show { id, raw: true } => json!({ "show raw": id }),
+            Command::Retry(which) => json!({ "retry": chosen(which) }),
+            Command::Drop(which) => json!({ "drop": chosen(which) }),
+        }
+    }
+
+    /// The reverse of [`Command::to_json`].
+    pub(in crate::queue) fn from_json(json: &Value) -> Option<Self> {
+        let (word, value) = json.as_object()?.iter().next()?;
+        let chosen = || match value {
+            Value::Null => Some(Chosen::All),
+            ids => Some(Chosen::Ids(
+                ids.as_array()?
+                    .iter()
+                    .filter_map(|id| id.as_str().map(ToOwned::to_owned))
+                    .collect(),
+            )),
+        };
+        Some(match word.as_str() {
+            "list" => Command::List {
+                limit: usize::try_from(value["limit"].as_u64()?).ok()?,
+                json: value["json"].as_bool()?,
+            },
+            "show" => Command::Show { id: value.as_str()?.to_owned(), raw: false },
+            "show raw" => Command::Show { id: value.as_str()?.to_owned(), raw: true },
+            "retry" => Command::Retry(chosen()?),
+            "drop" => Command::Drop(chosen()?),
+            _ => return None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_travel_unchanged() {
+        for command in [
+            Command::List { limit: 20, json: true },
+            Command::Show { id: "d7".to_owned(), raw: false },
+            Command::Show { id: "d7".to_owned(), raw: true },
+            Command::Retry(Chosen::All),
+            Command::Drop(Chosen::Ids(vec!["1".to_owned(), "d2".to_owned()])),
+        ] {
+            assert_eq!(Command::from_json(&command.to_json()), Some(command));
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! `ilagent queue …`: looks at what is stuck, and sets it free.
+//!
+//! A running agent is asked over its control socket; otherwise the file is opened.
+
+pub(in crate::queue) mod answer;
+mod client;
+mod command;
+pub(in crate::queue) mod control;
+pub(in crate::queue) mod sweep;
+
+pub use client::run;
+pub use command::{Chosen, Command};
