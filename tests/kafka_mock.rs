@@ -3,16 +3,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a broken test panics")]
 
-mod kafka_support;
 mod support;
 
-use kafka_support::{Cluster, GROUP, TOPIC};
 use rdkafka::mocking::MockCoordinator;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use std::collections::HashMap;
 use std::process::Command;
 use std::time::{Duration, Instant};
 use support::agent::{Agent, BINARY};
+use support::cluster::{Cluster, GROUP, TOPIC};
 use support::stand_in::{Answer, StandIn};
 use support::{event, wait_until, wait_within};
 

@@ -2,19 +2,19 @@
 
 #![allow(clippy::unwrap_used, reason = "a broken test may panic")]
 
-#[path = "support/certificates.rs"]
-mod certificates;
-mod mqtt_support;
+mod support;
 
-use certificates::Authority;
 use ilagent::config::{ClientCertificate, Qos, Tls, Version};
 use ilagent::mqtt::accept::Arrival;
 use ilagent::mqtt::session::Timing;
-use mqtt_support::{Folder, Mosquitto, Rig, broker, quick, rule, until};
 use std::collections::HashSet;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
+use support::broker::Broker;
+use support::certificates::Authority;
+use support::session::{Rig, broker, quick, rule};
+use support::{Folder, free_port, until};
 
 /// Flags of a PUBLISH.
 const QOS_1: u8 = 2;
@@ -24,8 +24,8 @@ const RETAIN: u8 = 1;
 #[test]
 fn a_burst_far_beyond_the_window_of_the_broker_comes_through() {
     for version in [Version::V311, Version::V5] {
-        let mosquitto = Mosquitto::start(&format!("burst-{version:?}"), "max_queued_messages 0");
-        let mut settings = broker(mosquitto.port);
+        let mosquitto = Broker::with("persistence true\n");
+        let mut settings = broker(mosquitto.port());
         settings.version = version;
         settings.rules = vec![rule("a/#", Qos::ExactlyOnce)];
         let rig = Rig::start(&settings, quick());
@@ -52,8 +52,8 @@ fn a_burst_far_beyond_the_window_of_the_broker_comes_through() {
 
 #[test]
 fn a_restart_of_the_agent_brings_what_was_not_signed_and_nothing_else() {
-    let mosquitto = Mosquitto::start("restart-agent", "");
-    let mut settings = broker(mosquitto.port);
+    let mosquitto = Broker::with("persistence true\n");
+    let mut settings = broker(mosquitto.port());
     settings.rules = vec![rule("a/#", Qos::ExactlyOnce)];
     let rig = Rig::start(&settings, quick());
     rig.wait_until_ready();
@@ -76,10 +76,8 @@ fn a_restart_of_the_agent_brings_what_was_not_signed_and_nothing_else() {
 #[test]
 fn a_restart_of_the_broker_loses_and_doubles_nothing() {
     for (version, kill) in [(Version::V311, false), (Version::V5, false), (Version::V311, true)] {
-        let name = format!("restart-{version:?}-{kill}");
-        let mut mosquitto =
-            Mosquitto::start(&name, "autosave_interval 1\nautosave_on_changes true");
-        let mut settings = broker(mosquitto.port);
+        let mut mosquitto = Broker::persistent();
+        let mut settings = broker(mosquitto.port());
         settings.version = version;
         settings.rules = vec![rule("a/#", Qos::ExactlyOnce)];
         let rig = Rig::start(&settings, quick());
@@ -89,11 +87,11 @@ fn a_restart_of_the_broker_loses_and_doubles_nothing() {
         if kill {
             mosquitto.kill();
         } else {
-            mosquitto.terminate();
+            mosquitto.stop();
         }
         rig.wait_until("down", |session| !session.connected);
         rig.sign(tickets[0]);
-        mosquitto.restart();
+        mosquitto.start();
         rig.wait_until_ready();
         rig.sign(tickets[1]);
         rig.sign(tickets[2]);
@@ -110,9 +108,9 @@ fn a_restart_of_the_broker_loses_and_doubles_nothing() {
 
 #[test]
 fn a_retained_message_comes_once_and_an_oversized_one_is_told() {
-    let mut mosquitto = Mosquitto::start("retained", "persistence false");
+    let mut mosquitto = Broker::new();
     mosquitto.publish(&[("a/state", QOS_1 | RETAIN, "on")]);
-    let mut settings = broker(mosquitto.port);
+    let mut settings = broker(mosquitto.port());
     settings.rules.push(rule("a/state", Qos::AtLeastOnce)); // Covered: it brings no second copy.
     let rig = Rig::start(&settings, quick());
     let (payload, ticket) = rig.message();
@@ -120,7 +118,7 @@ fn a_retained_message_comes_once_and_an_oversized_one_is_told() {
     rig.sign(ticket);
     mosquitto.kill(); // And forgets everything.
     rig.wait_until("down", |session| !session.connected);
-    mosquitto.restart();
+    mosquitto.start();
     rig.wait_until_ready();
     mosquitto.publish(&[("a/state", QOS_1 | RETAIN, "on")]);
     rig.sign(rig.message().1);
@@ -133,27 +131,27 @@ fn a_retained_message_comes_once_and_an_oversized_one_is_told() {
 
 #[test]
 fn a_broker_that_stands_still_is_reported_while_its_connection_is_open() {
-    let mosquitto = Mosquitto::start("still", "");
+    let mosquitto = Broker::with("persistence true\n");
     let millis = Duration::from_millis;
     let timing = Timing { watch: millis(50), worry: millis(100), ..quick() };
-    let rig = Rig::start(&broker(mosquitto.port), timing);
+    let rig = Rig::start(&broker(mosquitto.port()), timing);
     rig.wait_until_ready();
-    mosquitto.signal("-STOP");
+    mosquitto.signal("STOP");
     rig.health.ask();
     rig.wait_until("reported", |session| {
         !session.connected && session.error.contains("though its connection is open")
     });
-    mosquitto.signal("-CONT");
+    mosquitto.signal("CONT");
     rig.wait_until_ready();
     assert_eq!(rig.session().error, "");
-    assert_eq!(mosquitto.log().matches(" as agent (").count(), 1, "the connection was kept");
+    assert_eq!(mosquitto.connects("agent"), 1, "the connection was kept");
 }
 
 #[test]
 fn two_agents_of_a_group_share_the_messages() {
-    let mosquitto = Mosquitto::start("shared", "");
+    let mosquitto = Broker::with("persistence true\n");
     let rigs = ["one", "two"].map(|client_id| {
-        let mut settings = broker(mosquitto.port);
+        let mut settings = broker(mosquitto.port());
         settings.version = Version::V5;
         settings.client_id = client_id.to_owned();
         settings.shared_group = Some("team".to_owned());
@@ -181,17 +179,17 @@ fn two_agents_of_a_group_share_the_messages() {
 }
 
 /// A broker that wants client certificates and calls each client by the name in its own.
-fn mosquitto_with_tls(folder: &Folder, authority: &Authority) -> Mosquitto {
+fn mosquitto_with_tls(folder: &Folder, authority: &Authority) -> Broker {
     let ca = folder.write("broker-ca.pem", &authority.pem);
-    authority.issue(&folder.0, "broker", "broker");
-    let path = |name: &str| folder.0.join(name).display().to_string();
-    let settings = format!(
-        "cafile {}\ncertfile {}\nkeyfile {}\nrequire_certificate true\nuse_identity_as_username true\n",
+    authority.issue(folder.path(), "broker", "broker");
+    let path = |name: &str| folder.join(name).display().to_string();
+    Broker::with(&format!(
+        "persistence true\ncafile {}\ncertfile {}\nkeyfile {}\n\
+         require_certificate true\nuse_identity_as_username true\n",
         ca.display(),
         path("broker.pem"),
         path("broker.key"),
-    );
-    Mosquitto::start(folder.0.file_name().unwrap().to_str().unwrap(), &settings)
+    ))
 }
 
 fn client_files(folder: &Path) -> Tls {
@@ -204,20 +202,20 @@ fn client_files(folder: &Path) -> Tls {
     }
 }
 
-fn wait_for_client(mosquitto: &Mosquitto, user: &str, times: usize) {
+fn wait_for_client(mosquitto: &Broker, user: &str, times: usize) {
     let user = format!("u'{user}'");
-    until(&user, || (mosquitto.log().matches(&user).count() >= times).then_some(()));
+    mosquitto.wait_for_log(&user, times);
 }
 
 #[test]
 fn changed_tls_files_are_taken_over_and_broken_ones_change_nothing() {
-    let folder = Folder::new("tls-reload");
+    let folder = Folder::new();
     let authority = Authority::new();
     let mosquitto = mosquitto_with_tls(&folder, &authority);
     folder.write("ca.pem", &authority.pem);
-    authority.issue(&folder.0, "client", "first");
-    let mut settings = broker(mosquitto.port);
-    settings.tls = Some(client_files(&folder.0));
+    authority.issue(folder.path(), "client", "first");
+    let mut settings = broker(mosquitto.port());
+    settings.tls = Some(client_files(folder.path()));
     let rig = Rig::start(&settings, quick());
     rig.wait_until_ready();
     wait_for_client(&mosquitto, "first", 1);
@@ -226,9 +224,9 @@ fn changed_tls_files_are_taken_over_and_broken_ones_change_nothing() {
     folder.write("client.key", "nonsense");
     rig.nothing_arrives_for(Duration::from_millis(300)); // Several looks at the files.
     assert!(rig.session().connected);
-    assert_eq!(mosquitto.log().matches("New client connected").count(), 1);
+    assert_eq!(mosquitto.logged("New client connected"), 1);
 
-    authority.issue(&folder.0, "client", "second");
+    authority.issue(folder.path(), "client", "second");
     wait_for_client(&mosquitto, "second", 1);
     rig.wait_until_ready();
     assert!(rig.stop() < Duration::from_secs(2));
@@ -236,31 +234,31 @@ fn changed_tls_files_are_taken_over_and_broken_ones_change_nothing() {
 
 #[test]
 fn a_certificate_that_the_broker_refuses_is_rolled_back() {
-    let folder = Folder::new("tls-rollback");
+    let folder = Folder::new();
     let (authority, stranger) = (Authority::new(), Authority::new());
     let mosquitto = mosquitto_with_tls(&folder, &authority);
     folder.write("ca.pem", &authority.pem);
-    authority.issue(&folder.0, "client", "first");
-    let mut settings = broker(mosquitto.port);
-    settings.tls = Some(client_files(&folder.0));
+    authority.issue(folder.path(), "client", "first");
+    let mut settings = broker(mosquitto.port());
+    settings.tls = Some(client_files(folder.path()));
     let rig = Rig::start(&settings, quick());
     rig.wait_until_ready();
     wait_for_client(&mosquitto, "first", 1);
 
-    stranger.issue(&folder.0, "client", "stranger");
+    stranger.issue(folder.path(), "client", "stranger");
     wait_for_client(&mosquitto, "first", 2);
     rig.wait_until_ready();
     // A CA that the broker's certificate does not come from is no better.
-    authority.issue(&folder.0, "client", "third");
+    authority.issue(folder.path(), "client", "third");
     wait_for_client(&mosquitto, "third", 1);
     rig.wait_until_ready();
     folder.write("ca.pem", &stranger.pem);
     wait_for_client(&mosquitto, "third", 2);
     rig.wait_until_ready();
     // What was refused is not tried over and over.
-    let before = mosquitto.log().matches("New connection").count();
+    let before = mosquitto.logged("New connection");
     rig.nothing_arrives_for(Duration::from_millis(300)); // Several looks at the files.
-    assert_eq!(mosquitto.log().matches("New connection").count(), before);
+    assert_eq!(mosquitto.logged("New connection"), before);
     assert!(rig.session().connected);
 }
 
@@ -268,7 +266,7 @@ fn a_certificate_that_the_broker_refuses_is_rolled_back() {
 fn openssl(folder: &Folder, arguments: &str) {
     let run = Command::new("openssl")
         .args(arguments.split(' ').filter(|word| !word.is_empty()))
-        .current_dir(&folder.0)
+        .current_dir(folder.path())
         .output()
         .expect("openssl is installed");
     assert!(run.status.success(), "{arguments}: {}", String::from_utf8_lossy(&run.stderr));
@@ -290,7 +288,7 @@ fn sign(folder: &Folder, name: &str, ca: &str, key: &str, signing: &str) {
 /// What the guides on the web make, against the real mosquitto: most other clients take it.
 #[test]
 fn certificates_as_people_make_them_are_accepted_or_refused_in_words() {
-    let folder = Folder::new("tls-words");
+    let folder = Folder::new();
     folder.write("names", "subjectAltName=IP:127.0.0.1");
     let rsa = "-algorithm RSA -pkeyopt rsa_keygen_bits:2048";
     let short = "-algorithm RSA -pkeyopt rsa_keygen_bits:1024";
@@ -329,16 +327,16 @@ fn certificates_as_people_make_them_are_accepted_or_refused_in_words() {
         ("weakly", "weak", "its certificate comes from a CA with an RSA key of 1024 bits"),
         ("sha1", "ca", "its certificate is signed with SHA-1"),
     ] {
-        let port = mqtt_support::free_port();
-        let path = |name: String| folder.0.join(name).display().to_string();
-        let second = format!(
-            "listener {port} 127.0.0.1\ncertfile {}\nkeyfile {}\nciphers DEFAULT:@SECLEVEL=0",
+        let port = free_port();
+        let path = |name: String| folder.join(&name).display().to_string();
+        let _mosquitto = Broker::with(&format!(
+            "listener {{port}} 127.0.0.1\nlistener {port} 127.0.0.1\n\
+             certfile {}\nkeyfile {}\nciphers DEFAULT:@SECLEVEL=0",
             path(format!("{name}.pem")),
             path(format!("{name}.key"))
-        );
-        let _mosquitto = Mosquitto::start(&format!("tls-words-{name}-{ca}"), &second);
+        ));
         let mut settings = broker(port);
-        settings.tls = Some(Tls { ca: Some(folder.0.join(format!("{ca}.pem"))), client: None });
+        settings.tls = Some(Tls { ca: Some(folder.join(&format!("{ca}.pem"))), client: None });
         let rig = Rig::start(&settings, quick());
         rig.wait_until(&format!("{name} with {ca}: {wanted}"), |session| match wanted {
             "" => session.connected,
@@ -353,14 +351,14 @@ fn certificates_as_people_make_them_are_accepted_or_refused_in_words() {
 
 #[test]
 fn a_broker_without_tls_and_one_that_wants_a_certificate_are_told_apart() {
-    let folder = Folder::new("tls-plain");
+    let folder = Folder::new();
     let authority = Authority::new();
     let mosquitto = mosquitto_with_tls(&folder, &authority);
     let ca = folder.write("ca.pem", &authority.pem);
-    let plain = Mosquitto::start("tls-plain-broker", "");
+    let plain = Broker::with("persistence true\n");
     for (port, words) in [
-        (mosquitto.port, "it wants a client certificate"),
-        (plain.port, "closed the connection during the TLS handshake; is this its port for TLS?"),
+        (mosquitto.port(), "it wants a client certificate"),
+        (plain.port(), "closed the connection during the TLS handshake; is this its port for TLS?"),
     ] {
         let mut settings = broker(port);
         settings.tls = Some(Tls { ca: Some(ca.clone()), client: None });
@@ -371,18 +369,17 @@ fn a_broker_without_tls_and_one_that_wants_a_certificate_are_told_apart() {
 
 #[test]
 fn large_and_small_messages_come_through_tls() {
-    let folder = Folder::new("tls-messages");
+    let folder = Folder::new();
     let authority = Authority::new();
     let ca = folder.write("ca.pem", &authority.pem);
-    authority.issue(&folder.0, "broker", "broker");
-    let port = mqtt_support::free_port();
-    let path = |name: &str| folder.0.join(name).display().to_string();
-    let second = format!(
-        "listener {port} 127.0.0.1\ncertfile {}\nkeyfile {}",
+    authority.issue(folder.path(), "broker", "broker");
+    let port = free_port();
+    let path = |name: &str| folder.join(name).display().to_string();
+    let mosquitto = Broker::with(&format!(
+        "listener {{port}} 127.0.0.1\nlistener {port} 127.0.0.1\ncertfile {}\nkeyfile {}",
         path("broker.pem"),
         path("broker.key")
-    );
-    let mosquitto = Mosquitto::start("tls-messages-broker", &second);
+    ));
     let mut settings = broker(port);
     settings.tls = Some(Tls { ca: Some(ca), client: None });
     settings.packet_bytes_max = 400_000;

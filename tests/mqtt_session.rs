@@ -2,14 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a broken test may panic")]
 
-mod mqtt_support;
+mod support;
 
 use ilagent::config::{Qos, Version};
 use ilagent::mqtt::accept::Arrival;
 use ilagent::mqtt::session::{IN_HAND_MAX, Timing};
 use ilagent::retry::Backoff;
-use mqtt_support::{Fake, Rig, broker, publish, quick, rule, until};
 use std::time::{Duration, Instant};
+use support::session::{Fake, Peer, Rig, broker, publish, quick, rule};
+use support::until;
 
 /// Flags of a PUBLISH.
 const QOS_1: u8 = 2;
@@ -318,7 +319,7 @@ fn messages_in_our_hands_are_bounded() {
     let rig = Rig::start(&broker(fake.port()), quick());
     let mut peer = fake.welcome(false, true);
     let count = 3 * IN_HAND_MAX;
-    let mut writer = mqtt_support::Peer(peer.0.try_clone().unwrap());
+    let mut writer = Peer(peer.0.try_clone().unwrap());
     let payload = vec![b'x'; 1_000];
     let sender = std::thread::spawn(move || {
         for packet_id in 1..=u16::try_from(count).unwrap() {

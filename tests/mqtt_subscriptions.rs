@@ -3,13 +3,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a broken test may panic")]
 
-mod mqtt_support;
+mod support;
 
 use ilagent::config::{Qos, Rule, Version};
 use ilagent::mqtt::session::Timing;
-use mqtt_support::{Fake, Notes, Peer, Rig, broker, quick, rule};
 use std::sync::Mutex;
 use std::time::Duration;
+use support::session::{Fake, Notes, Peer, Rig, broker, quick, rule};
+use support::until;
 
 /// Flags of a PUBLISH.
 const QOS_1: u8 = 2;
@@ -65,7 +66,7 @@ fn first_life(fake: &Fake, notes: &Notes) -> (Rig, Peer) {
     peer.publish(QOS_1, "a/live", 2, b"on");
     rig.sign(rig.message().1);
     assert_eq!(peer.acks(2), [(PUBACK, 1), (PUBACK, 2)]);
-    mqtt_support::until("the copy is written down", || {
+    until("the copy is written down", || {
         notes.read("retained").contains("copies\":{\"").then_some(())
     });
     (rig, peer)
@@ -110,7 +111,7 @@ fn after_a_crash_what_is_on_record_is_believed_and_no_retained_message_comes_aga
     let left = notes.snapshot();
     drop((rig, peer));
     let rig = Rig::remembering(&broker(fake.port()), quick(), &left);
-    let mut peer = mqtt_support::until("the new one", || {
+    let mut peer = until("the new one", || {
         let (mut peer, _) = fake.accept();
         peer.send(&[0x20, 2, 1, 0]);
         Some(peer)
@@ -161,7 +162,7 @@ fn a_copy_that_was_not_safe_comes_again_after_a_crash() {
     drop(peer);
     rig.stop(); // Signed by nobody.
     let rig = Rig::remembering(&broker(fake.port()), quick(), &notes);
-    let mut peer = mqtt_support::until("it subscribes", || {
+    let mut peer = until("it subscribes", || {
         let mut peer = welcome(&fake, false);
         let (first, body) = peer.try_read().ok()?;
         assert_eq!(first, SUBSCRIBE);
@@ -216,7 +217,7 @@ fn what_an_earlier_configuration_subscribed_to_is_given_back() {
 
         settings.rules = rules(&["a/#", "b"]);
         let rig = Rig::remembering(&settings, quick(), &notes);
-        let mut peer = mqtt_support::until("the new one", || {
+        let mut peer = until("the new one", || {
             let (mut peer, _) = fake.accept();
             peer.send(connack);
             let first = peer.try_read().ok()?;
@@ -228,7 +229,7 @@ fn what_an_earlier_configuration_subscribed_to_is_given_back() {
         assert!(ack(&mut peer, SUBSCRIBE, Some(1)).contains('b'));
         let no_code = (version == Version::V5).then_some(0);
         assert!(ack(&mut peer, UNSUBSCRIBE, no_code).ends_with('#'));
-        mqtt_support::until("it is written down", || {
+        until("it is written down", || {
             let text = notes.read("subscriptions");
             (text == r#"{"a/#":1,"b":1}"#).then_some(())
         });
@@ -369,7 +370,7 @@ fn a_lost_session_and_a_short_one_are_told_once() {
 
     "later".clone_into(&mut settings.name);
     let _rig = Rig::remembering(&settings, quick(), &notes);
-    mqtt_support::until("the new one has told", || {
+    until("the new one has told", || {
         drop(serve(0));
         (said("mqtt later: the broker has not kept the session") == 1).then_some(())
     });

@@ -1,6 +1,8 @@
 //! A real mosquitto with its own configuration, folder and port.
 
-use super::{Folder, free_port, wait_until};
+use super::agent::signal;
+use super::session::{Peer, framed};
+use super::{Folder, PATIENCE, free_port, wait_until};
 use std::fs;
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
@@ -57,7 +59,7 @@ impl Broker {
     }
 
     pub fn start(&mut self) {
-        let process = Command::new("/usr/sbin/mosquitto")
+        let mut process = Command::new("/usr/sbin/mosquitto")
             .arg("-c")
             .arg(self.folder.join("broker.conf"))
             .stdin(Stdio::null())
@@ -65,8 +67,11 @@ impl Broker {
             .stderr(Stdio::null())
             .spawn()
             .expect("mosquitto is installed");
+        wait_until("mosquitto listens", || {
+            assert_eq!(process.try_wait().unwrap(), None, "mosquitto ended:\n{}", self.log());
+            TcpStream::connect(("127.0.0.1", self.port)).is_ok()
+        });
         self.process = Some(process);
-        wait_until("mosquitto listens", || TcpStream::connect(("127.0.0.1", self.port)).is_ok());
     }
 
     /// SIGKILL.
@@ -80,9 +85,39 @@ impl Broker {
     /// SIGTERM: what is to persist is written.
     pub fn stop(&mut self) {
         if let Some(mut process) = self.process.take() {
-            super::agent::signal(process.id(), "TERM");
+            signal(process.id(), "TERM");
             let _ = process.wait();
         }
+    }
+
+    /// Sends a signal by name.
+    pub fn signal(&self, name: &str) {
+        signal(self.process.as_ref().expect("mosquitto runs").id(), name);
+    }
+
+    /// Publishes on a connection of its own and waits until the broker has everything; each message
+    /// is a topic, the low bits of a PUBLISH's first byte and a payload.
+    pub fn publish(&self, messages: &[(&str, u8, &str)]) {
+        let mut peer = Peer(TcpStream::connect(("127.0.0.1", self.port)).unwrap());
+        peer.0.set_read_timeout(Some(PATIENCE)).unwrap();
+        peer.send(&framed(0x10, b"\0\x04MQTT\x04\x02\0\x3c\0\x04test"));
+        assert_eq!(peer.read(), (0x20, vec![0, 0]));
+        for (&(topic, flags, payload), packet_id) in messages.iter().zip(1..) {
+            peer.publish(flags, topic, packet_id, payload.as_bytes());
+            match flags & 6 {
+                2 => assert_eq!(peer.acks(1), [(0x40, packet_id)]),
+                4 => {
+                    assert_eq!(peer.acks(1), [(0x50, packet_id)]);
+                    let [high, low] = packet_id.to_be_bytes();
+                    peer.send(&[0x62, 2, high, low]);
+                    assert_eq!(peer.acks(1), [(0x70, packet_id)]);
+                }
+                _ => (),
+            }
+        }
+        peer.send(&[0xC0, 0]);
+        assert_eq!(peer.read().0, 0xD0);
+        peer.send(&[0xE0, 0]);
     }
 
     pub fn log(&self) -> String {

@@ -9,12 +9,15 @@ pub mod account;
 pub mod agent;
 pub mod broker;
 pub mod certificates;
+#[cfg(feature = "kafka")]
+pub mod cluster;
 pub mod cutfs;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 pub mod openwrt;
 pub mod ports;
 pub mod publisher;
+pub mod session;
 pub mod stand_in;
 pub mod tmpfs;
 
@@ -37,12 +40,26 @@ pub fn wait_until(what: &str, happened: impl FnMut() -> bool) {
     wait_within(PATIENCE, what, happened);
 }
 
-/// The same with another patience.
+/// Like `wait_until`, with another patience.
 #[track_caller]
 pub fn wait_within(patience: Duration, what: &str, mut happened: impl FnMut() -> bool) {
-    let until = Instant::now() + patience;
-    while !happened() {
-        assert!(Instant::now() < until, "within {patience:?} it did not happen: {what}");
+    until_within(patience, what, || happened().then_some(()));
+}
+
+/// Waits until `probe` gives something, and returns it.
+#[track_caller]
+pub fn until<T>(what: &str, probe: impl FnMut() -> Option<T>) -> T {
+    until_within(PATIENCE, what, probe)
+}
+
+#[track_caller]
+fn until_within<T>(patience: Duration, what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + patience;
+    loop {
+        if let Some(found) = probe() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "within {patience:?} it did not happen: {what}");
         std::thread::sleep(LOOK);
     }
 }
@@ -53,7 +70,7 @@ pub fn not_tested(why: &str) {
     let _ = writeln!(std::io::stderr(), "not tested: {name}: {why}");
 }
 
-/// A folder of its own for each test, removed at its end.
+/// A folder for one test, removed at its end.
 pub struct Folder(PathBuf);
 
 impl Folder {
@@ -72,6 +89,12 @@ impl Folder {
 
     pub fn join(&self, name: &str) -> PathBuf {
         self.0.join(name)
+    }
+
+    pub fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.join(name);
+        fs::write(&path, text).unwrap();
+        path
     }
 }
 

@@ -1,5 +1,6 @@
 //! An MQTT 3.1.1 publisher, as small as a test needs.
 
+use super::session::framed;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -27,7 +28,7 @@ impl Publisher {
             body.extend(text(user));
             body.extend(text(password));
         }
-        stream.write_all(&packet(0x10, &body)).unwrap();
+        stream.write_all(&framed(0x10, &body)).unwrap();
         let mut connack = [0; 4];
         stream.read_exact(&mut connack).unwrap();
         assert_eq!(connack[3], 0, "the broker refused the publisher");
@@ -75,7 +76,7 @@ impl Publisher {
             self.next_id = self.next_id.checked_add(1).unwrap_or(1);
         }
         body.extend(payload);
-        self.stream.write_all(&packet(0x30 | qos << 1 | u8::from(retain), &body)).unwrap();
+        self.stream.write_all(&framed(0x30 | qos << 1 | u8::from(retain), &body)).unwrap();
     }
 
     fn confirmed(&mut self, count: usize) {
@@ -86,20 +87,5 @@ impl Publisher {
 fn text(text: &str) -> Vec<u8> {
     let mut bytes = u16::try_from(text.len()).unwrap().to_be_bytes().to_vec();
     bytes.extend(text.as_bytes());
-    bytes
-}
-
-fn packet(first: u8, body: &[u8]) -> Vec<u8> {
-    let mut bytes = vec![first];
-    let mut left = body.len();
-    loop {
-        let seven = u8::try_from(left & 0x7F).unwrap();
-        left >>= 7;
-        bytes.push(if left > 0 { seven | 0x80 } else { seven });
-        if left == 0 {
-            break;
-        }
-    }
-    bytes.extend(body);
     bytes
 }

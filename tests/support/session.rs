@@ -1,12 +1,7 @@
-//! What the tests of the MQTT session share: a broker that follows a script, the mosquitto that
-//! is installed, and somebody who takes messages in.
+//! An MQTT session in the process of the test, with the test in the place of intake, and a broker
+//! that follows a script.
 
-#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a broken test may panic and shout")]
-#![allow(dead_code, unreachable_pub, reason = "each test file uses what it needs")]
-
-#[path = "../support/ports.rs"]
-mod ports;
-
+use super::{PATIENCE, until};
 use ilagent::config::{Broker, Qos, Routing, Rule, Target, Tls, Version};
 use ilagent::message::{Desk, Message};
 use ilagent::mqtt::accept::{Accept, Arrival, Refused};
@@ -16,38 +11,18 @@ use ilagent::retry::Backoff;
 use ilagent::system::health::{self, Health};
 use ilagent::system::stop::{self, Stopper};
 use ilagent::system::threads::Failures;
-pub use ports::free_port;
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
-use std::{env, fs, io, process};
-
-/// Nothing in these tests takes longer unless it is broken.
-pub const LIMIT: Duration = Duration::from_secs(20);
 
 /// A packet as it came: its first byte and what follows its length.
 pub type Raw = (u8, Vec<u8>);
-
-/// Waits until `probe` gives something.
-#[track_caller]
-pub fn until<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + LIMIT;
-    loop {
-        if let Some(found) = probe() {
-            return found;
-        }
-        assert!(Instant::now() < deadline, "waited in vain until {what}");
-        thread::sleep(Duration::from_millis(5));
-    }
-}
 
 /// Settings for a broker at `port`.
 pub fn broker(port: u16) -> Broker {
@@ -185,7 +160,7 @@ impl Rig {
 
     #[track_caller]
     pub fn arrival(&self) -> Arrival {
-        self.arrivals.recv_timeout(LIMIT).expect("a message should arrive")
+        self.arrivals.recv_timeout(PATIENCE).expect("a message should arrive")
     }
 
     /// The next message's payload as text, and its ticket.
@@ -248,7 +223,7 @@ impl Rig {
 
     #[track_caller]
     pub fn wait_until(&self, what: &str, is: impl Fn(&health::Session) -> bool) {
-        let deadline = Instant::now() + LIMIT;
+        let deadline = Instant::now() + PATIENCE;
         while !is(&self.session()) {
             assert!(Instant::now() < deadline, "not {what}: {:?}", self.session());
             thread::sleep(Duration::from_millis(2));
@@ -310,7 +285,7 @@ impl Fake {
         self.0.set_nonblocking(true).unwrap();
         let stream = until("somebody connects", || self.0.accept().ok()).0;
         stream.set_nonblocking(false).unwrap();
-        stream.set_read_timeout(Some(LIMIT)).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
         Peer(stream)
     }
 
@@ -411,7 +386,7 @@ pub fn publish(flags: u8, topic: &[u8], packet_id: u16, payload: &[u8]) -> Vec<u
     framed(0x30 | flags, &body)
 }
 
-fn framed(first: u8, body: &[u8]) -> Vec<u8> {
+pub fn framed(first: u8, body: &[u8]) -> Vec<u8> {
     let mut packet = vec![first];
     let mut length = body.len();
     while length > 127 {
@@ -421,128 +396,4 @@ fn framed(first: u8, body: &[u8]) -> Vec<u8> {
     packet.push(u8::try_from(length).unwrap());
     packet.extend(body);
     packet
-}
-
-/// A folder of its own for one test, removed at the end.
-pub struct Folder(pub PathBuf);
-
-impl Folder {
-    pub fn new(name: &str) -> Self {
-        let path = env::temp_dir().join(format!("ilagent-mqtt-{}-{name}", process::id()));
-        let _ = fs::remove_dir_all(&path);
-        fs::create_dir_all(&path).unwrap();
-        Folder(path)
-    }
-
-    pub fn write(&self, name: &str, text: &str) -> PathBuf {
-        let path = self.0.join(name);
-        fs::write(&path, text).unwrap();
-        path
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-/// The mosquitto that is installed.
-pub struct Mosquitto {
-    pub port: u16,
-    folder: Folder,
-    child: Child,
-}
-
-impl Mosquitto {
-    /// Starts it with `settings` besides the port; its state survives [`Mosquitto::restart`].
-    pub fn start(name: &str, settings: &str) -> Self {
-        let folder = Folder::new(name);
-        let port = free_port();
-        let mut text = format!("listener {port} 127.0.0.1\n");
-        writeln!(text, "allow_anonymous true").unwrap();
-        writeln!(text, "persistence_location {}/", folder.0.display()).unwrap();
-        if !settings.contains("persistence ") {
-            writeln!(text, "persistence true").unwrap();
-        }
-        writeln!(text, "log_dest file {}/log", folder.0.display()).unwrap();
-        writeln!(text, "log_type all\nuser root\n{settings}").unwrap();
-        folder.write("conf", &text);
-        let child = spawn_mosquitto(&folder.0, port);
-        Mosquitto { port, folder, child }
-    }
-
-    pub fn kill(&mut self) {
-        let _ = self.child.kill();
-        self.child.wait().unwrap();
-    }
-
-    /// Sends a signal by name.
-    pub fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
-    }
-
-    /// SIGTERM, so that it stores its state.
-    pub fn terminate(&mut self) {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").arg(pid).status().unwrap().success());
-        self.child.wait().unwrap();
-    }
-
-    pub fn restart(&mut self) {
-        self.child = spawn_mosquitto(&self.folder.0, self.port);
-    }
-
-    pub fn log(&self) -> String {
-        fs::read_to_string(self.folder.0.join("log")).unwrap_or_default()
-    }
-
-    /// Publishes on a connection of its own and waits until the broker has everything.
-    pub fn publish(&self, messages: &[(&str, u8, &str)]) {
-        let mut peer = Peer(TcpStream::connect(("127.0.0.1", self.port)).unwrap());
-        peer.0.set_read_timeout(Some(LIMIT)).unwrap();
-        peer.send(&framed(0x10, b"\0\x04MQTT\x04\x02\0\x3c\0\x04test"));
-        assert_eq!(peer.read(), (0x20, vec![0, 0]));
-        for (&(topic, flags, payload), packet_id) in messages.iter().zip(1..) {
-            peer.publish(flags, topic, packet_id, payload.as_bytes());
-            match flags & 6 {
-                2 => assert_eq!(peer.acks(1), [(0x40, packet_id)]),
-                4 => {
-                    assert_eq!(peer.acks(1), [(0x50, packet_id)]);
-                    let [high, low] = packet_id.to_be_bytes();
-                    peer.send(&[0x62, 2, high, low]);
-                    assert_eq!(peer.acks(1), [(0x70, packet_id)]);
-                }
-                _ => (),
-            }
-        }
-        peer.send(&[0xC0, 0]);
-        assert_eq!(peer.read().0, 0xD0);
-        peer.send(&[0xE0, 0]);
-    }
-}
-
-impl Drop for Mosquitto {
-    fn drop(&mut self) {
-        self.kill();
-        if thread::panicking() {
-            eprintln!("{}", self.log());
-        }
-    }
-}
-
-fn spawn_mosquitto(folder: &Path, port: u16) -> Child {
-    let program = ["/usr/sbin/mosquitto", "/usr/bin/mosquitto"]
-        .into_iter()
-        .find(|path| Path::new(path).exists())
-        .expect("mosquitto is installed");
-    let mut command = Command::new(program);
-    command.arg("-c").arg(folder.join("conf")).stdout(Stdio::null()).stderr(Stdio::null());
-    let mut child = command.spawn().unwrap();
-    until("mosquitto listens", || {
-        assert_eq!(child.try_wait().unwrap(), None, "mosquitto has ended");
-        TcpStream::connect(("127.0.0.1", port)).ok()
-    });
-    child
 }

@@ -1,13 +1,9 @@
-//! What the tests of the Kafka consumer share: librdkafka's mock cluster, which runs in the
-//! process of the test, and the agent as a process of its own that consumes from it.
+//! librdkafka's mock cluster, which runs in the process of the test, and the agent as a process of
+//! its own that consumes from it.
 
-#![allow(dead_code, reason = "each test file uses its part")]
-#![allow(clippy::unwrap_used, reason = "a broken test panics")]
-#![allow(missing_docs, unreachable_pub, reason = "nobody but tests names it")]
-
-use super::support::agent::Agent;
-use super::support::stand_in::StandIn;
-use super::support::wait_until;
+use super::agent::Agent;
+use super::stand_in::StandIn;
+use super::wait_until;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::mocking::MockCluster;
