@@ -24,6 +24,7 @@ use crate::system::threads::{self, Failures};
 use board::{Board, Found};
 use chatter::{Chatter, Verdict};
 use crossbeam_channel::{Sender, bounded};
+use database::Database;
 use database::file::DatabaseFile;
 use lane::weight;
 use std::fmt;
@@ -32,7 +33,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use writer::{Database, Request, Writer};
+use writer::{Request, Writer};
 
 /// Most bytes of deliveries on their way to the database; beyond it sources have to wait.
 const ON_THE_WAY_MAX: usize = 4 * 1024 * 1024;
@@ -253,7 +254,7 @@ impl Queue {
         // would be too late to hear that another agent has it, or that nothing can be written.
         let door = file.lock()?;
         let database = if durable || file.is_there() {
-            let (database, waiting) = Database::open(&settings, door, &requests)?;
+            let (database, waiting) = Database::open(&settings, door)?;
             waiting.onto(&mut board);
             Ok(database)
         } else {

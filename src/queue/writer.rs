@@ -4,18 +4,17 @@ use super::admin::answer::{Answer, carry_out};
 use super::admin::control;
 use super::admin::sweep::Sweep;
 use super::change::{Buried, Change, write_all};
+use super::database::Database;
 use super::database::dead_letters::Gone;
 use super::database::file::{DatabaseFile, Lock};
 use super::database::schema;
-use super::database::spare::{self, Spare};
-use super::database::store::{Read, Store, StoredLane};
+use super::database::store::{Read, Store};
 use super::{Push, Shared, UpstreamMessage, admin, lock, size, upstream};
 use crate::config;
 use crate::message::{LaneName, Receipt};
-use crate::queue::board::{Amount, Board};
 use crate::retry::Backoff;
 use crate::system::plain::plain;
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, select};
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -56,85 +55,11 @@ pub(super) enum Request {
     Close,
 }
 
-/// The open database, the lock on it and its control socket.
-pub(super) struct Database {
-    pub(super) store: Store,
-    spare: Spare,
-    /// Why it cannot be written, though what is in it can be delivered.
-    trouble: Option<String>,
-    control: Option<control::Socket>,
-    _lock: Lock,
-}
-
-impl Database {
-    /// Opens the file; the lock on it is the caller's. No board is held meanwhile, since that may
-    /// take its time. Without room on the disk it is opened all the same: what is delivered makes
-    /// room.
-    pub(super) fn open(
-        settings: &config::Queue,
-        lock: Lock,
-        requests: &Sender<Request>,
-    ) -> Result<(Self, Waiting), String> {
-        let shown = settings.path.display();
-        let spare = Spare::beside(&settings.path);
-        let mut store = Store::open(settings).or_else(|what| {
-            // To make a new version of it may need the room.
-            if spare.give_up() { Store::open(settings) } else { Err(what) }
-        })?;
-        let trouble = |error: rusqlite::Error| format!("{shown}: {error}");
-        if let Err(error) = upstream::convert(&mut store) {
-            if schema::is_corrupt(&error) {
-                return Err(trouble(error));
-            }
-            store.rollback();
-            log::error!(
-                "queue: {shown}: {error}; the rest of what iLert's agent had queued is taken over \
-                 at the next start"
-            );
-        }
-        let waiting = Waiting {
-            lanes: store.lanes().map_err(trouble)?,
-            amount: store.amount().map_err(trouble)?,
-        };
-        if waiting.amount.count > 0 {
-            log::info!("queue: about {} deliveries wait in {shown}", waiting.amount.count);
-        }
-        let control = control::listen(&settings.path, requests.clone());
-        let mut database = Database { store, spare, trouble: None, control, _lock: lock };
-        database.trouble = database.keep_room().err();
-        Ok((database, waiting))
-    }
-
-    /// Keeps the spare room. Where there is none the database is made smaller first: it may be
-    /// what took the room, and be empty now.
-    fn keep_room(&self) -> Result<(), String> {
-        if self.spare.hold().is_ok() {
-            return Ok(());
-        }
-        if let Err(error) = self.store.shrink(spare::BYTES as u64) {
-            log::debug!("queue: the database cannot be made smaller: {error}");
-        }
-        self.spare.hold().map_err(|error| format!("no room beside it: {error}"))
-    }
-}
-
-/// What an opened database holds, for the board.
-pub(super) struct Waiting {
-    lanes: Vec<StoredLane>,
-    amount: Amount,
-}
-
-impl Waiting {
-    pub(super) fn onto(self, board: &mut Board) {
-        board.restore(self.lanes);
-        board.stored = self.amount;
-    }
-}
-
 pub(super) struct Writer {
     shared: Arc<Shared>,
     settings: config::Queue,
     database: Option<Database>,
+    control: Option<control::Socket>,
     /// The lock on a database that is not open yet.
     door: Option<Lock>,
     received: Receiver<Request>,
@@ -167,10 +92,11 @@ impl Writer {
         };
         let reads = lock(&shared.board).lanes_to_read();
         let changes = Vec::new();
-        Writer {
+        let mut writer = Writer {
             shared,
             settings,
             database,
+            control: None,
             door,
             received,
             changes,
@@ -181,7 +107,23 @@ impl Writer {
             held_until: None,
             sweeps: VecDeque::new(),
             started: Instant::now(),
+        };
+        if writer.database.is_some() {
+            writer.listen();
         }
+        writer
+    }
+
+    /// Listens for `ilagent queue`, which waits for its turn like everybody else.
+    fn listen(&mut self) {
+        let requests = self.shared.requests.clone();
+        self.control = control::listen(&self.settings.path, move |command, stop| {
+            let (tell, told) = bounded(1);
+            select! {
+                send(requests, Request::Admin(command, tell)) -> sent => sent.ok().map(|()| told),
+                recv(stop.receiver()) -> _ => None,
+            }
+        });
     }
 
     /// Serves requests until it is asked to close.
@@ -375,6 +317,7 @@ impl Writer {
             let mut database = self.open()?;
             let trouble = database.trouble.take();
             self.database = Some(database);
+            self.listen();
             if let Some(what) = trouble {
                 return Err(Trouble { what, damaged: false });
             }
@@ -516,8 +459,7 @@ impl Writer {
                 .and_then(|file| file.lock())
                 .map_err(trouble)?,
         };
-        let (database, waiting) =
-            Database::open(&self.settings, lock, &self.shared.requests).map_err(trouble)?;
+        let (database, waiting) = Database::open(&self.settings, lock).map_err(trouble)?;
         if !waiting.lanes.is_empty() {
             // Their numbers may be those of lanes that are in use.
             let what = "deliveries lie in it that were not there at the start: start it again";
@@ -629,9 +571,9 @@ impl Writer {
                 );
             }
             database.store.checkpoint();
-            if let Some(control) = database.control {
-                control.close();
-            }
+        }
+        if let Some(control) = self.control.take() {
+            control.close();
         }
     }
 }

@@ -5,10 +5,9 @@
 
 use super::Command;
 use crate::queue::database::schema::beside;
-use crate::queue::writer::Request;
 use crate::system::stop::{self, Stop, Stopper};
 use crate::system::threads;
-use crossbeam_channel::{Sender, bounded, select};
+use crossbeam_channel::{Receiver, select};
 use serde_json::{Value, json};
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -71,12 +70,19 @@ pub(in crate::queue) fn path(database: &Path) -> PathBuf {
     beside(database, ".sock")
 }
 
+/// Hands a command to the queue thread, and returns where its answer will be. `None` when the agent
+/// ends, for which it must not wait.
+type Ask = dyn Fn(Command, &Stop) -> Option<Receiver<Result<String, String>>> + Send;
+
 /// Listens beside the database. The caller holds the lock on it, so a socket that is there is
 /// left over from an agent that was killed. An agent without a socket works all the same.
-pub(in crate::queue) fn listen(database: &Path, requests: Sender<Request>) -> Option<Socket> {
+pub(in crate::queue) fn listen(
+    database: &Path,
+    ask: impl Fn(Command, &Stop) -> Option<Receiver<Result<String, String>>> + Send + 'static,
+) -> Option<Socket> {
     let path = path(database);
     let shown = path.display().to_string();
-    start(path, requests)
+    start(path, Box::new(ask))
         .inspect_err(|error| {
             log::warn!(
                 "control: cannot listen on {shown}: {error}; `ilagent queue` will not work while \
@@ -86,12 +92,12 @@ pub(in crate::queue) fn listen(database: &Path, requests: Sender<Request>) -> Op
         .ok()
 }
 
-fn start(path: PathBuf, requests: Sender<Request>) -> io::Result<Socket> {
+fn start(path: PathBuf, ask: Box<Ask>) -> io::Result<Socket> {
     let listener = bind(&path)?;
     let listening = UnixStream::from(OwnedFd::from(listener.try_clone()?));
     let (open, stop) = stop::pair();
     let serving = Serving::default();
-    let control = Control { requests, serving: Arc::clone(&serving), stop };
+    let control = Control { ask, serving: Arc::clone(&serving), stop };
     let thread = threads::spawn("control", move || control.run(&listener))?;
     Ok(Socket { path, listening, serving, open, thread })
 }
@@ -107,7 +113,7 @@ fn bind(path: &Path) -> io::Result<UnixListener> {
 
 /// What the answering thread needs.
 struct Control {
-    requests: Sender<Request>,
+    ask: Box<Ask>,
     serving: Serving,
     stop: Stop,
 }
@@ -168,15 +174,7 @@ impl Control {
     /// While a command takes its time the client gets an empty line now and then.
     fn ask_queue(&self, command: Command, mut stream: &UnixStream) -> Result<String, String> {
         let ending = || Err("the agent is ending".to_owned());
-        let (tell, told) = bounded(1);
-        select! {
-            send(self.requests, Request::Admin(command, tell)) -> sent => {
-                if sent.is_err() {
-                    return ending();
-                }
-            }
-            recv(self.stop.receiver()) -> _ => return ending(),
-        }
+        let Some(told) = (self.ask)(command, &self.stop) else { return ending() };
         loop {
             select! {
                 recv(told) -> said => return said.unwrap_or_else(|_| ending()),
@@ -218,15 +216,21 @@ fn converse(stream: &UnixStream, command: &Command) -> io::Result<Result<String,
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crossbeam_channel::{Sender, bounded};
     use std::time::Instant;
 
-    fn socket(name: &str) -> (PathBuf, Socket, crossbeam_channel::Receiver<Request>) {
+    /// A socket, and the questions that wait behind it.
+    fn socket(name: &str) -> (PathBuf, Socket, Receiver<Sender<Result<String, String>>>) {
         let folder =
             std::env::temp_dir().join(format!("ilagent-control-{}-{name}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         let database = folder.join("q.db3");
-        let (requests, received) = bounded(1);
-        let socket = listen(&database, requests).unwrap();
+        let (questions, received) = bounded(1);
+        let socket = listen(&database, move |_, _| {
+            let (tell, told) = bounded(1);
+            questions.send(tell).ok().map(|()| told)
+        });
+        let socket = socket.unwrap();
         (database, socket, received)
     }
 

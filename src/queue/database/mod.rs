@@ -9,3 +9,82 @@ mod salvage;
 pub(in crate::queue) mod schema;
 pub(in crate::queue) mod spare;
 pub(in crate::queue) mod store;
+
+use crate::config;
+use crate::queue::board::{Amount, Board};
+use crate::queue::upstream;
+use file::Lock;
+use spare::Spare;
+use store::{Store, StoredLane};
+
+/// The open database and the lock on it.
+pub(in crate::queue) struct Database {
+    pub(in crate::queue) store: Store,
+    pub(in crate::queue) spare: Spare,
+    /// Why it cannot be written, though what is in it can be delivered.
+    pub(in crate::queue) trouble: Option<String>,
+    _lock: Lock,
+}
+
+impl Database {
+    /// Opens the file; the lock on it is the caller's. No board is held meanwhile, since that may
+    /// take its time. Without room on the disk it is opened all the same: what is delivered makes
+    /// room.
+    pub(in crate::queue) fn open(
+        settings: &config::Queue,
+        lock: Lock,
+    ) -> Result<(Self, Waiting), String> {
+        let shown = settings.path.display();
+        let spare = Spare::beside(&settings.path);
+        let mut store = Store::open(settings).or_else(|what| {
+            // To make a new version of it may need the room.
+            if spare.give_up() { Store::open(settings) } else { Err(what) }
+        })?;
+        let trouble = |error: rusqlite::Error| format!("{shown}: {error}");
+        if let Err(error) = upstream::convert(&mut store) {
+            if schema::is_corrupt(&error) {
+                return Err(trouble(error));
+            }
+            store.rollback();
+            log::error!(
+                "queue: {shown}: {error}; the rest of what iLert's agent had queued is taken over \
+                 at the next start"
+            );
+        }
+        let waiting = Waiting {
+            lanes: store.lanes().map_err(trouble)?,
+            amount: store.amount().map_err(trouble)?,
+        };
+        if waiting.amount.count > 0 {
+            log::info!("queue: about {} deliveries wait in {shown}", waiting.amount.count);
+        }
+        let mut database = Database { store, spare, trouble: None, _lock: lock };
+        database.trouble = database.keep_room().err();
+        Ok((database, waiting))
+    }
+
+    /// Keeps the spare room. Where there is none the database is made smaller first: it may be
+    /// what took the room, and be empty now.
+    pub(in crate::queue) fn keep_room(&self) -> Result<(), String> {
+        if self.spare.hold().is_ok() {
+            return Ok(());
+        }
+        if let Err(error) = self.store.shrink(spare::BYTES as u64) {
+            log::debug!("queue: the database cannot be made smaller: {error}");
+        }
+        self.spare.hold().map_err(|error| format!("no room beside it: {error}"))
+    }
+}
+
+/// What an opened database holds, for the board.
+pub(in crate::queue) struct Waiting {
+    pub(in crate::queue) lanes: Vec<StoredLane>,
+    amount: Amount,
+}
+
+impl Waiting {
+    pub(in crate::queue) fn onto(self, board: &mut Board) {
+        board.restore(self.lanes);
+        board.stored = self.amount;
+    }
+}
