@@ -2,6 +2,7 @@
 //! hands their text in.
 
 pub mod dialects;
+pub mod document;
 mod fault;
 pub mod hush;
 pub mod model;

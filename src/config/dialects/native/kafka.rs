@@ -1,9 +1,9 @@
 //! `[[kafka]]`: a consumer of one cluster.
 
-use super::fields::{Fields, text};
 use super::subscription;
 use super::subscription::Rest;
-use super::tree::{Node, Value};
+use crate::config::document::fields::{Fields, text};
+use crate::config::document::{Node, Value};
 use crate::config::surroundings::NO_KAFKA;
 use crate::config::{
     Cluster, Faults, Mechanism, Qos, Routing, Rule, Sasl, Secret, Tls, defaults, values,

@@ -1,17 +1,14 @@
 //! Our own dialect: TOML, and the same keys as JSON.
 
-mod fields;
-mod json;
 mod kafka;
 mod mqtt;
 mod subscription;
-mod tree;
 
+use crate::config::document::fields::{Fields, File};
+use crate::config::document::{Node, Value, json, toml};
 use crate::config::surroundings::{self, Checked, Surroundings};
 use crate::config::{Config, Enrichment, Faults, Http, Ilert, Queue, Service, values};
-use fields::{Fields, File};
 use std::path::PathBuf;
-use tree::{Node, Value};
 
 /// How a file is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +47,7 @@ pub fn read(
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let file = File::new(name, text, around);
     let tree = match syntax {
-        Syntax::Toml => tree::from_toml(text),
+        Syntax::Toml => toml::parse(text),
         Syntax::Json => json::parse(text).map_err(|error| vec![error]),
     };
     let tree = match tree {

@@ -1,7 +1,7 @@
 //! `[[mqtt]]`: Kapacitor's keys, and ours.
 
-use super::fields::Fields;
 use super::subscription::{self, Rest};
+use crate::config::document::fields::Fields;
 use crate::config::values::{self, Address, Scheme};
 use crate::config::{Broker, Faults, Qos, Routing, Rule, Tls, Version, defaults};
 

@@ -2,7 +2,8 @@
 //! it.
 
 use super::enrichment;
-use super::fields::{Fields, text};
+use crate::config::document::Node;
+use crate::config::document::fields::{Fields, text};
 use crate::config::{
     Enrichment, EventRule, EventTypeMap, JsonPath, PayloadFilter, PolicyRule, Qos, Rule, Secret,
     Target, values,
@@ -128,8 +129,7 @@ fn policy(fields: &Fields<'_>, has_api_key: bool) -> PolicyRule {
         fields.text(key, values::path).unwrap_or_else(|| JsonPath(default.to_owned()))
     };
     let offset = |text: &str| text.parse().map_err(|_| format!("`{text}` is not a whole number"));
-    let name =
-        |node: &super::Node| fields.file.keep(node.at, text(&node.value).and_then(values::filled));
+    let name = |node: &Node| fields.file.keep(node.at, text(&node.value).and_then(values::filled));
     let rule = PolicyRule {
         filter: filter(fields),
         routing_keys: fields.list("routing-keys").iter().filter_map(name).collect(),

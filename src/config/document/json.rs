@@ -1,12 +1,12 @@
 //! JSON with places: strict RFC 8259, and no key twice.
 
-use super::tree::{Entry, Node, SyntaxError, Value};
+use super::{Entry, Node, SyntaxError, Value};
 
 /// Deepest nesting read; a configuration needs five levels.
 const DEPTH_MAX: usize = 32;
 
 /// Reads a document.
-pub(super) fn parse(text: &str) -> Result<Node, SyntaxError> {
+pub fn parse(text: &str) -> Result<Node, SyntaxError> {
     let mut parser = Parser { text, at: 0 };
     let node = parser.node(0)?;
     parser.space();

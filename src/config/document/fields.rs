@@ -1,22 +1,22 @@
 //! A table, read key by key: every key that nobody asked for is a fault.
 
-use super::tree::{Entry, Node, Value};
+use super::{Entry, Node, Value};
 use crate::config::{ClientCertificate, Faults, Secret, Surroundings, Tls, suggest, surroundings};
 use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
 
 /// A file being read, and what was found wrong in it.
-pub(super) struct File<'a> {
-    pub(super) name: &'a str,
-    pub(super) text: &'a str,
-    pub(super) around: &'a Surroundings<'a>,
+pub(crate) struct File<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) text: &'a str,
+    pub(crate) around: &'a Surroundings<'a>,
     found: RefCell<Vec<(usize, String)>>,
     warnings: RefCell<Vec<String>>,
     holds_secret: Cell<bool>,
 }
 
 impl<'a> File<'a> {
-    pub(super) fn new(name: &'a str, text: &'a str, around: &'a Surroundings<'a>) -> Self {
+    pub(crate) fn new(name: &'a str, text: &'a str, around: &'a Surroundings<'a>) -> Self {
         File {
             name,
             text,
@@ -28,29 +28,29 @@ impl<'a> File<'a> {
     }
 
     /// Notes what is wrong at a byte of the file.
-    pub(super) fn add(&self, at: usize, what: impl Into<String>) {
+    pub(crate) fn add(&self, at: usize, what: impl Into<String>) {
         self.found.borrow_mut().push((at, what.into()));
     }
 
     /// Keeps a value, or notes why there is none.
-    pub(super) fn keep<T>(&self, at: usize, parsed: Result<T, String>) -> Option<T> {
+    pub(crate) fn keep<T>(&self, at: usize, parsed: Result<T, String>) -> Option<T> {
         parsed.map_err(|what| self.add(at, what)).ok()
     }
 
     /// A secret is written in the file itself.
-    pub(super) fn holds_secret(&self) {
+    pub(crate) fn holds_secret(&self) {
         self.holds_secret.set(true);
     }
 
     /// A file that holds a secret, as it is written; notes what somebody should know about it.
-    pub(super) fn secret_path(&self, written: &str) -> Result<PathBuf, String> {
+    pub(crate) fn secret_path(&self, written: &str) -> Result<PathBuf, String> {
         let path = self.around.path(written)?;
         self.warnings.borrow_mut().extend(self.around.warning(&path));
         Ok(path)
     }
 
     /// What somebody should know, each thing once.
-    pub(super) fn warnings(&self) -> Vec<String> {
+    pub(crate) fn warnings(&self) -> Vec<String> {
         let mut warnings = self.warnings.take();
         if self.holds_secret.get() {
             warnings.extend(self.around.warning(Path::new(self.name)));
@@ -61,13 +61,13 @@ impl<'a> File<'a> {
     }
 
     /// Whether nothing was found wrong so far.
-    pub(super) fn is_right(&self) -> bool {
+    pub(crate) fn is_right(&self) -> bool {
         self.found.borrow().is_empty()
     }
 
     /// All that was found, in the order of the file. JSON is often one long line, written by a
     /// program, so with its `tree` the way to each place is told as well.
-    pub(super) fn faults(&self, tree: Option<&Node>) -> Faults {
+    pub(crate) fn faults(&self, tree: Option<&Node>) -> Faults {
         let mut found = self.found.borrow().clone();
         found.sort_by_key(|(at, _)| *at);
         let mut faults = Faults::default();
@@ -88,12 +88,12 @@ impl<'a> File<'a> {
 }
 
 /// One table of a file.
-pub(super) struct Fields<'f> {
-    pub(super) file: &'f File<'f>,
+pub(crate) struct Fields<'f> {
+    pub(crate) file: &'f File<'f>,
     /// The byte at which it begins.
-    pub(super) at: usize,
+    pub(crate) at: usize,
     /// What it is called in a fault: `[http]`.
-    pub(super) what: &'static str,
+    pub(crate) what: &'static str,
     entries: &'f [Entry],
     asked: RefCell<Vec<&'static str>>,
     skipped: Cell<bool>,
@@ -103,7 +103,7 @@ const NONE: &[Entry] = &[];
 
 impl<'f> Fields<'f> {
     /// The fields of a node, which are none if it is no table.
-    pub(super) fn new(file: &'f File<'f>, node: &'f Node, what: &'static str) -> Self {
+    pub(crate) fn new(file: &'f File<'f>, node: &'f Node, what: &'static str) -> Self {
         let entries = match &node.value {
             Value::Table(entries) => entries.as_slice(),
             other => {
@@ -128,18 +128,18 @@ impl<'f> Fields<'f> {
     }
 
     /// The value of a key, if it is there. Dashes and underscores are the same.
-    pub(super) fn node(&self, key: &'static str) -> Option<&'f Node> {
+    pub(crate) fn node(&self, key: &'static str) -> Option<&'f Node> {
         self.asked.borrow_mut().push(key);
         self.entries.iter().find(|entry| plain(&entry.key) == key).map(|entry| &entry.node)
     }
 
     /// Where the value of a key stands, or else the table.
-    pub(super) fn place(&self, key: &'static str) -> usize {
+    pub(crate) fn place(&self, key: &'static str) -> usize {
         self.node(key).map_or(self.at, |node| node.at)
     }
 
     /// Reads the value of a key, or notes why it cannot be read.
-    pub(super) fn keep<T>(
+    pub(crate) fn keep<T>(
         &self,
         key: &'static str,
         parse: impl FnOnce(&Value) -> Result<T, String>,
@@ -149,7 +149,7 @@ impl<'f> Fields<'f> {
     }
 
     /// Reads a text.
-    pub(super) fn text<T>(
+    pub(crate) fn text<T>(
         &self,
         key: &'static str,
         parse: impl FnOnce(&str) -> Result<T, String>,
@@ -158,7 +158,7 @@ impl<'f> Fields<'f> {
     }
 
     /// Reads a number, or a text that says the same: `"64 KB"`.
-    pub(super) fn number<T>(
+    pub(crate) fn number<T>(
         &self,
         key: &'static str,
         parse: impl FnOnce(&str) -> Result<T, String>,
@@ -171,7 +171,7 @@ impl<'f> Fields<'f> {
     }
 
     /// Reads `true` or `false`.
-    pub(super) fn truth(&self, key: &'static str) -> Option<bool> {
+    pub(crate) fn truth(&self, key: &'static str) -> Option<bool> {
         self.keep(key, |value| match value {
             Value::Truth(truth) => Ok(*truth),
             other => Err(format!("this is true or false, not {}", other.kind())),
@@ -179,7 +179,7 @@ impl<'f> Fields<'f> {
     }
 
     /// Reads a list, or the one value that stands for a list of one.
-    pub(super) fn list(&self, key: &'static str) -> &'f [Node] {
+    pub(crate) fn list(&self, key: &'static str) -> &'f [Node] {
         match self.node(key) {
             Some(Node { value: Value::List(nodes), .. }) => nodes,
             Some(node) => std::slice::from_ref(node),
@@ -188,12 +188,12 @@ impl<'f> Fields<'f> {
     }
 
     /// Reads a list of tables.
-    pub(super) fn tables(&self, key: &'static str, what: &'static str) -> Vec<Fields<'f>> {
+    pub(crate) fn tables(&self, key: &'static str, what: &'static str) -> Vec<Fields<'f>> {
         self.list(key).iter().map(|node| Fields::new(self.file, node, what)).collect()
     }
 
     /// Reads a table of texts.
-    pub(super) fn pairs<T>(
+    pub(crate) fn pairs<T>(
         &self,
         key: &'static str,
         what: &'static str,
@@ -214,7 +214,7 @@ impl<'f> Fields<'f> {
     }
 
     /// Reads a secret, from `key` or the file named by `file_key`.
-    pub(super) fn secret(&self, key: &'static str, file_key: &'static str) -> Option<Secret> {
+    pub(crate) fn secret(&self, key: &'static str, file_key: &'static str) -> Option<Secret> {
         let written = self.text(key, surroundings::secret);
         if written.is_some() {
             self.file.holds_secret();
@@ -230,7 +230,7 @@ impl<'f> Fields<'f> {
 
     /// Reads the files of a TLS connection. `without` says why they have no effect, if they have
     /// none.
-    pub(super) fn tls_files(&self, without: Option<&str>) -> Tls {
+    pub(crate) fn tls_files(&self, without: Option<&str>) -> Tls {
         let file = |key, path: &dyn Fn(&str) -> Result<PathBuf, String>| {
             // Kapacitor's sample has them empty where they are not used.
             let path = self.text(key, path).filter(|path| !path.as_os_str().is_empty())?;
@@ -256,17 +256,17 @@ impl<'f> Fields<'f> {
     }
 
     /// Whether one of these keys is there.
-    pub(super) fn has(&self, keys: &[&'static str]) -> bool {
+    pub(crate) fn has(&self, keys: &[&'static str]) -> bool {
         keys.iter().any(|key| self.node(key).is_some())
     }
 
     /// Lets every key pass, because it cannot be told which of them belong here.
-    pub(super) fn skip(&self) {
+    pub(crate) fn skip(&self) {
         self.skipped.set(true);
     }
 
     /// Notes every key that nobody asked for.
-    pub(super) fn end(&self) {
+    pub(crate) fn end(&self) {
         if self.skipped.get() {
             return;
         }
@@ -283,7 +283,7 @@ impl<'f> Fields<'f> {
 }
 
 /// The text of a value.
-pub(super) fn text(value: &Value) -> Result<&str, String> {
+pub(crate) fn text(value: &Value) -> Result<&str, String> {
     match value {
         Value::Text(text) => Ok(text),
         other => Err(format!("this is a text in quotes, not {}", other.kind())),
