@@ -10,24 +10,14 @@ use std::time::Duration;
 use support::agent::Agent;
 use support::event;
 use support::stand_in::{Answer, StandIn};
+use support::version_1::TABLES;
 
 const ROWS: usize = 25_000;
 
 /// What a command may take in memory, in KB: a few MB, whatever waits.
 const GROWTH_MAX: u64 = 8 * 1024;
 
-/// What version 1 made, whose rows have no checksums that a test would have to know.
-const TABLES: &str = "
-    PRAGMA page_size = 1024;
-    CREATE TABLE lanes (number INTEGER PRIMARY KEY, sink TEXT NOT NULL, key TEXT NOT NULL);
-    CREATE TABLE deliveries (id INTEGER PRIMARY KEY, kind TEXT NOT NULL, order_key TEXT,
-      target TEXT NOT NULL, origin TEXT NOT NULL, attempts INTEGER NOT NULL,
-      stored_at INTEGER NOT NULL, body BLOB NOT NULL);
-    CREATE TABLE dead_letters (id INTEGER PRIMARY KEY AUTOINCREMENT, reason TEXT NOT NULL, kind TEXT,
-      lane_key TEXT NOT NULL, order_key TEXT, target TEXT NOT NULL, origin TEXT NOT NULL,
-      buried_at INTEGER NOT NULL, body BLOB NOT NULL);
-    INSERT INTO lanes VALUES (1, 'ilert', 'k'), (7, 'ilert', 'other');
-    PRAGMA user_version = 1;";
+const LANES: &str = "INSERT INTO lanes VALUES (1, 'ilert', 'k'), (7, 'ilert', 'other');";
 
 /// An agent whose API is down, not started, with rows that SQL makes: `n` counts up to a number,
 /// and `body` is a body of about a kilobyte.
@@ -36,7 +26,7 @@ fn with_rows(api: &StandIn, count: usize, insert: &str) -> Agent {
     let agent = Agent::new(api, &[]);
     let body = event("k", "one of many");
     let text = format!(
-        "{TABLES}
+        "PRAGMA page_size = 1024; {TABLES} {LANES}
          WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {count}),
            b(body) AS (SELECT CAST('{body}' || printf('%900s', '') AS BLOB))
          {insert}"

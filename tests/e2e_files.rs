@@ -12,6 +12,7 @@ use std::os::unix::net::UnixListener;
 use std::process::{Command, Output};
 use support::agent::{Agent, BINARY};
 use support::stand_in::{Answer, StandIn};
+use support::version_1::TABLES;
 use support::{Folder, event};
 
 /// All that can be seen of a folder: names, kinds, modes, sizes, contents.
@@ -219,21 +220,14 @@ fn a_queue_of_version_1_is_looked_at_as_it_is() {
     let database = folder.join("q.db3");
     Connection::open(&database)
         .unwrap()
-        .execute_batch(
-            "PRAGMA journal_mode=WAL; PRAGMA user_version=1;
-             CREATE TABLE lanes (number INTEGER PRIMARY KEY, sink TEXT NOT NULL, key TEXT NOT NULL);
-             CREATE TABLE deliveries (id INTEGER PRIMARY KEY, kind TEXT NOT NULL, order_key TEXT,
-               target TEXT NOT NULL, origin TEXT NOT NULL, attempts INTEGER NOT NULL,
-               stored_at INTEGER NOT NULL, body BLOB NOT NULL);
-             CREATE TABLE dead_letters (id INTEGER PRIMARY KEY AUTOINCREMENT, reason TEXT NOT NULL,
-               kind TEXT, lane_key TEXT NOT NULL, order_key TEXT, target TEXT NOT NULL,
-               origin TEXT NOT NULL, buried_at INTEGER NOT NULL, body BLOB NOT NULL);
+        .execute_batch(&format!(
+            "PRAGMA journal_mode=WAL; {TABLES}
              INSERT INTO lanes VALUES (1, 'ilert', 'il1api1');
              INSERT INTO deliveries VALUES ((1 << 40) | 7, 'event', 'pump', '/api/events', 'http', 0,
-               0, CAST('{}' AS BLOB));
+               0, CAST('{{}}' AS BLOB));
              INSERT INTO dead_letters VALUES (3, 'refused', 'event', 'k', NULL, '/api/events',
-               'plant/7', 0, CAST('{}' AS BLOB));",
-        )
+               'plant/7', 0, CAST('{{}}' AS BLOB));"
+        ))
         .unwrap();
     let before = seen(&folder);
     let output = ilagent(&folder, &["queue", "list", "-f", "q.db3"].map(OsStr::new));

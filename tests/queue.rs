@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a broken test may panic")]
 
+mod support;
+
 use crossbeam_channel::bounded;
 use ilagent::config;
 use ilagent::message::{Delivery, Desk, Holds, Kind, LaneName, Outcome, Receipt};
@@ -11,14 +13,15 @@ use ilagent::system::health::Health;
 use ilagent::system::threads::Failures;
 use proptest::prelude::*;
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use support::version_1::TABLES;
+use support::{Folder, wait_until};
 
 /// A queue in a folder of its own.
 struct Rig {
-    folder: PathBuf,
+    folder: Folder,
     settings: config::Queue,
     health: Health,
     queue: Queue,
@@ -26,11 +29,7 @@ struct Rig {
 
 impl Rig {
     fn new(attempts_max: Option<u32>) -> Self {
-        static NUMBER: AtomicUsize = AtomicUsize::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let folder =
-            std::env::temp_dir().join(format!("ilagent-queue-{}-{number}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
+        let folder = Folder::new();
         let settings = config::Queue { path: folder.join("q.db3"), ..config::Queue::default() };
         let health = Health::default();
         let queue = open(&settings, attempts_max, &health);
@@ -66,7 +65,6 @@ impl Rig {
 impl Drop for Rig {
     fn drop(&mut self) {
         self.end();
-        let _ = std::fs::remove_dir_all(&self.folder);
     }
 }
 
@@ -111,15 +109,6 @@ fn number(delivery: &Delivery) -> usize {
 
 fn later(holds: Holds) -> Outcome {
     Outcome::Later { why: "no".to_owned(), holds, after: Some(Duration::from_millis(1)) }
-}
-
-#[track_caller]
-fn wait_until(what: &str, mut happened: impl FnMut() -> bool) {
-    let until = Instant::now() + Duration::from_secs(20);
-    while !happened() {
-        assert!(Instant::now() < until, "it did not happen: {what}");
-        std::thread::sleep(Duration::from_millis(1));
-    }
 }
 
 /// Claims until `count` deliveries have ended, with three workers and the outcomes that `decide`
@@ -401,15 +390,7 @@ fn a_database_is_made_to_remember_but_not_to_forget() {
 
 #[test]
 fn a_file_of_version_1_is_taken_over_with_all_that_waits_in_it() {
-    const VERSION_1: &str = "
-        CREATE TABLE lanes (number INTEGER PRIMARY KEY, sink TEXT NOT NULL, key TEXT NOT NULL);
-        CREATE TABLE deliveries (id INTEGER PRIMARY KEY, kind TEXT NOT NULL, order_key TEXT,
-          target TEXT NOT NULL, origin TEXT NOT NULL, attempts INTEGER NOT NULL,
-          stored_at INTEGER NOT NULL, body BLOB NOT NULL);
-        CREATE TABLE dead_letters (id INTEGER PRIMARY KEY AUTOINCREMENT, reason TEXT NOT NULL,
-          kind TEXT, lane_key TEXT NOT NULL, order_key TEXT, target TEXT NOT NULL,
-          origin TEXT NOT NULL, buried_at INTEGER NOT NULL, body BLOB NOT NULL);
-        PRAGMA user_version=1;
+    const WAITING: &str = "
         INSERT INTO lanes VALUES (1, 'ilert', 'a'), (2, 'ilert', 'b');
         INSERT INTO deliveries VALUES
           ((1 << 40) | 1, 'event', 'k', '/api/events', 'test', 3, 0, x'30'),
@@ -421,7 +402,7 @@ fn a_file_of_version_1_is_taken_over_with_all_that_waits_in_it() {
     rig.end();
     std::fs::remove_file(&rig.settings.path).unwrap();
     let old = rusqlite::Connection::open(&rig.settings.path).unwrap();
-    old.execute_batch(VERSION_1).unwrap();
+    old.execute_batch(&format!("{TABLES}{WAITING}")).unwrap();
     drop(old);
     rig.queue = open(&rig.settings, None, &rig.health);
     wait_until("they are counted", || {
@@ -588,7 +569,7 @@ fn drain(rig: &mut Rig) -> usize {
 }
 
 fn put(rig: &Rig, bytes: &[u8]) {
-    for entry in std::fs::read_dir(&rig.folder).unwrap() {
+    for entry in std::fs::read_dir(rig.folder.path()).unwrap() {
         let _ = std::fs::remove_file(entry.unwrap().path());
     }
     std::fs::write(&rig.settings.path, bytes).unwrap();
@@ -607,7 +588,7 @@ fn a_damaged_page_costs_what_was_on_it_and_no_more() {
         put(&rig, &damaged);
         let delivered = drain(&mut rig);
         assert!(delivered >= 190, "page {}: {delivered} of 200", number + 1);
-        let aside = (1..9).filter(|n| rig.folder.join(format!("q.db3.corrupt-{n}")).exists());
+        let aside = (1..9).filter(|n| rig.folder.join(&format!("q.db3.corrupt-{n}")).exists());
         assert!(aside.count() <= 2);
     }
 }

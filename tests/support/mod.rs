@@ -20,6 +20,7 @@ pub mod publisher;
 pub mod session;
 pub mod stand_in;
 pub mod tmpfs;
+pub mod version_1;
 
 pub use ports::free_port;
 use std::fs;
