@@ -357,7 +357,7 @@ mod tests {
     const LIMITS: Limits = Limits { age_max: Duration::from_secs(600) };
 
     fn answer(health: &Health, method: &str, path: &str) -> Option<Response> {
-        let request = Request { method, path, headers: &[], body: &[] };
+        let request = Request { method, path, query: "", headers: &[], body: &[] };
         Status::new(health.clone(), LIMITS).answer(&request)
     }
 

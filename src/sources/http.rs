@@ -342,7 +342,7 @@ mod tests {
     fn ask(api: &Api, method: &str, path: &str, headers: &[(&str, &str)]) -> Option<Response> {
         let headers: Vec<_> =
             headers.iter().map(|(name, value)| Header { name, value: value.as_bytes() }).collect();
-        api.answer(&Request { method, path, headers: &headers, body: EVENT.as_bytes() })
+        api.answer(&Request { method, path, query: "", headers: &headers, body: EVENT.as_bytes() })
     }
 
     fn post(api: &Api) -> Response {

@@ -1,7 +1,7 @@
 //! Chunked bodies, decoded in place. Strict: what two readers could understand in two ways is
 //! refused. Extensions and trailers are read over.
 
-use crate::system::http::incoming::Refusal;
+use crate::system::http::refusal::Refusal;
 
 /// Bytes of extensions and trailers that one body may bring.
 const EXTRA_BYTES_MAX: usize = 8 * 1024;
@@ -134,7 +134,7 @@ impl Chunked {
     }
 }
 
-const MALFORMED: Refusal = Refusal { status: 400, why: "malformed chunked body" };
+const MALFORMED: Refusal = Refusal::bad("malformed chunked body");
 
 #[cfg(test)]
 mod tests {

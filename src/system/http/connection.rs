@@ -1,6 +1,8 @@
 //! One connection, by deadlines: read a request, have it answered, write, again.
 
-use crate::system::http::incoming::{Incoming, KeepAlive, Progress, Refusal};
+use crate::system::http::head::KeepAlive;
+use crate::system::http::incoming::{Incoming, Progress};
+use crate::system::http::refusal::Refusal;
 use crate::system::http::slots::{Slot, Slots};
 use crate::system::http::{Ending, Handler, Limits, Request, Response};
 use crate::system::stop::Stop;
@@ -138,7 +140,7 @@ impl Connection<'_> {
                     return Ok(match (self.slot.is_for_probes, waiting) {
                         (true, _) => Received::Answered(Response::crowded()),
                         (false, true) => Received::Gone,
-                        (false, false) => Received::Refused(TIMED_OUT),
+                        (false, false) => Received::Refused(Refusal::TIMED_OUT),
                     });
                 }
                 Err(error) => return Err(error),
@@ -247,8 +249,6 @@ impl Connection<'_> {
         Ok(())
     }
 }
-
-const TIMED_OUT: Refusal = Refusal { status: 408, why: "the request did not arrive in time" };
 
 /// Makes the next read end about at the deadline; fails when that has passed.
 fn arm(stream: &TcpStream, armed: &mut Duration, deadline: Instant) -> io::Result<()> {

@@ -1,18 +1,10 @@
-//! What the bytes of a connection mean: where a request begins and ends, and what is wrong with
-//! it. Does no I/O and knows no time.
+//! The bytes of a connection: where a request begins and where it ends. Does no I/O and knows no
+//! time.
 
 use crate::system::http::Request;
 use crate::system::http::chunked::{Chunked, Decoded};
-use httparse::{EMPTY_HEADER, Header, Status};
-
-/// Bytes of a request line and headers.
-const HEAD_BYTES_MAX: usize = 8 * 1024;
-/// Headers of a request.
-const HEADERS_MAX: usize = 64;
-/// Bytes of a request target.
-const TARGET_BYTES_MAX: usize = 4 * 1024;
-/// Bytes of a method. None that is registered is longer.
-const METHOD_BYTES_MAX: usize = 20;
+use crate::system::http::head::{self, Body, HEAD_BYTES_MAX, Head, KeepAlive};
+use crate::system::http::refusal::Refusal;
 
 /// The buffer of a new connection: most requests fit.
 const BUFFER_BYTES_FIRST: usize = 2 * 1024;
@@ -20,29 +12,6 @@ const BUFFER_BYTES_FIRST: usize = 2 * 1024;
 const BUFFER_BYTES_KEPT: usize = 16 * 1024;
 /// Room to read the next piece of a chunked body into.
 const CHUNK_BYTES_ROOM: usize = 4 * 1024;
-
-/// Why a request cannot be taken. The connection is closed after the answer, because it is not
-/// known where the next request begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Refusal {
-    /// The status code of the answer.
-    pub(super) status: u16,
-    /// The body of the answer.
-    pub(super) why: &'static str,
-}
-
-impl Refusal {
-    /// The body is larger than allowed.
-    pub(super) const TOO_LARGE: Refusal =
-        Refusal { status: 413, why: "the request body is too large" };
-    /// The head, or what else comes besides content, is larger than allowed.
-    pub(super) const HEAD_TOO_LARGE: Refusal =
-        Refusal { status: 431, why: "the request headers are too large" };
-
-    fn bad(why: &'static str) -> Self {
-        Refusal { status: 400, why }
-    }
-}
 
 /// What can be done with the bytes so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,26 +45,6 @@ enum Stage {
     Chunked { head: Head, body: Chunked },
     /// It is complete.
     Whole { head: Head, end: usize },
-}
-
-/// What a head says about the bytes around it.
-#[derive(Clone, Copy, Debug)]
-struct Head {
-    bytes: usize,
-    keep_alive: KeepAlive,
-    /// The client waits for a 100 before it sends the body.
-    awaits: bool,
-}
-
-/// What a client wants to become of its connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum KeepAlive {
-    /// It is done after this request.
-    No,
-    /// It will come again, as usual in HTTP/1.1.
-    Yes,
-    /// It will come again, and as it speaks HTTP/1.0 it has to be told that it may.
-    YesAndSaySo,
 }
 
 impl Incoming {
@@ -152,29 +101,18 @@ impl Incoming {
     pub(super) fn head<T>(&self, look: impl FnOnce(&Request) -> T) -> Option<T> {
         match self.stage {
             Stage::Counted { head, .. } | Stage::Chunked { head, .. } => {
-                self.parsed(head, head.bytes, look)
+                head::show(&self.bytes[..head.bytes], &[], look)
             }
             Stage::Head | Stage::Whole { .. } => None,
         }
     }
 
-    /// The request at the front, if it is whole, and what its client wants to become of the
+    /// The request at the front, if it is whole, and what its client wants to happen to the
     /// connection.
     pub(super) fn request<T>(&self, answer: impl FnOnce(&Request, KeepAlive) -> T) -> Option<T> {
         let Stage::Whole { head, end } = self.stage else { return None };
-        self.parsed(head, end, |request| answer(request, head.keep_alive))
-    }
-
-    fn parsed<T>(&self, head: Head, end: usize, look: impl FnOnce(&Request) -> T) -> Option<T> {
-        let mut headers = [EMPTY_HEADER; HEADERS_MAX];
-        let mut parsed = httparse::Request::new(&mut headers);
-        parsed.parse(&self.bytes[..head.bytes]).ok()?;
-        Some(look(&Request {
-            method: parsed.method?,
-            path: path_of(parsed.path?)?,
-            headers: parsed.headers,
-            body: &self.bytes[head.bytes..end],
-        }))
+        let (head_bytes, body) = self.bytes[..end].split_at(head.bytes);
+        head::show(head_bytes, body, |request| answer(request, head.keep_alive))
     }
 
     /// Forgets the request at the front. What came after it is kept; look at it with `advance(0)`.
@@ -212,83 +150,13 @@ impl Incoming {
     }
 
     fn read_head(&self) -> Result<Option<Stage>, Refusal> {
-        let bytes = &self.bytes[..self.filled.min(HEAD_BYTES_MAX)];
-        let mut headers = [EMPTY_HEADER; HEADERS_MAX];
-        let mut parsed = httparse::Request::new(&mut headers);
-        match parsed.parse(bytes) {
-            Ok(Status::Complete(count)) => self.judge(&parsed, count).map(Some),
-            Ok(Status::Partial) if bytes.len() < HEAD_BYTES_MAX => Ok(None),
-            Ok(Status::Partial) if bytes.contains(&b'\n') => Err(Refusal::HEAD_TOO_LARGE),
-            Ok(Status::Partial) => Err(TARGET_TOO_LONG),
-            Err(httparse::Error::TooManyHeaders) => Err(Refusal::HEAD_TOO_LARGE),
-            Err(httparse::Error::Version) => {
-                Err(Refusal { status: 505, why: "only HTTP/1.0 and HTTP/1.1 are spoken here" })
+        let head = head::read(&self.bytes[..self.filled], self.body_bytes_max)?;
+        Ok(head.map(|head| match head.body {
+            Body::Counted(length) => Stage::Counted { head, end: head.bytes + length },
+            Body::Chunked => {
+                Stage::Chunked { head, body: Chunked::new(head.bytes, self.body_bytes_max) }
             }
-            Err(_) => Err(Refusal::bad("malformed request head")),
-        }
-    }
-
-    /// Says where the body of a request ends, or what is wrong with its head.
-    fn judge(&self, parsed: &httparse::Request, head_bytes: usize) -> Result<Stage, Refusal> {
-        let headers = &*parsed.headers;
-        let target = parsed.path.unwrap_or_default();
-        if target.len() > TARGET_BYTES_MAX {
-            return Err(TARGET_TOO_LONG);
-        }
-        if parsed.method.is_none_or(|method| method.len() > METHOD_BYTES_MAX) {
-            return Err(Refusal { status: 501, why: "unknown method" });
-        }
-        if path_of(target).is_none() {
-            return Err(Refusal::bad("malformed request target"));
-        }
-        let modern = parsed.version == Some(1);
-        let hosts = values(headers, "host").count();
-        // RFC 9112 section 3.2 asks for one in HTTP/1.1, but upstream takes what a small device sends
-        // without, and nothing here depends on it. Two may be meant to mislead a proxy.
-        if hosts > 1 {
-            return Err(Refusal::bad("a request has one Host header"));
-        }
-        let mut awaits = false;
-        // RFC 9110 section 10.1.1: an expectation in HTTP/1.0 is ignored.
-        for expectation in values(headers, "expect").filter(|_| modern) {
-            if !expectation.eq_ignore_ascii_case(b"100-continue") {
-                return Err(Refusal { status: 417, why: "only 100-continue can be expected" });
-            }
-            awaits = true;
-        }
-        let head = Head { bytes: head_bytes, keep_alive: keep_alive(headers, modern), awaits };
-        self.framing(headers, modern, head)
-    }
-
-    fn framing(&self, headers: &[Header], modern: bool, head: Head) -> Result<Stage, Refusal> {
-        let mut encodings = values(headers, "transfer-encoding");
-        let mut lengths = values(headers, "content-length");
-        match (encodings.next(), lengths.next()) {
-            (None, None) => Ok(Stage::Counted { head, end: head.bytes }),
-            (None, Some(length)) => {
-                if lengths.next().is_some() {
-                    return Err(Refusal::bad("a request has one Content-Length"));
-                }
-                let length = content_length(length)?;
-                if length > self.body_bytes_max {
-                    return Err(Refusal::TOO_LARGE);
-                }
-                Ok(Stage::Counted { head, end: head.bytes + length })
-            }
-            (Some(_), Some(_)) => {
-                Err(Refusal::bad("Content-Length and Transfer-Encoding exclude each other"))
-            }
-            (Some(_), None) if !modern => Err(Refusal::bad("HTTP/1.0 has no Transfer-Encoding")),
-            (Some(encoding), None)
-                if encoding.eq_ignore_ascii_case(b"chunked") && encodings.next().is_none() =>
-            {
-                let body = Chunked::new(head.bytes, self.body_bytes_max);
-                Ok(Stage::Chunked { head, body })
-            }
-            (Some(_), None) => {
-                Err(Refusal { status: 501, why: "the only transfer encoding known is chunked" })
-            }
-        }
+        }))
     }
 }
 
@@ -323,61 +191,10 @@ pub fn read_requests(
     None
 }
 
-const TARGET_TOO_LONG: Refusal = Refusal { status: 414, why: "the request target is too long" };
-
-/// The values of all headers called `name`, without spaces around them.
-fn values<'a>(headers: &'a [Header<'a>], name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-    headers
-        .iter()
-        .filter(move |header| header.name.eq_ignore_ascii_case(name))
-        .map(|header| header.value.trim_ascii())
-}
-
-/// The path in a request target, without its query; `None` when it is none of the known forms.
-fn path_of(target: &str) -> Option<&str> {
-    let path = if target.starts_with('/') || target == "*" {
-        target
-    } else {
-        // The absolute form, which proxies get and servers have to understand.
-        let (scheme, rest) = target.split_once("://")?;
-        if !["http", "https"].iter().any(|known| known.eq_ignore_ascii_case(scheme)) {
-            return None;
-        }
-        rest.find(['/', '?']).map_or("", |at| &rest[at..])
-    };
-    let path = path.split('?').next().unwrap_or_default();
-    Some(if path.is_empty() { "/" } else { path })
-}
-
-fn content_length(value: &[u8]) -> Result<usize, Refusal> {
-    if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
-        return Err(Refusal::bad("malformed Content-Length"));
-    }
-    // Digits that are no number are more than the machine can count.
-    let digits = std::str::from_utf8(value).ok();
-    digits.and_then(|digits| digits.parse().ok()).ok_or(Refusal::TOO_LARGE)
-}
-
-fn keep_alive(headers: &[Header], modern: bool) -> KeepAlive {
-    let says = |word: &str| {
-        values(headers, "connection")
-            .flat_map(|value| value.split(|&byte| byte == b','))
-            .any(|token| token.trim_ascii().eq_ignore_ascii_case(word.as_bytes()))
-    };
-    if says("close") {
-        KeepAlive::No
-    } else if modern {
-        KeepAlive::Yes
-    } else if says("keep-alive") {
-        KeepAlive::YesAndSaySo
-    } else {
-        KeepAlive::No
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::system::http::head::{HEADERS_MAX, TARGET_BYTES_MAX};
     use proptest::prelude::*;
 
     const BODY_BYTES_MAX: usize = 64;

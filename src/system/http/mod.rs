@@ -1,15 +1,17 @@
 //! A small HTTP/1.1 listener with whole-request deadlines, bounds and a stop.
 //!
 //! One thread accepts; each connection has a thread of its own, up to a limit, and reads into one
-//! buffer that it keeps. `incoming` decides what the bytes mean and does no I/O; `connection`
-//! moves bytes by deadlines; `slots` knows who is connected and makes room; `listener` accepts
-//! and stops.
+//! buffer that it keeps. `incoming` decides what the bytes mean and does no I/O, with `head` and
+//! `chunked` for its parts; `connection` moves bytes by deadlines; `slots` knows who is connected
+//! and makes room; `listener` accepts and stops.
 
 mod chunked;
 mod connection;
 pub mod encoding;
+mod head;
 mod incoming;
 mod listener;
+mod refusal;
 mod slots;
 
 pub use httparse::Header;
@@ -62,6 +64,8 @@ pub struct Request<'a> {
     pub method: &'a str,
     /// The path as sent, still percent-encoded, without the query.
     pub path: &'a str,
+    /// The query as sent, without its question mark; empty when there is none.
+    pub query: &'a str,
     /// The headers in the order they came, names as sent; see [`Request::header`].
     pub headers: &'a [Header<'a>],
     /// The body, with any chunking undone.
