@@ -1,0 +1,263 @@
+//! What the agent says of itself: `/`, `/health`, `/ready`, `/status`, `/metrics`.
+
+mod metrics;
+mod report;
+
+use crate::system::health::{Health, Limits};
+use crate::system::http::{Request, Response};
+use report::Report;
+use serde::Serialize;
+use std::time::Instant;
+
+/// The media type of the text format that Prometheus reads.
+const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+type Tell = fn(&Status, Instant) -> Response;
+
+/// The routes that are not below `/api/`.
+#[derive(Debug)]
+pub struct Status {
+    health: Health,
+    limits: Limits,
+    started: Instant,
+}
+
+impl Status {
+    /// Tells what `health` shows. The time of this call counts as the start of the agent.
+    #[must_use]
+    pub fn new(health: Health, limits: Limits) -> Self {
+        Status { health, limits, started: Instant::now() }
+    }
+
+    /// Answers a request, or `None` when the path is not one of these.
+    #[must_use]
+    pub fn answer(&self, request: &Request) -> Option<Response> {
+        let tell = Self::route(request.path)?;
+        Some(match request.method {
+            "GET" | "HEAD" => tell(self, Instant::now()),
+            _ => Response::method_not_allowed("GET, HEAD"),
+        })
+    }
+
+    /// Whether a path is one of these.
+    #[must_use]
+    pub fn knows(&self, path: &str) -> bool {
+        Self::route(path).is_some()
+    }
+
+    fn route(path: &str) -> Option<Tell> {
+        Some(match path {
+            "/" => |_, _| Response::text(200, format!("ilagent/{VERSION}")),
+            "/health" => Self::health,
+            "/ready" => Self::ready,
+            "/status" => Self::status,
+            "/metrics" => Self::metrics,
+            _ => return None,
+        })
+    }
+
+    fn health(&self, _now: Instant) -> Response {
+        Response::empty(if self.health.snapshot().stopping { 503 } else { 204 })
+    }
+
+    fn ready(&self, now: Instant) -> Response {
+        self.health.ask();
+        match self.health.snapshot().trouble(now, self.limits) {
+            None => Response::empty(204),
+            Some(trouble) => document(503, &report::not_ready(&trouble)),
+        }
+    }
+
+    fn status(&self, now: Instant) -> Response {
+        let snapshot = self.health.snapshot();
+        let trouble = snapshot.trouble(now, self.limits);
+        document(
+            200,
+            &Report {
+                version: VERSION,
+                uptime_seconds: report::seconds_since(self.started, now),
+                ready: trouble.is_none(),
+                trouble: trouble.as_ref().map(report::not_ready),
+                stopping: snapshot.stopping,
+                sessions: report::sessions(&snapshot),
+                queue: report::queue(&snapshot, now),
+                sinks: report::sinks(&snapshot, now),
+            },
+        )
+    }
+
+    fn metrics(&self, now: Instant) -> Response {
+        let uptime = report::seconds_since(self.started, now);
+        let text = metrics::text(&self.health.snapshot(), uptime, now, self.limits);
+        Response::new(200, METRICS_TYPE, text)
+    }
+}
+
+fn document(status: u16, content: &impl Serialize) -> Response {
+    // Structs of numbers and strings always have a JSON form.
+    Response::json(status, serde_json::to_vec(content).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    const LIMITS: Limits = Limits { age_max: Duration::from_secs(600) };
+
+    fn answer(health: &Health, method: &str, path: &str) -> Option<Response> {
+        let request = Request { method, path, query: "", headers: &[], body: &[] };
+        Status::new(health.clone(), LIMITS).answer(&request)
+    }
+
+    fn words(health: &Health, path: &str) -> (u16, String) {
+        let response = answer(health, "GET", path).unwrap();
+        (response.status, String::from_utf8(response.body).unwrap())
+    }
+
+    #[test]
+    fn a_quiet_agent_is_healthy_and_ready() {
+        let health = Health::default();
+        assert_eq!(words(&health, "/"), (200, format!("ilagent/{VERSION}")));
+        assert_eq!(words(&health, "/health"), (204, String::new()));
+        assert_eq!(words(&health, "/ready"), (204, String::new()));
+    }
+
+    #[test]
+    fn the_first_trouble_is_told_as_upstream_tells_it() {
+        let health = Health::default();
+        let check = |wanted: &str| assert_eq!(words(&health, "/ready"), (503, wanted.to_owned()));
+
+        health.sink("ilert", |sink| {
+            sink.oldest_attempt = Instant::now().checked_sub(Duration::from_secs(61));
+            sink.attempts_end = sink.oldest_attempt;
+        });
+        check(
+            r#"{"component":"sink","error":"an attempt has been running for 61 s","name":"ilert"}"#,
+        );
+        health.queue(|queue| queue.error = "the disk is full".to_owned());
+        check(r#"{"component":"queue","error":"the disk is full"}"#);
+        health.session("plant", |session| session.error = "connection \"refused\"".to_owned());
+        check(
+            r#"{"component":"mqtt","connected":false,"subscriptions_ready":false,"error":"connection \"refused\"","name":"plant"}"#,
+        );
+        assert_eq!(words(&health, "/health"), (204, String::new()));
+        health.stopping();
+        check(r#"{"component":"daemon","error":"shutting down"}"#);
+        assert_eq!(words(&health, "/health"), (503, String::new()));
+    }
+
+    #[test]
+    fn a_consumer_that_is_not_ready_is_told_as_upstream_tells_it() {
+        let health = Health::default();
+        health.session("a", |session| {
+            (session.connected, session.subscriptions_ready) = (true, true);
+        });
+        health.consumer("a", |session| session.connected = true);
+        let wanted = r#"{"component":"kafka","connected":true,"consumer_started":true,"subscribed":false,"worker_exited":false,"error":"","name":"a"}"#;
+        assert_eq!(words(&health, "/ready"), (503, wanted.to_owned()));
+        let (_, text) = words(&health, "/metrics");
+        assert!(text.contains("\nilagent_kafka_subscribed{session=\"a\"} 0\n"), "{text}");
+        health.consumer("a", |session| session.subscriptions_ready = true);
+        assert_eq!(words(&health, "/ready"), (204, String::new()));
+    }
+
+    #[test]
+    fn only_these_paths_and_methods_are_answered() {
+        let health = Health::default();
+        for path in ["/", "/health", "/ready", "/status", "/metrics"] {
+            assert_eq!(answer(&health, "HEAD", path), answer(&health, "GET", path), "{path}");
+            let refused = answer(&health, "POST", path).unwrap();
+            assert_eq!(refused, Response::method_not_allowed("GET, HEAD"), "{path}");
+        }
+        for path in ["/health/", "/Ready", "/api/events", "*", "//"] {
+            assert_eq!(answer(&health, "GET", path), None, "{path}");
+        }
+    }
+
+    fn busy() -> Health {
+        let health = Health::default();
+        health.session("a\"b\\c\nd", |session| session.connected = true);
+        health.queue(|queue| {
+            queue.waiting = 7;
+            queue.bytes = 700;
+            queue.dead_letters = 2;
+            queue.oldest_since = Instant::now().checked_sub(Duration::from_secs(5));
+        });
+        health.sink("ilert", |sink| {
+            sink.delivered = 100;
+            sink.failed_attempts = 3;
+            sink.given_up = 1;
+            sink.last_delivered = Instant::now().checked_sub(Duration::from_secs(9));
+            sink.error = "503 Service Unavailable".to_owned();
+        });
+        health
+    }
+
+    #[test]
+    fn the_status_is_the_whole_board() {
+        let (status, body) = words(&busy(), "/status");
+        let found: serde_json::Value = serde_json::from_str(&body).unwrap();
+        let wanted = serde_json::json!({
+            "version": VERSION,
+            "uptime_seconds": 0,
+            "ready": false,
+            "trouble": {
+                "component": "mqtt", "connected": true, "subscriptions_ready": false,
+                "error": "", "name": "a\"b\\c\nd",
+            },
+            "stopping": false,
+            "sessions": [{
+                "component": "mqtt", "name": "a\"b\\c\nd", "connected": true, "subscriptions_ready": false, "error": "",
+            }],
+            "queue": {
+                "waiting": 7, "bytes": 700, "full": false, "oldest_age_seconds": 5,
+                "dead_letters": 2, "error": "",
+                "dead_letters_lost": 0,
+                "messages_unkept": 0,
+            },
+            "sinks": [{
+                "name": "ilert", "delivered": 100, "failed_attempts": 3, "given_up": 1,
+                "seconds_since_last_delivery": 9, "failing_for_seconds": null,
+                "oldest_attempt_seconds": null, "error": "503 Service Unavailable",
+            }],
+        });
+        assert_eq!((status, found), (200, wanted));
+    }
+
+    #[test]
+    fn metrics_are_what_prometheus_reads() {
+        let (status, text) = words(&busy(), "/metrics");
+        assert_eq!(status, 200);
+        for line in [
+            "# TYPE ilagent_queue_deliveries gauge",
+            "ilagent_queue_deliveries 7",
+            "ilagent_queue_bytes 700",
+            "ilagent_dead_letters 2",
+            "ilagent_oldest_delivery_seconds 5",
+            "ilagent_ready 0",
+            r#"ilagent_mqtt_connected{session="a\"b\\c\nd"} 1"#,
+            r#"ilagent_mqtt_subscribed{session="a\"b\\c\nd"} 0"#,
+            "# TYPE ilagent_deliveries_total counter",
+            r#"ilagent_deliveries_total{sink="ilert",outcome="delivered"} 100"#,
+            r#"ilagent_deliveries_total{sink="ilert",outcome="later"} 3"#,
+            r#"ilagent_deliveries_total{sink="ilert",outcome="given_up"} 1"#,
+            r#"ilagent_sink_failing_seconds{sink="ilert"} 0"#,
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line}\n---\n{text}");
+        }
+        // Each sample belongs to the family announced before it, and each family is announced once.
+        let mut family = "";
+        let mut families = Vec::new();
+        for line in text.lines() {
+            if let Some(rest) = line.strip_prefix("# HELP ") {
+                family = rest.split(' ').next().unwrap();
+                assert!(!families.contains(&family), "{family} twice");
+                families.push(family);
+            } else if !line.starts_with("# TYPE ") {
+                assert_eq!(line.split(['{', ' ']).next().unwrap(), family);
+            }
+        }
+    }
+}
