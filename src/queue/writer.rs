@@ -1,20 +1,22 @@
 //! The queue thread: it owns the database, and every request that waits goes into one commit.
 
-use super::admin::answer::{Answer, carry_out};
+mod asked;
+mod repair;
+
 use super::admin::control;
 use super::admin::sweep::Sweep;
 use super::change::{Buried, Change, write_all};
 use super::database::Database;
 use super::database::dead_letters::Gone;
-use super::database::file::{DatabaseFile, Lock};
-use super::database::schema;
-use super::database::store::{Read, Store};
-use super::{Push, Shared, UpstreamMessage, admin, lock, size, upstream};
+use super::database::file::Lock;
+use super::database::store::Read;
+use super::{Push, Shared, UpstreamMessage, admin, lock, size};
 use crate::config;
 use crate::message::{LaneName, Receipt};
 use crate::retry::Backoff;
 use crate::system::plain::plain;
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, select};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use repair::Trouble;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -112,18 +114,6 @@ impl Writer {
             writer.listen();
         }
         writer
-    }
-
-    /// Listens for `ilagent queue`, which waits for its turn like everybody else.
-    fn listen(&mut self) {
-        let requests = self.shared.requests.clone();
-        self.control = control::listen(&self.settings.path, move |command, stop| {
-            let (tell, told) = bounded(1);
-            select! {
-                send(requests, Request::Admin(command, tell)) -> sent => sent.ok().map(|()| told),
-                recv(stop.receiver()) -> _ => None,
-            }
-        });
     }
 
     /// Serves requests until it is asked to close.
@@ -269,49 +259,6 @@ impl Writer {
         }
     }
 
-    /// Whether a database is wanted only to remember something: that is no reason to stop reading.
-    fn can_do_without(&self) -> bool {
-        let remembers = |change: &Change| matches!(change, Change::Remember(..));
-        self.database.is_none() && self.failures == 0 && self.changes.iter().all(remembers)
-    }
-
-    /// On a full disk there is no room for what is new, but maybe for what makes room: the spare
-    /// room is given up, the journal is emptied, and rows that are settled go first.
-    fn make_room(&mut self) -> Result<(), Trouble> {
-        let Some(database) = &mut self.database else { return Ok(()) };
-        database.spare.give_up();
-        database.store.checkpoint();
-        let settled = |change: &mut Change| matches!(change, Change::Delete(_));
-        let deletes: Vec<Change> = self.changes.extract_if(.., settled).collect();
-        if let Err(error) = write_all(&mut database.store, &deletes) {
-            database.store.rollback();
-            self.changes.extend(deletes);
-            return Err(Trouble::from(error));
-        }
-        database.store.checkpoint();
-        lock(&self.shared.board).committed(deletes, Instant::now());
-        Ok(())
-    }
-
-    /// All is well again when the spare room could be had again.
-    fn works_again(&mut self) -> Result<(), String> {
-        if self.failures == 0 {
-            return Ok(());
-        }
-        if let Some(database) = &self.database {
-            database.store.checkpoint();
-            if let Err(what) = database.keep_room() {
-                return self.trouble(&Trouble { what, damaged: false });
-            }
-        }
-        log::info!("queue: the database can be written again");
-        self.failures = 0;
-        lock(&self.shared.board).can_be_written();
-        self.shared.unwritable.store(false, Ordering::Release);
-        self.shared.health.queue(|queue| queue.error.clear());
-        Ok(())
-    }
-
     fn write(&mut self) -> Result<(), Trouble> {
         if self.database.is_none() {
             let mut database = self.open()?;
@@ -412,146 +359,6 @@ impl Writer {
         self.commit()
     }
 
-    /// A database that cannot be written is tried again; one that is damaged ends the agent.
-    fn trouble(&mut self, trouble: &Trouble) -> Result<(), String> {
-        if trouble.damaged && !self.reopen {
-            // Whether it is damaged or was a moment's trouble of the disk shows in a new look.
-            log::warn!("queue: {}; looking again", trouble.what);
-            self.reopen = true;
-            if self.look_again().is_ok() {
-                self.failures = self.failures.max(1);
-                return Ok(());
-            }
-        }
-        let what = format!("{} cannot be written: {}", self.settings.path.display(), trouble.what);
-        if self.failures == 0 {
-            log::error!("queue: {what}; nothing is lost, it is tried again");
-        }
-        self.failures = self.failures.saturating_add(1);
-        self.shared.unwritable.store(true, Ordering::Release);
-        let mut board = lock(&self.shared.board);
-        let back = board.cannot_be_written(&mut self.changes, Instant::now());
-        self.shared.on_the_way.fetch_sub(back, Ordering::AcqRel);
-        drop(board);
-        self.shared.wake_worker();
-        self.shared.health.queue(|queue| queue.error = what);
-        Ok(())
-    }
-
-    /// Opens the database anew; what can be read of a damaged one is in a new file then.
-    fn look_again(&mut self) -> Result<(), Trouble> {
-        let Some(database) = self.database.as_mut().filter(|_| self.reopen) else { return Ok(()) };
-        database.store.let_go()?;
-        let opened = Store::reopen(&self.settings);
-        database.store = opened.map_err(|what| Trouble { what, damaged: false })?;
-        self.reopen = false;
-        let amount = database.store.amount();
-        lock(&self.shared.board).stored = amount?;
-        Ok(())
-    }
-
-    /// Opens a database that was not needed before.
-    fn open(&mut self) -> Result<Database, Trouble> {
-        let trouble = |what| Trouble { what, damaged: false };
-        let lock = match self.door.take() {
-            Some(lock) => lock,
-            None => DatabaseFile::at(&self.settings.path)
-                .and_then(|file| file.lock())
-                .map_err(trouble)?,
-        };
-        let (database, waiting) = Database::open(&self.settings, lock).map_err(trouble)?;
-        if !waiting.lanes.is_empty() {
-            // Their numbers may be those of lanes that are in use.
-            let what = "deliveries lie in it that were not there at the start: start it again";
-            return Err(trouble(what.to_owned()));
-        }
-        Ok(database)
-    }
-
-    fn admin(&mut self, command: &admin::Command, answer: Sender<Result<String, String>>) {
-        match self.answer(command) {
-            Ok(Answer::Sweep(sweep)) => self.sweeps.push_back((sweep, answer)),
-            // A person who does not wait for the answer needs none.
-            Ok(Answer::Text(text)) => drop(answer.send(Ok(text))),
-            Err(what) => drop(answer.send(Err(what))),
-        }
-    }
-
-    fn answer(&mut self, command: &admin::Command) -> Result<Answer, String> {
-        // What was settled before the question is part of the answer.
-        self.commit()?;
-        let database = self.database.as_ref().ok_or("nothing was ever stored")?;
-        if self.failures > 0 && command.changes_something() {
-            return Err("the database cannot be written at the moment, so nothing was changed; \
-                        /ready says why"
-                .to_owned());
-        }
-        carry_out(&database.store, &self.shared.board, command)
-    }
-
-    /// Does the next piece of what a person asked for, and answers when it was the last.
-    fn sweep(&mut self) -> Result<(), String> {
-        let Some((mut sweep, answer)) = self.sweeps.pop_front() else { return Ok(()) };
-        let Some(database) = &self.database else { return Ok(()) };
-        let before = self.changes.len();
-        let more = sweep.piece(&database.store, &self.shared.board, &mut self.changes);
-        let arriving: u64 = self.changes[before..].iter().map(Change::bytes_arriving).sum();
-        self.shared.on_the_way.fetch_add(usize::try_from(arriving).unwrap_or(0), Ordering::AcqRel);
-        self.commit()?;
-        self.shared.wake_worker();
-        let said = match more {
-            Err(error) => Err(format!("the database says: {error}; {}", sweep.text())),
-            Ok(_) if self.failures > 0 => Ok(format!(
-                "{}the rest was left alone, and this is kept as soon as the database can be \
-                 written again\n",
-                sweep.text()
-            )),
-            Ok(false) => Ok(sweep.text()),
-            Ok(true) => {
-                self.sweeps.push_back((sweep, answer));
-                return Ok(());
-            }
-        };
-        let _ = answer.send(said);
-        Ok(())
-    }
-
-    fn upstream(&mut self, answer: &Sender<Vec<UpstreamMessage>>) {
-        // Rows that are about to go must not be told again.
-        let written = self.commit().is_ok() && self.changes.is_empty();
-        let messages =
-            self.database.as_ref().filter(|_| written).map(|open| upstream::messages(&open.store));
-        let _ = answer.send(messages.unwrap_or_default());
-    }
-
-    /// What is remembered, written or not yet.
-    fn record(&self, scope: &str, key: &str) -> Option<String> {
-        let newer = self.changes.iter().rev().find_map(|change| match change {
-            Change::Remember(a, b, value) if (a.as_str(), b.as_str()) == (scope, key) => {
-                Some(value.clone())
-            }
-            _ => None,
-        });
-        newer.unwrap_or_else(|| {
-            let read = self.database.as_ref()?.store.record(scope, key);
-            read.unwrap_or_else(|error| {
-                log::error!("queue: what is remembered of {scope} cannot be read: {error}");
-                None
-            })
-        })
-    }
-
-    /// A value takes the place of an older one that could not be written yet.
-    fn remember(&mut self, scope: String, key: String, value: Option<String>) {
-        self.changes.retain(
-            |change| !matches!(change, Change::Remember(a, b, _) if (a, b) == (&scope, &key)),
-        );
-        // What no database holds needs none to be forgotten.
-        if self.database.is_some() || value.is_some() && !self.forgetful {
-            self.changes.push(Change::Remember(scope, key, value));
-        }
-    }
-
     fn report(&self) {
         let letters = self.database.as_ref().map(|database| &database.store.letters);
         let (count, lost) = letters.map_or((0, 0), |letters| (letters.count, letters.lost));
@@ -575,17 +382,5 @@ impl Writer {
         if let Some(control) = self.control.take() {
             control.close();
         }
-    }
-}
-
-/// Why the database could not be written.
-struct Trouble {
-    what: String,
-    damaged: bool,
-}
-
-impl From<rusqlite::Error> for Trouble {
-    fn from(error: rusqlite::Error) -> Self {
-        Trouble { damaged: schema::is_corrupt(&error), what: error.to_string() }
     }
 }

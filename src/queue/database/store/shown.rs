@@ -1,0 +1,98 @@
+//! Rows as `ilagent queue` shows them.
+
+use super::{Store, unnamed};
+use crate::message::{Delivery, LaneName};
+use crate::queue::board::RowId;
+use crate::queue::database::dead_letters;
+use crate::queue::row;
+use rusqlite::OptionalExtension;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+/// A row, as it is shown.
+pub(in crate::queue) struct Shown {
+    pub(in crate::queue) seq: u64,
+    pub(in crate::queue) delivery: Delivery,
+    /// The size of its body, which may have been left out.
+    pub(in crate::queue) bytes: u64,
+    pub(in crate::queue) attempts: u32,
+    pub(in crate::queue) stored_at: i64,
+    /// Why it cannot be delivered as it is.
+    pub(in crate::queue) damaged: Option<&'static str>,
+}
+
+impl Store {
+    /// The waiting delivery with this number.
+    pub(in crate::queue) fn shown(&self, seq: u64) -> rusqlite::Result<Option<Shown>> {
+        let Some((id, _)) = self.find(seq)? else { return Ok(None) };
+        let lane = self.lane(id.lane)?.unwrap_or_else(|| unnamed(String::new()));
+        self.show(id, lane)
+    }
+
+    fn show(&self, id: RowId, lane: LaneName) -> rusqlite::Result<Option<Shown>> {
+        self.connection
+            .prepare_cached(&format!("SELECT {} FROM deliveries WHERE id = ?1", row::DELIVERY))?
+            .query_row([id.rowid()], |found| {
+                let columns = row::columns(found, row::DELIVERY_COLUMNS)?;
+                let damaged = row::delivery(&columns, lane.clone(), self.unchecked).err();
+                let delivery = row::remains(&columns, lane);
+                let attempts = row::integer(columns[5]).and_then(|count| u32::try_from(count).ok());
+                Ok(Shown {
+                    seq: id.seq,
+                    bytes: delivery.body.len() as u64,
+                    delivery,
+                    attempts: attempts.unwrap_or(0),
+                    stored_at: row::integer(columns[6]).unwrap_or(0),
+                    damaged,
+                })
+            })
+            .optional()
+    }
+
+    /// The oldest waiting deliveries, for people, without their bodies. Each lane is in order, so
+    /// no more rows are read than are shown, and one of each lane.
+    pub(in crate::queue) fn listed(&self, limit: usize) -> rusqlite::Result<Vec<Shown>> {
+        let lanes = self.lane_names()?;
+        let mut fronts = BinaryHeap::new();
+        for number in lanes.keys() {
+            if let Some(first) = self.first(*number, 0)? {
+                fronts.push(Reverse((first.seq, *number)));
+            }
+        }
+        let mut listed = Vec::new();
+        while listed.len() < limit
+            && let Some(Reverse((seq, number))) = fronts.pop()
+        {
+            let lane = lanes[&number].clone().unwrap_or_else(|| unnamed(String::new()));
+            if let Some(mut shown) = self.show(RowId { lane: number, seq }, lane)? {
+                shown.delivery.body = Vec::new();
+                listed.push(shown);
+            }
+            if let Some(next) = self.first(number, seq + 1)? {
+                fronts.push(Reverse((next.seq, number)));
+            }
+        }
+        Ok(listed)
+    }
+
+    /// Dead letters for people, oldest first; `only` picks one.
+    pub(in crate::queue) fn letters_shown(
+        &self,
+        only: Option<i64>,
+        limit: usize,
+    ) -> rusqlite::Result<Vec<dead_letters::Stored>> {
+        dead_letters::shown(&self.connection, only, limit, self.unchecked)
+    }
+
+    /// Dead letters behind a number and up to another one, as [`dead_letters::piece`] bounds them.
+    pub(in crate::queue) fn letters_piece(
+        &self,
+        after: i64,
+        until: i64,
+        count_max: usize,
+        bytes_max: u64,
+    ) -> rusqlite::Result<Vec<dead_letters::Stored>> {
+        let connection = &self.connection;
+        dead_letters::piece(connection, after, until, count_max, bytes_max, self.unchecked)
+    }
+}

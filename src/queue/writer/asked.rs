@@ -1,0 +1,107 @@
+//! What people and other parts of the agent ask the queue thread for.
+
+use super::{Request, Writer};
+use crate::queue::admin::answer::{Answer, carry_out};
+use crate::queue::admin::{Command, control};
+use crate::queue::change::Change;
+use crate::queue::{UpstreamMessage, upstream};
+use crossbeam_channel::{Sender, bounded, select};
+use std::sync::atomic::Ordering;
+
+impl Writer {
+    /// Listens for `ilagent queue`, which waits for its turn like everybody else.
+    pub(super) fn listen(&mut self) {
+        let requests = self.shared.requests.clone();
+        self.control = control::listen(&self.settings.path, move |command, stop| {
+            let (tell, told) = bounded(1);
+            select! {
+                send(requests, Request::Admin(command, tell)) -> sent => sent.ok().map(|()| told),
+                recv(stop.receiver()) -> _ => None,
+            }
+        });
+    }
+
+    pub(super) fn admin(&mut self, command: &Command, answer: Sender<Result<String, String>>) {
+        match self.answer(command) {
+            Ok(Answer::Sweep(sweep)) => self.sweeps.push_back((sweep, answer)),
+            // A person who does not wait for the answer needs none.
+            Ok(Answer::Text(text)) => drop(answer.send(Ok(text))),
+            Err(what) => drop(answer.send(Err(what))),
+        }
+    }
+
+    pub(super) fn answer(&mut self, command: &Command) -> Result<Answer, String> {
+        // What was settled before the question is part of the answer.
+        self.commit()?;
+        let database = self.database.as_ref().ok_or("nothing was ever stored")?;
+        if self.failures > 0 && command.changes_something() {
+            return Err("the database cannot be written at the moment, so nothing was changed; \
+                        /ready says why"
+                .to_owned());
+        }
+        carry_out(&database.store, &self.shared.board, command)
+    }
+
+    /// Does the next piece of what a person asked for, and answers when it was the last.
+    pub(super) fn sweep(&mut self) -> Result<(), String> {
+        let Some((mut sweep, answer)) = self.sweeps.pop_front() else { return Ok(()) };
+        let Some(database) = &self.database else { return Ok(()) };
+        let before = self.changes.len();
+        let more = sweep.piece(&database.store, &self.shared.board, &mut self.changes);
+        let arriving: u64 = self.changes[before..].iter().map(Change::bytes_arriving).sum();
+        self.shared.on_the_way.fetch_add(usize::try_from(arriving).unwrap_or(0), Ordering::AcqRel);
+        self.commit()?;
+        self.shared.wake_worker();
+        let said = match more {
+            Err(error) => Err(format!("the database says: {error}; {}", sweep.text())),
+            Ok(_) if self.failures > 0 => Ok(format!(
+                "{}the rest was left alone, and this is kept as soon as the database can be \
+                 written again\n",
+                sweep.text()
+            )),
+            Ok(false) => Ok(sweep.text()),
+            Ok(true) => {
+                self.sweeps.push_back((sweep, answer));
+                return Ok(());
+            }
+        };
+        let _ = answer.send(said);
+        Ok(())
+    }
+
+    pub(super) fn upstream(&mut self, answer: &Sender<Vec<UpstreamMessage>>) {
+        // Rows that are about to go must not be told again.
+        let written = self.commit().is_ok() && self.changes.is_empty();
+        let messages =
+            self.database.as_ref().filter(|_| written).map(|open| upstream::messages(&open.store));
+        let _ = answer.send(messages.unwrap_or_default());
+    }
+
+    /// What is remembered, written or not yet.
+    pub(super) fn record(&self, scope: &str, key: &str) -> Option<String> {
+        let newer = self.changes.iter().rev().find_map(|change| match change {
+            Change::Remember(a, b, value) if (a.as_str(), b.as_str()) == (scope, key) => {
+                Some(value.clone())
+            }
+            _ => None,
+        });
+        newer.unwrap_or_else(|| {
+            let read = self.database.as_ref()?.store.record(scope, key);
+            read.unwrap_or_else(|error| {
+                log::error!("queue: what is remembered of {scope} cannot be read: {error}");
+                None
+            })
+        })
+    }
+
+    /// A value takes the place of an older one that could not be written yet.
+    pub(super) fn remember(&mut self, scope: String, key: String, value: Option<String>) {
+        self.changes.retain(
+            |change| !matches!(change, Change::Remember(a, b, _) if (a, b) == (&scope, &key)),
+        );
+        // What no database holds needs none to be forgotten.
+        if self.database.is_some() || value.is_some() && !self.forgetful {
+            self.changes.push(Change::Remember(scope, key, value));
+        }
+    }
+}
