@@ -71,8 +71,8 @@ fn the_unit_names_the_credentials_that_the_agent_knows() {
     };
     let (set, load) = (named("SetCredential="), named("LoadCredential="));
     assert_eq!(set, load, "one that is missing must not keep the agent from starting");
-    let readme = fs::read_to_string(project("README.md")).unwrap();
-    let line = readme.lines().find(|line| line.starts_with("| `CREDENTIALS_DIRECTORY`")).unwrap();
+    let options = fs::read_to_string(project("docs/options.md")).unwrap();
+    let line = options.lines().find(|line| line.starts_with("| `CREDENTIALS_DIRECTORY`")).unwrap();
     for name in &load {
         assert!(line.contains(&format!("`{name}`")), "{name} in {line}");
     }

@@ -294,10 +294,10 @@ test('the menu names views that are there, and the rights are those that the vie
 		assert.match(init, new RegExp(`^EXTRA_COMMANDS=".*\\b${command}\\b.*"$`, 'm'));
 });
 
-test('the line of the README brings the pages to where a router looks for them', () => {
+test('the line of docs/install.md brings the pages to where a router looks for them', () => {
 	const root = path.join(app, '../..');
-	const readme = fs.readFileSync(path.join(root, 'README.md'), 'utf8');
-	const line = /^(tar [^|]*\bluci-app-ilagent\b[^|]*?) \|/m.exec(readme.replace(/\\\n\s*/g, ''));
+	const install = fs.readFileSync(path.join(root, 'docs/install.md'), 'utf8');
+	const line = /^(tar [^|]*\bluci-app-ilagent\b[^|]*?) \|/m.exec(install.replace(/\\\n\s*/g, ''));
 	assert.ok(line, 'there is such a line');
 	const listed = execSync(`${line[1]} | tar -tvz`, { cwd: root, encoding: 'utf8' }).trim().split('\n');
 	const files = listed.filter(entry => entry.startsWith('-')).map(entry => entry.split(/\s+/).pop());

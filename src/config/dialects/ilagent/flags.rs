@@ -1,7 +1,7 @@
 //! The flags of `daemon` and `check`, as written: texts, nothing checked.
 //!
 //! This is the one list of them. The command line is read with it, `--help` is rendered from it,
-//! and the tests compare the README with it. Names are documented with underscores; `argh` knows
+//! and the tests compare docs/options.md with it. Names are documented with underscores; `argh` knows
 //! them with dashes, and `cli` accepts both.
 
 use argh::{ArgsInfo, FromArgs};
