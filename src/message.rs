@@ -262,6 +262,10 @@ pub trait Desk: Send + Sync {
     /// Called from the threads of queue and sinks: it may not block.
     fn signed(&self, ticket: u64);
 
+    /// One of several deliveries of the message with this ticket is safe, and not yet all of them.
+    /// Called in front of what the signatures of later messages call; it may not block either.
+    fn partly_signed(&self, _ticket: u64) {}
+
     /// A push was refused because the queue was full, and now there is room again.
     fn room(&self);
 
@@ -301,8 +305,9 @@ impl Receipt {
 
     /// Signs once.
     pub fn sign(self) {
-        if self.0.missing.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.0.desk.signed(self.0.ticket);
+        match self.0.missing.fetch_sub(1, Ordering::AcqRel) {
+            1 => self.0.desk.signed(self.0.ticket),
+            _ => self.0.desk.partly_signed(self.0.ticket),
         }
     }
 }
@@ -319,11 +324,14 @@ mod tests {
     use std::sync::Mutex;
 
     #[derive(Default)]
-    struct Signed(Mutex<Vec<u64>>);
+    struct Signed(Mutex<Vec<(&'static str, u64)>>);
 
     impl Desk for Signed {
         fn signed(&self, ticket: u64) {
-            self.0.lock().unwrap().push(ticket);
+            self.0.lock().unwrap().push(("whole", ticket));
+        }
+        fn partly_signed(&self, ticket: u64) {
+            self.0.lock().unwrap().push(("part", ticket));
         }
         fn room(&self) {}
     }
@@ -333,9 +341,9 @@ mod tests {
         let desk = Arc::new(Signed::default());
         let receipt = Receipt::new(desk.clone(), 7, 2);
         receipt.clone().sign();
-        assert!(desk.0.lock().unwrap().is_empty());
+        assert_eq!(*desk.0.lock().unwrap(), [("part", 7)]);
         receipt.sign();
-        assert_eq!(*desk.0.lock().unwrap(), [7]);
+        assert_eq!(*desk.0.lock().unwrap(), [("part", 7), ("whole", 7)]);
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod support;
 use support::agent::{Agent, signal};
 use support::broker::Broker;
 use support::publisher::Publisher;
+use support::session::Fake;
 use support::stand_in::StandIn;
 use support::{event, wait_until};
 
@@ -104,6 +105,26 @@ fn a_narrower_configuration_brings_less_over_the_link() {
         assert!(!agent.log().contains("on elsewhere"), "{how:?}");
         assert_eq!(api.accepted(), ["wanted"]);
     }
+}
+
+#[test]
+fn a_message_that_no_rule_wants_is_told_once_for_each_topic() {
+    let (api, fake) = (StandIn::new(), Fake::new());
+    let url = format!("[[mqtt]]\nname = \"plant\"\nurl = \"mqtt://127.0.0.1:{}\"\n", fake.port());
+    let rule = "[[mqtt.subscription]]\ntopic = \"alarms\"\n";
+    let agent = Agent::with_file(&api, &format!("{url}{rule}")).started();
+    let mut peer = fake.welcome(false, true);
+    for (packet_id, topic) in (1..).zip(["else\u{1b}where", "else\u{1b}where", "another"]) {
+        peer.publish(2, topic, packet_id, b"unwanted");
+    }
+    assert_eq!(peer.acks(3), [1, 2, 3].map(|packet_id| (0x40, packet_id)));
+    const WORDS: &str = "[WARN] intake: no rule wants messages on";
+    for topic in ["else\\u{1b}where", "another"] {
+        let told = format!("{WORDS} {topic}; they are dropped\n");
+        assert_eq!(agent.log().matches(&told).count(), 1, "{}", agent.log());
+    }
+    assert_eq!(agent.log().matches(WORDS).count(), 2);
+    assert_eq!(api.count(), 0);
 }
 
 #[test]

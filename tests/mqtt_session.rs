@@ -502,6 +502,26 @@ fn a_stop_does_not_wait_for_ever_and_what_is_safe_is_acknowledged() {
 }
 
 #[test]
+fn at_a_stop_an_alert_of_which_a_part_is_open_keeps_its_resolve_with_the_broker() {
+    let fake = Fake::new();
+    let timing = Timing { farewell: Duration::from_millis(200), ..quick() };
+    let mut rig = Rig::start(&broker(fake.port()), timing);
+    let mut peer = fake.welcome(false, true);
+    peer.publish(QOS_1, "a", 1, b"another");
+    peer.publish(QOS_1, "a", 2, b"ALERT, for two sinks");
+    peer.publish(QOS_1, "a", 3, b"RESOLVE");
+    let [another, alert, resolve] = [(); 3].map(|()| rig.message().1);
+    rig.sign_partly(alert);
+    rig.sign(resolve);
+    rig.sign(another);
+    let running = rig.begin_to_stop();
+    assert_eq!(peer.acks(1), [(PUBACK, 1)]);
+    assert_eq!(peer.rest(), [0xE0]);
+    drop(peer);
+    running.join();
+}
+
+#[test]
 fn a_stop_is_obeyed_at_once_wherever_the_session_is() {
     // Waiting to connect again, for CONNACK, and with nobody listening.
     let slow = Timing::default();

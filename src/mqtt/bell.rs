@@ -22,8 +22,17 @@ pub(super) struct Bell {
 
 #[derive(Default)]
 struct Mail {
-    signed: Vec<u64>,
+    slips: Vec<Slip>,
     room: bool,
+}
+
+/// What was brought about a ticket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Slip {
+    /// Its message is safe.
+    Signed(u64),
+    /// One of several deliveries of its message is.
+    PartlySigned(u64),
 }
 
 impl Bell {
@@ -61,12 +70,12 @@ impl Bell {
         &self.pulse
     }
 
-    /// Takes what was brought: signed tickets replace the content of `signed`. Says whether there
-    /// is room in the queue again.
-    pub(super) fn collect(&self, signed: &mut Vec<u64>) -> bool {
-        signed.clear();
+    /// Takes what was brought, which replaces the content of `slips`. Says whether there is room
+    /// in the queue again.
+    pub(super) fn collect(&self, slips: &mut Vec<Slip>) -> bool {
+        slips.clear();
         let mut mail = self.mail();
-        mem::swap(&mut mail.signed, signed);
+        mem::swap(&mut mail.slips, slips);
         mem::take(&mut mail.room)
     }
 
@@ -75,7 +84,7 @@ impl Bell {
         // Whoever brings something later takes the lock after us, and so sees this.
         self.awake.store(false, Ordering::Release);
         let mail = self.mail();
-        mail.room || !mail.signed.is_empty()
+        mail.room || !mail.slips.is_empty()
     }
 
     /// The session does not sleep any more.
@@ -97,7 +106,12 @@ impl Bell {
 
 impl Desk for Bell {
     fn signed(&self, ticket: u64) {
-        self.bring(|mail| mail.signed.push(ticket));
+        self.bring(|mail| mail.slips.push(Slip::Signed(ticket)));
+    }
+
+    fn partly_signed(&self, ticket: u64) {
+        // Nothing follows from it until the end, so nobody is woken.
+        self.mail().slips.push(Slip::PartlySigned(ticket));
     }
 
     fn room(&self) {
@@ -125,9 +139,9 @@ mod tests {
         bell.signed(1);
         assert_eq!(wakes(0), 0, "it is awake, and will look");
         assert!(bell.doze(), "something has been brought");
-        let mut signed = vec![9];
-        assert!(!bell.collect(&mut signed));
-        assert_eq!(signed, [1]);
+        let mut slips = vec![Slip::Signed(9)];
+        assert!(!bell.collect(&mut slips));
+        assert_eq!(slips, [Slip::Signed(1)]);
 
         assert!(!bell.doze());
         let other = bell.clone();
@@ -140,7 +154,7 @@ mod tests {
         assert_eq!(wakes(5_000), 1);
         bringer.join().unwrap();
         bell.rise();
-        assert!(bell.collect(&mut signed));
-        assert_eq!(signed.len(), 98);
+        assert!(bell.collect(&mut slips));
+        assert_eq!(slips.len(), 98);
     }
 }

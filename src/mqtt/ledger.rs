@@ -50,6 +50,8 @@ struct Held {
     packet_id: u16,
     content: u64,
     topic: u64,
+    /// Of several deliveries one is done, so what shares its order key may have followed.
+    begun: bool,
     signed: bool,
 }
 
@@ -144,7 +146,8 @@ impl Ledger {
         };
         let ticket = self.ticket_next;
         self.ticket_next += 1;
-        self.held.insert(ticket, Held { packet_id: head.packet_id, content, topic, signed: false });
+        let packet_id = head.packet_id;
+        self.held.insert(ticket, Held { packet_id, content, topic, begun: false, signed: false });
         self.unsettled += 1;
         if head.qos != Qos::AtMostOnce {
             self.by_id.insert(head.packet_id, ticket);
@@ -199,6 +202,13 @@ impl Ledger {
         }
     }
 
+    /// One of several deliveries of the message with this ticket is done.
+    pub(super) fn partly_signed(&mut self, ticket: u64) {
+        if let Some(held) = self.held.get_mut(&ticket) {
+            held.begun = true;
+        }
+    }
+
     /// Forgets a message that is safe and needs no acknowledgement.
     fn drop_if_done(&mut self, ticket: u64) {
         if self.held.get(&ticket).is_some_and(|held| held.signed && held.packet_id == 0) {
@@ -240,12 +250,21 @@ impl Ledger {
     ///
     /// Messages that are not safe stay with the broker. Those behind them would be sent again
     /// after a restart and be delivered twice, which is worse than a gap in the order.
+    ///
+    /// One of which a part is done ends that. All of it is delivered again after a restart, and
+    /// what is behind it may be about the same alert: acknowledged, a RESOLVE would not come
+    /// again behind its ALERT. As long as nothing of a message is done, nothing of its order key
+    /// behind it can be safe.
     pub(super) fn leave_unsigned(&mut self) {
         let held = &self.held;
-        self.line.retain(|turn| {
+        let unsigned = |turn: &Turn| {
             let held = turn.ticket.and_then(|ticket| held.get(&ticket));
-            held.is_none_or(|held| held.signed)
-        });
+            held.filter(|held| !held.signed)
+        };
+        let is_begun = |turn| unsigned(turn).is_some_and(|held| held.begun);
+        let end = self.line.iter().position(is_begun).unwrap_or(self.line.len());
+        self.line.truncate(end);
+        self.line.retain(|turn| unsigned(turn).is_none());
     }
 
     /// The broker let go of a QoS 2 message. PUBCOMP is due whether we know the id or not: the
@@ -497,6 +516,80 @@ mod tests {
         assert_eq!(due(&mut ledger), []);
         ledger.leave_unsigned();
         assert_eq!(due(&mut ledger), [(0x40, 6)]);
+    }
+
+    /// A message that becomes events, each of an order key of its own lane, of which not all may
+    /// be delivered.
+    struct Several {
+        keys: Vec<u8>,
+        ticket: u64,
+        delivered: Vec<bool>,
+    }
+
+    proptest! {
+        /// Each message has a packet id that is its number. Deliveries of a key follow each other
+        /// as the queue has it, and what is not acknowledged at the end is delivered whole, later.
+        #[test]
+        fn over_a_stop_the_last_word_of_every_order_key_is_the_last_that_was_published(
+            messages in proptest::collection::vec(proptest::collection::vec(0..3_u8, 1..3), 1..8),
+            steps in proptest::collection::vec(any::<(u8, u8)>(), 0..30),
+        ) {
+            let mut ledger = connected();
+            let mut all: Vec<Several> = Vec::new();
+            for (keys, number) in messages.into_iter().zip(1..) {
+                let payload = [u8::try_from(number).unwrap()];
+                let New(ticket) = ledger.arrived(b"t", &payload, qos_1(number), 1) else { panic!() };
+                all.push(Several { delivered: vec![false; keys.len()], keys, ticket });
+            }
+            let mut said: HashMap<u8, usize> = HashMap::new();
+            for (which, part) in steps {
+                let number = usize::from(which) % all.len();
+                let part = usize::from(part) % all[number].keys.len();
+                let key = all[number].keys[part];
+                let waits = |several: &Several| {
+                    let mut parts = several.keys.iter().zip(&several.delivered);
+                    parts.any(|(&other, &delivered)| other == key && !delivered)
+                };
+                if all[number].delivered[part] || all[..number].iter().any(waits) {
+                    continue;
+                }
+                all[number].delivered[part] = true;
+                said.insert(key, number);
+                let several = &all[number];
+                match several.delivered.iter().all(|&delivered| delivered) {
+                    true => ledger.signed(several.ticket),
+                    false => ledger.partly_signed(several.ticket),
+                }
+            }
+            let mut acknowledged = due(&mut ledger);
+            ledger.leave_unsigned();
+            acknowledged.extend(due(&mut ledger));
+            for (number, several) in all.iter().enumerate() {
+                let packet_id = u16::try_from(number + 1).unwrap();
+                if acknowledged.contains(&(0x40, packet_id)) {
+                    prop_assert!(several.delivered.iter().all(|&delivered| delivered));
+                } else {
+                    said.extend(several.keys.iter().map(|&key| (key, number)));
+                }
+            }
+            for (key, last) in said {
+                let published = all.iter().rposition(|several| several.keys.contains(&key));
+                prop_assert_eq!(published, Some(last), "key {}", key);
+            }
+        }
+    }
+
+    #[test]
+    fn at_the_end_nothing_is_acknowledged_past_what_is_done_in_part() {
+        let mut ledger = connected();
+        for packet_id in 1..=4_u16 {
+            ledger.arrived(b"t", &packet_id.to_be_bytes(), qos_1(packet_id), 1);
+        }
+        ledger.signed(1);
+        ledger.partly_signed(2);
+        ledger.signed(3);
+        ledger.leave_unsigned();
+        assert_eq!(due(&mut ledger), [(0x40, 2)], "1 is not begun, 3 is in part, 4 is behind it");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use crate::config::{Broker, Secret, Version};
 use crate::message::{Desk, Message};
 use crate::mqtt::accept::{Accept, Arrival, Refused};
+use crate::mqtt::bell::Slip;
 use crate::mqtt::connection::{self, End};
 use crate::mqtt::dial::Dialer;
 use crate::mqtt::ledger::{Arrived, Ledger};
@@ -73,7 +74,7 @@ pub(super) struct Life {
     /// Why the queue does not take messages, if it does not.
     refused: Option<Refused>,
     /// Kept for its memory.
-    signed: Vec<u64>,
+    slips: Vec<Slip>,
     failures: u32,
     short_lives: u32,
     /// What was said since the last good connection, so that it is not said again at every try.
@@ -103,7 +104,7 @@ impl Life {
             memory: session.memory,
             health: session.health,
             refused: None,
-            signed: Vec::new(),
+            slips: Vec::new(),
             failures: 0,
             short_lives: 0,
             said: Vec::new(),
@@ -322,9 +323,12 @@ impl Life {
 
     /// Takes what was brought to the bell.
     pub(super) fn collect(&mut self) -> Result<(), End> {
-        let room = self.pump.bell().collect(&mut self.signed);
-        for &ticket in &self.signed {
-            self.ledger.signed(ticket);
+        let room = self.pump.bell().collect(&mut self.slips);
+        for &slip in &self.slips {
+            match slip {
+                Slip::Signed(ticket) => self.ledger.signed(ticket),
+                Slip::PartlySigned(ticket) => self.ledger.partly_signed(ticket),
+            }
         }
         if room { self.try_again() } else { Ok(()) }
     }

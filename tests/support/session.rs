@@ -199,6 +199,11 @@ impl Rig {
         self.desk().signed(ticket);
     }
 
+    /// One of several deliveries of a message is done.
+    pub fn sign_partly(&self, ticket: u64) {
+        self.desk().partly_signed(ticket);
+    }
+
     pub fn make_full(&self) {
         self.full.store(true, Ordering::SeqCst);
     }
