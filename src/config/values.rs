@@ -2,7 +2,7 @@
 //!
 //! Every error is the end of a sentence that begins with the place where the words stand.
 
-use crate::config::{Mechanism, Qos, Routing, Safety, Service, Version};
+use crate::config::{Address, Mechanism, Qos, Routing, Safety, Scheme, Service, Version};
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -36,24 +36,10 @@ pub const KEEP_ALIVES: RangeInclusive<u64> = 5..=65_535;
 /// Seconds one request to ilert may take.
 pub const TIMEOUTS: RangeInclusive<u64> = 1..=300;
 
-/// How a broker's address says it is to be reached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scheme {
-    /// `mqtt://` or `tcp://`.
-    Plain,
-    /// `mqtts://`, `ssl://` or `tls://`.
-    Tls,
-}
-
-/// Where a broker is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Address {
-    /// What stood before `://`, if anything.
-    pub scheme: Option<Scheme>,
-    /// Host name or address; an IPv6 address without brackets.
-    pub host: String,
-    /// The port, if one was given.
-    pub port: Option<u16>,
+/// Puts what was read in its place, which otherwise keeps what it held.
+pub fn put<T, V: Into<T>>(place: &mut T, read: Result<V, String>) -> Result<(), String> {
+    *place = read?.into();
+    Ok(())
 }
 
 /// A whole number within `range`.
@@ -325,6 +311,11 @@ pub fn path(text: &str) -> Result<crate::config::JsonPath, String> {
     Ok(crate::config::JsonPath(text.to_owned()))
 }
 
+/// What is added to the level of an escalation policy.
+pub fn offset(text: &str) -> Result<i64, String> {
+    text.parse().map_err(|_| format!("`{text}` is not a whole number"))
+}
+
 /// `name=value`, with a name.
 pub fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
@@ -344,7 +335,8 @@ pub fn service(text: &str) -> Result<Service, String> {
     }
 }
 
-fn service_id(text: &str) -> Result<Service, String> {
+/// The number of a service.
+pub fn service_id(text: &str) -> Result<Service, String> {
     text.parse().map(Service::Id).map_err(|_| format!("`{text}` is not the number of a service"))
 }
 

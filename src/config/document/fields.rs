@@ -1,7 +1,9 @@
 //! A table, read key by key: every key that nobody asked for is a fault.
 
 use super::{Entry, Node, Value};
-use crate::config::{ClientCertificate, Faults, Secret, Surroundings, Tls, suggest, surroundings};
+use crate::config::{
+    ClientCertificate, Faults, Secret, Surroundings, Tls, suggest, surroundings, values::put,
+};
 use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
 
@@ -87,6 +89,9 @@ impl<'a> File<'a> {
     }
 }
 
+/// What makes use of a value that is there, or says why it cannot.
+type Read<'r, T> = &'r mut dyn FnMut(&T) -> Result<(), String>;
+
 /// One table of a file.
 pub(crate) struct Fields<'f> {
     pub(crate) file: &'f File<'f>,
@@ -138,44 +143,47 @@ impl<'f> Fields<'f> {
         self.node(key).map_or(self.at, |node| node.at)
     }
 
-    /// Reads the value of a key, or notes why it cannot be read.
-    pub(crate) fn keep<T>(
-        &self,
-        key: &'static str,
-        parse: impl FnOnce(&Value) -> Result<T, String>,
-    ) -> Option<T> {
-        let node = self.node(key)?;
-        self.file.keep(node.at, parse(&node.value))
+    /// Reads the value of a key, if it is there, or notes why it cannot be read.
+    pub(crate) fn value(&self, key: &'static str, read: Read<'_, Value>) {
+        if let Some(node) = self.node(key)
+            && let Err(what) = read(&node.value)
+        {
+            self.file.add(node.at, what);
+        }
     }
 
     /// Reads a text.
-    pub(crate) fn text<T>(
-        &self,
-        key: &'static str,
-        parse: impl FnOnce(&str) -> Result<T, String>,
-    ) -> Option<T> {
-        self.keep(key, |value| parse(text(value)?))
+    pub(crate) fn text(&self, key: &'static str, read: Read<'_, str>) {
+        self.value(key, &mut |value| read(text(value)?));
+    }
+
+    /// Reads a text as it is.
+    pub(crate) fn words(&self, key: &'static str) -> Option<String> {
+        let mut found = None;
+        self.text(key, &mut |text| put(&mut found, Ok(text.to_owned())));
+        found
     }
 
     /// Reads a number, or a text that says the same: `"64 KB"`.
-    pub(crate) fn number<T>(
-        &self,
-        key: &'static str,
-        parse: impl FnOnce(&str) -> Result<T, String>,
-    ) -> Option<T> {
-        self.keep(key, |value| match value {
-            Value::Number(written) => parse(&written.replace('_', "")),
-            Value::Text(written) => parse(written),
+    pub(crate) fn number(&self, key: &'static str, read: Read<'_, str>) {
+        self.value(key, &mut |value| match value {
+            Value::Number(written) => read(&written.replace('_', "")),
+            Value::Text(written) => read(written),
             other => Err(format!("this is a number, not {}", other.kind())),
-        })
+        });
     }
 
     /// Reads `true` or `false`.
     pub(crate) fn truth(&self, key: &'static str) -> Option<bool> {
-        self.keep(key, |value| match value {
-            Value::Truth(truth) => Ok(*truth),
+        let mut found = None;
+        self.value(key, &mut |value| match value {
+            Value::Truth(truth) => {
+                found = Some(*truth);
+                Ok(())
+            }
             other => Err(format!("this is true or false, not {}", other.kind())),
-        })
+        });
+        found
     }
 
     /// Reads a list, or the one value that stands for a list of one.
@@ -192,35 +200,36 @@ impl<'f> Fields<'f> {
         self.list(key).iter().map(|node| Fields::new(self.file, node, what)).collect()
     }
 
-    /// Reads a table of texts.
-    pub(crate) fn pairs<T>(
+    /// Reads a table of texts: `read` is given each key and its text.
+    pub(crate) fn pairs(
         &self,
         key: &'static str,
-        what: &'static str,
-        parse: impl Fn(&str) -> Result<T, String>,
-    ) -> Vec<(String, T)> {
+        read: &mut dyn FnMut(&str, &str) -> Result<(), String>,
+    ) {
         let Some(node) = self.node(key) else {
-            return Vec::new();
+            return;
         };
         let Value::Table(entries) = &node.value else {
-            self.file.add(node.at, format!("{what} is a table, not {}", node.value.kind()));
-            return Vec::new();
+            self.file.add(node.at, format!("`{key}` is a table, not {}", node.value.kind()));
+            return;
         };
-        let pair = |entry: &Entry| {
-            let parsed = text(&entry.node.value).and_then(&parse);
-            Some((entry.key.clone(), self.file.keep(entry.node.at, parsed)?))
-        };
-        entries.iter().filter_map(pair).collect()
+        for entry in entries {
+            if let Err(what) = text(&entry.node.value).and_then(|text| read(&entry.key, text)) {
+                self.file.add(entry.node.at, what);
+            }
+        }
     }
 
     /// Reads a secret, from `key` or the file named by `file_key`.
     pub(crate) fn secret(&self, key: &'static str, file_key: &'static str) -> Option<Secret> {
-        let written = self.text(key, surroundings::secret);
+        let (mut written, mut in_file) = (None, None);
+        self.text(key, &mut |text| put(&mut written, surroundings::secret(text)));
         if written.is_some() {
             self.file.holds_secret();
         }
-        let in_file =
-            self.text(file_key, |path| self.file.around.secret_file(&self.file.secret_path(path)?));
+        self.text(file_key, &mut |path| {
+            put(&mut in_file, self.file.around.secret_file(&self.file.secret_path(path)?))
+        });
         if self.node(key).is_some() && self.node(file_key).is_some() {
             let what = format!("give this or `{key}`, not both");
             self.file.add(self.place(file_key), what);
@@ -232,12 +241,14 @@ impl<'f> Fields<'f> {
     /// none.
     pub(crate) fn tls_files(&self, without: Option<&str>) -> Tls {
         let file = |key, path: &dyn Fn(&str) -> Result<PathBuf, String>| {
+            let mut found: Option<PathBuf> = None;
+            self.text(key, &mut |text| put(&mut found, path(text)));
             // Kapacitor's sample has them empty where they are not used.
-            let path = self.text(key, path).filter(|path| !path.as_os_str().is_empty())?;
+            let found = found.filter(|path| !path.as_os_str().is_empty())?;
             if let Some(why) = without {
                 self.file.add(self.place(key), why);
             }
-            Some(path)
+            Some(found)
         };
         let public = |text: &str| self.file.around.path(text);
         let (ca, chain) = (file("ssl-ca", &public), file("ssl-cert", &public));

@@ -1,6 +1,6 @@
 //! An MQTT broker: how to reach it, who we are there, and what is wanted from it.
 
-use super::{Routing, Rule, Secret};
+use super::{Routing, Rule, Secret, defaults};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -35,6 +35,57 @@ pub struct Broker {
     pub routing: Routing,
     /// What is subscribed to, and what becomes of it, in order of precedence.
     pub rules: Vec<Rule>,
+}
+
+impl Broker {
+    /// A broker at an address, called like its host, with all defaults and without rules.
+    #[must_use]
+    pub fn at(address: Address) -> Self {
+        let tls = address.scheme == Some(Scheme::Tls);
+        let port = if tls { defaults::MQTT_TLS_PORT } else { defaults::MQTT_PORT };
+        Broker {
+            name: address.host.clone(),
+            host: address.host,
+            port: address.port.unwrap_or(port),
+            client_id: defaults::CLIENT_ID.to_owned(),
+            username: None,
+            password: None,
+            tls: tls.then(Tls::default),
+            version: Version::V311,
+            keep_alive: defaults::KEEP_ALIVE,
+            packet_bytes_max: defaults::PACKET_BYTES_MAX,
+            shared_group: None,
+            buffer: false,
+            routing: Routing::Every,
+            rules: Vec::new(),
+        }
+    }
+
+    /// Shares the subscriptions with a group; only MQTT 5 promises that a broker can do that.
+    pub fn share(&mut self, group: String) {
+        self.version = Version::V5;
+        self.shared_group = Some(group);
+    }
+}
+
+/// How a broker's address says it is to be reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// `mqtt://` or `tcp://`.
+    Plain,
+    /// `mqtts://`, `ssl://` or `tls://`.
+    Tls,
+}
+
+/// Where a broker is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Address {
+    /// What stood before `://`, if anything.
+    pub scheme: Option<Scheme>,
+    /// Host name or address; an IPv6 address without brackets.
+    pub host: String,
+    /// The port, if one was given.
+    pub port: Option<u16>,
 }
 
 /// Which MQTT a session speaks.

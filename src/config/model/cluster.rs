@@ -1,6 +1,6 @@
 //! A Kafka cluster: how to reach it, who we are there, and what is wanted from it.
 
-use super::{Routing, Rule, Secret, Tls};
+use super::{Routing, Rule, Secret, Tls, defaults};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -30,6 +30,24 @@ pub struct Cluster {
 }
 
 impl Cluster {
+    /// A cluster behind these brokers, called like the first of them, with all defaults and
+    /// without rules.
+    #[must_use]
+    pub fn at(bootstrap: Vec<String>) -> Self {
+        Cluster {
+            name: bootstrap.first().cloned().unwrap_or_default(),
+            bootstrap,
+            group_id: defaults::GROUP_ID.to_owned(),
+            tls: None,
+            sasl: None,
+            options: BTreeMap::new(),
+            message_bytes_max: defaults::MESSAGE_BYTES_MAX,
+            buffer: false,
+            routing: Routing::Every,
+            rules: Vec::new(),
+        }
+    }
+
     /// Options that say again what a setting of ours says.
     #[must_use]
     pub fn said_twice(&self) -> Vec<&'static str> {

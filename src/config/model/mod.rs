@@ -10,7 +10,7 @@ mod rule;
 mod sink;
 
 pub use super::Secret;
-pub use broker::{Broker, ClientCertificate, Tls, Version};
+pub use broker::{Address, Broker, ClientCertificate, Scheme, Tls, Version};
 pub use cluster::{Cluster, Mechanism, Sasl};
 pub use listener::Http;
 pub use queue::{Queue, Safety};

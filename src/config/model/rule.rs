@@ -130,3 +130,16 @@ pub struct PolicyRule {
     /// Added to the level.
     pub shift_offset: i64,
 }
+
+impl Default for PolicyRule {
+    /// As documented upstream.
+    fn default() -> Self {
+        PolicyRule {
+            filter: None,
+            routing_keys: Vec::new(),
+            email: JsonPath("data.email".to_owned()),
+            shift: JsonPath("data.shift".to_owned()),
+            shift_offset: 0,
+        }
+    }
+}

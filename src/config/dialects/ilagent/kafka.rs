@@ -2,7 +2,10 @@
 
 use super::Reading;
 use super::rules::{NO_TOPIC, Wanted};
-use crate::config::{Cluster, Mechanism, Qos, Routing, Sasl, Secret, Tls, defaults, values};
+use crate::config::{
+    Cluster, Mechanism, Qos, Routing, Sasl, Secret, Tls,
+    values::{self, put},
+};
 use std::collections::BTreeMap;
 
 pub(super) struct Kafka<'r, 'a> {
@@ -12,35 +15,35 @@ pub(super) struct Kafka<'r, 'a> {
 impl Kafka<'_, '_> {
     pub(super) fn cluster(&mut self, wanted: &[Wanted]) -> Option<Cluster> {
         let flags = &self.reading.asked.flags;
-        let brokers = flags.kafka_brokers.as_ref();
-        let bootstrap = self.reading.keep("--kafka_brokers", brokers, values::kafka_brokers);
-        let group = flags.kafka_group_id.as_ref();
-        let group_id = self.reading.keep("--kafka_group_id", group, values::kafka_text);
-        let limit = flags.kafka_message_limit.as_ref();
-        let limit = self.reading.keep("--kafka_message_limit", limit, |text| {
-            values::size_usize(text, values::MESSAGE_BYTES)
+        let mut bootstrap = None;
+        self.reading.read("--kafka_brokers", flags.kafka_brokers.as_ref(), &mut |text| {
+            put(&mut bootstrap, values::kafka_brokers(text))
         });
-        let options = self.options();
-        let tls = self.tls(&options);
-        let sasl = self.sasl();
-        brokers?;
+        let is_known = bootstrap.is_some();
+        let mut cluster = Cluster::at(bootstrap.unwrap_or_default());
+        cluster.routing = Routing::First;
+        cluster.buffer = flags.kafka_buffer;
+        self.reading.read("--kafka_group_id", flags.kafka_group_id.as_ref(), &mut |text| {
+            put(&mut cluster.group_id, values::kafka_text(text))
+        });
+        self.reading.read(
+            "--kafka_message_limit",
+            flags.kafka_message_limit.as_ref(),
+            &mut |text| {
+                put(&mut cluster.message_bytes_max, values::size_usize(text, values::MESSAGE_BYTES))
+            },
+        );
+        cluster.options = self.options();
+        cluster.tls = self.tls(&cluster.options);
+        cluster.sasl = self.sasl();
+        flags.kafka_brokers.as_ref()?;
         if wanted.is_empty() {
             self.reading.faults.add("--kafka_brokers", NO_TOPIC);
         }
-        let rules = self.reading.rules(wanted, Qos::AtLeastOnce, values::kafka_topic);
-        let bootstrap = bootstrap?;
-        let cluster = Cluster {
-            name: bootstrap.first()?.clone(),
-            bootstrap,
-            group_id: group_id.unwrap_or_else(|| defaults::GROUP_ID.to_owned()),
-            tls,
-            sasl,
-            options,
-            message_bytes_max: limit.unwrap_or(defaults::MESSAGE_BYTES_MAX),
-            buffer: flags.kafka_buffer,
-            routing: Routing::First,
-            rules,
-        };
+        cluster.rules = self.reading.rules(wanted, Qos::AtLeastOnce, &values::kafka_topic);
+        if !is_known {
+            return None;
+        }
         for name in cluster.said_twice() {
             let what = format!("`{name}` has a flag of its own, which is given as well");
             self.reading.faults.add("--kafka_option", what);
@@ -86,10 +89,15 @@ impl Kafka<'_, '_> {
 
     fn sasl(&mut self) -> Option<Sasl> {
         let flags = &self.reading.asked.flags;
-        let user = flags.kafka_username.as_ref();
-        let username = self.reading.keep("--kafka_username", user, values::kafka_text);
-        let mechanism = flags.kafka_sasl_mechanism.as_ref();
-        let mechanism = self.reading.keep("--kafka_sasl_mechanism", mechanism, values::mechanism);
+        let (mut username, mut mechanism) = (None::<String>, Mechanism::Plain);
+        self.reading.read("--kafka_username", flags.kafka_username.as_ref(), &mut |text| {
+            put(&mut username, values::kafka_text(text))
+        });
+        self.reading.read(
+            "--kafka_sasl_mechanism",
+            flags.kafka_sasl_mechanism.as_ref(),
+            &mut |text| put(&mut mechanism, values::mechanism(text)),
+        );
         let file = flags.kafka_token_file.as_ref();
         let token =
             file.map(|file| values::filled(file).and_then(|file| self.reading.secret_path(&file)));
@@ -104,7 +112,6 @@ impl Kafka<'_, '_> {
             let what = "this needs a password, in --kafka_password_file or ILAGENT_KAFKA_PASSWORD";
             self.reading.faults.add("--kafka_username", what);
         }
-        let mechanism = mechanism.unwrap_or(Mechanism::Plain);
         Some(Sasl::Password { mechanism, username, password: password? })
     }
 

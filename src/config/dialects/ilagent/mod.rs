@@ -10,7 +10,8 @@ pub use flags::{Flags, GROUPS};
 
 use crate::config::surroundings::{self, Checked, Surroundings};
 use crate::config::{
-    ClientCertificate, Config, Enrichment, Faults, Http, Ilert, Queue, Secret, Tls, values,
+    ClientCertificate, Config, Enrichment, Faults, Http, Ilert, Queue, Secret, Tls,
+    values::{self, put},
 };
 use std::path::PathBuf;
 
@@ -72,6 +73,9 @@ fn port(flags: &Flags, faults: &mut Faults) -> Option<u16> {
     faults.keep("--port", values::port(text, values::LISTENING_PORTS))
 }
 
+/// What makes use of the value of a flag, or says why it cannot.
+type Read<'r> = &'r mut dyn FnMut(&str) -> Result<(), String>;
+
 /// A reading under way: what was asked, and what was found wrong so far.
 struct Reading<'a> {
     asked: &'a Asked,
@@ -81,24 +85,11 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    /// Parses the value of a flag, if it was given.
-    fn keep<T>(
-        &mut self,
-        flag: &str,
-        text: Option<&String>,
-        parse: impl FnOnce(&str) -> Result<T, String>,
-    ) -> Option<T> {
-        self.faults.keep(flag, parse(text?))
-    }
-
-    /// Parses every value of a flag that may be repeated.
-    fn keep_all<T>(
-        &mut self,
-        flag: &str,
-        texts: &[String],
-        parse: impl Fn(&str) -> Result<T, String>,
-    ) -> Vec<T> {
-        texts.iter().filter_map(|text| self.faults.keep(flag, parse(text))).collect()
+    /// Reads the value of a flag, if it was given, or notes why it cannot be read.
+    fn read(&mut self, flag: &str, text: Option<&String>, read: Read<'_>) {
+        if let Some(Err(what)) = text.map(|text| read(text)) {
+            self.faults.add(flag, what);
+        }
     }
 
     /// A secret: from its flag, else its file, else the environment, else systemd.
@@ -129,11 +120,23 @@ impl Reading<'_> {
 
     fn enrichment(&mut self) -> Enrichment {
         let flags = &self.asked.flags;
-        Enrichment {
-            labels: self.keep_all("--label", &flags.label, values::pair).into_iter().collect(),
-            severity: self.keep("--severity", flags.severity.as_ref(), values::severity),
-            services: self.keep_all("--service", &flags.service, values::service),
+        let mut enrichment = Enrichment::default();
+        for text in &flags.label {
+            self.read("--label", Some(text), &mut |text| {
+                enrichment.labels.extend([values::pair(text)?]);
+                Ok(())
+            });
         }
+        self.read("--severity", flags.severity.as_ref(), &mut |text| {
+            put(&mut enrichment.severity, values::severity(text))
+        });
+        for text in &flags.service {
+            self.read("--service", Some(text), &mut |text| {
+                enrichment.services.push(values::service(text)?);
+                Ok(())
+            });
+        }
+        enrichment
     }
 
     fn ilert(&mut self) -> Ilert {
@@ -151,10 +154,9 @@ impl Reading<'_> {
             Some("ILERT_HEARTBEAT_KEY"),
             "heartbeat_key",
         );
-        let attempts = flags.max_retries.as_ref();
-        if let Some(attempts) = self.keep("--max_retries", attempts, values::attempts) {
-            ilert.attempts_max = attempts;
-        }
+        self.read("--max_retries", flags.max_retries.as_ref(), &mut |text| {
+            put(&mut ilert.attempts_max, values::attempts(text))
+        });
         ilert
     }
 
@@ -163,13 +165,10 @@ impl Reading<'_> {
         let port = port(flags, &mut self.faults);
         let mut http = Http::on_port(port.unwrap_or_default());
         http.enrichment = enrichment.clone();
-        if let Some(bind) = self.keep("--bind", flags.bind.as_ref(), values::ip) {
-            http.bind = bind;
-        }
-        let limit = self.keep("--http_body_limit", flags.http_body_limit.as_ref(), |text| {
-            values::size_usize(text, values::BODY_BYTES)
+        self.read("--bind", flags.bind.as_ref(), &mut |text| put(&mut http.bind, values::ip(text)));
+        self.read("--http_body_limit", flags.http_body_limit.as_ref(), &mut |text| {
+            put(&mut http.body_bytes_max, values::size_usize(text, values::BODY_BYTES))
         });
-        http.body_bytes_max = limit.unwrap_or(http.body_bytes_max);
         // Nobody asked for a listener, so nobody looks for its token.
         port?;
         http.token = self.secret(
@@ -184,22 +183,21 @@ impl Reading<'_> {
     fn queue(&mut self) -> Queue {
         let flags = &self.asked.flags;
         let mut queue = Queue::default();
-        if let Some(path) = self.keep("--file", self.asked.database.as_ref(), values::filled) {
-            queue.path = PathBuf::from(path);
-        }
-        let bytes = self.keep("--queue_limit", flags.queue_limit.as_ref(), |text| {
-            values::size(text, values::QUEUE_BYTES)
+        self.read("--file", self.asked.database.as_ref(), &mut |text| {
+            put(&mut queue.path, values::filled(text))
         });
-        let letters = self.keep("--dead_letters", flags.dead_letters.as_ref(), |text| {
-            values::count(text, values::DEAD_LETTERS)
+        self.read("--queue_limit", flags.queue_limit.as_ref(), &mut |text| {
+            put(&mut queue.bytes_max, values::size(text, values::QUEUE_BYTES))
         });
-        let age = self
-            .keep("--max_age", flags.max_age.as_ref(), |text| values::duration(text, values::AGES));
-        let sync = self.keep("--queue_sync", flags.queue_sync.as_ref(), values::sync);
-        queue.bytes_max = bytes.unwrap_or(queue.bytes_max);
-        queue.dead_letters_max = letters.unwrap_or(queue.dead_letters_max);
-        queue.age_max = age.unwrap_or(queue.age_max);
-        queue.sync = sync.unwrap_or(queue.sync);
+        self.read("--dead_letters", flags.dead_letters.as_ref(), &mut |text| {
+            put(&mut queue.dead_letters_max, values::count(text, values::DEAD_LETTERS))
+        });
+        self.read("--max_age", flags.max_age.as_ref(), &mut |text| {
+            put(&mut queue.age_max, values::duration(text, values::AGES))
+        });
+        self.read("--queue_sync", flags.queue_sync.as_ref(), &mut |text| {
+            put(&mut queue.sync, values::sync(text))
+        });
         queue
     }
 
@@ -210,8 +208,9 @@ impl Reading<'_> {
             if text.is_some() && !wanted {
                 self.faults.add(flag, format!("this has no effect without {switch}"));
             }
-            let around = self.around;
-            self.keep(flag, text, |text| around.path(&values::filled(text)?))
+            let (around, mut path) = (self.around, None::<PathBuf>);
+            self.read(flag, text, &mut |text| put(&mut path, around.path(&values::filled(text)?)));
+            path
         });
         self.warnings.extend(key.as_ref().and_then(|key| self.around.warning(key)));
         let client = chain.zip(key).map(|(chain, key)| ClientCertificate { chain, key });

@@ -2,8 +2,10 @@
 
 use super::Reading;
 use super::rules::{NO_TOPIC, Wanted};
-use crate::config::values::{self, Address, Scheme};
-use crate::config::{Broker, Qos, Routing, Secret, Tls, Version, defaults};
+use crate::config::{
+    Broker, Qos, Routing, Scheme, Secret,
+    values::{self, put},
+};
 
 /// The documented words for a QoS that leaves nothing to acknowledge.
 const QOS_0: &str = "QoS 0 without --mqtt_buffer is rejected at startup because there is no \
@@ -17,91 +19,104 @@ pub(super) struct Mqtt<'r, 'a> {
 impl Mqtt<'_, '_> {
     pub(super) fn broker(&mut self, wanted: &[Wanted]) -> Option<Broker> {
         let flags = &self.reading.asked.flags;
-        let address = self.reading.keep("--mqtt_host", flags.mqtt_host.as_ref(), values::address);
-        let port = self.port(address.as_ref());
-        let tls = self.tls(address.as_ref());
-        let qos = self.reading.keep("--mqtt_qos", flags.mqtt_qos.as_ref(), values::qos);
-        let limit = self.reading.keep("--mqtt_packet_limit", flags.mqtt_packet_limit.as_ref(), {
-            |text| values::size_usize(text, values::PACKET_BYTES)
+        let mut address = None;
+        self.reading.read("--mqtt_host", flags.mqtt_host.as_ref(), &mut |text| {
+            put(&mut address, values::address(text))
         });
-        let version =
-            self.reading.keep("--mqtt_version", flags.mqtt_version.as_ref(), values::version);
-        let group = flags.mqtt_shared_group.as_ref();
-        let shared_group = self.reading.keep("--mqtt_shared_group", group, values::shared_group);
-        let client_id =
-            self.reading.keep("--mqtt_name", flags.mqtt_name.as_ref(), values::mqtt_text);
-        let user = flags.mqtt_username.as_ref();
-        let username = self.reading.keep("--mqtt_username", user, values::mqtt_text);
-        // A number that is wrong has been noted, and says nothing about what follows.
-        let refused = qos == Some(Qos::AtMostOnce) || flags.mqtt_qos.is_none();
-        if flags.mqtt_host.is_some() && refused && !flags.mqtt_buffer {
-            self.reading.faults.add("--mqtt_qos", QOS_0);
-        }
+        let is_known = address.is_some();
+        let scheme = address.as_ref().and_then(|address| address.scheme);
+        let in_host = address.as_ref().and_then(|address| address.port);
+        let mut broker = Broker::at(address.unwrap_or_default());
+        broker.routing = Routing::First;
+        broker.buffer = flags.mqtt_buffer;
+        self.port(&mut broker, in_host);
+        self.tls(&mut broker, scheme);
+        let qos = self.qos();
+        self.reading.read("--mqtt_packet_limit", flags.mqtt_packet_limit.as_ref(), &mut |text| {
+            put(&mut broker.packet_bytes_max, values::size_usize(text, values::PACKET_BYTES))
+        });
+        self.identity(&mut broker);
         // The topics may be those of Kafka alone.
         if flags.mqtt_host.is_none() && flags.kafka_brokers.is_some() {
             return None;
         }
-        let qos = qos.unwrap_or(Qos::AtMostOnce);
-        let rules = self.reading.rules(wanted, qos, values::topic_filter);
+        broker.rules = self.reading.rules(wanted, qos, &values::topic_filter);
         if flags.mqtt_host.is_some() && wanted.is_empty() {
             self.reading.faults.add("--mqtt_host", NO_TOPIC);
         }
-        let address = address?;
-        let password = self.password(username.is_some());
-        Some(Broker {
-            name: address.host.clone(),
-            host: address.host,
-            port,
-            client_id: client_id.unwrap_or_else(|| defaults::CLIENT_ID.to_owned()),
-            username,
-            password,
-            tls,
-            version: version.unwrap_or(match &shared_group {
-                Some(_) => Version::V5,
-                None => Version::V311,
-            }),
-            keep_alive: defaults::KEEP_ALIVE,
-            packet_bytes_max: limit.unwrap_or(defaults::PACKET_BYTES_MAX),
-            shared_group,
-            buffer: flags.mqtt_buffer,
-            routing: Routing::First,
-            rules,
-        })
+        if !is_known {
+            return None;
+        }
+        broker.password = self.password(broker.username.is_some());
+        Some(broker)
+    }
+
+    fn qos(&mut self) -> Qos {
+        let flags = &self.reading.asked.flags;
+        let (mut qos, mut is_wrong) = (Qos::AtMostOnce, false);
+        self.reading.read("--mqtt_qos", flags.mqtt_qos.as_ref(), &mut |text| {
+            let read = values::qos(text);
+            is_wrong = read.is_err();
+            put(&mut qos, read)
+        });
+        // A number that is wrong has been noted, and says nothing about what follows.
+        let is_refused = qos == Qos::AtMostOnce && !is_wrong && !flags.mqtt_buffer;
+        if flags.mqtt_host.is_some() && is_refused {
+            self.reading.faults.add("--mqtt_qos", QOS_0);
+        }
+        qos
+    }
+
+    /// Who we are, alone or in a group, and in which version we say it.
+    fn identity(&mut self, broker: &mut Broker) {
+        let flags = &self.reading.asked.flags;
+        let mut version = None;
+        self.reading.read("--mqtt_version", flags.mqtt_version.as_ref(), &mut |text| {
+            put(&mut version, values::version(text))
+        });
+        self.reading.read("--mqtt_shared_group", flags.mqtt_shared_group.as_ref(), &mut |text| {
+            broker.share(values::shared_group(text)?);
+            Ok(())
+        });
+        broker.version = version.unwrap_or(broker.version);
+        self.reading.read("--mqtt_name", flags.mqtt_name.as_ref(), &mut |text| {
+            put(&mut broker.client_id, values::mqtt_text(text))
+        });
+        self.reading.read("--mqtt_username", flags.mqtt_username.as_ref(), &mut |text| {
+            put(&mut broker.username, values::mqtt_text(text))
+        });
     }
 
     /// The port may stand in either place, and in both if it is the same.
-    fn port(&mut self, address: Option<&Address>) -> u16 {
+    fn port(&mut self, broker: &mut Broker, in_host: Option<u16>) {
         let text = self.reading.asked.flags.mqtt_port.as_ref();
-        let flag = self.reading.keep("--mqtt_port", text, |text| values::port(text, values::PORTS));
-        let in_host = address.and_then(|address| address.port);
+        let mut flag = None;
+        self.reading.read("--mqtt_port", text, &mut |text| {
+            put(&mut flag, values::port(text, values::PORTS))
+        });
         if let (Some(flag), Some(in_host)) = (flag, in_host)
             && flag != in_host
         {
             let what = format!("the port is {flag} here and {in_host} in --mqtt_host");
             self.reading.faults.add("--mqtt_port", what);
         }
-        let of_scheme = match address.and_then(|address| address.scheme) {
-            Some(Scheme::Tls) => defaults::MQTT_TLS_PORT,
-            Some(Scheme::Plain) | None => defaults::MQTT_PORT,
-        };
-        flag.or(in_host).unwrap_or(of_scheme)
+        broker.port = flag.unwrap_or(broker.port);
     }
 
-    fn tls(&mut self, address: Option<&Address>) -> Option<Tls> {
+    fn tls(&mut self, broker: &mut Broker, scheme: Option<Scheme>) {
         let flags = &self.reading.asked.flags;
-        let scheme = address.and_then(|address| address.scheme);
         if flags.mqtt_tls && scheme == Some(Scheme::Plain) {
             let what = "the URL in --mqtt_host asks for a connection without TLS";
             self.reading.faults.add("--mqtt_tls", what);
         }
-        let wanted = flags.mqtt_tls || scheme == Some(Scheme::Tls);
+        let wanted = flags.mqtt_tls || broker.tls.is_some();
         let files = [
             ("--mqtt_ca", flags.mqtt_ca.as_ref()),
             ("--mqtt_client_cert", flags.mqtt_client_cert.as_ref()),
             ("--mqtt_client_key", flags.mqtt_client_key.as_ref()),
         ];
         let tls = self.reading.tls(files, wanted, "--mqtt_tls");
-        wanted.then_some(tls)
+        broker.tls = wanted.then_some(tls);
     }
 
     fn password(&mut self, has_username: bool) -> Option<Secret> {

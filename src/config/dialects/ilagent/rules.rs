@@ -1,9 +1,9 @@
 //! The flags that say what becomes of messages, whatever source they come from.
 
 use super::Reading;
-use crate::config::values;
 use crate::config::{
-    Enrichment, EventRule, EventTypeMap, JsonPath, PayloadFilter, PolicyRule, Qos, Rule, Target,
+    Enrichment, EventRule, EventTypeMap, PayloadFilter, PolicyRule, Qos, Rule, Target,
+    values::{self, put},
 };
 
 /// The documented words for a source that nothing is wanted from.
@@ -49,7 +49,7 @@ impl Reading<'_> {
         &mut self,
         wanted: &[Wanted],
         qos: Qos,
-        topic: impl Fn(&str) -> Result<String, String>,
+        topic: &dyn Fn(&str) -> Result<String, String>,
     ) -> Vec<Rule> {
         let rule = |wanted: &Wanted| {
             let filter = self.faults.keep(wanted.flag, topic(&wanted.topic))?;
@@ -58,14 +58,13 @@ impl Reading<'_> {
         wanted.iter().filter_map(rule).collect()
     }
 
-    fn path(&mut self, flag: &str, text: Option<&String>) -> Option<JsonPath> {
-        self.keep(flag, text, values::path)
-    }
-
     fn payload_filter(&mut self) -> Option<PayloadFilter> {
         let flags = &self.asked.flags;
-        let key = self.keep("--filter_key", flags.filter_key.as_ref(), values::filled)?;
-        Some(PayloadFilter { key, value: flags.filter_val.clone() })
+        let mut key = None;
+        self.read("--filter_key", flags.filter_key.as_ref(), &mut |text| {
+            put(&mut key, values::filled(text))
+        });
+        Some(PayloadFilter { key: key?, value: flags.filter_val.clone() })
     }
 
     fn event_rule(&mut self, filter: Option<PayloadFilter>, enrichment: &Enrichment) -> EventRule {
@@ -80,27 +79,36 @@ impl Reading<'_> {
                 "event_key",
             )
         };
-        let labels = self.keep_all("--map_key_label", &flags.map_key_label, |text| {
-            let (name, path) = values::pair(text)?;
-            Ok((name, values::path(&path)?))
-        });
-        EventRule {
+        let mut rule = EventRule {
             filter,
             event_key,
             event_type: EventTypeMap {
-                path: self.path("--map_key_etype", flags.map_key_etype.as_ref()),
+                path: None,
                 alert: flags.map_val_etype_alert.clone(),
                 accept: flags.map_val_etype_accept.clone(),
                 resolve: flags.map_val_etype_resolve.clone(),
             },
-            alert_key: self.path("--map_key_alert_key", flags.map_key_alert_key.as_ref()),
-            summary: self.path("--map_key_summary", flags.map_key_summary.as_ref()),
-            severity: self.path("--map_key_severity", flags.map_key_severity.as_ref()),
-            routing_key: self.path("--map_key_routing_key", flags.map_key_routing_key.as_ref()),
-            labels: labels.into_iter().collect(),
             forward_payload: flags.forward_message_payload,
             enrichment: enrichment.clone(),
+            ..EventRule::default()
+        };
+        for text in &flags.map_key_label {
+            self.read("--map_key_label", Some(text), &mut |text| {
+                let (name, path) = values::pair(text)?;
+                rule.labels.insert(name, values::path(&path)?);
+                Ok(())
+            });
         }
+        for (flag, text, path) in [
+            ("--map_key_etype", &flags.map_key_etype, &mut rule.event_type.path),
+            ("--map_key_alert_key", &flags.map_key_alert_key, &mut rule.alert_key),
+            ("--map_key_summary", &flags.map_key_summary, &mut rule.summary),
+            ("--map_key_severity", &flags.map_key_severity, &mut rule.severity),
+            ("--map_key_routing_key", &flags.map_key_routing_key, &mut rule.routing_key),
+        ] {
+            self.read(flag, text.as_ref(), &mut |text| put(path, values::path(text)));
+        }
+        rule
     }
 
     fn policy_rule(&mut self, filter: Option<PayloadFilter>, has_api_key: bool) -> PolicyRule {
@@ -119,18 +127,16 @@ impl Reading<'_> {
                 self.faults.add("--policy_topic", what);
             }
         }
-        let or = |path: Option<JsonPath>, default: &str| {
-            path.unwrap_or_else(|| JsonPath(default.to_owned()))
-        };
-        let offset = self.keep("--shift_offset", flags.shift_offset.as_ref(), |text| {
-            text.parse().map_err(|_| format!("`{text}` is not a whole number"))
+        let mut rule = PolicyRule { filter, routing_keys, ..PolicyRule::default() };
+        self.read("--shift_offset", flags.shift_offset.as_ref(), &mut |text| {
+            put(&mut rule.shift_offset, values::offset(text))
         });
-        PolicyRule {
-            filter,
-            routing_keys,
-            email: or(self.path("--map_key_email", flags.map_key_email.as_ref()), "data.email"),
-            shift: or(self.path("--map_key_shift", flags.map_key_shift.as_ref()), "data.shift"),
-            shift_offset: offset.unwrap_or(0),
+        for (flag, text, path) in [
+            ("--map_key_email", &flags.map_key_email, &mut rule.email),
+            ("--map_key_shift", &flags.map_key_shift, &mut rule.shift),
+        ] {
+            self.read(flag, text.as_ref(), &mut |text| put(path, values::path(text)));
         }
+        rule
     }
 }

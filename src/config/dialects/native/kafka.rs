@@ -6,7 +6,8 @@ use crate::config::document::fields::{Fields, text};
 use crate::config::document::{Node, Value};
 use crate::config::surroundings::NO_KAFKA;
 use crate::config::{
-    Cluster, Faults, Mechanism, Qos, Routing, Rule, Sasl, Secret, Tls, defaults, values,
+    Cluster, Faults, Mechanism, Qos, Rule, Sasl, Secret, Tls,
+    values::{self, put},
 };
 use std::collections::BTreeMap;
 
@@ -44,34 +45,23 @@ fn cluster(
     enabled: bool,
     outside: Option<&mut Faults>,
 ) -> Option<Cluster> {
-    let bootstrap = brokers(fields);
-    let name = fields.text("name", values::kafka_text);
-    let group_id = fields.text("group-id", values::kafka_text);
-    let options = options(fields);
-    let tls = tls(fields, &options);
-    let sasl = sasl(fields, outside);
-    let limit =
-        fields.number("message-limit", |text| values::size_usize(text, values::MESSAGE_BYTES));
-    let buffer = fields.truth("buffer").unwrap_or(false);
-    let routing = fields.text("routing", values::routing).unwrap_or(Routing::Every);
-    let rules = rules(fields, rest, enabled);
-    let cluster = Cluster {
-        name: name.or_else(|| bootstrap.first().cloned())?,
-        bootstrap,
-        group_id: group_id.unwrap_or_else(|| defaults::GROUP_ID.to_owned()),
-        tls,
-        sasl,
-        options,
-        message_bytes_max: limit.unwrap_or(defaults::MESSAGE_BYTES_MAX),
-        buffer,
-        routing,
-        rules,
-    };
+    let mut cluster = Cluster::at(brokers(fields));
+    fields.text("name", &mut |text| put(&mut cluster.name, values::kafka_text(text)));
+    fields.text("group-id", &mut |text| put(&mut cluster.group_id, values::kafka_text(text)));
+    cluster.options = options(fields);
+    cluster.tls = tls(fields, &cluster.options);
+    cluster.sasl = sasl(fields, outside);
+    fields.number("message-limit", &mut |text| {
+        put(&mut cluster.message_bytes_max, values::size_usize(text, values::MESSAGE_BYTES))
+    });
+    cluster.buffer = fields.truth("buffer").unwrap_or(cluster.buffer);
+    fields.text("routing", &mut |text| put(&mut cluster.routing, values::routing(text)));
+    cluster.rules = rules(fields, rest, enabled);
     for name in cluster.said_twice() {
         let what = format!("`{name}` has a key of its own, which is there as well");
         fields.file.add(fields.place("options"), what);
     }
-    Some(cluster)
+    (!cluster.name.is_empty()).then_some(cluster)
 }
 
 /// A list of texts, or one text with commas.
@@ -141,10 +131,13 @@ fn tls(fields: &Fields<'_>, options: &BTreeMap<String, Secret>) -> Option<Tls> {
 }
 
 fn sasl(fields: &Fields<'_>, outside: Option<&mut Faults>) -> Option<Sasl> {
-    let username = fields.text("username", values::kafka_text);
-    let mechanism = fields.text("sasl-mechanism", values::mechanism);
+    let (mut username, mut token, mut mechanism) = (None::<String>, None, Mechanism::Plain);
+    fields.text("username", &mut |text| put(&mut username, values::kafka_text(text)));
+    fields.text("sasl-mechanism", &mut |text| put(&mut mechanism, values::mechanism(text)));
     let password = fields.secret("password", "password-file");
-    let token = fields.text("token-file", |text| fields.file.secret_path(&values::filled(text)?));
+    fields.text("token-file", &mut |text| {
+        put(&mut token, fields.file.secret_path(&values::filled(text)?))
+    });
     if !fields.has(&["username"]) {
         for key in ["password", "password-file", "sasl-mechanism"] {
             if fields.has(&[key]) {
@@ -171,14 +164,13 @@ fn sasl(fields: &Fields<'_>, outside: Option<&mut Faults>) -> Option<Sasl> {
     if password.is_none() && !said {
         fields.file.add(fields.place("username"), "this needs a `password` or `password-file`");
     }
-    let mechanism = mechanism.unwrap_or(Mechanism::Plain);
     Some(Sasl::Password { mechanism, username, password: password? })
 }
 
 fn rules(fields: &Fields<'_>, rest: Rest<'_>, enabled: bool) -> Vec<Rule> {
     let mut rules: Vec<Rule> = Vec::new();
     for table in fields.tables("subscription", "[[kafka.subscription]]") {
-        rules.extend(subscription::rules(&table, Qos::AtLeastOnce, values::kafka_topic, rest));
+        rules.extend(subscription::rules(&table, Qos::AtLeastOnce, &values::kafka_topic, rest));
         table.end();
     }
     if enabled && !fields.has(&["subscription"]) {

@@ -7,8 +7,10 @@ mod subscription;
 use crate::config::document::fields::{Fields, File};
 use crate::config::document::{Node, Value, json, toml};
 use crate::config::surroundings::{self, Checked, Surroundings};
-use crate::config::{Config, Enrichment, Faults, Http, Ilert, Queue, Service, values};
-use std::path::PathBuf;
+use crate::config::{
+    Config, Enrichment, Faults, Http, Ilert, Queue, Service,
+    values::{self, put},
+};
 
 /// How a file is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,12 +103,8 @@ fn ilert(fields: &Fields<'_>, outside: &mut Faults) -> (Ilert, bool) {
     let around = fields.file.around;
     let mut ilert = Ilert::default();
     around.hosts(&mut ilert, outside);
-    if let Some(api) = fields.text("api-host", values::base_url) {
-        ilert.api = api;
-    }
-    if let Some(beat) = fields.text("heartbeat-host", values::base_url) {
-        ilert.beat = beat;
-    }
+    fields.text("api-host", &mut |text| put(&mut ilert.api, values::base_url(text)));
+    fields.text("heartbeat-host", &mut |text| put(&mut ilert.beat, values::base_url(text)));
     let key = fields
         .secret("api-key", "api-key-file")
         .or_else(|| around.secret(Some("ILERT_API_KEY"), "api_key", outside));
@@ -116,13 +114,13 @@ fn ilert(fields: &Fields<'_>, outside: &mut Faults) -> (Ilert, bool) {
     ilert.heartbeat = fields
         .secret("heartbeat-key", "heartbeat-key-file")
         .or_else(|| around.secret(Some("ILERT_HEARTBEAT_KEY"), "heartbeat_key", outside));
-    if let Some(attempts) = fields.number("max-retries", values::attempts) {
-        ilert.attempts_max = attempts;
-    }
-    let in_flight = |text: &str| values::count_usize(text, values::IN_FLIGHT);
-    ilert.in_flight_max = fields.number("in-flight", in_flight).unwrap_or(ilert.in_flight_max);
-    let timeout = |text: &str| values::duration(text, values::TIMEOUTS);
-    ilert.timeout = fields.number("timeout", timeout).unwrap_or(ilert.timeout);
+    fields.number("max-retries", &mut |text| put(&mut ilert.attempts_max, values::attempts(text)));
+    fields.number("in-flight", &mut |text| {
+        put(&mut ilert.in_flight_max, values::count_usize(text, values::IN_FLIGHT))
+    });
+    fields.number("timeout", &mut |text| {
+        put(&mut ilert.timeout, values::duration(text, values::TIMEOUTS))
+    });
     fields.end();
     (ilert, bearer)
 }
@@ -130,17 +128,17 @@ fn ilert(fields: &Fields<'_>, outside: &mut Faults) -> (Ilert, bool) {
 /// `[queue]`.
 fn queue(fields: &Fields<'_>) -> Queue {
     let mut queue = Queue::default();
-    if let Some(path) = fields.text("path", values::filled) {
-        queue.path = PathBuf::from(path);
-    }
-    let bytes = |text: &str| values::size(text, values::QUEUE_BYTES);
-    queue.bytes_max = fields.number("limit", bytes).unwrap_or(queue.bytes_max);
-    let letters = |text: &str| values::count(text, values::DEAD_LETTERS);
-    queue.dead_letters_max =
-        fields.number("dead-letters", letters).unwrap_or(queue.dead_letters_max);
-    queue.sync = fields.text("sync", values::sync).unwrap_or(queue.sync);
-    let age = |text: &str| values::duration(text, values::AGES);
-    queue.age_max = fields.number("max-age", age).unwrap_or(queue.age_max);
+    fields.text("path", &mut |text| put(&mut queue.path, values::filled(text)));
+    fields.number("limit", &mut |text| {
+        put(&mut queue.bytes_max, values::size(text, values::QUEUE_BYTES))
+    });
+    fields.number("dead-letters", &mut |text| {
+        put(&mut queue.dead_letters_max, values::count(text, values::DEAD_LETTERS))
+    });
+    fields.text("sync", &mut |text| put(&mut queue.sync, values::sync(text)));
+    fields.number("max-age", &mut |text| {
+        put(&mut queue.age_max, values::duration(text, values::AGES))
+    });
     fields.end();
     queue
 }
@@ -152,18 +150,22 @@ fn http(
     enrichment: Enrichment,
     outside: &mut Faults,
 ) -> Http {
-    let port = fields.number("port", |text| values::port(text, values::LISTENING_PORTS));
+    let mut http = Http::on_port(0);
+    http.enrichment = enrichment;
+    fields.number("port", &mut |text| {
+        put(&mut http.port, values::port(text, values::LISTENING_PORTS))
+    });
     if given.is_none() && !fields.has(&["port"]) {
         fields.file.add(fields.at, "[http] needs a `port`");
     }
-    let mut http = Http::on_port(given.or(port).unwrap_or_default());
-    http.enrichment = enrichment;
-    http.bind = fields.text("bind", values::ip).unwrap_or(http.bind);
-    let body = |text: &str| values::size_usize(text, values::BODY_BYTES);
-    http.body_bytes_max = fields.number("body-limit", body).unwrap_or(http.body_bytes_max);
-    let connections = |text: &str| values::count_usize(text, values::CONNECTIONS);
-    http.connections_max =
-        fields.number("connections", connections).unwrap_or(http.connections_max);
+    http.port = given.unwrap_or(http.port);
+    fields.text("bind", &mut |text| put(&mut http.bind, values::ip(text)));
+    fields.number("body-limit", &mut |text| {
+        put(&mut http.body_bytes_max, values::size_usize(text, values::BODY_BYTES))
+    });
+    fields.number("connections", &mut |text| {
+        put(&mut http.connections_max, values::count_usize(text, values::CONNECTIONS))
+    });
     http.token = fields
         .secret("token", "token-file")
         .or_else(|| fields.file.around.secret(Some("ILAGENT_HTTP_TOKEN"), "http_token", outside));
@@ -173,22 +175,28 @@ fn http(
 
 /// `labels`, `severity` and `services`; `alone` if the table holds nothing else.
 fn enrichment(fields: &Fields<'_>, alone: bool) -> Enrichment {
-    let labels = fields.pairs("labels", "`labels`", |text| Ok(text.to_owned()));
-    let severity = fields.number("severity", values::severity);
-    let services = fields.tables("services", "a service").iter().filter_map(service).collect();
+    let mut enrichment = Enrichment::default();
+    fields.pairs("labels", &mut |name, text| {
+        enrichment.labels.insert(name.to_owned(), text.to_owned());
+        Ok(())
+    });
+    fields.number("severity", &mut |text| put(&mut enrichment.severity, values::severity(text)));
+    let services = fields.tables("services", "a service");
+    enrichment.services = services.iter().filter_map(service).collect();
     if alone {
         fields.end();
     }
-    Enrichment { labels: labels.into_iter().collect(), severity, services }
+    enrichment
 }
 
 /// `{ alias = "…" }` or `{ id = … }`.
 fn service(fields: &Fields<'_>) -> Option<Service> {
-    let alias = fields.text("alias", values::filled).map(Service::Alias);
-    let id = fields.number("id", |text| values::service(&format!("id={text}")));
+    let mut service = None;
+    fields.number("id", &mut |text| put(&mut service, values::service_id(text)));
+    fields.text("alias", &mut |text| put(&mut service, values::filled(text).map(Service::Alias)));
     if fields.has(&["alias"]) == fields.has(&["id"]) {
         fields.file.add(fields.at, "a service has an `alias` or an `id`");
     }
     fields.end();
-    alias.or(id)
+    service
 }

@@ -2,8 +2,10 @@
 
 use super::subscription::{self, Rest};
 use crate::config::document::fields::Fields;
-use crate::config::values::{self, Address, Scheme};
-use crate::config::{Broker, Faults, Qos, Routing, Rule, Tls, Version, defaults};
+use crate::config::{
+    Broker, Faults, Qos, Rule,
+    values::{self, put},
+};
 
 /// What is wrong with a QoS that leaves nothing to acknowledge.
 const QOS_0: &str = "QoS 0 needs `buffer = true`, because there is no broker acknowledgement to \
@@ -50,76 +52,70 @@ pub(super) fn brokers(tables: &[Fields<'_>], rest: Rest<'_>, outside: &mut Fault
 fn broker(fields: &Fields<'_>, rest: Rest<'_>, enabled: bool) -> Option<Broker> {
     // Kapacitor's mark of the broker to publish to; nothing is published here.
     fields.truth("default");
-    let address = fields.text("url", values::address);
+    let mut address = None;
+    fields.text("url", &mut |text| put(&mut address, values::address(text)));
     if !fields.has(&["url"]) {
         fields.file.add(fields.at, "[[mqtt]] needs a `url` such as mqtt://broker:1883");
     }
-    let tls = tls(fields, address.as_ref());
-    let name = fields.text("name", values::filled);
-    let client_id = client_id(fields, name.as_deref());
-    let username = fields.text("username", |text| Ok(text.to_owned())).filter(|u| !u.is_empty());
-    let password = fields.secret("password", "password-file");
-    if password.is_some() && username.is_none() {
+    let is_known = address.is_some();
+    let mut broker = Broker::at(address.unwrap_or_default());
+    tls(fields, &mut broker, is_known);
+    identity(fields, &mut broker);
+    let group = &mut |text: &str| values::shared_group(text).map(|group| broker.share(group));
+    fields.text("shared-group", group);
+    fields.number("version", &mut |text| put(&mut broker.version, values::version(text)));
+    fields.number("keep-alive", &mut |text| {
+        put(&mut broker.keep_alive, values::duration(text, values::KEEP_ALIVES))
+    });
+    fields.number("packet-limit", &mut |text| {
+        put(&mut broker.packet_bytes_max, values::size_usize(text, values::PACKET_BYTES))
+    });
+    broker.buffer = fields.truth("buffer").unwrap_or(broker.buffer);
+    fields.text("routing", &mut |text| put(&mut broker.routing, values::routing(text)));
+    broker.rules = rules(fields, rest, broker.buffer, enabled);
+    is_known.then_some(broker)
+}
+
+/// Who we are at the broker. As Kapacitor has it, an empty client id is the name of the broker.
+fn identity(fields: &Fields<'_>, broker: &mut Broker) {
+    fields.text("name", &mut |text| {
+        broker.name = values::filled(text)?;
+        broker.client_id.clone_from(&broker.name);
+        Ok(())
+    });
+    fields.text("client-id", &mut |text| match text {
+        "" => Ok(()),
+        _ => put(&mut broker.client_id, values::mqtt_text(text)),
+    });
+    fields.text("username", &mut |text| {
+        broker.username = (!text.is_empty()).then(|| text.to_owned());
+        Ok(())
+    });
+    broker.password = fields.secret("password", "password-file");
+    if broker.password.is_some() && broker.username.is_none() {
         let key = if fields.has(&["password"]) { "password" } else { "password-file" };
         fields.file.add(fields.place(key), "a password has no effect without a `username`");
     }
-    let shared_group = fields.text("shared-group", values::shared_group);
-    let version = fields.number("version", values::version);
-    let keep_alive =
-        fields.number("keep-alive", |text| values::duration(text, values::KEEP_ALIVES));
-    let limit =
-        fields.number("packet-limit", |text| values::size_usize(text, values::PACKET_BYTES));
-    let buffer = fields.truth("buffer").unwrap_or(false);
-    let qos = fields.number("qos", values::qos).unwrap_or(Qos::AtLeastOnce);
-    let routing = fields.text("routing", values::routing).unwrap_or(Routing::Every);
-    let rules = rules(fields, qos, rest, buffer, enabled);
-    let address = address?;
-    let of_scheme = if tls.is_some() { defaults::MQTT_TLS_PORT } else { defaults::MQTT_PORT };
-    Some(Broker {
-        name: name.unwrap_or_else(|| address.host.clone()),
-        port: address.port.unwrap_or(of_scheme),
-        host: address.host,
-        client_id,
-        username,
-        password,
-        tls,
-        version: version.unwrap_or(match &shared_group {
-            Some(_) => Version::V5,
-            None => Version::V311,
-        }),
-        keep_alive: keep_alive.unwrap_or(defaults::KEEP_ALIVE),
-        packet_bytes_max: limit.unwrap_or(defaults::PACKET_BYTES_MAX),
-        shared_group,
-        buffer,
-        routing,
-        rules,
-    })
 }
 
-/// As Kapacitor has it, an empty client id is the name of the broker.
-fn client_id(fields: &Fields<'_>, name: Option<&str>) -> String {
-    fields
-        .text("client-id", |text| {
-            if text.is_empty() { Ok(String::new()) } else { values::mqtt_text(text) }
-        })
-        .filter(|id| !id.is_empty())
-        .or_else(|| name.map(str::to_owned))
-        .unwrap_or_else(|| defaults::CLIENT_ID.to_owned())
-}
-
-fn tls(fields: &Fields<'_>, address: Option<&Address>) -> Option<Tls> {
-    let wanted = address.is_some_and(|address| address.scheme == Some(Scheme::Tls));
-    let without = (address.is_some() && !wanted)
+/// `is_known` says that the address could be read, and so whether TLS is wanted.
+fn tls(fields: &Fields<'_>, broker: &mut Broker, is_known: bool) {
+    let without = (is_known && broker.tls.is_none())
         .then_some("this has no effect without a `url` that begins with mqtts:// or ssl://");
-    let tls = fields.tls_files(without);
-    wanted.then_some(tls)
+    let files = fields.tls_files(without);
+    if let Some(tls) = &mut broker.tls {
+        *tls = files;
+    }
 }
 
-fn rules(fields: &Fields<'_>, qos: Qos, rest: Rest<'_>, buffer: bool, enabled: bool) -> Vec<Rule> {
+fn rules(fields: &Fields<'_>, rest: Rest<'_>, buffer: bool, enabled: bool) -> Vec<Rule> {
+    let mut qos_of_all = Qos::AtLeastOnce;
+    fields.number("qos", &mut |text| put(&mut qos_of_all, values::qos(text)));
     let mut rules = Vec::new();
     for table in fields.tables("subscription", "[[mqtt.subscription]]") {
-        let qos = table.number("qos", values::qos).unwrap_or(qos);
-        let found = subscription::rules(&table, qos, values::topic_filter, rest);
+        let mut qos = qos_of_all;
+        table.number("qos", &mut |text| put(&mut qos, values::qos(text)));
+        let found = subscription::rules(&table, qos, &values::topic_filter, rest);
         if !buffer && found.iter().any(|rule| rule.qos == Qos::AtMostOnce) {
             let place = if table.has(&["qos"]) { table.place("qos") } else { fields.place("qos") };
             fields.file.add(place, QOS_0);

@@ -5,8 +5,8 @@ use super::enrichment;
 use crate::config::document::Node;
 use crate::config::document::fields::{Fields, text};
 use crate::config::{
-    Enrichment, EventRule, EventTypeMap, JsonPath, PayloadFilter, PolicyRule, Qos, Rule, Secret,
-    Target, values,
+    Enrichment, EventRule, PayloadFilter, PolicyRule, Qos, Rule, Secret, Target,
+    values::{self, put},
 };
 
 /// What the rest of the file says that rules need to know.
@@ -18,23 +18,37 @@ pub(super) struct Rest<'a> {
     pub(super) has_api_key: bool,
 }
 
+/// What becomes of a message.
+enum Kind {
+    Event,
+    Heartbeat,
+    Policy,
+}
+
+impl Kind {
+    fn of(text: &str) -> Result<Self, String> {
+        match text {
+            "event" => Ok(Kind::Event),
+            "heartbeat" => Ok(Kind::Heartbeat),
+            "policy" => Ok(Kind::Policy),
+            _ => Err(format!("the kind is `event`, `heartbeat` or `policy`, not `{text}`")),
+        }
+    }
+}
+
 /// One rule for each topic, which `topic` reads. The caller ends the table.
 pub(super) fn rules(
     fields: &Fields<'_>,
     qos: Qos,
-    topic: impl Fn(&str) -> Result<String, String>,
+    topic: &dyn Fn(&str) -> Result<String, String>,
     rest: Rest<'_>,
 ) -> Vec<Rule> {
-    let kind = |text: &str| match text {
-        "event" | "heartbeat" | "policy" => Ok(text.to_owned()),
-        _ => Err(format!("the kind is `event`, `heartbeat` or `policy`, not `{text}`")),
-    };
-    let kind =
-        if fields.has(&["kind"]) { fields.text("kind", kind) } else { Some("event".to_owned()) };
-    let to = match kind.as_deref() {
-        Some("heartbeat") => Target::Heartbeat,
-        Some("policy") => Target::Policy(Box::new(policy(fields, rest.has_api_key))),
-        Some(_) => Target::Event(Box::new(event(fields, rest.enrichment))),
+    let mut kind = (!fields.has(&["kind"])).then_some(Kind::Event);
+    fields.text("kind", &mut |text| put(&mut kind, Kind::of(text)));
+    let to = match kind {
+        Some(Kind::Heartbeat) => Target::Heartbeat,
+        Some(Kind::Policy) => Target::Policy(Box::new(policy(fields, rest.has_api_key))),
+        Some(Kind::Event) => Target::Event(Box::new(event(fields, rest.enrichment))),
         None => {
             // Without a kind nobody can tell which keys belong here, so all of them may.
             fields.skip();
@@ -43,7 +57,7 @@ pub(super) fn rules(
     };
     let mut rules = Vec::new();
     for node in fields.list("topic") {
-        let filter = text(&node.value).and_then(&topic);
+        let filter = text(&node.value).and_then(topic);
         if let Some(filter) = fields.file.keep(node.at, filter) {
             rules.push(Rule { filter, qos, to: to.clone() });
         }
@@ -74,8 +88,8 @@ pub(super) fn default_key<'a>(
 
 fn filter(fields: &Fields<'_>) -> Option<PayloadFilter> {
     let table = Fields::new(fields.file, fields.node("filter")?, "`filter`");
-    let key = table.text("key", values::filled);
-    let value = table.text("value", |text| Ok(text.to_owned()));
+    let (mut key, value) = (None, table.words("value"));
+    table.text("key", &mut |text| put(&mut key, values::filled(text)));
     if !table.has(&["key"]) {
         table.file.add(table.at, "`filter` needs a `key`");
     }
@@ -104,18 +118,22 @@ fn event(fields: &Fields<'_>, defaults: &Enrichment) -> EventRule {
 }
 
 fn map(fields: &Fields<'_>, rule: &mut EventRule) {
-    let word = |key| fields.text(key, |text| Ok(text.to_owned()));
-    rule.event_type = EventTypeMap {
-        path: fields.text("event-type", values::path),
-        alert: word("alert-when"),
-        accept: word("accept-when"),
-        resolve: word("resolve-when"),
-    };
-    rule.alert_key = fields.text("alert-key", values::path);
-    rule.summary = fields.text("summary", values::path);
-    rule.severity = fields.text("severity", values::path);
-    rule.routing_key = fields.text("routing-key", values::path);
-    rule.labels = fields.pairs("labels", "`labels`", values::path).into_iter().collect();
+    for (key, path) in [
+        ("event-type", &mut rule.event_type.path),
+        ("alert-key", &mut rule.alert_key),
+        ("summary", &mut rule.summary),
+        ("severity", &mut rule.severity),
+        ("routing-key", &mut rule.routing_key),
+    ] {
+        fields.text(key, &mut |text| put(path, values::path(text)));
+    }
+    rule.event_type.alert = fields.words("alert-when");
+    rule.event_type.accept = fields.words("accept-when");
+    rule.event_type.resolve = fields.words("resolve-when");
+    fields.pairs("labels", &mut |name, text| {
+        rule.labels.insert(name.to_owned(), values::path(text)?);
+        Ok(())
+    });
     for key in ["alert-when", "accept-when", "resolve-when"] {
         if fields.has(&[key]) && !fields.has(&["event-type"]) {
             fields.file.add(fields.place(key), "this has no effect without `event-type`");
@@ -125,18 +143,15 @@ fn map(fields: &Fields<'_>, rule: &mut EventRule) {
 }
 
 fn policy(fields: &Fields<'_>, has_api_key: bool) -> PolicyRule {
-    let path = |key, default: &str| {
-        fields.text(key, values::path).unwrap_or_else(|| JsonPath(default.to_owned()))
-    };
-    let offset = |text: &str| text.parse().map_err(|_| format!("`{text}` is not a whole number"));
     let name = |node: &Node| fields.file.keep(node.at, text(&node.value).and_then(values::filled));
-    let rule = PolicyRule {
+    let mut rule = PolicyRule {
         filter: filter(fields),
         routing_keys: fields.list("routing-keys").iter().filter_map(name).collect(),
-        email: path("email", "data.email"),
-        shift: path("shift", "data.shift"),
-        shift_offset: fields.number("shift-offset", offset).unwrap_or(0),
+        ..PolicyRule::default()
     };
+    fields.text("email", &mut |text| put(&mut rule.email, values::path(text)));
+    fields.text("shift", &mut |text| put(&mut rule.shift, values::path(text)));
+    fields.number("shift-offset", &mut |text| put(&mut rule.shift_offset, values::offset(text)));
     if fields.list("routing-keys").is_empty() {
         let what = "a policy subscription needs `routing-keys`: the members that make the key";
         fields.file.add(fields.place("kind"), what);
