@@ -2,11 +2,18 @@
 
 use crate::system::plain;
 use log::{Level, LevelFilter, Log, Metadata, Record};
-use std::io::{Write, stderr, stdout};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use simplelog::{ConfigBuilder, WriteLogger};
+use std::io::{LineWriter, Write, stderr, stdout};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Only our own lines: those of the crates we use may show keys, which stand in URLs.
 const OURS: &str = "ilagent";
+
+/// Room for the longest line: the 4,000 characters of [`plain::line`], time and level.
+const LINE_BYTES_MAX: usize = 4 * 4_100;
+
+/// Seconds from 1970 to the first year with five digits.
+const YEAR_10000: u64 = 253_402_300_800;
 
 /// The level for a count of `-v`; `RUST_LOG`, where it says something for us, replaces it.
 #[must_use]
@@ -51,13 +58,41 @@ impl Reader {
 
 /// Starts the log.
 pub fn start(level: LevelFilter, reader: Reader) {
+    let lines = Box::new(Lines::new(reader, stderr()));
     // A log that has been started before stays as it is.
-    let _ = log::set_boxed_logger(Box::new(Lines { reader })).map(|()| log::set_max_level(level));
+    let _ = log::set_boxed_logger(lines).map(|()| log::set_max_level(level));
 }
 
-/// One write a line, so that lines of different threads and processes do not mix.
+/// One write and one line a record, whatever its words hold: those of others may not write lines
+/// of their own, and lines of different threads and processes do not mix.
 struct Lines {
     reader: Reader,
+    /// Puts the time in front, for a person.
+    dated: Box<dyn Log>,
+}
+
+impl Lines {
+    fn new(reader: Reader, out: impl Write + Send + 'static) -> Self {
+        let config = ConfigBuilder::new()
+            .set_time_format_rfc3339()
+            .set_thread_level(LevelFilter::Off)
+            .set_target_level(LevelFilter::Off)
+            .set_location_level(LevelFilter::Off)
+            .build();
+        // It writes a line in several pieces.
+        let out = LineWriter::with_capacity(LINE_BYTES_MAX, out);
+        Lines { reader, dated: WriteLogger::new(LevelFilter::Trace, config, out) }
+    }
+
+    /// A line without a time.
+    fn undated(&self, level: Level, words: &str) -> String {
+        let words = plain::line(words);
+        match self.reader {
+            Reader::Person => format!("[{level}] {words}\n"),
+            Reader::Journal => format!("<{}>{words}\n", priority(level)),
+            Reader::Streams => format!("{words}\n"),
+        }
+    }
 }
 
 impl Log for Lines {
@@ -69,8 +104,14 @@ impl Log for Lines {
         if !self.enabled(record.metadata()) {
             return;
         }
-        let level = record.level();
-        let line = self.line(level, &record.args().to_string());
+        let (level, words) = (record.level(), record.args().to_string());
+        if self.reader == Reader::Person && can_be_written(SystemTime::now()) {
+            let words = plain::line(&words);
+            let mut dated = Record::builder();
+            self.dated.log(&dated.level(level).args(format_args!("{words}")).build());
+            return;
+        }
+        let line = self.undated(level, &words);
         // Nobody can be told that the log is gone.
         let _ = if self.reader == Reader::Streams && level > Level::Warn {
             stdout().write_all(line.as_bytes())
@@ -82,19 +123,10 @@ impl Log for Lines {
     fn flush(&self) {}
 }
 
-impl Lines {
-    /// One line, whatever the words hold: those of others may not write lines of their own.
-    fn line(&self, level: Level, words: &str) -> String {
-        let words = plain::line(words);
-        match self.reader {
-            Reader::Person => {
-                let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-                format!("{} [{level}] {words}\n", timestamp(now))
-            }
-            Reader::Journal => format!("<{}>{words}\n", priority(level)),
-            Reader::Streams => format!("{words}\n"),
-        }
-    }
+/// Whether RFC 3339 has a form for a time. The crate that writes them panics where it has none,
+/// and a clock that is wrong must not end the agent.
+fn can_be_written(now: SystemTime) -> bool {
+    now.duration_since(UNIX_EPOCH).is_ok_and(|since| since.as_secs() < YEAR_10000)
 }
 
 /// As sd-daemon(3) numbers them.
@@ -107,30 +139,39 @@ fn priority(level: Level) -> u8 {
     }
 }
 
-/// A time since 1970 as RFC 3339 writes it, in UTC, to the millisecond.
-fn timestamp(since: Duration) -> String {
-    const DAY: u64 = 86_400;
-    let (days, seconds) = (since.as_secs() / DAY, since.as_secs() % DAY);
-    // Years are counted from March, so that the leap day is the last of one; an era of 400 years
-    // has 146,097 days, and 719,468 of them lie between the first of March of year 0 and 1970.
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * from_march + 2) / 5 + 1;
-    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
-    let (hour, minute, second) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
-    let millis = since.subsec_millis();
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::{ProptestConfig, any, prop, prop_assert, proptest};
+    use std::sync::{Arc, Mutex};
+    use std::time::Duration;
+
+    /// What was written, a write each.
+    #[derive(Clone, Default)]
+    struct Writes(Arc<Mutex<Vec<String>>>);
+
+    impl Write for Writes {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().push(String::from_utf8(bytes.to_vec()).unwrap());
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// A warning as a person reads it, without its line feed.
+    fn for_a_person(words: &str) -> String {
+        let writes = Writes::default();
+        let mut record = Record::builder();
+        let record = record.level(Level::Warn).target("ilagent::queue");
+        Lines::new(Reader::Person, writes.clone())
+            .log(&record.args(format_args!("{words}")).build());
+        let writes = writes.0.lock().unwrap();
+        assert_eq!(writes.len(), 1, "{writes:?}");
+        writes[0].strip_suffix('\n').unwrap().to_string()
+    }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(256))]
@@ -142,23 +183,45 @@ mod tests {
         ) {
             let mut words = words;
             words.extend(acting.into_iter().filter_map(char::from_u32));
-            for reader in [Reader::Person, Reader::Journal, Reader::Streams] {
-                let line = Lines { reader }.line(Level::Warn, &words);
-                let words = line.strip_suffix('\n').unwrap();
-                prop_assert!(!words.chars().any(char::is_control), "{words:?}");
+            let undated = |reader| {
+                let lines = Lines::new(reader, Writes::default());
+                lines.undated(Level::Warn, &words).strip_suffix('\n').unwrap().to_string()
+            };
+            let readers = [Reader::Person, Reader::Journal, Reader::Streams];
+            for line in readers.map(undated).into_iter().chain([for_a_person(&words)]) {
+                prop_assert!(!line.chars().any(char::is_control), "{line:?}");
                 let turns = |c| matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-                prop_assert!(!words.contains(turns), "{words:?}");
+                prop_assert!(!line.contains(turns), "{line:?}");
             }
         }
     }
 
     #[test]
+    fn a_person_reads_the_time_and_the_level_in_front_of_the_words() {
+        let line = for_a_person("queue: full");
+        let (time, rest) = line.split_once(' ').unwrap();
+        assert_eq!(rest, "[WARN] queue: full");
+        assert!(time.starts_with("20") && time.contains('T') && time.ends_with('Z'), "{time}");
+        let longest = for_a_person(&"\u{1f980}".repeat(10_000));
+        assert!(longest.len() > 4_000, "{}", longest.len());
+    }
+
+    #[test]
+    fn a_clock_that_is_wrong_costs_the_time_and_no_more() {
+        for (seconds, wanted) in [(0, true), (YEAR_10000 - 1, true), (YEAR_10000, false)] {
+            let now = UNIX_EPOCH + Duration::from_secs(seconds);
+            assert_eq!(can_be_written(now), wanted, "{seconds}");
+        }
+        assert!(!can_be_written(UNIX_EPOCH - Duration::from_secs(1)));
+        let line = Lines::new(Reader::Person, Writes::default()).undated(Level::Warn, "sink: off");
+        assert_eq!(line, "[WARN] sink: off\n");
+    }
+
+    #[test]
     fn a_record_has_the_priority_it_was_given_and_no_other() {
-        let journal = Lines { reader: Reader::Journal };
-        let line = journal.line(Level::Warn, "sink: key \n<0>HI there");
+        let journal = Lines::new(Reader::Journal, Writes::default());
+        let line = journal.undated(Level::Warn, "sink: key \n<0>HI there");
         assert_eq!(line, "<4>sink: key \\n<0>HI there\n");
-        let longest = journal.line(Level::Warn, &"a".repeat(100_000));
-        assert!(longest.len() < 5_000, "{}", longest.len());
     }
 
     #[test]
@@ -185,19 +248,5 @@ mod tests {
         assert_eq!(Reader::of(true, None), Reader::Journal);
         assert_eq!(Reader::of(true, Some("streams")), Reader::Streams);
         assert_eq!(Reader::of(false, Some("else")), Reader::Person);
-    }
-
-    #[test]
-    fn times_are_written_as_rfc_3339_has_it() {
-        for (seconds, wanted) in [
-            (0, "1970-01-01T00:00:00.000Z"),
-            (951_782_399, "2000-02-28T23:59:59.000Z"),
-            (951_782_400, "2000-02-29T00:00:00.000Z"),
-            (1_795_220_182, "2026-11-21T00:16:22.000Z"),
-            (4_107_542_400, "2100-03-01T00:00:00.000Z"),
-        ] {
-            assert_eq!(timestamp(Duration::from_secs(seconds)), wanted);
-        }
-        assert!(timestamp(Duration::from_millis(1_042)).ends_with(":01.042Z"));
     }
 }
