@@ -5,7 +5,7 @@
 mod support;
 
 use ilagent::config::{ClientCertificate, Qos, Tls, Version};
-use ilagent::mqtt::accept::Arrival;
+use ilagent::message::Arrival;
 use ilagent::mqtt::session::Timing;
 use std::collections::HashSet;
 use std::path::Path;

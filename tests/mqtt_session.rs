@@ -5,7 +5,7 @@
 mod support;
 
 use ilagent::config::{Qos, Version};
-use ilagent::mqtt::accept::Arrival;
+use ilagent::message::Arrival;
 use ilagent::mqtt::session::{IN_HAND_MAX, Timing};
 use ilagent::retry::Backoff;
 use std::time::{Duration, Instant};

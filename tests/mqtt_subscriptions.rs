@@ -181,7 +181,7 @@ fn a_retained_copy_is_marked_and_a_live_message_is_not() {
     grant(&mut peer, "a/#");
     for (flags, retained) in [(QOS_1 | RETAIN, true), (QOS_1, false), (QOS_1 | RETAIN, false)] {
         peer.publish(flags, "a/beat", 1, b"alive");
-        let ilagent::mqtt::accept::Arrival::Message { message, ticket } = rig.arrival() else {
+        let ilagent::message::Arrival::Message { message, ticket } = rig.arrival() else {
             panic!()
         };
         assert_eq!(message.retained, retained);

@@ -1,7 +1,7 @@
 //! One connection to a broker, from dialling to its end.
 
 use crate::config::Version;
-use crate::mqtt::accept::Arrival;
+use crate::message::Arrival;
 use crate::mqtt::dial::NoDial;
 use crate::mqtt::handshake::shake_hands;
 use crate::mqtt::life::Life;

@@ -1,8 +1,7 @@
 //! What outlives connections: one after the other, from the start to the stop.
 
 use crate::config::{Broker, Secret, Version};
-use crate::message::{Desk, Message};
-use crate::mqtt::accept::{Accept, Arrival, Refused};
+use crate::message::{Accept, Arrival, Desk, Message, Refused};
 use crate::mqtt::bell::Slip;
 use crate::mqtt::connection::{self, End};
 use crate::mqtt::dial::Dialer;

@@ -7,13 +7,13 @@
 //! left over from earlier, [`memory`] what outlives the process, `pace` when to ping, `material`
 //! which TLS files are in use. `wire` moves bytes, `pump` is where the thread sleeps and `bell` how it is woken.
 //! `dial`, `handshake` and `connection` are the life of one connection, in that order, `life`
-//! is what outlives connections, and [`session`] what others see of it. What it brings goes through [`accept`].
+//! is what outlives connections, and [`session`] what others see of it. What it brings
+//! goes through [`Accept`](crate::message::Accept).
 //!
 //! The client is our own because a library gives no hold on three things: an oversized message
 //! has to become a dead letter and not a reconnect, what is unacknowledged has to be known across
 //! connections, and an acknowledgement has to wait for a signature from another thread.
 
-pub mod accept;
 mod bell;
 mod connection;
 mod decode;

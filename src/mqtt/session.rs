@@ -1,7 +1,7 @@
 //! A session from outside: checked, prepared, started, woken and joined. One thread a broker.
 
 use crate::config::Broker;
-use crate::mqtt::accept::Accept;
+use crate::message::Accept;
 use crate::mqtt::bell::Bell;
 use crate::mqtt::life::{Life, connect_packet};
 use crate::mqtt::material::Materials;

@@ -1,8 +1,7 @@
 //! Between a source and intake: what is refused is kept until there is room.
 
 use crate::intake::{Intake, Plan};
-use crate::message::Desk;
-use crate::mqtt::accept::{Accept, Arrival, Refused};
+use crate::message::{Accept, Arrival, Desk, Refused};
 use crate::queue::{self, Push};
 use std::mem;
 use std::sync::Arc;

@@ -3,8 +3,7 @@
 
 use super::{PATIENCE, until};
 use ilagent::config::{Broker, Qos, Routing, Rule, Target, Tls, Version};
-use ilagent::message::{Desk, Message};
-use ilagent::mqtt::accept::{Accept, Arrival, Refused};
+use ilagent::message::{Accept, Arrival, Desk, Message, Refused};
 use ilagent::mqtt::memory::Memory;
 use ilagent::mqtt::session::{Running, Timing, prepare};
 use ilagent::retry::Backoff;

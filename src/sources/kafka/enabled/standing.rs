@@ -1,6 +1,6 @@
 //! How things stand with a cluster, as `/ready` tells it.
 
-use crate::mqtt::accept::Refused;
+use crate::message::Refused;
 use crate::system::health::Session;
 use rdkafka::error::RDKafkaErrorCode as Code;
 use serde::Deserialize;
