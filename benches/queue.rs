@@ -7,7 +7,8 @@
 use crossbeam_channel::bounded;
 use ilagent::config;
 use ilagent::message::{Delivery, Kind, LaneName, Outcome};
-use ilagent::queue::{Error, Push, Queue, Store};
+use ilagent::queue::{Error, Push, Queue, Store, Terms};
+use ilagent::sinks::ilert::BACKOFF;
 use ilagent::system::health::Health;
 use ilagent::system::threads::Failures;
 use std::time::{Duration, Instant};
@@ -46,7 +47,10 @@ fn measure(rows: usize, folder: &std::path::Path) -> (Duration, Duration, u64) {
     };
     let health = Health::default();
     let failures = Failures(bounded(1).0);
-    let queue = Queue::open(&settings, true, None, &health, &failures).unwrap();
+    let queue = Queue::open(&settings, true, &health, &failures).unwrap();
+    let terms =
+        Terms { sink: "ilert".into(), in_flight_max: 10, backoff: BACKOFF, attempts_max: None };
+    let claims = queue.claims(terms, None);
     fill(&queue, rows);
     wait(&health, rows as u64);
     let began = Instant::now();
@@ -55,8 +59,8 @@ fn measure(rows: usize, folder: &std::path::Path) -> (Duration, Duration, u64) {
     let push = began.elapsed();
     let began = Instant::now();
     for _ in 0..MEASURED {
-        let claim = queue.claim("ilert", None).unwrap();
-        queue.settle(claim, Outcome::Delivered);
+        let claim = claims.wait(None).unwrap();
+        claims.settle(claim, Outcome::Delivered);
     }
     wait(&health, rows as u64);
     let claim = began.elapsed();

@@ -8,7 +8,8 @@ use crossbeam_channel::bounded;
 use ilagent::config;
 use ilagent::message::{Delivery, Desk, Holds, Kind, LaneName, Outcome, Receipt};
 use ilagent::queue::admin::{self, Chosen, Command};
-use ilagent::queue::{DeadLetter, Error, Push, Queue, Store};
+use ilagent::queue::{Claims, DeadLetter, Error, Push, Queue, Store, Terms};
+use ilagent::sinks::ilert::BACKOFF;
 use ilagent::system::health::Health;
 use ilagent::system::threads::Failures;
 use proptest::prelude::*;
@@ -25,6 +26,7 @@ struct Rig {
     settings: config::Queue,
     health: Health,
     queue: Queue,
+    claims: Claims,
 }
 
 impl Rig {
@@ -32,8 +34,8 @@ impl Rig {
         let folder = Folder::new();
         let settings = config::Queue { path: folder.join("q.db3"), ..config::Queue::default() };
         let health = Health::default();
-        let queue = open(&settings, attempts_max, &health);
-        Rig { folder, settings, health, queue }
+        let (queue, claims) = open(&settings, attempts_max, &health);
+        Rig { folder, settings, health, queue, claims }
     }
 
     fn push(&self, delivery: Delivery, store: Store, desk: &Arc<Signed>) {
@@ -50,7 +52,7 @@ impl Rig {
 
     fn restart(&mut self, attempts_max: Option<u32>) {
         self.end();
-        self.queue = open(&self.settings, attempts_max, &self.health);
+        (self.queue, self.claims) = open(&self.settings, attempts_max, &self.health);
     }
 
     /// Pushes as a source does: what finds no room is pushed again.
@@ -68,9 +70,15 @@ impl Drop for Rig {
     }
 }
 
-fn open(settings: &config::Queue, attempts_max: Option<u32>, health: &Health) -> Queue {
+fn open(settings: &config::Queue, attempts_max: Option<u32>, health: &Health) -> (Queue, Claims) {
     let failures = Failures(bounded(1).0);
-    Queue::open(settings, true, attempts_max, health, &failures).unwrap()
+    let queue = Queue::open(settings, true, health, &failures).unwrap();
+    let claims = queue.claims(terms("ilert", attempts_max), None);
+    (queue, claims)
+}
+
+fn terms(sink: &'static str, attempts_max: Option<u32>) -> Terms {
+    Terms { sink: sink.into(), in_flight_max: 10, backoff: BACKOFF, attempts_max }
 }
 
 #[derive(Default)]
@@ -114,7 +122,7 @@ fn later(holds: Holds) -> Outcome {
 /// Claims until `count` deliveries have ended, with three workers and the outcomes that `decide`
 /// gives; what was delivered, in order.
 fn work(
-    queue: &Queue,
+    claims: &Claims,
     count: usize,
     decide: &(dyn Fn(usize, u32) -> Outcome + Sync),
 ) -> Vec<usize> {
@@ -124,7 +132,7 @@ fn work(
             scope.spawn(|| {
                 while ended.load(Ordering::Relaxed) < count {
                     let patience = Some(Duration::from_millis(20));
-                    let Some(claim) = queue.claim("ilert", patience) else { continue };
+                    let Some(claim) = claims.wait(patience) else { continue };
                     let number = number(&claim.delivery);
                     let outcome = decide(number, claim.attempt);
                     match &outcome {
@@ -137,7 +145,7 @@ fn work(
                         }
                         Outcome::Later { .. } => {}
                     }
-                    queue.settle(claim, outcome);
+                    claims.settle(claim, outcome);
                 }
             });
         }
@@ -162,7 +170,7 @@ proptest! {
             rig.push(delivery(index, &lane.to_string(), key.as_deref()), store, &desk);
         }
         let tries = Mutex::new(HashMap::<usize, u8>::new());
-        let delivered = work(&rig.queue, made.len(), &|number, _| {
+        let delivered = work(&rig.claims, made.len(), &|number, _| {
             let mut tries = tries.lock().unwrap();
             let tried = tries.entry(number).or_default();
             *tried += 1;
@@ -202,12 +210,12 @@ fn what_waits_survives_a_restart_in_its_order_with_its_attempts() {
         rig.push(delivery(index, "lane", Some("key")), Store::Durable, &desk);
     }
     wait_until("all are stored", || desk.all().len() == 1_000);
-    let claim = rig.queue.claim("ilert", None).unwrap();
-    rig.queue.settle(claim, later(Holds::Delivery));
+    let claim = rig.claims.wait(None).unwrap();
+    rig.claims.settle(claim, later(Holds::Delivery));
     rig.restart(None);
     wait_until("they are counted", || rig.health.snapshot().queue.waiting == 1_000);
     let attempts = Mutex::new(Vec::new());
-    let delivered = work(&rig.queue, 1_000, &|number, attempt| {
+    let delivered = work(&rig.claims, 1_000, &|number, attempt| {
         attempts.lock().unwrap().push((number, attempt));
         Outcome::Delivered
     });
@@ -234,16 +242,43 @@ fn a_hundred_thousand_of_a_failing_lane_do_not_delay_a_healthy_one() {
     wait_until("the last is stored", || desk.all().len() == 1);
     let mut attempts = 0;
     loop {
-        let claim = rig.queue.claim("ilert", Some(Duration::from_secs(5))).expect("one is due");
+        let claim = rig.claims.wait(Some(Duration::from_secs(5))).expect("one is due");
         attempts += 1;
         if claim.delivery.lane.key == "healthy" {
-            rig.queue.settle(claim, Outcome::Delivered);
+            rig.claims.settle(claim, Outcome::Delivered);
             break;
         }
         let outcome = Outcome::Later { why: "500".to_owned(), holds: Holds::Delivery, after: None };
-        rig.queue.settle(claim, outcome);
+        rig.claims.settle(claim, outcome);
     }
     assert!(attempts < 10, "{attempts} attempts before the healthy one");
+}
+
+#[test]
+fn a_push_for_one_sink_never_waits_because_a_worker_of_another_was_woken() {
+    const ROUNDS: usize = 200;
+    let rig = Rig::new(None);
+    let other = rig.queue.claims(terms("file", None), None);
+    let (tell, claimed) = bounded(1);
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| assert!(other.wait(None).is_none(), "nothing is for the other sink"));
+        }
+        scope.spawn(|| {
+            while let Some(claim) = rig.claims.wait(None) {
+                let number = number(&claim.delivery);
+                rig.claims.settle(claim, Outcome::Delivered);
+                tell.send(number).unwrap();
+            }
+        });
+        for number in 0..ROUNDS {
+            let delivery = delivery(number, "lane", None);
+            let push = Push::Delivery { delivery, store: Store::Transit, receipt: None };
+            rig.queue.push(vec![push], None).unwrap();
+            assert_eq!(claimed.recv_timeout(Duration::from_secs(20)), Ok(number));
+        }
+        rig.queue.stop_claims();
+    });
 }
 
 #[test]
@@ -269,11 +304,11 @@ fn what_is_withdrawn_is_not_attempted() {
     };
     rig.queue.push((0..6).map(push).collect(), None).unwrap();
     for wanted in [0, 2, 4] {
-        let claim = rig.queue.claim("ilert", None).unwrap();
+        let claim = rig.claims.wait(None).unwrap();
         assert_eq!(number(&claim.delivery), wanted);
-        rig.queue.settle(claim, Outcome::Delivered);
+        rig.claims.settle(claim, Outcome::Delivered);
     }
-    assert!(rig.queue.claim("ilert", Some(Duration::ZERO)).is_none());
+    assert!(rig.claims.wait(Some(Duration::ZERO)).is_none());
     assert_eq!(desk.0.all(), [0, 1, 2, 3, 4, 5], "their receipts are handed in all the same");
 }
 
@@ -301,7 +336,7 @@ fn the_queue_is_bounded_and_says_when_there_is_room() {
         assert!(taken < 100_000, "there is no bound");
     };
     assert_eq!(refused.len(), 1, "the batch comes back");
-    work(&rig.queue, taken, &|_, _| Outcome::Delivered);
+    work(&rig.claims, taken, &|_, _| Outcome::Delivered);
     wait_until("the desk hears of room", || room.0.load(Ordering::Relaxed) == 1);
     rig.queue.push(refused, Some(&desk)).unwrap();
 }
@@ -311,14 +346,14 @@ fn dead_letters_are_bounded() {
     let mut rig = Rig::new(Some(1));
     rig.end();
     rig.settings.dead_letters_max = 5;
-    rig.queue = open(&rig.settings, Some(1), &rig.health);
+    (rig.queue, rig.claims) = open(&rig.settings, Some(1), &rig.health);
     let desk = Arc::new(Signed::default());
     let refuse = |range: std::ops::Range<usize>| {
         let count = range.len();
         for index in range {
             rig.push(delivery(index, "lane", None), Store::Durable, &desk);
         }
-        work(&rig.queue, count, &|_, _| Outcome::Never { why: "no".to_owned() });
+        work(&rig.claims, count, &|_, _| Outcome::Never { why: "no".to_owned() });
     };
     let kept = || rig.health.snapshot().queue.dead_letters;
     refuse(0..3);
@@ -372,9 +407,8 @@ fn a_database_is_made_to_remember_but_not_to_forget() {
     let rig = Rig::new(None);
     let path = rig.folder.join("direct.db3");
     let settings = config::Queue { path: path.clone(), ..config::Queue::default() };
-    let open = || {
-        Queue::open(&settings, false, None, &Health::default(), &Failures(bounded(1).0)).unwrap()
-    };
+    let open =
+        || Queue::open(&settings, false, &Health::default(), &Failures(bounded(1).0)).unwrap();
     let queue = open();
     queue.remember("mqtt", "client", None);
     assert_eq!(queue.record("mqtt", "client"), None);
@@ -404,13 +438,13 @@ fn a_file_of_version_1_is_taken_over_with_all_that_waits_in_it() {
     let old = rusqlite::Connection::open(&rig.settings.path).unwrap();
     old.execute_batch(&format!("{TABLES}{WAITING}")).unwrap();
     drop(old);
-    rig.queue = open(&rig.settings, None, &rig.health);
+    (rig.queue, rig.claims) = open(&rig.settings, None, &rig.health);
     wait_until("they are counted", || {
         let queue = rig.health.snapshot().queue;
         (queue.waiting, queue.dead_letters) == (3, 1)
     });
     let first = Mutex::new(Vec::new());
-    let mut delivered = work(&rig.queue, 3, &|number, attempt| {
+    let mut delivered = work(&rig.claims, 3, &|number, attempt| {
         first.lock().unwrap().push((number, attempt));
         Outcome::Delivered
     });
@@ -461,8 +495,8 @@ fn a_row_that_cannot_be_read_is_put_away_alone() {
         wait_until("all are stored", || desk.all().len() == 30);
         rig.end();
         alter(&rig.settings, &format!("UPDATE deliveries SET {change} {THIRD}"));
-        rig.queue = open(&rig.settings, None, &rig.health);
-        let delivered = work(&rig.queue, 29, &|_, _| Outcome::Delivered);
+        (rig.queue, rig.claims) = open(&rig.settings, None, &rig.health);
+        let delivered = work(&rig.claims, 29, &|_, _| Outcome::Delivered);
         let others: Vec<usize> = (0..30).filter(|index| *index != 2).collect();
         assert_eq!(delivered, others, "{change}");
         wait_until("it is put away", || rig.health.snapshot().queue.dead_letters == 1);
@@ -493,8 +527,8 @@ fn a_lane_that_lost_its_name_is_delivered() {
         wait_until("all are stored", || desk.all().len() == 5);
         rig.end();
         alter(&rig.settings, change);
-        rig.queue = open(&rig.settings, None, &rig.health);
-        let delivered = work(&rig.queue, 5, &|_, _| Outcome::Delivered);
+        (rig.queue, rig.claims) = open(&rig.settings, None, &rig.health);
+        let delivered = work(&rig.claims, 5, &|_, _| Outcome::Delivered);
         assert_eq!(delivered, [0, 1, 2, 3, 4], "{change}");
     }
 }
@@ -506,7 +540,7 @@ fn what_is_altered_in_other_tables_is_not_taken_for_true() {
     for index in 0..2 {
         rig.push(delivery(index, "lane", Some("key")), Store::Durable, &desk);
     }
-    work(&rig.queue, 2, &|_, _| Outcome::Never { why: "no".to_owned() });
+    work(&rig.claims, 2, &|_, _| Outcome::Never { why: "no".to_owned() });
     rig.queue.remember("mqtt", "client", Some("granted".to_owned()));
     assert_eq!(rig.queue.record("mqtt", "client").as_deref(), Some("granted"));
     wait_until("both are kept", || rig.health.snapshot().queue.dead_letters == 2);
@@ -519,8 +553,8 @@ fn what_is_altered_in_other_tables_is_not_taken_for_true() {
     let retry = Command::Retry(Chosen::All);
     let retried = admin::run(&rig.settings.path, &retry).unwrap();
     assert!(retried.contains("1 dead letters wait again; 1 that are no"), "{retried}");
-    rig.queue = open(&rig.settings, None, &rig.health);
-    assert_eq!(work(&rig.queue, 1, &|_, _| Outcome::Delivered), [1]);
+    (rig.queue, rig.claims) = open(&rig.settings, None, &rig.health);
+    assert_eq!(work(&rig.claims, 1, &|_, _| Outcome::Delivered), [1]);
     assert_eq!(rig.queue.record("mqtt", "client"), None);
 }
 
@@ -547,12 +581,12 @@ fn long(index: usize) -> Delivery {
 /// What is delivered of what waits: only what was pushed, each once at most.
 fn drain(rig: &mut Rig) -> usize {
     rig.health = Health::default();
-    rig.queue = open(&rig.settings, None, &rig.health);
+    (rig.queue, rig.claims) = open(&rig.settings, None, &rig.health);
     let mut seen = std::collections::HashSet::new();
     // Its answer comes after the first look at what waits.
     let _ = rig.queue.record("none", "none");
     wait_until("nothing waits", || {
-        while let Some(claim) = rig.queue.claim("ilert", Some(Duration::ZERO)) {
+        while let Some(claim) = rig.claims.wait(Some(Duration::ZERO)) {
             let number = number(&claim.delivery);
             let wanted = long(number);
             assert_eq!(claim.delivery.body, wanted.body);
@@ -560,7 +594,7 @@ fn drain(rig: &mut Rig) -> usize {
             assert_eq!(claim.delivery.target, wanted.target);
             assert_eq!(claim.delivery.order_key, wanted.order_key);
             assert!(seen.insert(number), "{number} is delivered once");
-            rig.queue.settle(claim, Outcome::Delivered);
+            rig.claims.settle(claim, Outcome::Delivered);
         }
         rig.health.snapshot().queue.waiting == 0
     });
@@ -635,7 +669,7 @@ fn a_full_queue_is_full_until_sources_are_let_in_again() {
     rig.queue.stop_claims();
     rig.queue.close();
     rig.settings.bytes_max = LIMIT;
-    rig.queue = open(&rig.settings, None, &rig.health);
+    (rig.queue, rig.claims) = open(&rig.settings, None, &rig.health);
     let large = |number: usize, bytes: usize| {
         let body = format!("{}{number}", "0".repeat(bytes)).into_bytes();
         let delivery = Delivery { body, ..delivery(number, "lane", None) };
@@ -645,7 +679,7 @@ fn a_full_queue_is_full_until_sources_are_let_in_again() {
     // What is larger than all the room is taken when nothing else is there.
     rig.queue.push(vec![large(0, 100_000)], None).unwrap();
     wait_until("it is stored", || state().bytes > LIMIT);
-    work(&rig.queue, 1, &|_, _| Outcome::Delivered);
+    work(&rig.claims, 1, &|_, _| Outcome::Delivered);
     // Of a batch as much is taken as there is room for.
     let batch = (1..=100).map(|number| large(number, 1_000)).collect();
     let Err(Error::Full(rest)) = rig.queue.push(batch, None) else { panic!("all found room") };
@@ -653,9 +687,9 @@ fn a_full_queue_is_full_until_sources_are_let_in_again() {
     wait_until("they are stored", || state().waiting == taken as u64);
     assert!(state().bytes <= LIMIT, "{:?}", state());
     assert!(state().full);
-    work(&rig.queue, 3, &|_, _| Outcome::Delivered);
+    work(&rig.claims, 3, &|_, _| Outcome::Delivered);
     assert!(state().full && state().bytes > LIMIT / 10 * 9, "{:?}", state());
-    work(&rig.queue, 10, &|_, _| Outcome::Delivered);
+    work(&rig.claims, 10, &|_, _| Outcome::Delivered);
     wait_until("it is not full any more", || !state().full);
 }
 
@@ -663,6 +697,6 @@ fn a_full_queue_is_full_until_sources_are_let_in_again() {
 fn in_direct_mode_a_database_that_another_agent_has_is_found_at_the_door() {
     let rig = Rig::new(None);
     let failures = Failures(bounded(1).0);
-    let second = Queue::open(&rig.settings, false, None, &Health::default(), &failures);
+    let second = Queue::open(&rig.settings, false, &Health::default(), &failures);
     assert!(second.is_err_and(|why| why.contains("is in use by another ilagent")));
 }

@@ -5,7 +5,8 @@ use crossbeam_channel::{Receiver, bounded};
 use ilagent::config;
 use ilagent::message::{Delivery, Kind, LaneName, Outcome};
 use ilagent::queue::admin::{self, Command};
-use ilagent::queue::{DeadLetter, Push, Queue, Store};
+use ilagent::queue::{DeadLetter, Push, Queue, Store, Terms};
+use ilagent::sinks::ilert::BACKOFF;
 use ilagent::system::health::Health;
 use ilagent::system::threads::Failures;
 use rusqlite::Connection;
@@ -56,8 +57,7 @@ impl Drop for Scratch {
 pub fn open(database: &Path) -> Result<(Queue, Receiver<String>), String> {
     let settings = config::Queue { path: database.to_owned(), ..config::Queue::default() };
     let (tell, failed) = bounded(1);
-    Queue::open(&settings, true, None, &Health::default(), &Failures(tell))
-        .map(|queue| (queue, failed))
+    Queue::open(&settings, true, &Health::default(), &Failures(tell)).map(|queue| (queue, failed))
 }
 
 /// One of two lanes; its number is its body.
@@ -137,16 +137,19 @@ fn deliver_all(database: &Path, expected: &BTreeSet<&str>) -> Vec<Vec<u8>> {
         Ok(opened) => opened,
         Err(why) => panic!("the agent does not start: {why}"),
     };
+    let terms =
+        Terms { sink: "ilert".into(), in_flight_max: 10, backoff: BACKOFF, attempts_max: None };
+    let claims = queue.claims(terms, None);
     let (mut delivered, mut missing) = (Vec::new(), expected.clone());
     let until = Instant::now() + PATIENCE;
     loop {
         let patience = Duration::from_millis(if missing.is_empty() { 0 } else { 10 });
-        if let Some(claim) = queue.claim("ilert", Some(patience)) {
+        if let Some(claim) = claims.wait(Some(patience)) {
             are_words(&claim.delivery.to_string());
             let body = claim.delivery.body.clone();
             missing.retain(|number| number.as_bytes() != body);
             delivered.push(body);
-            queue.settle(claim, Outcome::Delivered);
+            claims.settle(claim, Outcome::Delivered);
         } else if missing.is_empty() {
             break;
         }

@@ -97,8 +97,7 @@ fn open(config: &Config, health: &Health, failures: &Failures) -> Result<Queue, 
     let durable = config.http.is_some()
         || config.brokers.iter().any(|broker| broker.buffer)
         || config.clusters.iter().any(|cluster| cluster.buffer);
-    Queue::open(&config.queue, durable, config.ilert.attempts_max, health, failures)
-        .map_err(|what| format!("queue: {what}"))
+    Queue::open(&config.queue, durable, health, failures).map_err(|what| format!("queue: {what}"))
 }
 
 /// Why nothing runs, and the socket that was handed on.
@@ -129,7 +128,7 @@ pub(super) struct Running {
     /// The socket that is not in use yet.
     socket: Option<http::Listener>,
     http: Option<http::Running>,
-    workers: Option<sinks::worker::Workers>,
+    workers: Option<sinks::crew::Crew>,
     sessions: Vec<sources::mqtt::Running>,
     consumers: Vec<sources::kafka::Running>,
     sources_open: Stopper,
@@ -415,16 +414,15 @@ fn start_sink(
     queue: &Queue,
     health: &Health,
     here: Stopper,
-) -> std::io::Result<sinks::worker::Workers> {
+) -> std::io::Result<sinks::crew::Crew> {
     let (client, timer) = (client.clone(), client.clone());
-    sinks::worker::start(
-        sinks::ilert::NAME,
+    sinks::crew::Crew::start(
+        sinks::ilert::terms(&config.ilert),
         Arc::new(move |id, delivery| {
             let _ = &here;
             sinks::ilert::attempt(&client, id, delivery)
         }),
         Arc::new(move |delivery| timer.attempt_max(delivery.kind, delivery.body.len())),
-        config.ilert.in_flight_max,
         queue,
         health,
     )

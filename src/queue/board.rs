@@ -9,12 +9,13 @@ mod settle;
 #[cfg(test)]
 mod tests;
 
+use super::Store;
 use super::change::{Buried, Change};
+use super::claims::{Claim, Next, Terms};
 use super::database::schema::{LANE_MAX, SEQ_MAX};
 use super::database::store::StoredLane;
 use super::gate::{Gate, Pass};
 use super::lane::{Chain, Entry, Head, Lane, weight};
-use super::{Claim, Probes, Store};
 use crate::message::{Delivery, Kind, LaneName, Receipt, SinkName};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -77,36 +78,64 @@ pub(super) struct ReadRow {
     pub(super) attempts: u32,
 }
 
-/// What a claim found.
-pub(super) enum Found {
-    Claim(Claim),
-    /// Nothing now; look again at this moment at the latest.
-    Nothing(Option<Instant>),
+/// For which closed gates a claim finds out whether they may open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Probes {
+    pub(super) lane: bool,
+    pub(super) sink: bool,
 }
 
-#[derive(Default)]
+/// The number of a sink on the board.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct SinkId(usize);
+
+/// A sink that has lanes, or that claims.
 struct Sink {
+    name: SinkName,
+    /// What it told of itself; `None` until it does, and nothing is claimed for it before.
+    terms: Option<Terms>,
     gate: Gate,
     /// When it took a delivery last, or refused one for good.
     last_taken: Option<Instant>,
     /// Lanes with entries that may go, in turn.
     rotation: VecDeque<u32>,
+    /// When to look at one of its lanes again.
+    timers: BTreeSet<(Instant, u32)>,
+    in_flight: usize,
+}
+
+impl Sink {
+    fn new(name: SinkName) -> Self {
+        Sink {
+            name,
+            terms: None,
+            gate: Gate::default(),
+            last_taken: None,
+            rotation: VecDeque::new(),
+            timers: BTreeSet::new(),
+            in_flight: 0,
+        }
+    }
+}
+
+/// What follows from what happened on the board, for whoever holds it to do.
+#[derive(Default)]
+pub(super) struct Effects {
+    /// Sinks that may find something to claim.
+    pub(super) calls: BTreeSet<SinkId>,
 }
 
 /// See the module.
 pub(super) struct Board {
     lanes: HashMap<u32, Lane>,
     numbers: HashMap<LaneName, u32>,
-    sinks: HashMap<SinkName, Sink>,
-    /// When to look at a lane again.
-    timers: BTreeSet<(Instant, u32)>,
+    sinks: Vec<Sink>,
     /// Since when each entry on the board or in flight has been known.
     ages: BTreeMap<u64, Instant>,
     in_flight: BTreeSet<u64>,
     next_seq: u64,
     next_lane: u32,
     idle_lanes: usize,
-    attempts_max: Option<u32>,
     /// Deliveries that have a row, on the board or not, and their bytes.
     pub(super) stored: Amount,
     /// Deliveries that have none.
@@ -114,6 +143,7 @@ pub(super) struct Board {
     /// Bytes of stored deliveries that are on the board.
     on_board: u64,
     outbox: Outbox,
+    effects: Effects,
     /// The queue thread has been woken for it.
     nudged: bool,
     /// Rows whose end is known and not committed yet.
@@ -131,8 +161,6 @@ pub(super) struct Committed {
     pub(super) receipts: Vec<Receipt>,
     /// Bytes that are not on the way any more.
     pub(super) arrived: u64,
-    /// There may be something to claim.
-    pub(super) claimable: bool,
 }
 
 /// How many, and how large.
@@ -157,27 +185,55 @@ impl Amount {
 }
 
 impl Board {
-    pub(super) fn new(attempts_max: Option<u32>) -> Self {
+    pub(super) fn new() -> Self {
         Board {
             lanes: HashMap::new(),
             numbers: HashMap::new(),
-            sinks: HashMap::new(),
-            timers: BTreeSet::new(),
+            sinks: Vec::new(),
             ages: BTreeMap::new(),
             in_flight: BTreeSet::new(),
             next_seq: 1,
             next_lane: 1,
             idle_lanes: 0,
-            attempts_max,
             stored: Amount::default(),
             transit: Amount::default(),
             on_board: 0,
             outbox: Outbox::default(),
+            effects: Effects::default(),
             nudged: false,
             ending: 0,
             burying: 0,
             unwritable: false,
         }
+    }
+
+    /// A sink begins to claim.
+    pub(super) fn take_on(&mut self, terms: Terms) -> SinkId {
+        let id = self.sink_id(&terms.sink);
+        self.sinks[id.0].terms = Some(terms);
+        id
+    }
+
+    fn sink_id(&mut self, name: &SinkName) -> SinkId {
+        let at = self.sinks.iter().position(|sink| sink.name == *name).unwrap_or_else(|| {
+            self.sinks.push(Sink::new(name.clone()));
+            self.sinks.len() - 1
+        });
+        SinkId(at)
+    }
+
+    /// What follows from what happened since it was asked last.
+    pub(super) fn take_effects(&mut self) -> Effects {
+        std::mem::take(&mut self.effects)
+    }
+
+    /// Whether there is something to do without the board.
+    pub(super) fn has_effects(&self) -> bool {
+        !self.effects.calls.is_empty() || (!self.outbox.is_empty() && !self.nudged)
+    }
+
+    fn call_all(&mut self) {
+        self.effects.calls.extend((0..self.sinks.len()).map(SinkId));
     }
 
     /// What has to be written and read by now.
@@ -195,7 +251,7 @@ impl Board {
     pub(super) fn restore(&mut self, lanes: Vec<StoredLane>) {
         for StoredLane { number, name, seqs: (first, last) } in lanes {
             self.next_seq = self.next_seq.max(last + 1);
-            let mut lane = Lane::new(name.clone());
+            let mut lane = Lane::new(name.clone(), self.sink_id(&name.sink));
             lane.stored = true;
             lane.unread_from = Some(first);
             lane.reading = true;
@@ -275,12 +331,10 @@ impl Board {
 
     /// Whether the sink of a lane takes deliveries of others.
     fn takes_others(&self, lane: &Lane, store: Store) -> bool {
-        let sink = self.sinks.get(&lane.name.sink);
+        let sink = &self.sinks[lane.sink.0];
         match lane.failing_since {
-            Some(since) if store == Store::Patient => {
-                sink.is_some_and(|sink| sink.last_taken >= Some(since))
-            }
-            _ => sink.is_none_or(|sink| !sink.gate.is_closed()),
+            Some(since) if store == Store::Patient => sink.last_taken >= Some(since),
+            _ => !sink.gate.is_closed(),
         }
     }
 
@@ -290,20 +344,20 @@ impl Board {
         self.transit.count < TRANSIT_MAX as u64 && (used == 0 || used + bytes <= TRANSIT_BYTES_MAX)
     }
 
-    /// Takes a transit delivery in; says whether a worker may claim it at once.
+    /// Takes a transit delivery in.
     pub(super) fn add_transit(
         &mut self,
         delivery: Delivery,
         store: Store,
         receipt: Option<Receipt>,
         now: Instant,
-    ) -> bool {
+    ) {
         let number = self.number(&delivery.lane);
         if delivery.kind == Kind::Heartbeat && self.has_heartbeat(number, &delivery) {
-            return false;
+            return;
         }
         let row = RowId { lane: number, seq: self.next_seq() };
-        self.add_unstored(row, delivery, store, receipt, now)
+        self.add_unstored(row, delivery, store, receipt, now);
     }
 
     fn add_unstored(
@@ -313,26 +367,26 @@ impl Board {
         store: Store,
         receipt: Option<Receipt>,
         now: Instant,
-    ) -> bool {
+    ) {
         let seq = row.seq;
         self.transit.add(weight(&delivery));
         self.ages.insert(seq, now);
         let patient = store == Store::Patient;
         let entry =
             Entry { seq, delivery, attempts: 0, stored: false, patient, receipt, since: now };
-        self.put(row.lane, entry)
+        self.put(row.lane, entry);
     }
 
-    /// A row was stored; says whether a worker may claim it at once.
+    /// A row was stored.
     pub(super) fn add_stored(
         &mut self,
         row: RowId,
         delivery: Delivery,
         attempts: u32,
         now: Instant,
-    ) -> bool {
+    ) {
         self.stored.add(weight(&delivery));
-        let Some(lane) = self.lanes.get_mut(&row.lane) else { return false };
+        let Some(lane) = self.lanes.get_mut(&row.lane) else { return };
         lane.has_come(delivery.order_key.as_deref());
         let crowded = lane.len() >= WINDOW
             || (self.on_board >= BOARD_BYTES_MAX && lane.len() >= WINDOW_LEAST);
@@ -340,9 +394,9 @@ impl Board {
             lane.unread_from.get_or_insert(row.seq);
             lane.fill_front(delivery.order_key.as_deref());
             self.read_on(row.lane);
-            return false;
+            return;
         }
-        self.put_stored(row, delivery, attempts, now)
+        self.put_stored(row, delivery, attempts, now);
     }
 
     /// How much of a lane is to be read now: from which number on, and how many rows.
@@ -393,24 +447,27 @@ impl Board {
         } else if stored {
             self.on_board += bytes;
         }
-        self.timers.insert((until, number));
+        let sink = lane.sink;
+        self.sinks[sink.0].timers.insert((until, number));
         self.rotate(number);
     }
 
     /// What was written: the board knows of the rows.
     pub(super) fn committed(&mut self, changes: Vec<Change>, now: Instant) -> Committed {
-        let mut done = Committed { claimable: self.ending >= ENDING_MAX, ..Committed::default() };
+        let mut done = Committed::default();
+        if self.ending >= ENDING_MAX {
+            self.call_all();
+        }
         for change in changes {
             match change {
                 Change::Insert(row, delivery, _, receipt) => {
                     done.arrived += weight(&delivery);
-                    done.claimable |= self.add_stored(row, delivery, 0, now);
+                    self.add_stored(row, delivery, 0, now);
                     done.receipts.extend(receipt);
                 }
                 Change::SetAside(lane, mut entry, head, until) => {
                     done.receipts.extend(entry.receipt.take());
                     self.give_back(lane, entry, head, until, true);
-                    done.claimable = true;
                 }
                 Change::Bury(from, letter, receipt) => {
                     match from {
@@ -441,6 +498,7 @@ impl Board {
     /// bytes of the latter are not on the way any more.
     pub(super) fn cannot_be_written(&mut self, changes: &mut Vec<Change>, now: Instant) -> usize {
         self.unwritable = true;
+        self.call_all();
         let mut back = 0;
         for change in std::mem::take(changes) {
             match change {
@@ -474,36 +532,43 @@ impl Board {
         self.lanes.get(&number).is_some_and(|lane| lane.unread_from.is_some())
     }
 
-    /// Whether another worker of `sink` would find something.
-    pub(super) fn has_more(&self, sink: &str) -> bool {
-        let sink = self.sinks.get(sink).filter(|_| self.ending < ENDING_MAX);
-        sink.is_some_and(|sink| !sink.gate.is_closed() && !sink.rotation.is_empty())
+    /// Finds something to do for a sink, which needs no call then.
+    pub(super) fn claim(&mut self, id: SinkId, now: Instant) -> Next {
+        let next = self.find(id, now);
+        let sink = &self.sinks[id.0];
+        let more = !sink.gate.is_closed() && !sink.rotation.is_empty();
+        if matches!(next, Next::Claim(_)) && more {
+            self.effects.calls.insert(id);
+        } else {
+            self.effects.calls.remove(&id);
+        }
+        next
     }
 
-    /// Finds something to do for a worker of `sink`.
-    pub(super) fn claim(&mut self, sink: &str, now: Instant) -> Found {
-        self.ring(now);
+    fn find(&mut self, id: SinkId, now: Instant) -> Next {
+        self.wake_due(id, now);
         if self.ending >= ENDING_MAX && !self.unwritable {
-            // The commit that is due wakes workers.
-            return Found::Nothing(None);
+            // The commit that is due calls all sinks.
+            return Next::Nothing(None);
         }
-        let Some(state) = self.sinks.get(sink) else { return Found::Nothing(None) };
-        let sink_probe = match state.gate.pass(now) {
+        let sink = &mut self.sinks[id.0];
+        if sink.terms.as_ref().is_none_or(|terms| sink.in_flight >= terms.in_flight_max) {
+            return Next::Nothing(None);
+        }
+        let sink_probe = match sink.gate.pass(now) {
             Pass::Open => false,
             Pass::Probe => true,
-            Pass::NotBefore(at) => return Found::Nothing(Some(at)),
-            Pass::AfterProbe => return Found::Nothing(None),
+            Pass::NotBefore(at) => return Next::Nothing(Some(at)),
+            Pass::AfterProbe => return Next::Nothing(None),
         };
-        while let Some(number) =
-            self.sinks.get_mut(sink).and_then(|state| state.rotation.pop_front())
-        {
+        while let Some(number) = self.sinks[id.0].rotation.pop_front() {
             let Some(lane) = self.lanes.get_mut(&number) else { continue };
             lane.in_rotation = false;
             let lane_probe = match lane.gate.pass(now) {
                 Pass::Open => false,
                 Pass::Probe => true,
                 Pass::NotBefore(at) => {
-                    self.timers.insert((at, number));
+                    self.sinks[id.0].timers.insert((at, number));
                     continue;
                 }
                 Pass::AfterProbe => continue,
@@ -513,14 +578,14 @@ impl Board {
                 log::warn!("queue: a heartbeat of {} came to nothing in time", lane.name);
             } else if !is_withdrawn(&entry) {
                 let probes = Probes { lane: lane_probe, sink: sink_probe };
-                return Found::Claim(self.hand_out(number, entry, probes));
+                return Next::Claim(self.hand_out(number, entry, probes));
             }
             lane.release(entry.delivery.order_key.as_deref(), entry.stored);
             self.forget(entry);
             self.rotate(number);
             self.note_idle(number);
         }
-        Found::Nothing(self.timers.first().map(|(at, _)| *at))
+        Next::Nothing(self.sinks[id.0].timers.first().map(|(at, _)| *at))
     }
 
     fn hand_out(&mut self, number: u32, entry: Entry, probes: Probes) -> Claim {
@@ -529,9 +594,10 @@ impl Board {
         if probes.lane {
             lane.gate.probing();
         }
-        if probes.sink
-            && let Some(sink) = self.sinks.get_mut(&lane.name.sink)
-        {
+        let id = lane.sink;
+        let sink = &mut self.sinks[id.0];
+        sink.in_flight += 1;
+        if probes.sink {
             sink.gate.probing();
         }
         if entry.stored {
@@ -586,32 +652,28 @@ impl Board {
         }
         let number = self.free_number();
         self.numbers.insert(name.clone(), number);
-        self.lanes.insert(number, Lane::new(name.clone()));
+        let sink = self.sink_id(&name.sink);
+        self.lanes.insert(number, Lane::new(name.clone(), sink));
         number
     }
 
-    fn put_stored(
-        &mut self,
-        row: RowId,
-        delivery: Delivery,
-        attempts: u32,
-        since: Instant,
-    ) -> bool {
+    fn put_stored(&mut self, row: RowId, delivery: Delivery, attempts: u32, since: Instant) {
         self.on_board += weight(&delivery);
         self.ages.insert(row.seq, since);
         let seq = row.seq;
         let entry =
             Entry { seq, delivery, attempts, stored: true, patient: false, receipt: None, since };
-        self.put(row.lane, entry)
+        self.put(row.lane, entry);
     }
 
-    fn put(&mut self, number: u32, entry: Entry) -> bool {
+    fn put(&mut self, number: u32, entry: Entry) {
         let lane = self.lanes.get_mut(&number).expect("a lane with a number is known");
         let before = lane.ready.len();
         lane.add(entry);
-        let claimable = lane.ready.len() > before;
+        if lane.ready.len() > before {
+            self.effects.calls.insert(lane.sink);
+        }
         self.rotate(number);
-        claimable
     }
 
     fn has_heartbeat(&self, number: u32, delivery: &Delivery) -> bool {
@@ -636,23 +698,18 @@ impl Board {
             return;
         }
         lane.in_rotation = true;
-        match self.sinks.get_mut(&lane.name.sink) {
-            Some(sink) => sink.rotation.push_back(number),
-            None => {
-                let rotation = VecDeque::from([number]);
-                let sink = Sink { rotation, ..Sink::default() };
-                self.sinks.insert(lane.name.sink.clone(), sink);
-            }
-        }
+        let sink = lane.sink;
+        self.sinks[sink.0].rotation.push_back(number);
+        self.effects.calls.insert(sink);
     }
 
     /// Wakes lanes whose time has come.
-    fn ring(&mut self, now: Instant) {
-        while let Some((at, number)) = self.timers.first().copied() {
+    fn wake_due(&mut self, sink: SinkId, now: Instant) {
+        while let Some((at, number)) = self.sinks[sink.0].timers.first().copied() {
             if at > now {
                 break;
             }
-            self.timers.pop_first();
+            self.sinks[sink.0].timers.pop_first();
             if let Some(lane) = self.lanes.get_mut(&number) {
                 lane.wake(now);
             }

@@ -1,5 +1,6 @@
 //! One lane: what may go now, what waits behind it, and what is still on disk.
 
+use super::board::SinkId;
 use super::gate::Gate;
 use crate::message::{Delivery, LaneName, Receipt};
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -84,6 +85,7 @@ pub(super) fn weight(delivery: &Delivery) -> u64 {
 #[derive(Debug)]
 pub(super) struct Lane {
     pub(super) name: LaneName,
+    pub(super) sink: SinkId,
     /// May be claimed, in order.
     pub(super) ready: VecDeque<Entry>,
     /// Order keys that are in flight or waiting, and who comes after them.
@@ -111,9 +113,10 @@ pub(super) struct Lane {
 }
 
 impl Lane {
-    pub(super) fn new(name: LaneName) -> Self {
+    pub(super) fn new(name: LaneName, sink: SinkId) -> Self {
         Lane {
             name,
+            sink,
             ready: VecDeque::new(),
             chains: HashMap::new(),
             waiting: BTreeMap::new(),

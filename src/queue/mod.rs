@@ -8,6 +8,7 @@ pub mod admin;
 mod board;
 mod change;
 mod chatter;
+mod claims;
 mod database;
 mod gate;
 mod lane;
@@ -16,23 +17,26 @@ mod upstream;
 mod writer;
 
 use crate::config;
-use crate::message::{Delivery, Desk, Kind, Outcome, Receipt};
+use crate::message::{Delivery, Desk, Kind, Receipt};
 use crate::system::health::Health;
 use crate::system::plain::plain;
 use crate::system::pulse::Pulse;
 use crate::system::threads::{self, Failures};
-use board::{Board, Found};
+use board::{Board, SinkId};
 use chatter::{Chatter, Verdict};
+use claims::Waiting;
+pub use claims::{Claim, Claims, Next, Ring, Terms};
 use crossbeam_channel::{Sender, bounded};
 use database::Database;
 use database::file::DatabaseFile;
 use lane::weight;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use writer::{Request, Writer};
 
 /// Most bytes of deliveries on their way to the database; beyond it sources have to wait.
@@ -108,30 +112,6 @@ pub struct DeadLetter {
     pub body: Vec<u8>,
 }
 
-/// A delivery in the hands of a worker. It must be given back with [`Queue::settle`].
-#[derive(Debug)]
-pub struct Claim {
-    /// Its number in the queue, as `ilagent queue list` shows it.
-    pub id: u64,
-    /// What is to be handed over.
-    pub delivery: Delivery,
-    /// Which attempt this is, counted from 1, over restarts.
-    pub attempt: u32,
-    lane: u32,
-    stored: bool,
-    patient: bool,
-    receipt: Option<Receipt>,
-    since: Instant,
-    probes: Probes,
-}
-
-/// For which closed gates a claim finds out whether they may open.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Probes {
-    lane: bool,
-    sink: bool,
-}
-
 /// A raw message that an earlier version of upstream's agent left in its `mqtt_queue`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UpstreamMessage {
@@ -190,11 +170,9 @@ pub struct Queue(Arc<Shared>);
 /// What sources, workers and the queue thread share.
 struct Shared {
     board: Mutex<Board>,
-    /// Rings when there may be something to claim.
-    work: Condvar,
     requests: Sender<Request>,
-    /// Workers that wait for `work`.
-    idle: AtomicUsize,
+    /// Where each sink waits for something to claim.
+    waiting: Mutex<Vec<(SinkId, Arc<Waiting>)>>,
     /// Claims are over: the agent ends.
     stopped: AtomicBool,
     closed: AtomicBool,
@@ -242,14 +220,13 @@ impl Queue {
     pub fn open(
         settings: &config::Queue,
         durable: bool,
-        attempts_max: Option<u32>,
         health: &Health,
         failures: &Failures,
     ) -> Result<Self, String> {
         let file = DatabaseFile::at(&settings.path)?;
         let settings = config::Queue { path: file.path().to_owned(), ..settings.clone() };
         let (requests, received) = bounded(REQUESTS_MAX);
-        let mut board = Board::new(attempts_max);
+        let mut board = Board::new();
         // Taken at the door though the file may never be needed: in the middle of its work it
         // would be too late to hear that another agent has it, or that nothing can be written.
         let door = file.lock()?;
@@ -262,9 +239,8 @@ impl Queue {
         };
         let shared = Arc::new(Shared {
             board: Mutex::new(board),
-            work: Condvar::new(),
             requests,
-            idle: AtomicUsize::new(0),
+            waiting: Mutex::default(),
             stopped: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             unwritable: AtomicBool::new(false),
@@ -298,7 +274,7 @@ impl Queue {
         let now = Instant::now();
         let (mut to_store, mut rest) = (Vec::new(), Vec::new());
         let mut refusal: Option<fn(Vec<Push>) -> Error> = None;
-        let (mut claimable, mut full) = (false, None);
+        let mut full = None;
         let mut board = lock(&self.0.board);
         for push in batch {
             if full.is_some() {
@@ -324,17 +300,14 @@ impl Queue {
                     self.0.on_the_way.fetch_add(size(&push), Ordering::AcqRel);
                     to_store.push(push);
                 }
-                None => claimable |= Shared::keep(&mut board, push, now),
+                None => Shared::keep(&mut board, push, now),
             }
         }
         if full.is_some() {
             self.0.no_room.store(true, Ordering::Release);
         }
         self.0.report(&board);
-        drop(board);
-        if claimable {
-            self.0.wake_worker();
-        }
+        self.0.act(board);
         if !to_store.is_empty() {
             self.0.requests.send(Request::Store(to_store)).map_err(|_| Error::Closed)?;
         }
@@ -347,56 +320,12 @@ impl Queue {
         Err(refuse(rest))
     }
 
-    /// Waits until a delivery of `sink` may be attempted, and claims it. `None` when claims are
-    /// over, or when `patience` is.
-    #[must_use]
-    pub fn claim(&self, sink: &str, patience: Option<Duration>) -> Option<Claim> {
-        let give_up = patience.map(|patience| Instant::now() + patience);
-        let mut board = lock(&self.0.board);
-        loop {
-            if self.0.stopped.load(Ordering::Acquire) {
-                return None;
-            }
-            let now = Instant::now();
-            match board.claim(sink, now) {
-                Found::Claim(claim) => {
-                    let (more, mail) = (board.has_more(sink), board.wants_nudge());
-                    drop(board);
-                    self.0.nudge(mail);
-                    if more {
-                        self.0.wake_worker();
-                    }
-                    return Some(claim);
-                }
-                Found::Nothing(look_again) => {
-                    if give_up.is_some_and(|at| at <= now) {
-                        return None;
-                    }
-                    let until = look_again.into_iter().chain(give_up).min();
-                    board = self.0.wait(board, until.map(|at| at.saturating_duration_since(now)));
-                }
-            }
-        }
-    }
-
-    /// Gives a claimed delivery back with what came of the attempt.
-    pub fn settle(&self, claim: Claim, outcome: Outcome) {
-        let mut board = lock(&self.0.board);
-        board.settle(claim, outcome, Instant::now(), fastrand::f64());
-        self.0.report(&board);
-        let mail = board.wants_nudge();
-        drop(board);
-        self.0.nudge(mail);
-        self.0.wake_worker();
-        self.0.tell_of_room();
-    }
-
     /// Ends all claims: those that wait return `None`, and so do later ones.
     pub fn stop_claims(&self) {
         let board = lock(&self.0.board);
         self.0.stopped.store(true, Ordering::Release);
         drop(board);
-        self.0.work.notify_all();
+        lock(&self.0.waiting).iter().for_each(|(_, waiting)| waiting.wake_all());
     }
 
     /// Where the queue thread gives signs of life.
@@ -539,39 +468,35 @@ impl Shared {
         fits(used, self.bytes_max) && fits(on_the_way, ON_THE_WAY_MAX as u64)
     }
 
-    /// Keeps a delivery in memory; says whether a worker may claim it at once.
-    fn keep(board: &mut Board, push: Push, now: Instant) -> bool {
-        let Push::Delivery { delivery, store, receipt } = push else { return false };
+    /// Keeps a delivery in memory.
+    fn keep(board: &mut Board, push: Push, now: Instant) {
+        let Push::Delivery { delivery, store, receipt } = push else { return };
         let is_ping = delivery.kind == Kind::Heartbeat;
         // A ping is only worth something now, so nothing waits for it.
         let (kept, done) = if is_ping { (None, receipt) } else { (receipt, None) };
-        let claimable = board.add_transit(delivery, store, kept, now);
+        board.add_transit(delivery, store, kept, now);
         done.into_iter().for_each(Receipt::sign);
-        claimable
     }
 
-    fn wait<'a>(
-        &self,
-        board: MutexGuard<'a, Board>,
-        at_most: Option<Duration>,
-    ) -> MutexGuard<'a, Board> {
-        self.idle.fetch_add(1, Ordering::AcqRel);
-        let board = match at_most {
-            None => self.work.wait(board).unwrap_or_else(PoisonError::into_inner),
-            Some(at_most) => {
-                let waited = self.work.wait_timeout(board, at_most);
-                waited.unwrap_or_else(PoisonError::into_inner).0
-            }
-        };
-        self.idle.fetch_sub(1, Ordering::AcqRel);
-        board
+    fn next(&self, board: &mut Board, sink: SinkId, now: Instant) -> Next {
+        if self.stopped.load(Ordering::Acquire) { Next::Over } else { board.claim(sink, now) }
     }
 
-    /// One worker looks; it wakes the next if there is more than it takes.
-    fn wake_worker(&self) {
-        if self.idle.load(Ordering::Acquire) > 0 {
-            self.work.notify_one();
+    /// Lets go of the board and does what follows from what happened on it.
+    fn act(&self, mut board: MutexGuard<'_, Board>) {
+        let (effects, nudge) = (board.take_effects(), board.wants_nudge());
+        drop(board);
+        self.call(&effects.calls);
+        self.nudge(nudge);
+    }
+
+    /// Wakes the sinks that may find something to claim, and no others.
+    fn call(&self, sinks: &BTreeSet<SinkId>) {
+        if sinks.is_empty() {
+            return;
         }
+        let waiting = lock(&self.waiting);
+        waiting.iter().filter(|(id, _)| sinks.contains(id)).for_each(|(_, waiting)| waiting.wake());
     }
 
     /// Wakes the queue thread for what the board asks for. When it has other requests it looks

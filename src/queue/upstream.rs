@@ -30,7 +30,7 @@ pub(super) fn convert(store: &mut Store) -> rusqlite::Result<()> {
         return Ok(());
     }
     let query = select(&columns);
-    let mut numbers = Board::new(None);
+    let mut numbers = Board::new();
     numbers.restore(store.lanes()?);
     let mut converted = 0;
     loop {

@@ -287,12 +287,11 @@ impl Writer {
         }
         self.tell_of_lost_letters();
         let changes = std::mem::take(&mut self.changes);
-        let done = lock(&self.shared.board).committed(changes, Instant::now());
+        let mut board = lock(&self.shared.board);
+        let done = board.committed(changes, Instant::now());
+        self.shared.act(board);
         let arrived = usize::try_from(done.arrived).unwrap_or(usize::MAX);
         self.shared.on_the_way.fetch_sub(arrived, Ordering::AcqRel);
-        if done.claimable {
-            self.shared.wake_worker();
-        }
         done.receipts.into_iter().for_each(Receipt::sign);
     }
 
@@ -334,7 +333,6 @@ impl Writer {
                     Ok(read) => self.add_read(number, &name, read)?,
                     Err(error) => return self.trouble(&Trouble::from(error)),
                 }
-                self.shared.wake_worker();
             }
             self.reads.remove(&number);
         }
@@ -344,11 +342,11 @@ impl Writer {
     fn add_read(&mut self, number: u32, name: &LaneName, read: Read) -> Result<(), String> {
         let mut board = lock(&self.shared.board);
         board.add_read(number, read.rows, read.next, self.started);
+        board.stored.count = board.stored.count.saturating_sub(read.damaged.len() as u64);
+        self.shared.act(board);
         if read.damaged.is_empty() {
             return Ok(());
         }
-        board.stored.count = board.stored.count.saturating_sub(read.damaged.len() as u64);
-        drop(board);
         log::error!(
             "queue: {} deliveries of {name} are damaged and are not delivered; `ilagent queue \
              list` shows them among the dead letters",

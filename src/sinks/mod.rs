@@ -1,4 +1,4 @@
-//! Where deliveries go: one attempt, one verdict. `worker` is the loop every sink shares.
+//! Where deliveries go: one attempt, one verdict. A `crew` of threads claims for a sink that blocks.
 
+pub mod crew;
 pub mod ilert;
-pub mod worker;

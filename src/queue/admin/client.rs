@@ -49,7 +49,7 @@ pub fn run(database: &Path, command: &Command) -> Result<String, String> {
     };
     let mut store = if changes { Store::open(&settings)? } else { Store::look(database)? };
     let trouble = |error: rusqlite::Error| format!("{}: {error}", database.display());
-    let mut board = Board::new(None);
+    let mut board = Board::new();
     board.restore(store.lanes().map_err(trouble)?);
     board.stored = store.amount().map_err(trouble)?;
     let board = Mutex::new(board);

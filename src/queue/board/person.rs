@@ -5,9 +5,10 @@ use super::{Board, RowId};
 impl Board {
     /// Everything that waits may go at once: somebody asked for it.
     pub(in crate::queue) fn hurry(&mut self) {
-        for sink in self.sinks.values_mut() {
+        for sink in &mut self.sinks {
             sink.gate.open();
         }
+        self.call_all();
         let numbers: Vec<u32> = self.lanes.keys().copied().collect();
         for number in numbers {
             if let Some(lane) = self.lanes.get_mut(&number) {

@@ -2,18 +2,15 @@
 
 use super::{Board, RowId, is_withdrawn};
 use crate::message::{Holds, Kind, Outcome};
+use crate::queue::DeadLetter;
 use crate::queue::change::{Buried, Change};
+use crate::queue::claims::Claim;
 use crate::queue::lane::{Entry, Head, Lane, weight};
-use crate::queue::{Claim, DeadLetter};
 use crate::retry::Backoff;
 use std::time::{Duration, Instant};
 
 /// That many failures in a row, each of a delivery's own, say that the lane is what fails.
 const LANE_FAILURES_MAX: u32 = 100;
-
-/// Waits of a delivery after failures of its own.
-const BACKOFF: Backoff =
-    Backoff { first: Duration::from_millis(500), longest: Duration::from_secs(60) };
 
 impl Board {
     /// Takes a claim back with what came of it.
@@ -28,6 +25,9 @@ impl Board {
         self.in_flight.remove(&claim.id);
         if let Some(lane) = self.lanes.get_mut(&number) {
             lane.in_flight = lane.in_flight.saturating_sub(1);
+            let sink = lane.sink;
+            self.sinks[sink.0].in_flight -= 1;
+            self.effects.calls.insert(sink);
         }
         match outcome {
             Outcome::Delivered => {
@@ -39,11 +39,11 @@ impl Board {
                 self.bury(claim, why);
             }
             Outcome::Later { holds: Holds::Sink, after, .. } => {
-                if let Some(sink) = self.sinks.get_mut(&claim.delivery.lane.sink) {
-                    sink.gate.close(now, claim.probes.sink, after, dice);
-                }
-                if let Some(lane) = self.lanes.get_mut(&number).filter(|_| claim.probes.lane) {
-                    lane.gate.probe_is_back(now);
+                if let Some(lane) = self.lanes.get_mut(&number) {
+                    self.sinks[lane.sink.0].gate.close(now, claim.probes.sink, after, dice);
+                    if claim.probes.lane {
+                        lane.gate.probe_is_back(now);
+                    }
                 }
                 self.back_in_line(claim, now);
             }
@@ -76,6 +76,7 @@ impl Board {
         dice: f64,
     ) {
         let attempts = claim.attempt;
+        let (attempts_max, backoff) = self.terms(claim.lane);
         if let Some(lane) = self.lanes.get_mut(&claim.lane) {
             lane.failures += 1;
             lane.failing_since.get_or_insert(now);
@@ -85,14 +86,13 @@ impl Board {
                 lane.wake_all();
             }
         }
-        if claim.delivery.kind != Kind::Heartbeat
-            && self.attempts_max.is_some_and(|max| attempts >= max)
+        if claim.delivery.kind != Kind::Heartbeat && attempts_max.is_some_and(|max| attempts >= max)
         {
             self.bury(claim, format!("given up after {attempts} attempts, the last one: {why}"));
             return;
         }
         // What the other side asks for can make the wait longer than our own, never shorter.
-        let own = BACKOFF.wait_after(attempts, dice);
+        let own = backoff.wait_after(attempts, dice);
         let until = now + after.map_or(own, |after| after.max(own));
         let number = claim.lane;
         let entry = self.entry(claim, attempts);
@@ -136,7 +136,7 @@ impl Board {
     fn wait(&mut self, number: u32, entry: Entry, until: Instant) {
         if let Some(lane) = self.lanes.get_mut(&number) {
             lane.wait(entry, until);
-            self.timers.insert((until, number));
+            self.sinks[lane.sink.0].timers.insert((until, number));
         }
     }
 
@@ -226,9 +226,7 @@ impl Board {
     fn takes(&mut self, number: u32, now: Instant) {
         self.opens_sink(number, now);
         let Some(lane) = self.lanes.get_mut(&number) else { return };
-        if let Some(sink) = self.sinks.get_mut(&lane.name.sink) {
-            sink.last_taken = Some(now);
-        }
+        self.sinks[lane.sink.0].last_taken = Some(now);
         lane.failures = 0;
         lane.failing_since = None;
         if lane.gate.open() {
@@ -236,20 +234,25 @@ impl Board {
         }
     }
 
+    fn terms(&self, number: u32) -> (Option<u32>, Backoff) {
+        let lane = self.lanes.get(&number).expect("the lane of a claim is known");
+        let terms = self.sinks[lane.sink.0].terms.as_ref().expect("only a sink with terms claims");
+        (terms.attempts_max, terms.backoff)
+    }
+
     /// Whether the sink of a lane has taken a delivery since then.
     fn has_taken_since(&self, number: u32, since: Instant) -> bool {
         let lane = self.lanes.get(&number);
-        let sink = lane.and_then(|lane| self.sinks.get(&lane.name.sink));
-        sink.is_some_and(|sink| sink.last_taken >= Some(since))
+        lane.is_some_and(|lane| self.sinks[lane.sink.0].last_taken >= Some(since))
     }
 
     fn opens_sink(&mut self, number: u32, now: Instant) {
-        let Some(name) = self.lanes.get(&number).map(|lane| lane.name.sink.clone()) else { return };
-        let was_closed = self.sinks.get_mut(&name).is_some_and(|sink| sink.gate.open());
-        if !was_closed {
+        let Some(sink) = self.lanes.get(&number).map(|lane| lane.sink) else { return };
+        if !self.sinks[sink.0].gate.open() {
             return;
         }
-        let numbers: Vec<u32> = self.lanes.keys().copied().collect();
+        let of_sink = self.lanes.iter().filter(|(_, lane)| lane.sink == sink);
+        let numbers: Vec<u32> = of_sink.map(|(number, _)| *number).collect();
         for number in numbers {
             let held = self.lanes.get_mut(&number).is_some_and(|lane| {
                 lane.wake_all();

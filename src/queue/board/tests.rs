@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::message::{Desk, Holds, Outcome};
+use crate::retry::Backoff;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -31,6 +32,7 @@ struct Published {
 struct World {
     store: Store,
     board: Board,
+    sink: SinkId,
     now: Instant,
     /// Pushes on their way to the queue thread.
     requests: VecDeque<(Delivery, Option<Receipt>)>,
@@ -47,6 +49,23 @@ struct World {
     heard: Vec<u64>,
 }
 
+fn terms() -> Terms {
+    let backoff = Backoff { first: Duration::from_millis(500), longest: Duration::from_secs(60) };
+    Terms { sink: SINK.into(), in_flight_max: usize::MAX, backoff, attempts_max: None }
+}
+
+/// A delivery whose number is its body.
+fn delivery(lane: &str, key: &str, number: u64) -> Delivery {
+    Delivery {
+        lane: LaneName { sink: SINK.into(), key: lane.to_owned() },
+        order_key: (!key.is_empty()).then(|| key.to_owned()),
+        kind: Kind::Event,
+        target: "/api/events".to_owned(),
+        body: number.to_string().into_bytes(),
+        origin: "test".to_owned(),
+    }
+}
+
 fn number(delivery: &Delivery) -> u64 {
     String::from_utf8_lossy(&delivery.body).parse().unwrap()
 }
@@ -57,9 +76,12 @@ fn later(holds: Holds) -> Outcome {
 
 impl World {
     fn new(store: Store) -> Self {
+        let mut board = Board::new();
+        let sink = board.take_on(terms());
         World {
             store,
-            board: Board::new(None),
+            board,
+            sink,
             now: Instant::now(),
             requests: VecDeque::new(),
             changes: Vec::new(),
@@ -89,14 +111,7 @@ impl World {
         self.tickets += 1;
         let message = &mut self.broker[at];
         message.ticket = self.tickets;
-        let delivery = Delivery {
-            lane: LaneName { sink: SINK.into(), key: message.lane.to_owned() },
-            order_key: (!message.key.is_empty()).then(|| message.key.to_owned()),
-            kind: Kind::Event,
-            target: "/api/events".to_owned(),
-            body: message.number.to_string().into_bytes(),
-            origin: "test".to_owned(),
-        };
+        let delivery = delivery(message.lane, message.key, message.number);
         let desk: Arc<dyn Desk> = self.desk.clone();
         let receipt = Some(Receipt::new(desk, message.ticket, 1));
         if self.store == Store::Durable || self.board.needs_storing(&delivery, self.store) {
@@ -108,12 +123,12 @@ impl World {
     }
 
     fn claim(&mut self) -> Option<u64> {
-        match self.board.claim(SINK, self.now) {
-            Found::Claim(claim) => {
+        match self.board.claim(self.sink, self.now) {
+            Next::Claim(claim) => {
                 self.claims.push(claim);
                 self.claims.last().map(|claim| number(&claim.delivery))
             }
-            Found::Nothing(_) => None,
+            _ => None,
         }
     }
 
@@ -194,7 +209,8 @@ impl World {
     /// A new process: what is on disk is read, and the broker sends again what it has.
     fn start_again(&mut self) {
         self.desk = Arc::default();
-        self.board = Board::new(None);
+        self.board = Board::new();
+        self.sink = self.board.take_on(terms());
         self.requests.clear();
         self.changes.clear();
         self.reads.clear();
@@ -359,6 +375,53 @@ fn what_stands_behind_one_that_is_under_way_without_a_row_is_not_signed() {
     world.drain();
     let of_pump: Vec<u64> = world.heard.iter().copied().filter(|n| *n != other).collect();
     assert_eq!(of_pump, [alert, resolve, late]);
+}
+
+/// Two sinks side by side: whom each step calls, and what each finds then.
+#[test]
+fn what_happens_at_one_sink_calls_nobody_of_another() {
+    let mut board = Board::new();
+    let of = |sink: &'static str| Terms { sink: sink.into(), in_flight_max: 1, ..terms() };
+    let (a, b) = (board.take_on(of("a")), board.take_on(of("b")));
+    let start = Instant::now();
+    let at = |ms: u64| start + Duration::from_millis(ms);
+    let push = |board: &mut Board, sink: &'static str| {
+        let lane = LaneName { sink: sink.into(), key: "k".to_owned() };
+        let delivery = Delivery { lane, ..delivery("k", "", 0) };
+        board.add_transit(delivery, Store::Transit, None, start);
+    };
+    let called = |board: &mut Board| Vec::from_iter(board.take_effects().calls);
+    let claim = |board: &mut Board, sink, ms| match board.claim(sink, at(ms)) {
+        Next::Claim(claim) => Ok(claim),
+        Next::Nothing(look_again) => Err(look_again),
+        Next::Over => panic!("the board does not end"),
+    };
+    push(&mut board, "a");
+    assert_eq!(called(&mut board), [a]);
+    assert!(claim(&mut board, b, 0).is_err_and(|look_again| look_again.is_none()));
+    push(&mut board, "b");
+    assert_eq!(called(&mut board), [b]);
+    let (of_a, of_b) = (claim(&mut board, a, 0).unwrap(), claim(&mut board, b, 0).unwrap());
+    assert_eq!(called(&mut board), [], "nothing is left for others");
+    push(&mut board, "b");
+    assert!(claim(&mut board, b, 0).is_err(), "no more may be under way");
+    called(&mut board);
+    board.settle(of_a, later(Holds::Sink), at(10), 1.0);
+    assert_eq!(called(&mut board), [a]);
+    assert_eq!(claim(&mut board, a, 10).unwrap_err(), Some(at(410)), "its gate is closed");
+    board.settle(of_b, Outcome::Delivered, at(20), 1.0);
+    assert_eq!(called(&mut board), [b]);
+    let of_b = claim(&mut board, b, 20).expect("the other one's gate is open");
+    board.settle(of_b, later(Holds::Delivery), at(30), 1.0);
+    let changes = board.take_outbox().changes;
+    let _ = board.committed(changes, at(30));
+    assert_eq!(claim(&mut board, b, 30).unwrap_err(), Some(at(530)), "its own back-off");
+    let probe = claim(&mut board, a, 410).expect("it is due");
+    board.settle(probe, Outcome::Delivered, at(420), 1.0);
+    assert_eq!(called(&mut board), [a]);
+    assert_eq!(claim(&mut board, a, 600).unwrap_err(), None, "it has no timer of the other one");
+    assert_eq!(called(&mut board), [], "it does not look at the other one's clock");
+    assert!(claim(&mut board, b, 600).is_ok());
 }
 
 /// `BOARD_LIVES=5000 cargo test --lib board` takes longer and finds more.

@@ -4,7 +4,7 @@ use super::{Request, Writer};
 use crate::queue::admin::answer::{Answer, carry_out};
 use crate::queue::admin::{Command, control};
 use crate::queue::change::Change;
-use crate::queue::{UpstreamMessage, upstream};
+use crate::queue::{UpstreamMessage, lock, upstream};
 use crossbeam_channel::{Sender, bounded, select};
 use std::sync::atomic::Ordering;
 
@@ -39,7 +39,9 @@ impl Writer {
                         /ready says why"
                 .to_owned());
         }
-        carry_out(&database.store, &self.shared.board, command)
+        let answer = carry_out(&database.store, &self.shared.board, command);
+        self.shared.act(lock(&self.shared.board));
+        answer
     }
 
     /// Does the next piece of what a person asked for, and answers when it was the last.
@@ -51,7 +53,7 @@ impl Writer {
         let arriving: u64 = self.changes[before..].iter().map(Change::bytes_arriving).sum();
         self.shared.on_the_way.fetch_add(usize::try_from(arriving).unwrap_or(0), Ordering::AcqRel);
         self.commit()?;
-        self.shared.wake_worker();
+        self.shared.act(lock(&self.shared.board));
         let said = match more {
             Err(error) => Err(format!("the database says: {error}; {}", sweep.text())),
             Ok(_) if self.failures > 0 => Ok(format!(

@@ -31,7 +31,9 @@ impl Writer {
             return Err(Trouble::from(error));
         }
         database.store.checkpoint();
-        lock(&self.shared.board).committed(deletes, Instant::now());
+        let mut board = lock(&self.shared.board);
+        let _ = board.committed(deletes, Instant::now());
+        self.shared.act(board);
         Ok(())
     }
 
@@ -74,8 +76,7 @@ impl Writer {
         let mut board = lock(&self.shared.board);
         let back = board.cannot_be_written(&mut self.changes, Instant::now());
         self.shared.on_the_way.fetch_sub(back, Ordering::AcqRel);
-        drop(board);
-        self.shared.wake_worker();
+        self.shared.act(board);
         self.shared.health.queue(|queue| queue.error = what);
         Ok(())
     }

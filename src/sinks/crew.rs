@@ -1,7 +1,7 @@
-//! The loop every sink shares: claim, attempt, settle.
+//! A crew of blocking threads for one sink: claim, attempt, settle.
 
-use crate::message::{Delivery, Outcome};
-use crate::queue::{Claim, Queue};
+use crate::message::{Delivery, Outcome, SinkName};
+use crate::queue::{Claim, Claims, Queue, Terms};
 use crate::system::health::Health;
 use crate::system::plain::plain;
 use crate::system::threads;
@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// A worker beyond the first that finds nothing to do for this long goes home.
+/// A worker beyond the first that finds nothing to do for this long ends.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How often the end of the workers is looked for while the agent ends.
@@ -24,48 +24,43 @@ pub type Attempt = dyn Fn(u64, &Delivery) -> Outcome + Send + Sync;
 /// The longest time an attempt at this delivery can take.
 pub type AttemptMax = dyn Fn(&Delivery) -> Duration + Send + Sync;
 
-/// Hands over what is due for a sink, until [`Queue::stop_claims`].
-///
-/// One worker more than has something to do waits for deliveries, up to `in_flight_max`; those that
-/// have waited for long in vain go again, except the first.
-///
-/// # Errors
-///
-/// Fails when the first thread cannot be started.
-pub fn start(
-    name: &'static str,
-    attempt: Arc<Attempt>,
-    attempt_max: Arc<AttemptMax>,
-    in_flight_max: usize,
-    queue: &Queue,
-    health: &Health,
-) -> io::Result<Workers> {
-    health.sink(name, |_| ());
-    let crew = Arc::new(Crew {
-        name,
-        attempt,
-        attempt_max,
-        in_flight_max,
-        queue: queue.clone(),
-        health: health.clone(),
-        alive: AtomicUsize::new(0),
-        claiming: AtomicUsize::new(0),
-        running: Mutex::default(),
-    });
-    Crew::add(&crew, None)?;
-    Ok(Workers { crew })
-}
+/// The workers of one sink. They hand over what is due until [`Queue::stop_claims`].
+pub struct Crew(Arc<Roster>);
 
-/// The workers of one sink.
-pub struct Workers {
-    crew: Arc<Crew>,
-}
+impl Crew {
+    /// Starts the first worker. One more than has something to do waits for deliveries, up to
+    /// the number that may be in flight; an extra one that is idle for long ends.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the first thread cannot be started.
+    pub fn start(
+        terms: Terms,
+        attempt: Arc<Attempt>,
+        attempt_max: Arc<AttemptMax>,
+        queue: &Queue,
+        health: &Health,
+    ) -> io::Result<Self> {
+        health.sink(terms.sink.as_str(), |_| ());
+        let roster = Arc::new(Roster {
+            name: terms.sink.clone(),
+            attempt,
+            attempt_max,
+            in_flight_max: terms.in_flight_max,
+            claims: queue.claims(terms, None),
+            health: health.clone(),
+            alive: AtomicUsize::new(0),
+            claiming: AtomicUsize::new(0),
+            running: Mutex::default(),
+        });
+        Roster::add(&roster, None)?;
+        Ok(Crew(roster))
+    }
 
-impl Workers {
     /// Waits until all of them have ended, or `deadline` has passed; says whether all have.
     #[must_use]
     pub fn join(&self, deadline: Instant) -> bool {
-        while self.crew.alive.load(Ordering::Acquire) > 0 {
+        while self.0.alive.load(Ordering::Acquire) > 0 {
             if deadline <= Instant::now() {
                 return false;
             }
@@ -75,12 +70,12 @@ impl Workers {
     }
 }
 
-struct Crew {
-    name: &'static str,
+struct Roster {
+    name: SinkName,
     attempt: Arc<Attempt>,
     attempt_max: Arc<AttemptMax>,
     in_flight_max: usize,
-    queue: Queue,
+    claims: Claims,
     health: Health,
     alive: AtomicUsize,
     /// Workers that are looking for something to do.
@@ -97,43 +92,43 @@ struct UnderWay {
     ends: Instant,
 }
 
-impl Crew {
+impl Roster {
     /// Starts one more worker. `patience` is how long it stays with nothing to do.
-    fn add(crew: &Arc<Self>, patience: Option<Duration>) -> io::Result<JoinHandle<()>> {
-        let number = crew.alive.fetch_add(1, Ordering::AcqRel) + 1;
-        crew.claiming.fetch_add(1, Ordering::AcqRel);
-        let own = Arc::clone(crew);
-        let started = threads::spawn(&format!("sink {} {number}", crew.name), move || {
-            Crew::work(&own, patience);
+    fn add(roster: &Arc<Self>, patience: Option<Duration>) -> io::Result<JoinHandle<()>> {
+        let number = roster.alive.fetch_add(1, Ordering::AcqRel) + 1;
+        roster.claiming.fetch_add(1, Ordering::AcqRel);
+        let own = Arc::clone(roster);
+        let started = threads::spawn(&format!("sink {} {number}", roster.name), move || {
+            Roster::work(&own, patience);
             own.alive.fetch_sub(1, Ordering::AcqRel);
         });
         if started.is_err() {
-            crew.alive.fetch_sub(1, Ordering::AcqRel);
-            crew.claiming.fetch_sub(1, Ordering::AcqRel);
+            roster.alive.fetch_sub(1, Ordering::AcqRel);
+            roster.claiming.fetch_sub(1, Ordering::AcqRel);
         }
         started
     }
 
-    fn work(crew: &Arc<Self>, patience: Option<Duration>) {
+    fn work(roster: &Arc<Self>, patience: Option<Duration>) {
         loop {
-            let claim = crew.queue.claim(crew.name, patience);
-            let others = crew.claiming.fetch_sub(1, Ordering::AcqRel) - 1;
+            let claim = roster.claims.wait(patience);
+            let others = roster.claiming.fetch_sub(1, Ordering::AcqRel) - 1;
             let Some(claim) = claim else { return };
             if others == 0 {
-                Crew::call_for_help(crew);
+                Roster::call_for_help(roster);
             }
-            crew.hand_over(claim);
-            crew.claiming.fetch_add(1, Ordering::AcqRel);
+            roster.hand_over(claim);
+            roster.claiming.fetch_add(1, Ordering::AcqRel);
         }
     }
 
     /// Nobody else is looking for something to do, so somebody should: this attempt may take as
     /// long as a timeout, and what comes or falls due meanwhile is not to wait for it.
-    fn call_for_help(crew: &Arc<Self>) {
-        if crew.alive.load(Ordering::Acquire) < crew.in_flight_max
-            && let Err(error) = Crew::add(crew, Some(PATIENCE))
+    fn call_for_help(roster: &Arc<Self>) {
+        if roster.alive.load(Ordering::Acquire) < roster.in_flight_max
+            && let Err(error) = Roster::add(roster, Some(PATIENCE))
         {
-            debug!("sink {}: no thread for another worker: {error}", crew.name);
+            debug!("sink {}: no thread for another worker: {error}", roster.name);
         }
     }
 
@@ -143,7 +138,7 @@ impl Crew {
         debug!("sink {}: attempt {} of delivery {}", self.name, claim.attempt, claim.id);
         let outcome = (self.attempt)(claim.id, &claim.delivery);
         self.report(&claim, &outcome, started);
-        self.queue.settle(claim, outcome);
+        self.claims.settle(claim, outcome);
     }
 
     fn begins(&self, claim: &Claim, began: Instant) {
@@ -160,7 +155,7 @@ impl Crew {
     }
 
     fn show(&self, running: &[UnderWay]) {
-        self.health.sink(self.name, |sink| {
+        self.health.sink(self.name.as_str(), |sink| {
             sink.oldest_attempt = running.first().map(|attempt| attempt.began);
             sink.attempts_end = running.iter().map(|attempt| attempt.ends).min();
         });
@@ -171,9 +166,9 @@ impl Crew {
     fn report(&self, claim: &Claim, outcome: &Outcome, started: Instant) {
         self.ends(claim.id);
         let Claim { id, attempt, delivery, .. } = claim;
-        let (name, lane) = (self.name, &delivery.lane);
+        let (name, lane) = (&self.name, &delivery.lane);
         let (mut works_again, mut first_failure) = (None, false);
-        self.health.sink(name, |sink| {
+        self.health.sink(name.as_str(), |sink| {
             match outcome {
                 Outcome::Later { why, .. } => {
                     sink.failed_attempts = sink.failed_attempts.wrapping_add(1);
@@ -230,11 +225,11 @@ mod tests {
     fn an_attempt_is_late_by_its_own_measure() {
         let health = Health::default();
         let settings = config::Queue {
-            path: std::env::temp_dir().join(format!("ilagent-worker-{}", std::process::id())),
+            path: std::env::temp_dir().join(format!("ilagent-crew-{}", std::process::id())),
             ..config::Queue::default()
         };
         let failures = Failures(bounded(1).0);
-        let queue = Queue::open(&settings, false, None, &health, &failures).unwrap();
+        let queue = Queue::open(&settings, false, &health, &failures).unwrap();
         let (began, begun) = bounded(3);
         let (end, ended) = bounded::<()>(3);
         let attempt = move |_, delivery: &Delivery| {
@@ -244,7 +239,13 @@ mod tests {
         };
         let attempt_max = |delivery: &Delivery| Duration::from_secs(delivery.body.len() as u64);
         let (attempt, attempt_max) = (Arc::new(attempt), Arc::new(attempt_max));
-        let workers = start("ilert", attempt, attempt_max, 2, &queue, &health).unwrap();
+        let terms = Terms {
+            sink: "ilert".into(),
+            in_flight_max: 2,
+            backoff: crate::sinks::ilert::BACKOFF,
+            attempts_max: None,
+        };
+        let crew = Crew::start(terms, attempt, attempt_max, &queue, &health).unwrap();
         let push = |kind: Kind, seconds: usize| {
             let delivery = Delivery {
                 lane: LaneName { sink: "ilert".into(), key: kind.as_str().to_owned() },
@@ -270,7 +271,7 @@ mod tests {
         end.send(()).unwrap();
         end.send(()).unwrap();
         queue.stop_claims();
-        assert!(workers.join(Instant::now() + Duration::from_secs(60)));
+        assert!(crew.join(Instant::now() + Duration::from_secs(60)));
         assert_eq!(health.snapshot().sinks[0].1.attempts_end, None);
         queue.close();
     }

@@ -1,0 +1,174 @@
+//! What a sink takes from the queue: claims, and a place of its own to wait for them.
+
+use super::board::{Board, Probes, SinkId};
+use super::{Queue, Shared, lock};
+use crate::message::{Delivery, Outcome, Receipt, SinkName};
+use crate::retry::Backoff;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// What a sink tells the queue of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// Its name, as in the lanes of its deliveries.
+    pub sink: SinkName,
+    /// How many of its deliveries may be under way at a time.
+    pub in_flight_max: usize,
+    /// How long a delivery waits after failures of its own.
+    pub backoff: Backoff,
+    /// After so many failures of its own a delivery is given up; `None` for never.
+    pub attempts_max: Option<u32>,
+}
+
+/// Wakes a session that waits for something else than [`Claims::wait`]. It may not block.
+pub type Ring = Arc<dyn Fn() + Send + Sync>;
+
+/// A delivery in the hands of a sink. It must be given back with [`Claims::settle`].
+#[derive(Debug)]
+pub struct Claim {
+    /// Its number in the queue, as `ilagent queue list` shows it.
+    pub id: u64,
+    /// What is to be handed over.
+    pub delivery: Delivery,
+    /// Which attempt this is, counted from 1, over restarts.
+    pub attempt: u32,
+    pub(super) lane: u32,
+    pub(super) stored: bool,
+    pub(super) patient: bool,
+    pub(super) receipt: Option<Receipt>,
+    pub(super) since: Instant,
+    pub(super) probes: Probes,
+}
+
+/// What there is to do for a sink.
+#[derive(Debug)]
+pub enum Next {
+    /// This.
+    Claim(Claim),
+    /// Nothing now; look again at this moment, or when something happens.
+    Nothing(Option<Instant>),
+    /// Nothing any more: the agent ends.
+    Over,
+}
+
+/// The claims of one sink. Clones are for its other threads.
+#[derive(Clone)]
+pub struct Claims {
+    shared: Arc<Shared>,
+    sink: SinkId,
+    waiting: Arc<Waiting>,
+}
+
+/// Where the threads of one sink wait. Each sink has its own, so that nobody is woken for
+/// another one.
+pub(super) struct Waiting {
+    work: Condvar,
+    idle: AtomicUsize,
+    ring: Option<Ring>,
+}
+
+impl Queue {
+    /// The claims of the sink with these terms, which are asked for once. `ring` is for a session
+    /// that does not block in [`Claims::wait`].
+    #[must_use]
+    pub fn claims(&self, terms: Terms, ring: Option<Ring>) -> Claims {
+        let shared = Arc::clone(&self.0);
+        let waiting = Arc::new(Waiting { work: Condvar::new(), idle: AtomicUsize::new(0), ring });
+        let sink = lock(&shared.board).take_on(terms);
+        let mut all = lock(&shared.waiting);
+        all.retain(|(known, _)| *known != sink);
+        all.push((sink, Arc::clone(&waiting)));
+        drop(all);
+        Claims { shared, sink, waiting }
+    }
+}
+
+impl Claims {
+    /// Waits until a delivery may be attempted, and claims it. `None` when claims are over, or
+    /// when `patience` is.
+    #[must_use]
+    pub fn wait(&self, patience: Option<Duration>) -> Option<Claim> {
+        let give_up = patience.map(|patience| Instant::now() + patience);
+        let mut board = lock(&self.shared.board);
+        loop {
+            let now = Instant::now();
+            let look_again = match self.shared.next(&mut board, self.sink, now) {
+                Next::Claim(claim) => {
+                    self.shared.act(board);
+                    return Some(claim);
+                }
+                Next::Nothing(_) if board.has_effects() => {
+                    self.shared.act(board);
+                    board = lock(&self.shared.board);
+                    continue;
+                }
+                Next::Nothing(look_again) => look_again,
+                Next::Over => return None,
+            };
+            if give_up.is_some_and(|at| at <= now) {
+                drop(board);
+                // Another one may have relied on this one's look at the clock.
+                self.waiting.wake();
+                return None;
+            }
+            let until = look_again.into_iter().chain(give_up).min();
+            board = self.waiting.sleep(board, until.map(|at| at.saturating_duration_since(now)));
+        }
+    }
+
+    /// What there is to do now; never blocks for longer than another look at the board takes.
+    #[must_use]
+    pub fn next(&self, now: Instant) -> Next {
+        let mut board = lock(&self.shared.board);
+        let next = self.shared.next(&mut board, self.sink, now);
+        self.shared.act(board);
+        next
+    }
+
+    /// Gives a claimed delivery back with what came of the attempt.
+    pub fn settle(&self, claim: Claim, outcome: Outcome) {
+        let mut board = lock(&self.shared.board);
+        board.settle(claim, outcome, Instant::now(), fastrand::f64());
+        self.shared.report(&board);
+        self.shared.act(board);
+        self.shared.tell_of_room();
+    }
+}
+
+impl Waiting {
+    fn sleep<'a>(
+        &self,
+        board: MutexGuard<'a, Board>,
+        at_most: Option<Duration>,
+    ) -> MutexGuard<'a, Board> {
+        self.idle.fetch_add(1, Ordering::AcqRel);
+        let board = match at_most {
+            None => self.work.wait(board).unwrap_or_else(PoisonError::into_inner),
+            Some(at_most) => {
+                let waited = self.work.wait_timeout(board, at_most);
+                waited.unwrap_or_else(PoisonError::into_inner).0
+            }
+        };
+        self.idle.fetch_sub(1, Ordering::AcqRel);
+        board
+    }
+
+    /// One of those that wait looks; it wakes the next if there is more than it takes.
+    pub(super) fn wake(&self) {
+        if self.idle.load(Ordering::Acquire) > 0 {
+            self.work.notify_one();
+        }
+        if let Some(ring) = &self.ring {
+            ring();
+        }
+    }
+
+    /// All of them look: claims are over.
+    pub(super) fn wake_all(&self) {
+        self.work.notify_all();
+        if let Some(ring) = &self.ring {
+            ring();
+        }
+    }
+}
