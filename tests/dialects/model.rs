@@ -61,7 +61,7 @@ fn put(path: &str, value: &Value, settings: &mut Vec<(String, String)>) {
             }
             ("Some", [(_, value)]) => put(path, value, settings),
             (_, [(_, Value::Plain(text))]) => {
-                settings.push((path.to_owned(), format!("{name}({text})")))
+                settings.push((path.to_owned(), format!("{name}({text})")));
             }
             _ => {
                 settings.push((path.to_owned(), name.clone()));
