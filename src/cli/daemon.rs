@@ -5,7 +5,7 @@ use crate::config::dialects::native::{self, Syntax};
 use crate::config::{self, Checked, Faults, Surroundings};
 use std::path::{Path, PathBuf};
 
-/// Finds out what is to be done.
+/// Builds the configuration.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! What `ilagent check` prints: what the agent would do, for people.
+//! What `ilagent check` prints: what the agent would do, in words.
 
 use crate::config::values::{duration_words, is_secret_option, size_words};
 use crate::config::{
@@ -39,7 +39,7 @@ fn write(out: &mut String, config: &Config) -> fmt::Result {
     };
     writeln!(
         out,
-        "queue {}: up to {}, {safe}; up to {} dead letters; not ready when older than {}",
+        "queue {}: up to {}, {safe}; up to {} dead letters; not ready once the oldest is {} old",
         path(&queue.path),
         size_words(queue.bytes_max),
         queue.dead_letters_max,
@@ -58,7 +58,7 @@ fn write(out: &mut String, config: &Config) -> fmt::Result {
         ilert.in_flight_max,
         duration_words(ilert.timeout)
     )?;
-    // What is wrong with a way is told where everything that is wrong is told.
+    // A way that cannot be used is reported with all other faults.
     let ways = Ways::of(ilert).ok();
     if let Some(ways) = &ways {
         writeln!(out, "  reached {}", ways.api)?;

@@ -59,7 +59,7 @@ fn one_of(flag: &str, value: &str, words: &[&str]) -> Result<(), String> {
 /// What a command that sends one thing needs.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Ready {
-    /// How ilert is reached: without a token.
+    /// How to reach ilert, without a token.
     pub(super) ilert: Ilert,
     /// The integration key.
     pub(super) key: String,
@@ -92,14 +92,14 @@ impl Ready {
     }
 }
 
-/// Where the key of an event is looked for when there is no flag.
+/// Variables that hold the key of an event if there is no flag.
 pub const VARIABLES: [&str; 1] = ["ILERT_INTEGRATION_KEY"];
 
 /// Sends one event.
 ///
 /// # Errors
 ///
-/// Says in words why ilert does not have it.
+/// Says why ilert does not have it.
 pub fn run(asked: &Event, ready: &Ready) -> Result<(), String> {
     let client = Client::new(&ready.ilert)?;
     let body = body(asked, &ready.key).to_string();
@@ -127,7 +127,7 @@ fn body(asked: &Event, key: &str) -> Value {
     })
 }
 
-/// Whether the one attempt was enough.
+/// Fails unless the one attempt succeeded.
 pub(super) fn outcome(outcome: Outcome) -> Result<(), String> {
     match outcome {
         Outcome::Delivered => Ok(()),

@@ -12,14 +12,14 @@ pub struct Heartbeat {
     pub integration_key: Option<String>,
 }
 
-/// Where the key of a monitor is looked for when there is no flag.
+/// Variables that hold the key of a monitor if there is no flag.
 pub const VARIABLES: [&str; 2] = ["ILERT_INTEGRATION_KEY", "ILERT_HEARTBEAT_KEY"];
 
 /// Pings once.
 ///
 /// # Errors
 ///
-/// Says in words why ilert does not have it.
+/// Says why ilert does not have it.
 pub fn run(ready: &Ready) -> Result<(), String> {
     outcome(Client::new(&ready.ilert)?.heartbeat(&ready.key))
 }

@@ -1,4 +1,4 @@
-//! The help texts, rendered from what the command line is read with.
+//! The help texts, rendered from the same tables that the command line is parsed with.
 
 use crate::cli::normalize::{VERSION_FLAG, documented};
 use crate::cli::{COMMANDS, Entry, Globals, NAME, VERSION};
@@ -103,11 +103,11 @@ fn flag(text: &mut String, flag: &FlagInfo<'_>) {
     line(text, &format!("  {short}{}{value}", documented(flag)), flag.description);
 }
 
-/// A name, and beside it what it means, wrapped.
+/// A name and, wrapped beside it, its meaning.
 fn line(text: &mut String, name: &str, meaning: &str) {
     text.push_str(name);
     let mut at = name.chars().count();
-    // A name that is too long for its column has a line of its own.
+    // A name that is too long for its column gets its own line.
     if at + 2 > COLUMN {
         text.push('\n');
         at = 0;

@@ -1,4 +1,4 @@
-//! The command line: what was asked for, in words that can be acted on.
+//! The command line: what the user asked for. Errors are words they can act on.
 
 pub mod daemon;
 pub mod describe;
@@ -36,13 +36,13 @@ pub struct Invocation {
 pub enum Command {
     /// Run the agent.
     Daemon(Box<Asked>),
-    /// Say what is wrong, or else what the agent would do.
+    /// Report what is wrong, or what the agent would do.
     Check(Box<Asked>),
     /// Send one event.
     Event(event::Event),
     /// Ping one heartbeat monitor.
     Heartbeat(heartbeat::Heartbeat),
-    /// Look at the queue or set it free.
+    /// Look at the queue, or change it.
     Queue {
         /// The database file.
         database: PathBuf,
@@ -56,9 +56,9 @@ pub enum Command {
 /// A command line that cannot be understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Usage {
-    /// Nothing was asked for; this is the help text.
+    /// There is no command; this is the help text.
     Nothing(String),
-    /// Something was asked for that there is not.
+    /// The command line is wrong.
     Wrong {
         /// What is wrong.
         what: String,
@@ -99,7 +99,7 @@ struct Entry {
     about: &'static str,
     /// Its flags and arguments.
     info: fn() -> CommandInfoWithArgs,
-    /// What it comes to. There is no default: a command that is forgotten here does not compile.
+    /// What it asks for. There is no default, so a command without one does not compile.
     make: Make,
     /// Headings of its help, each with the flag that it stands before.
     groups: &'static [(&'static str, &'static str)],
@@ -108,14 +108,14 @@ struct Entry {
 const COMMANDS: [Entry; 8] = [
     Entry {
         name: "daemon",
-        about: "run the agent until it is told to stop",
+        about: "run the agent until it is stopped",
         info: Flags::get_args_info,
         make: daemon,
         groups: &crate::config::dialects::ilagent::GROUPS,
     },
     Entry {
         name: "check",
-        about: "say what is wrong with the same flags, or what the agent would do",
+        about: "report every fault of the same flags, or what the agent would do",
         info: Flags::get_args_info,
         make: check,
         groups: &crate::config::dialects::ilagent::GROUPS,
@@ -136,7 +136,7 @@ const COMMANDS: [Entry; 8] = [
     },
     Entry {
         name: "queue list",
-        about: "list what waits and what was given up",
+        about: "list what waits, and the dead letters",
         info: queue::List::get_args_info,
         make: list,
         groups: &[],
@@ -150,7 +150,7 @@ const COMMANDS: [Entry; 8] = [
     },
     Entry {
         name: "queue retry",
-        about: "try deliveries now, put dead letters back",
+        about: "try deliveries now, or put dead letters back",
         info: queue::Chosen::get_args_info,
         make: retry,
         groups: &[],
@@ -164,11 +164,11 @@ const COMMANDS: [Entry; 8] = [
     },
 ];
 
-/// Understands a command line, without the name of the program.
+/// Parses a command line without the name of the program.
 ///
 /// # Errors
 ///
-/// Says what cannot be understood, on one line; that is exit code 2.
+/// Says on one line what cannot be understood; that is exit code 2.
 pub fn read(args: impl IntoIterator<Item = OsString>) -> Result<Invocation, Usage> {
     let mut scan = Scan::new(args)?;
     let globals = Globals::get_args_info().flags;
@@ -208,7 +208,7 @@ pub fn read(args: impl IntoIterator<Item = OsString>) -> Result<Invocation, Usag
     Ok(Invocation { verbosity: globals.verbose, command })
 }
 
-/// What the words before the flags of a command came to.
+/// What the words before the flags of a command mean.
 enum Named {
     Command(String),
     Say(String),
@@ -270,7 +270,7 @@ fn unknown_command(name: &str) -> Usage {
     Usage::Wrong { what, command: NAME.to_owned() }
 }
 
-/// Checks that nothing is missing and nothing is said twice.
+/// Checks that nothing is missing and nothing is given twice.
 fn complete(entry: &Entry, info: &CommandInfoWithArgs, own: &Given) -> Result<(), Usage> {
     let wrong = |what| Usage::Wrong { what, command: format!("{NAME} {}", entry.name) };
     own.check_repeats().map_err(wrong)?;
@@ -303,7 +303,7 @@ fn merge(mut before: Given, after: Given, entry: &Entry) -> Result<Globals, Usag
     parse(entry, &before)
 }
 
-/// Hands the words to argh, which by now can find nothing wrong with them.
+/// Hands the words to argh, which finds nothing wrong with them by now.
 fn parse<T: FromArgs>(entry: &Entry, given: &Given) -> Result<T, Usage> {
     let words = given.for_argh();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
@@ -313,7 +313,7 @@ fn parse<T: FromArgs>(entry: &Entry, given: &Given) -> Result<T, Usage> {
     })
 }
 
-/// What a command line of this entry asks for, whose words are all there.
+/// What a complete command line of this entry asks for.
 type Make = fn(&Entry, &Given, Option<String>) -> Result<Command, Usage>;
 
 fn daemon(entry: &Entry, own: &Given, database: Option<String>) -> Result<Command, Usage> {

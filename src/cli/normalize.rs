@@ -1,7 +1,7 @@
-//! Every documented spelling of a flag, into the one that argh reads.
+//! Turns every documented spelling of a flag into the one that argh reads.
 //!
 //! `--mqtt_host x`, `--mqtt-host=x`, `-p8977`, `-p=8977`, `-vv` and `-vf x` are understood. A
-//! value that begins with a dash is only taken after `=`, so that a forgotten value is noticed.
+//! value that begins with a dash is only accepted after `=`, so that a forgotten value is noticed.
 
 use crate::cli::Usage;
 use crate::config::suggest;
@@ -9,7 +9,7 @@ use argh::{FlagInfo, FlagInfoKind, Optionality};
 use std::collections::VecDeque;
 use std::ffi::OsString;
 
-/// A list of flags that may stand at some place of the command line.
+/// The flags that may stand at a place of the command line.
 pub(super) type Flags = &'static [FlagInfo<'static>];
 
 /// `--version`, which argh does not know.
@@ -22,10 +22,10 @@ pub(super) const VERSION_FLAG: FlagInfo<'static> = FlagInfo {
     hidden: false,
 };
 
-/// The same, where a reference is needed for good.
+/// The same, as a `'static` reference.
 static VERSION: FlagInfo<'static> = VERSION_FLAG;
 
-/// A flag the way it is documented: with underscores.
+/// A flag as it is documented: with underscores.
 pub(super) fn documented(flag: &FlagInfo<'_>) -> String {
     format!("--{}", underscored(flag.long))
 }
@@ -67,7 +67,7 @@ impl Scan {
         self.args.drain(..).collect()
     }
 
-    /// Reads one flag or word. `command` is the one whose help says more.
+    /// Reads one flag or word. `command` is named in faults, as the one whose help says more.
     pub(super) fn next(&mut self, known: &[Flags], command: &str) -> Result<Option<Item>, Usage> {
         self.step(known).map_err(|what| Usage::Wrong { what, command: command.to_owned() })
     }
@@ -201,7 +201,7 @@ impl Given {
         names
     }
 
-    /// Only flags that say so may be given twice; a switch says the same however often.
+    /// Only repeatable flags may be given twice. A switch may, because it makes no difference.
     pub(super) fn check_repeats(&self) -> Result<(), String> {
         for (index, (flag, value)) in self.flags.iter().enumerate() {
             let before = self.flags[..index].iter().any(|(other, _)| other.long == flag.long);
@@ -212,7 +212,7 @@ impl Given {
         Ok(())
     }
 
-    /// The words for argh: each flag, then its value, whatever it looks like.
+    /// The words for argh: each flag and then its value, whatever that looks like.
     pub(super) fn for_argh(&self) -> Vec<String> {
         let mut words = Vec::new();
         for (flag, value) in &self.flags {

@@ -4,13 +4,13 @@ use crate::config::values;
 use crate::queue::admin::{self, Command};
 use argh::{ArgsInfo, FromArgs};
 
-/// Lines of each kind that `list` prints when nothing is said.
+/// Lines of each kind that `list` prints by default.
 const LIMIT: usize = 100;
 
 /// Most lines that can be asked for.
 const LIMIT_MAX: u64 = 1_000_000;
 
-/// List what waits and what was given up.
+/// List what waits, and the dead letters.
 #[derive(ArgsInfo, FromArgs)]
 pub(super) struct List {
     /// most lines of each kind (default: 100)
@@ -35,7 +35,7 @@ pub(super) struct Show {
 /// Choose deliveries and dead letters.
 #[derive(ArgsInfo, FromArgs)]
 pub(super) struct Chosen {
-    /// all of them, waiting and given up
+    /// all of them, deliveries and dead letters
     #[argh(switch)]
     all: bool,
     /// numbers, or d and a number for dead letters, as `list` prints them
@@ -63,7 +63,7 @@ impl Chosen {
             (true, true) => Ok(admin::Chosen::All),
             (false, false) => Ok(admin::Chosen::Ids(self.ids)),
             (true, false) => Err("give ids or `--all`, not both".to_owned()),
-            (false, true) => Err("ids or `--all` are missing".to_owned()),
+            (false, true) => Err("give ids, or `--all`".to_owned()),
         }
     }
 }

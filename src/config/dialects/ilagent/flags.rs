@@ -1,8 +1,8 @@
 //! The flags of `daemon` and `check`, as written: texts, nothing checked.
 //!
 //! This is the one list of them. The command line is read with it, `--help` is rendered from it,
-//! and the tests compare docs/options.md with it. Names are documented with underscores; `argh` knows
-//! them with dashes, and `cli` accepts both.
+//! and the tests compare docs/options.md with it. Names are documented with underscores; `argh`
+//! knows them with dashes, and `cli` accepts both.
 
 use argh::{ArgsInfo, FromArgs};
 
@@ -20,10 +20,10 @@ pub const GROUPS: [(&str, &str); 10] = [
     ("Known, but not supported", "edge-mode"),
 ];
 
-/// Takes messages in, keeps them safe and hands them on, until told to stop.
+/// Takes messages in, keeps them safe and hands them on, until it is stopped.
 #[derive(ArgsInfo, Clone, Default, FromArgs, PartialEq, Eq)]
 pub struct Flags {
-    /// configuration file, TOML or JSON; only -v, -f and -p may accompany it
+    /// configuration file, TOML or JSON; only -v, -f and -p may be given beside it
     #[argh(option, arg_name = "FILE")]
     pub config: Option<String>,
 
@@ -69,14 +69,14 @@ pub struct Flags {
     /// MQTT version, 3 or 5 (default: 3, with a shared group 5)
     #[argh(option, arg_name = "VERSION")]
     pub mqtt_version: Option<String>,
-    /// largest packet that is taken in; larger ones become dead letters (default: 1 MB)
+    /// largest packet to take in; larger ones become dead letters (default: 1 MB)
     #[argh(option, arg_name = "SIZE")]
     pub mqtt_packet_limit: Option<String>,
 
-    /// brokers of the cluster, host:port, with commas between them
+    /// brokers of the cluster, host:port, separated by commas
     #[argh(option, arg_name = "HOSTS")]
     pub kafka_brokers: Option<String>,
-    /// consumer group; the offsets are kept under it (default: ilagent)
+    /// consumer group; the cluster keeps the offsets under it (default: ilagent)
     #[argh(option, arg_name = "GROUP")]
     pub kafka_group_id: Option<String>,
     /// connect with TLS
@@ -100,7 +100,7 @@ pub struct Flags {
     /// file that holds the password
     #[argh(option, arg_name = "FILE")]
     pub kafka_password_file: Option<String>,
-    /// how the password is shown: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512 (default: PLAIN)
+    /// how to log in: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512 (default: PLAIN)
     #[argh(option, arg_name = "MECHANISM")]
     pub kafka_sasl_mechanism: Option<String>,
     /// file that holds an OAuth bearer token, read again before it runs out (SASL OAUTHBEARER)
@@ -112,7 +112,7 @@ pub struct Flags {
     /// commit offsets when messages are stored, not when they are delivered, and never exit
     #[argh(switch)]
     pub kafka_buffer: bool,
-    /// largest message that is taken in; larger ones become dead letters (default: 1 MB)
+    /// largest message to take in; larger ones become dead letters (default: 1 MB)
     #[argh(option, arg_name = "SIZE")]
     pub kafka_message_limit: Option<String>,
 
@@ -181,7 +181,7 @@ pub struct Flags {
     /// only messages where that member is this text
     #[argh(option, arg_name = "TEXT")]
     pub filter_val: Option<String>,
-    /// send the whole payload along as customDetails
+    /// add the whole payload as customDetails
     #[argh(switch)]
     pub forward_message_payload: bool,
     /// label of every event; may be repeated
@@ -194,7 +194,7 @@ pub struct Flags {
     #[argh(option, arg_name = "SERVICE")]
     pub service: Vec<String>,
 
-    /// members whose values make the routing key, with commas between them
+    /// members whose values make up the routing key, separated by commas
     #[argh(option, arg_name = "NAMES")]
     pub policy_routing_keys: Option<String>,
     /// path of the user's e-mail address (default: data.email)
@@ -217,16 +217,17 @@ pub struct Flags {
     /// attempts before a delivery becomes a dead letter; 0 never gives up (default: 100)
     #[argh(option, arg_name = "NUMBER")]
     pub max_retries: Option<String>,
-    /// most bytes of deliveries waiting; beyond it sources have to wait (default: 256 MB)
+    /// most bytes of waiting deliveries; beyond it sources have to wait (default: 256 MB)
     #[argh(option, arg_name = "SIZE")]
     pub queue_limit: Option<String>,
-    /// when a commit counts as safe: full (survives a power cut) or normal (spares flash) (default: full)
+    /// when a commit counts as safe: full (survives a power cut) or normal (spares flash) (default:
+    /// full)
     #[argh(option, arg_name = "MODE")]
     pub queue_sync: Option<String>,
-    /// most dead letters kept; beyond it the oldest goes (default: 1000)
+    /// most dead letters kept; beyond it the oldest is removed (default: 1000)
     #[argh(option, arg_name = "NUMBER")]
     pub dead_letters: Option<String>,
-    /// not ready when the oldest delivery is older than this (default: 10 min)
+    /// not ready once the oldest delivery is older than this (default: 10 min)
     #[argh(option, arg_name = "TIME")]
     pub max_age: Option<String>,
 
