@@ -1,7 +1,7 @@
 //! Pings ilert's heartbeat monitor on a beat, only while the agent is healthy.
 //!
-//! The monitor raises the alarm when pings stay away, so a ping says: messages get through. An
-//! agent that cannot do its work must not send it.
+//! The monitor raises the alarm when pings stop, so a ping says that messages get through. An agent
+//! that cannot do its work must not send one.
 
 use crate::ilert::Client;
 use crate::message::Outcome;
@@ -13,11 +13,11 @@ use std::time::{Duration, Instant};
 /// The time between two pings.
 const BEAT: Duration = Duration::from_secs(30);
 
-/// How soon an agent that is not healthy looks again whether it is.
+/// How often an agent that is not healthy checks whether it is again.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
-/// Pings `key` at once and then every 30 s until told to stop, skipping beats while the agent is
-/// not healthy.
+/// Pings `key` at once and then every 30 s until the stop, skipping beats while the agent is not
+/// healthy.
 pub fn run(client: &Client, key: &str, health: &Health, limits: Limits, stop: &Stop) {
     let mut paused = false;
     loop {

@@ -14,8 +14,9 @@ pub struct Backoff {
 impl Backoff {
     /// The wait after failure number `failures`, counted from 1.
     ///
-    /// `spread`, from 0 to 1, is the caller's dice, passed in so that this stays a function. Half
-    /// of the wait is fixed and half is dice: agents that lost one broker must not return as one.
+    /// `spread`, from 0 to 1, is the caller's dice, passed in so that this stays a pure function.
+    /// Half of the wait is fixed and half is dice, so that agents that lost the same broker do not
+    /// all return at once.
     #[must_use]
     pub fn wait_after(&self, failures: u32, spread: f64) -> Duration {
         let doublings = failures.saturating_sub(1).min(31);
@@ -25,9 +26,8 @@ impl Backoff {
     }
 }
 
-/// The wait before a sink that has been failing for `down` is tried once more: a tenth of the
-/// time it has been down, so that it is found soon after its return and not asked in vain too
-/// often, between `shortest` and `longest`.
+/// The wait before the next try of a sink that has been failing for `down`: a tenth of that time,
+/// between `shortest` and `longest`, so that we notice its return soon without trying too often.
 #[must_use]
 pub fn probe_wait(down: Duration, shortest: Duration, longest: Duration, spread: f64) -> Duration {
     const FRACTION: u32 = 10;

@@ -1,8 +1,9 @@
-//! Tells systemd how the agent is: that it is ready, a line a person can read, and the watchdog's
-//! beat. See sd_notify(3). Without `NOTIFY_SOCKET` there is nobody to tell, and no thread.
+//! Reports to systemd: that the agent is ready, a status line for people, and the watchdog's beat.
+//! See sd_notify(3). Without `NOTIFY_SOCKET` there is no thread.
 //!
-//! The watchdog ends what hangs. A broker or an API that is down is no reason for that, so the
-//! beat asks every thread with a loop for a sign of life, and looks for attempts that are stuck.
+//! The watchdog ends an agent that hangs. A broker or an API that is down is no reason for that, so
+//! the beat asks every thread with a loop for a sign of life, and looks for attempts that are
+//! stuck.
 
 use crate::system::health::{Health, Limits, Snapshot};
 use crate::system::pulse::Pulse;
@@ -12,33 +13,33 @@ use log::{debug, error};
 use sd_notify::NotifyState;
 use std::time::{Duration, Instant};
 
-/// How often the numbers in the status line are looked at.
+/// How often the numbers in the status line are refreshed.
 const LOOK: Duration = Duration::from_secs(30);
 
-/// A thread that has to go round its loop.
+/// A thread whose loop must keep turning.
 pub struct Part {
-    /// As its thread is called.
+    /// The name of the thread.
     pub name: String,
     /// Where it answers.
     pub pulse: Pulse,
-    /// Wakes it, so that it can.
+    /// Wakes it, so that it can answer.
     pub wake: Box<dyn Fn() + Send>,
 }
 
-/// Whether somebody listens.
+/// Whether systemd listens.
 #[must_use]
 pub fn is_wanted() -> bool {
     std::env::var_os("NOTIFY_SOCKET").is_some()
 }
 
-/// Says something that is not part of the regular telling.
+/// Sends something beside the regular reports.
 pub fn say(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
-        debug!("systemd: it cannot be told: {error}");
+        debug!("systemd: cannot report: {error}");
     }
 }
 
-/// Tells that the agent starts again with another configuration; [`run`] tells of the end of it.
+/// Reports that the agent starts again with another configuration; [`run`] reports that it has.
 pub fn reloading() {
     let status = NotifyState::Status("starting again with a new configuration");
     match NotifyState::monotonic_usec_now() {
@@ -47,7 +48,7 @@ pub fn reloading() {
     }
 }
 
-/// Tells that the agent is ready, and from then on how it is, until the stop.
+/// Reports that the agent is ready, and from then on how it is, until the stop.
 pub fn run(parts: &[Part], health: &Health, limits: Limits, stop: &Stop) {
     let changes = health.changes();
     let beat = sd_notify::watchdog_enabled().map(|limit| limit / 2);
@@ -73,7 +74,7 @@ pub fn run(parts: &[Part], health: &Health, limits: Limits, stop: &Stop) {
     }
 }
 
-/// Waits for a time, a change or the stop; says whether it was the stop.
+/// Waits for a time, a change or the stop; `true` if it was the stop.
 fn is_stopped_within(patience: Duration, changes: &Receiver<()>, stop: &Stop) -> bool {
     select! {
         recv(stop.receiver()) -> _ => true,
@@ -82,7 +83,7 @@ fn is_stopped_within(patience: Duration, changes: &Receiver<()>, stop: &Stop) ->
     }
 }
 
-/// One beat, if everything moves; then asks for the next sign of life.
+/// Sends one beat if everything moves, then asks for the next signs of life.
 fn feed(parts: &[Part], snapshot: &Snapshot, now: Instant) {
     match still(parts, snapshot, now) {
         Some(who) => error!("systemd: no beat for the watchdog, {who}"),
@@ -94,7 +95,7 @@ fn feed(parts: &[Part], snapshot: &Snapshot, now: Instant) {
     }
 }
 
-/// What does not move, if something does not.
+/// What does not move, if anything.
 fn still(parts: &[Part], snapshot: &Snapshot, now: Instant) -> Option<String> {
     let silent = parts.iter().find(|part| !part.pulse.is_answered());
     silent

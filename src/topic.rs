@@ -1,23 +1,23 @@
-//! Topic filters (MQTT 3.1.1 and 5, section 4.7): valid ones, what they match, what they cover.
-//! Pure, and nothing here allocates unless something is wrong.
+//! Topic filters (MQTT 3.1.1 and 5, section 4.7): which are valid, what they match, what they
+//! cover. Pure; allocates only for faults.
 
 use std::iter;
 
-/// The longest filter or topic that fits into a packet, in bytes.
+/// The longest filter or topic that fits in a packet, in bytes.
 pub const BYTES_MAX: usize = 65_535;
 
-/// What shared subscriptions begin with; the session adds it, filters are written without.
+/// Shared subscriptions begin with this. The session adds it; filters are written without it.
 const SHARED: [&str; 3] = ["$share", "$queue", "$oshare"];
 
-/// What some brokers take off the filter: messages come on topics without it, so no rule that
-/// names it would match them.
+/// Some brokers strip these from a filter: messages arrive on topics without them, so no rule that
+/// names one would match.
 const TAKEN_OFF: [&str; 2] = ["$exclusive", "$local"];
 
 /// Checks a topic filter as it is written in a configuration.
 ///
 /// # Errors
 ///
-/// Says in words what is wrong with it; the text can follow the name of a flag.
+/// Says what is wrong with it, in words that can follow the name of a flag.
 pub fn check_filter(filter: &str) -> Result<(), String> {
     if filter.is_empty() {
         return Err("a topic filter may not be empty".to_owned());
@@ -57,10 +57,10 @@ pub fn check_filter(filter: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether a message on `topic` is one that `filter` asks for.
+/// Whether `filter` matches `topic`.
 ///
-/// `a/#` matches `a` too; a filter that begins with a wildcard matches no topic that begins with
-/// `$`: those belong to the broker.
+/// `a/#` matches `a` too. A filter that begins with a wildcard matches no topic that begins with
+/// `$`, because those belong to the broker.
 #[must_use]
 pub fn matches(filter: &str, topic: &str) -> bool {
     if topic.starts_with('$') && begins_with_wildcard(filter) {
@@ -79,14 +79,14 @@ pub fn matches(filter: &str, topic: &str) -> bool {
     topic.next().is_none()
 }
 
-/// Whether every topic that matches `narrow` matches `wide` as well.
+/// Whether `wide` matches every topic that `narrow` matches.
 #[must_use]
 pub fn covers(wide: &str, narrow: &str) -> bool {
     if narrow.starts_with('$') && begins_with_wildcard(wide) {
         return false;
     }
     if narrow == "#" {
-        // Every topic has a first level, so `+/#` says the same in other words.
+        // Every topic has a first level, so `+/#` means the same.
         return wide == "#" || wide == "+/#";
     }
     let mut narrow = narrow.split('/');

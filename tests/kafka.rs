@@ -150,7 +150,7 @@ fn poison_becomes_dead_letters_and_holds_up_nothing() {
         letters.iter().filter_map(|letter| letter["reason"].as_str()).collect();
     for wanted in [
         "a message without a payload",
-        "not JSON: the byte 0xff at line 1 column 13, which is no UTF-8",
+        "not JSON: the byte 0xff at line 1 column 13, which is not UTF-8",
         "not JSON: expected",
         "bytes; the limit is 1048576",
         "not JSON: it is empty",

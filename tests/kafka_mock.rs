@@ -150,7 +150,7 @@ fn what_cannot_be_delivered_becomes_a_dead_letter_and_holds_up_nothing() {
         agent.list().iter().map(|letter| letter["reason"].as_str().unwrap().to_owned()).collect();
     for wanted in [
         "a message without a payload",
-        "not JSON: the byte 0xff at line 1 column 13, which is no UTF-8",
+        "not JSON: the byte 0xff at line 1 column 13, which is not UTF-8",
         "not JSON: expected",
         "bytes; the limit is 1024",
         "not JSON: it is empty",

@@ -1,8 +1,8 @@
 //! What a reply means for the delivery it answers.
 //!
 //! Only ilert's own 2xx, or its own definite client error, ends a delivery. A captive portal, a
-//! proxy, a gateway or an API in trouble must not empty the queue. Who answers is told by the
-//! manner: ilert takes events and pings with 202, which may have no body, and says everything else
+//! proxy, a gateway or an API in trouble must not empty the queue. We recognise ilert by its
+//! manner: it takes events and pings with 202, which may have no body, and answers everything else
 //! in JSON, with a content type that says so, in HTTP/1.1.
 
 use super::secrets::Secrets;
@@ -12,10 +12,10 @@ use crate::system::web::is_json;
 use serde::de::IgnoredAny;
 use std::time::{Duration, SystemTime};
 
-/// The wait after a 429 that names none; ilert suggests 10 to 30 s.
+/// The wait after a 429 without a `Retry-After`; ilert suggests 10 to 30 s.
 const RATE_LIMITED: Duration = Duration::from_secs(15);
 
-/// The longest wait that is obeyed: for one key, and for the whole API.
+/// The longest `Retry-After` we obey: for one key, and for the whole API.
 const ASKED_MAX_LANE: Duration = Duration::from_secs(3_600);
 const ASKED_MAX_SINK: Duration = Duration::from_secs(300);
 
@@ -28,12 +28,12 @@ pub(super) struct Reply {
     pub(super) status: u16,
     /// It answers a HEAD, so it could not have a body.
     pub(super) to_head: bool,
-    /// It answers a ping, which is of no use when it comes late.
+    /// It answers a ping, which is useless when it comes late.
     pub(super) to_ping: bool,
-    /// Its sender speaks the HTTP of the last century.
+    /// Its sender speaks HTTP/1.0.
     pub(super) is_http_1_0: bool,
     pub(super) content_type: String,
-    /// Where a redirection leads; nobody follows it.
+    /// Where a redirection leads; we do not follow it.
     pub(super) location: Option<String>,
     pub(super) retry_after: Option<String>,
     pub(super) date: Option<String>,
@@ -43,14 +43,14 @@ pub(super) struct Reply {
     pub(super) body: Option<Vec<u8>>,
 }
 
-/// In whose manner a reply is made.
+/// Whose manner a reply has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Manner {
-    /// As ilert does: JSON, and it says so.
+    /// ilert's: JSON, and it says so.
     Ilerts,
     /// It has no body, so there is little to judge by.
     Bare,
-    /// As somebody else does.
+    /// Somebody else's.
     Strange,
 }
 
@@ -75,7 +75,7 @@ impl Reply {
             body.trim_ascii_start().starts_with(b"{")
                 && serde_json::from_slice::<IgnoredAny>(body).is_ok()
         };
-        // With a 202 either is enough: nobody else has a reason to give one.
+        // Either will do with a 202: nobody else has a reason to send one.
         let ilerts = match accepted {
             true => says_json || self.content_type.is_empty() && is_object(),
             false => says_json && is_object(),
@@ -109,8 +109,8 @@ impl Reply {
     }
 }
 
-/// The beginning of what others say, fit for a log: without secrets, and in one line that neither
-/// a terminal nor a journal takes for more than words. Cut last, so that no half of a key is left.
+/// The beginning of a text from outside, fit for a log: without secrets, and on one line that is
+/// mere text to terminals and journals. It is cut last, so that no half of a key is left.
 pub(super) fn excerpt(text: &str, secrets: &Secrets<'_>) -> String {
     let masked = secrets.mask(text);
     let line = masked.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -126,7 +126,7 @@ pub(super) fn judge(reply: &Reply, secrets: &Secrets<'_>) -> Outcome {
         (_, Manner::Strange) => strange(reply, secrets),
         (202, _) | (200..=299, Manner::Ilerts) => Outcome::Delivered,
         (400 | 404 | 413 | 422, Manner::Ilerts) => Outcome::Never { why: words() },
-        // What ilert says of pings is not documented, and a wrong key may not hold up events.
+        // ilert's answers to pings are not documented, and a wrong key must not hold up events.
         (400 | 404 | 413 | 422, Manner::Bare) if reply.to_ping => Outcome::Never { why: words() },
         (200..=299 | 400 | 404 | 413 | 422, Manner::Bare) => strange(reply, secrets),
         (429, _) => {
@@ -154,8 +154,8 @@ fn strange(reply: &Reply, secrets: &Secrets<'_>) -> Outcome {
 }
 
 /// How long the reply asks to wait (RFC 9110, 10.2.3): seconds, or a date, which is measured from
-/// the reply's own date, because the clock here may stand in 1970. No time at all, or a date that
-/// has passed, asks for nothing: caches say so for want of something better.
+/// the reply's own date, because our clock may stand in 1970. Zero, or a date that has passed, asks
+/// for nothing: caches send that for want of something better.
 fn asked(reply: &Reply) -> Option<Duration> {
     let text = reply.retry_after.as_deref()?.trim();
     if !text.is_empty() && text.bytes().all(|digit| digit.is_ascii_digit()) {

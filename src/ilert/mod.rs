@@ -1,4 +1,4 @@
-//! ilert's HTTP API: requests out, replies judged.
+//! ilert's HTTP API: sends requests and judges the replies.
 
 mod judge;
 mod policy;
@@ -20,22 +20,21 @@ use ureq::http::{HeaderMap, Response, Version, header};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::{Agent, Body, Error, ProxyProtocol, RequestBuilder};
 
-/// How long a connection may take to be made, TLS included.
+/// How long connecting may take, TLS included.
 const CONNECT_MAX: Duration = Duration::from_secs(10);
 
-/// The slowest line on which large events still get through, in bytes a second: an event has as much
-/// more time as its bytes need there.
+/// The slowest line on which large events still get through, in bytes a second. An event has as
+/// much extra time as its bytes need on it.
 const SLOWEST: u64 = 4 * 1024;
 
 /// Requests of a policy update.
 const POLICY_REQUESTS: u32 = 3;
 
-/// A connection that rested longer is not used again: address translation on the way may have
-/// forgotten it, and so may the other side.
+/// A connection that was idle for longer is not used again: a NAT on the way, or the other side,
+/// may have forgotten it.
 const IDLE_MAX: Duration = Duration::from_secs(10);
 
-/// Most bytes of a reply that are read: more than any of ilert's has, policies with all the people
-/// in them included.
+/// Most bytes read of a reply: more than any of ilert's has, even a policy with all its people.
 const REPLY_MAX: u64 = 256 * 1024;
 
 /// Buffers of a connection, in each direction, in bytes.
@@ -48,7 +47,7 @@ const API_HEARTBEAT: &str = "il1hbt";
 #[derive(Clone, Debug)]
 pub struct Client {
     api: Agent,
-    /// The same as `api` where both hosts are reached by the same way.
+    /// The same as `api` if both hosts are reached the same way.
     beat: Agent,
     dialer: Dialer,
     ways: Arc<Ways>,
@@ -60,7 +59,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// Says in words what is wrong with the settings or the environment (a bad proxy, say).
+    /// Says what is wrong with the settings or the environment, such as a bad proxy.
     pub fn new(settings: &config::Ilert) -> Result<Self, String> {
         let ways = Ways::of(settings)?;
         let is_https = |url: &String| url.starts_with("https:");
@@ -135,7 +134,7 @@ impl Client {
                 log::info!("ilert: heartbeat {} accepted", masked(key));
                 Outcome::Delivered
             }
-            // Another host is down: that says nothing about the one that takes events.
+            // That another host is down says nothing about the one that takes events.
             Outcome::Later { why, holds: Holds::Sink, after }
                 if !at_api && self.settings.beat != self.settings.api =>
             {
@@ -151,7 +150,7 @@ impl Client {
         policy::update(self, body)
     }
 
-    /// Ends all requests under way, and lets no other begin.
+    /// Ends all requests under way, and lets no new one begin.
     pub fn cut(&self) {
         self.dialer.cut();
     }
@@ -166,11 +165,11 @@ impl Client {
         }
     }
 
-    /// Makes a request, which may take as long as `limit`, and reads its reply.
+    /// Makes a request, which may take `limit`, and reads its reply.
     ///
-    /// A connection that rested may have been closed by the other side just now. A request that
-    /// fails so is made once more, on a new one: the other side has not answered, and deliveries
-    /// are made at least once anyway.
+    /// The other side may just have closed an idle connection. A request that fails for that reason
+    /// is made once more, on a new connection: there was no answer, and deliveries are made at
+    /// least once anyway.
     fn answer(
         &self,
         way: &Way,
@@ -192,7 +191,7 @@ impl Client {
     }
 }
 
-/// How much more time these bytes need on the slowest line.
+/// How much time these bytes need on the slowest line.
 fn time_for(bytes: usize) -> Duration {
     Duration::from_secs(u64::try_from(bytes).unwrap_or(u64::MAX) / SLOWEST)
 }
@@ -216,7 +215,7 @@ impl Ways {
     ///
     /// # Errors
     ///
-    /// Names the variable that cannot be obeyed.
+    /// Names the variable that cannot be used.
     pub fn of(settings: &config::Ilert) -> Result<Self, String> {
         let way = |url: &str| {
             Way::to(url, &|name| std::env::var_os(name))
@@ -287,12 +286,12 @@ fn read(mut response: Response<Body>) -> Result<Reply, Error> {
     })
 }
 
-/// A header, as far as it can be read: one with strange bytes in it is still there.
+/// A header, as far as it can be read: strange bytes do not make it absent.
 fn text(headers: &HeaderMap, name: &str) -> Option<String> {
     headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
 }
 
-/// A broken reply or no reply says nothing about the delivery.
+/// A broken or missing reply says nothing about the delivery.
 fn unreachable(error: &Error, way: &Way, secrets: &Secrets<'_>) -> Outcome {
     let failed = |words: String| format!("TLS failed: {words}");
     let words = match error {

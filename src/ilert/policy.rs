@@ -1,4 +1,4 @@
-//! Escalation policies: who is on duty goes into a level of the policy a routing key names.
+//! Escalation policies: puts the person on duty on a level of the policy that a routing key names.
 
 use super::judge::{Reply, excerpt, judge};
 use super::secrets::Secrets;
@@ -10,10 +10,10 @@ use std::time::Duration;
 use ureq::Error;
 use ureq::http::header;
 
-/// Minutes a level waits when the policy does not say.
+/// Minutes a level waits if the policy does not say.
 const TIMEOUT: i64 = 1;
 
-/// Finds user and policy, then replaces the users of the level; its timeout is kept.
+/// Finds the user and the policy, then replaces the users of the level and keeps its timeout.
 pub(super) fn update(client: &Client, body: &[u8]) -> Outcome {
     let update: PolicyUpdate = match serde_json::from_slice(body) {
         Ok(update) => update,
@@ -95,7 +95,7 @@ impl Api<'_> {
         format!("{}{path}", self.client.settings.api)
     }
 
-    /// Makes one request and reads the document it is answered with.
+    /// Makes one request and reads the document in the answer.
     fn call(
         &self,
         what: &str,
@@ -120,8 +120,8 @@ impl Api<'_> {
         })
     }
 
-    /// The number of what was asked for. A document without one may be anybody's, so it ends
-    /// nothing; if it is ilert's, the attempts come to an end.
+    /// The id in a document. One without an id may be anybody's, so it does not end the delivery;
+    /// if it is ilert's, the attempts run out.
     fn id(&self, document: &Value, what: &str) -> Result<i64, Outcome> {
         document["id"].as_i64().ok_or_else(|| {
             let shown = excerpt(&document.to_string(), &self.secrets);

@@ -1,27 +1,27 @@
-//! Keys in the words of others: an API, or a gateway in front of it, may show what it could not
+//! Keys in texts from outside: an API, or a gateway in front of it, may quote a key it could not
 //! use, and its words go into the log, dead letters and `/status`.
 
 use crate::config;
 use crate::message::masked;
 
-/// A shorter secret is none, and stands in words that have nothing to do with it.
+/// Anything shorter is no secret, and would be found in unrelated words.
 const SHORTEST: usize = 4;
 
-/// What may not be shown of one delivery.
+/// What must not be shown of one delivery.
 pub(super) struct Secrets<'a>(Vec<&'a str>);
 
 impl<'a> Secrets<'a> {
-    /// The key of the delivery, and what the agent itself has to keep.
+    /// The key of the delivery, and the agent's own secrets.
     pub(super) fn of(settings: &'a config::Ilert, key: &'a str) -> Self {
         let own = [&settings.api_key, &settings.heartbeat].into_iter().flatten();
         let mut secrets: Vec<&str> = own.map(config::Secret::expose).chain([key]).collect();
         secrets.retain(|secret| secret.chars().count() >= SHORTEST);
-        // Where one begins with another, the longer one is looked for first.
+        // If one begins with another, the longer one is looked for first.
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         Secrets(secrets)
     }
 
-    /// `text` with every secret masked, however it is written.
+    /// `text` with every secret masked, in any spelling.
     pub(super) fn mask(&self, text: &str) -> String {
         let mut shown = String::with_capacity(text.len());
         let mut rest = text;
@@ -42,8 +42,8 @@ impl<'a> Secrets<'a> {
     }
 }
 
-/// What follows `secret` in a text that begins with it: as it is, in upper or lower case, with
-/// the escapes of JSON, or percent-encoded.
+/// What follows `secret` in a text that begins with it: verbatim, in upper or lower case, with
+/// JSON's escapes, or percent-encoded.
 fn written<'t>(secret: &str, text: &'t str) -> Option<&'t str> {
     secret.chars().try_fold(text, |rest, letter| {
         plain(letter, rest).or_else(|| in_json(letter, rest)).or_else(|| in_url(letter, rest))

@@ -6,8 +6,8 @@ use crate::message::{Delivery, Kind, LaneName, Message};
 
 /// Maps `{"integrationKey": "il1hbt…"}` (or `apiKey`); other members are ignored.
 ///
-/// A broker keeps a retained ping of a device that has been dead for weeks, and brings it whenever
-/// we subscribe: it says nothing of the device.
+/// A broker keeps a retained ping of a device that has been dead for weeks, and sends it whenever
+/// we subscribe, so a retained ping says nothing about the device.
 #[must_use]
 pub fn from_message(message: &Message) -> Mapped {
     if message.retained {

@@ -1,8 +1,8 @@
 //! JSON as it came: what is taken out of a document is the text that stands in it.
 //!
-//! A number of a device is often longer than any number of a machine (the 20 digits of a SIM card,
-//! say), and one that is read and written again may be another, so numbers are not read at all.
-//! What is passed on whole is passed on byte for byte.
+//! A device's number is often longer than a machine's (the 20 digits of a SIM card), and may change
+//! when it is parsed and written again. So numbers are never parsed, and what is passed on whole is
+//! passed on byte for byte.
 
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 const MARK: &[u8] = b"\xef\xbb\xbf";
-/// How texts in UTF-16 begin that say so; of UTF-32, too.
+/// How texts in UTF-16 and UTF-32 begin, if they say what they are.
 const MARKS_OF_UTF16: [&[u8]; 2] = [b"\xff\xfe", b"\xfe\xff"];
 
 /// A document, and its members if it is an object.
@@ -26,8 +26,8 @@ pub struct Document<'a> {
 #[derive(Clone, Copy, Debug)]
 pub struct Json<'a>(&'a RawValue);
 
-/// What of a payload is its JSON: firmware in C sends the NUL that ends its texts along, editors a
-/// byte-order mark.
+/// The part of a payload that is its JSON: firmware in C also sends the NUL that ends its strings,
+/// and editors a byte-order mark.
 #[must_use]
 pub fn trimmed(payload: &[u8]) -> &[u8] {
     let end = payload.iter().rposition(|byte| *byte != 0 && !byte.is_ascii_whitespace());
@@ -36,11 +36,11 @@ pub fn trimmed(payload: &[u8]) -> &[u8] {
 }
 
 impl<'a> Document<'a> {
-    /// Reads a payload. Of members with the same name the last one counts.
+    /// Reads a payload. Of several members with the same name the last one counts.
     ///
     /// # Errors
     ///
-    /// Says what is no JSON in it, and where.
+    /// Says what in it is not JSON, and where.
     pub fn read(payload: &'a [u8]) -> Result<Self, String> {
         let bytes = trimmed(payload);
         let whole: &RawValue = serde_json::from_slice(bytes).map_err(|why| words(bytes, &why))?;
@@ -58,7 +58,7 @@ impl<'a> Document<'a> {
         self.members.get(name).copied()
     }
 
-    /// The same, unless it is null.
+    /// A member that is not null.
     #[must_use]
     pub fn filled(&self, name: &str) -> Option<Json<'a>> {
         self.member(name).filter(|value| !value.is_null())
@@ -106,7 +106,7 @@ impl<'a> Json<'a> {
         serde_json::from_str(self.0.get()).ok().map(|Text(text)| Cow::Owned(text))
     }
 
-    /// A scalar as text: a string as it is, numbers and booleans as they stand there.
+    /// A scalar as text: a string as it is, numbers and booleans as they are written.
     ///
     /// `None` for null, objects and arrays.
     #[must_use]
@@ -148,7 +148,7 @@ impl<'a> Json<'a> {
     }
 }
 
-/// Why it is no JSON. What cannot be seen is named.
+/// Why it is not JSON. Invisible bytes are named.
 fn words(bytes: &[u8], why: &serde_json::Error) -> String {
     if MARKS_OF_UTF16.iter().any(|mark| bytes.starts_with(mark)) {
         return "it is UTF-16, as its first two bytes say, and JSON travels as UTF-8".to_owned();
@@ -158,7 +158,7 @@ fn words(bytes: &[u8], why: &serde_json::Error) -> String {
     }
     let at = offset(bytes, why);
     let unseen = |byte: u8| byte.is_ascii_control() && !byte.is_ascii_whitespace();
-    // Where a control character is met the error stands on it or behind it.
+    // For a control character the error points at it or behind it.
     let near = bytes[..bytes.len().min(at + 2)].iter().position(|byte| unseen(*byte));
     let (text_end, is_text) = match std::str::from_utf8(bytes) {
         Ok(_) => (bytes.len(), true),
@@ -167,7 +167,7 @@ fn words(bytes: &[u8], why: &serde_json::Error) -> String {
     match near {
         Some(near) if near < text_end => byte_at(bytes, near),
         _ if !is_text && text_end <= at + 1 => {
-            format!("{}, which is no UTF-8", byte_at(bytes, text_end))
+            format!("{}, which is not UTF-8", byte_at(bytes, text_end))
         }
         _ => match bytes.get(at).filter(|byte| !byte.is_ascii()) {
             Some(byte) => format!("{why} (the byte there is 0x{byte:02x})"),
@@ -192,7 +192,7 @@ fn byte_at(bytes: &[u8], at: usize) -> String {
     format!("{what} at line {line} column {column}")
 }
 
-/// A text that may have halves of surrogate pairs in it, which serde's own do not take.
+/// A text that may contain halves of surrogate pairs, which serde's own texts refuse.
 struct Text(String);
 
 impl<'de> Deserialize<'de> for Text {
@@ -294,8 +294,8 @@ mod tests {
             (b"{\n \"a\": \0 1}", "a NUL (byte 0x00) at line 2 column 7"),
             (b"{\"a\":\"x\x1by\"}", "the byte 0x1b at line 1 column 8"),
             (b"{\0\"\0a\0", "a NUL (byte 0x00) at line 1 column 2"),
-            (b"{\"a\":\"\xfc\"}", "the byte 0xfc at line 1 column 7, which is no UTF-8"),
-            (b"\xfc", "the byte 0xfc at line 1 column 1, which is no UTF-8"),
+            (b"{\"a\":\"\xfc\"}", "the byte 0xfc at line 1 column 7, which is not UTF-8"),
+            (b"\xfc", "the byte 0xfc at line 1 column 1, which is not UTF-8"),
             (b"\xff\xfe{\0}\0", "it is UTF-16, as its first two bytes say"),
             (b"\xfe\xff\0{\0}", "it is UTF-16, as its first two bytes say"),
             (
@@ -304,7 +304,7 @@ mod tests {
             ),
             (b"", "it is empty"),
             (b"\0\0", "it is empty"),
-            (b"{\"summary\":\"\xff\"}", "the byte 0xff at line 1 column 13, which is no UTF-8"),
+            (b"{\"summary\":\"\xff\"}", "the byte 0xff at line 1 column 13, which is not UTF-8"),
             (b"not json", "expected ident at line 1 column 2"),
             (b"hello", "expected value at line 1 column 1"),
             (b"{\"a\":01}", "invalid number at line 1 column 7"),

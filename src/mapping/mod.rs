@@ -19,7 +19,7 @@ pub enum Mapped {
     Deliver(Delivery),
     /// Nothing, as configured; the reason is for the debug log.
     Dropped(String),
-    /// Nothing, because the payload is not what the rule needs: a dead letter with this reason.
+    /// Nothing, because the payload does not fit the rule: a dead letter with this reason.
     Dead(String),
 }
 

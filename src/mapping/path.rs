@@ -5,8 +5,8 @@ use crate::config::JsonPath;
 
 /// The value at a path: its parts are member names, and indices where there is an array.
 ///
-/// A member whose name has dots is found when the rest of the path is its whole name. A missing
-/// step anywhere means `None`.
+/// A member with dots in its name is found if the rest of the path is its whole name. `None` if any
+/// step is missing.
 #[must_use]
 pub fn find<'a>(document: &Document<'a>, path: &JsonPath) -> Option<Json<'a>> {
     if !document.whole.is_object() {

@@ -203,7 +203,7 @@ mod tests {
         let mut chatter = Chatter::new(start);
         let (mut kept, mut told) = (0, 0);
         for n in 0..5_000 {
-            let reason = format!("`{n}` is no event type");
+            let reason = format!("`{n}` is not an event type");
             let verdict = chatter.note(&format!("t/{n}"), &reason, 1, true, start);
             kept += usize::from(verdict.keep);
             told += usize::from(verdict.tell);

@@ -1,4 +1,4 @@
-//! The JSON document that goes to ilert: all thirteen members, those without a value null.
+//! The JSON document that goes to ilert: all thirteen members, null where there is no value.
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -33,11 +33,11 @@ pub(super) struct Body<'a> {
 pub(super) enum Details<'a> {
     #[default]
     None,
-    /// Those of the payload, or the whole of it.
+    /// Those of the payload, or the whole payload.
     Given(&'a RawValue),
     /// Where the message came from.
     Mqtt { topic: &'a str },
-    /// The same of a Kafka record.
+    /// The same for a Kafka record.
     #[serde(rename_all = "camelCase")]
     Kafka { message_key: &'a str, topic: &'a str },
 }

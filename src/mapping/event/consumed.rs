@@ -1,4 +1,4 @@
-//! Events of consumers: the payload is anybody's JSON, and the rule says what it means.
+//! Events from brokers: the payload is any JSON, and the rule says what it means.
 
 use super::{Body, Details, PRIORITIES, SEVERITIES, TYPES, delivery, labels, services};
 use crate::config::{EventRule, JsonPath};
@@ -9,14 +9,14 @@ use crate::system::plain::plain;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-/// Maps a payload by a rule, in the order upstream documents: filter, key, mapped fields, default
-/// summary, custom details.
+/// Maps a payload by a rule, in the order that upstream documents: filter, key, mapped fields,
+/// default summary, custom details.
 ///
-/// A native field of a wrong type is read as text where that makes sense; one that a mapping
-/// replaces is not looked at.
+/// A native field of the wrong type is read as text where that makes sense. One that a mapping
+/// replaces is ignored.
 #[must_use]
 pub fn from_message(rule: &EventRule, message: &Message, from: From) -> Mapped {
-    // What cannot have the member that a filter asks for does not pass it, like any other.
+    // A payload that cannot have the member a filter asks for does not pass it.
     let nothing = |why: String| match &rule.filter {
         Some(_) => Mapped::Dropped(why),
         None => Mapped::Dead(why),
@@ -97,7 +97,7 @@ fn event_type<'a>(rule: &'a EventRule, reading: &Reading<'a>) -> Result<Cow<'a, 
     };
     let is_string = types.path.as_ref().is_some_and(|path| reading.is_string(path));
     let meant = mapped.as_deref().and_then(meaning);
-    // What is no string is none to upstream: it compares the empty text and keeps the own type.
+    // Upstream takes anything but a string for the empty text, and so keeps the event's own type.
     let found = match meant.or_else(|| mapped.filter(|_| is_string)).or_else(|| meaning("")) {
         Some(found) => found,
         None => reading.own("eventType")?.unwrap_or(Cow::Borrowed("ALERT")),
@@ -105,7 +105,7 @@ fn event_type<'a>(rule: &'a EventRule, reading: &Reading<'a>) -> Result<Cow<'a, 
     if TYPES.contains(&&*found) {
         Ok(found)
     } else {
-        Err(format!("`{}` is no event type; ilert knows {}", plain(&found), TYPES.join(", ")))
+        Err(format!("`{}` is not an event type; ilert knows {}", plain(&found), TYPES.join(", ")))
     }
 }
 
@@ -135,13 +135,13 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// A mapped field, as text; a structure is not one, and leaves the native field in place.
+    /// A mapped field, as text. A structure is no text and leaves the native field in place.
     fn mapped(&self, path: &JsonPath) -> Option<Cow<'a, str>> {
         let found = path::find(self.document, path).filter(|value| !value.is_null())?;
         let text = found.text();
         if text.is_none() {
             let topic = plain(self.topic);
-            log::warn!("mapping: {topic}: the value at `{}` is no text", path.0);
+            log::warn!("mapping: {topic}: the value at `{}` is not a text", path.0);
         }
         text
     }
@@ -154,7 +154,7 @@ impl<'a> Reading<'a> {
         match self.document.filled(name) {
             None => Ok(None),
             Some(value) => {
-                value.text().map(Some).ok_or_else(|| format!("its member `{name}` is no text"))
+                value.text().map(Some).ok_or_else(|| format!("its member `{name}` is not a text"))
             }
         }
     }
@@ -170,7 +170,7 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// Details may be a whole document, which is shown as its text.
+    /// Details may be a whole document, which is then shown as text.
     fn details(&self) -> Option<Cow<'a, str>> {
         let details = self.document.filled("details")?;
         Some(details.text().unwrap_or_else(|| Cow::Borrowed(details.raw().get())))
@@ -185,17 +185,17 @@ impl<'a> Reading<'a> {
         known
     }
 
-    /// A member that has to be an array.
+    /// A member that must be an array.
     fn list(&self, name: &str) -> Option<Json<'a>> {
         let list = self.document.filled(name)?;
         if !list.is_array() {
             let topic = plain(self.topic);
-            log::warn!("mapping: {topic}: `{name}` is no array and is left out");
+            log::warn!("mapping: {topic}: `{name}` is not an array and is left out");
         }
         Some(list).filter(|list| list.is_array())
     }
 
-    /// A mapped severity that is not valid clears it; one that is not there leaves the native one.
+    /// An invalid mapped severity clears it; a missing one leaves the native one.
     fn severity(&self, mapped: Option<&JsonPath>) -> Option<i64> {
         let given = match mapped.and_then(|path| path::find(self.document, path)) {
             Some(given) => given,
@@ -210,7 +210,7 @@ impl<'a> Reading<'a> {
 
     fn leave_out(&self, given: Json<'_>, what: &str) {
         let (topic, given) = (plain(self.topic), plain(given.raw().get()));
-        log::warn!("mapping: {topic}: {given} is no {what} and is left out");
+        log::warn!("mapping: {topic}: {given} is not a {what} and is left out");
     }
 
     fn labels(&self, mapped: &BTreeMap<String, JsonPath>) -> BTreeMap<String, String> {
@@ -411,7 +411,7 @@ mod tests {
                 r#"{"integrationKey":"k","alertKey":[]}"#,
                 "its member `alertKey`",
             ),
-            (&typed, r#"{"integrationKey":"k","t":"cleared"}"#, "`cleared` is no event type"),
+            (&typed, r#"{"integrationKey":"k","t":"cleared"}"#, "`cleared` is not an event type"),
         ] {
             match map_one(rule, payload) {
                 Mapped::Dead(why) => assert!(why.starts_with(wanted), "{payload}: {why}"),

@@ -28,8 +28,8 @@ const SEVERITIES: std::ops::RangeInclusive<i64> = 1..=5;
 /// Below the host; the endpoint for events of any kind of alert source.
 const EVENTS: &str = "/api/events";
 
-/// ilert trims alert keys and compares them without regard to case; so does the order of
-/// deliveries. An empty one is none.
+/// ilert trims alert keys and ignores their case, and so do we when we order deliveries. An empty
+/// one counts as none.
 fn order_key(alert_key: Option<&str>) -> Option<String> {
     alert_key.map(|key| key.trim().to_lowercase()).filter(|key| !key.is_empty())
 }
@@ -60,7 +60,7 @@ fn labels(
     (!own.is_empty()).then_some(own)
 }
 
-/// Services of an event: its own, or the static ones when it names none.
+/// Services of an event: its own, or the static ones if it names none.
 fn services<'a>(own: Option<Json<'a>>, enrichment: &Enrichment) -> Option<Cow<'a, RawValue>> {
     if let Some(own) = own.filter(|own| !own.elements().is_empty()) {
         return Some(Cow::Borrowed(own.raw()));

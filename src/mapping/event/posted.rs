@@ -1,4 +1,4 @@
-//! Events of the HTTP proxy: the body has ilert's own form, and its sender is told what is wrong.
+//! Events from HTTP clients: the body has ilert's own form, and the answer says what is wrong.
 
 use super::{Body, Details, EVENTS, PRIORITIES, SEVERITIES, TYPES};
 use super::{delivery, labels, raw, services};
@@ -15,18 +15,18 @@ use std::collections::BTreeMap;
 pub struct HttpEvent {
     /// What goes to the queue.
     pub delivery: Delivery,
-    /// The event as it will be sent, which is what the client is shown.
+    /// The event as it will be sent, for the answer.
     pub echo: Vec<u8>,
 }
 
-/// Why an event is not taken.
+/// Why an event is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reject {
     /// The status code.
     pub status: u16,
     /// The media type of the body.
     pub content_type: &'static str,
-    /// What the client is told.
+    /// The words of the answer.
     pub body: Vec<u8>,
 }
 
@@ -70,7 +70,7 @@ struct Link {
 ///
 /// # Errors
 ///
-/// Says what the client is answered.
+/// The answer for the client.
 pub fn from_http(body: &[u8], enrichment: &Enrichment) -> Result<HttpEvent, Reject> {
     let body = json::trimmed(body);
     if body.trim_ascii_start().first() != Some(&b'{') {
@@ -78,7 +78,7 @@ pub fn from_http(body: &[u8], enrichment: &Enrichment) -> Result<HttpEvent, Reje
         return Err(malformed(why.as_deref().unwrap_or("expected a JSON object")));
     }
     let posted: Posted<'_> = serde_json::from_slice(body).map_err(|error| {
-        // What is no JSON at all is told in the words of all sources, a wrong field in upstream's.
+        // A body that is not JSON is refused in our own words, a wrong field in upstream's.
         malformed(&Document::read(body).err().unwrap_or_else(|| error.to_string()))
     })?;
     check(&posted)?;
