@@ -1,8 +1,8 @@
 //! From a host name to a connected socket, in the manner of RFC 8305.
 //!
-//! A name may stand for addresses of which some lead nowhere: IPv6 behind half-configured access
-//! lines is the common case. So the next address is tried while the one before it has not answered
-//! yet, and the first that answers is taken. What worked last is tried first the next time.
+//! Some addresses of a name may lead nowhere: IPv6 behind a half-configured access line is the
+//! usual case. So we try the next address while the previous one has not answered yet, and take the
+//! first that answers. The one that worked last is tried first the next time.
 
 use crate::system::threads;
 use mio::net::TcpStream;
@@ -14,13 +14,13 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long an address has for itself before the next one is tried, too.
+/// How long an address has to itself before we also try the next one.
 const HEAD_START: Duration = Duration::from_millis(250);
 
-/// No address gets less than this of the time, unless all of it is less.
+/// No address gets less time than this, unless there is less in all.
 const SHARE_MIN: Duration = Duration::from_secs(1);
 
-/// Most addresses of a name that are tried, and so most sockets at a time.
+/// Most addresses of a name to try, and so most sockets at a time.
 const ADDRESSES_MAX: usize = 16;
 
 /// Most addresses that are remembered.
@@ -29,10 +29,10 @@ const REMEMBERED_MAX: usize = 32;
 /// A connection that took this long is worth a line in the log.
 const SLOW: Duration = Duration::from_secs(1);
 
-/// One socket is what happens to a connection attempt.
+/// The result of a connection attempt.
 const EVENTS_MAX: usize = 4;
 
-/// A look-up of a name on a thread of its own: the system's cannot be interrupted.
+/// A look-up of a name, on its own thread because the system's cannot be interrupted.
 #[derive(Clone, Debug)]
 pub struct LookUp(Arc<Answer>);
 
@@ -47,7 +47,7 @@ impl LookUp {
     ///
     /// # Errors
     ///
-    /// Says that there is no thread for it.
+    /// Fails if there is no thread for it.
     pub fn start(
         host: &str,
         port: u16,
@@ -68,13 +68,13 @@ impl LookUp {
         Ok(look_up)
     }
 
-    /// What was found, if it is done.
+    /// The addresses, if it is done.
     #[must_use]
     pub fn found(&self) -> Option<Result<Vec<SocketAddr>, String>> {
         self.answer().clone()
     }
 
-    /// What was found, if it is done before `until`.
+    /// The addresses, if it is done before `until`.
     #[must_use]
     pub fn wait(&self, until: Instant) -> Option<Result<Vec<SocketAddr>, String>> {
         let left = until.saturating_duration_since(Instant::now());
@@ -95,15 +95,15 @@ pub struct Memory(Mutex<Lessons>);
 struct Lessons {
     /// Addresses that answered, the last one first.
     worked: VecDeque<SocketAddr>,
-    /// Addresses that answered, and then nothing came of it; the last one last.
+    /// Addresses that answered and then failed; the last one last.
     doubted: VecDeque<SocketAddr>,
-    /// Addresses of which the log has spoken.
+    /// Addresses that the log has mentioned.
     told: VecDeque<SocketAddr>,
     latest: Option<SocketAddr>,
 }
 
 impl Memory {
-    /// Nothing came of the connection made last: a broken one of several servers, say. Another
+    /// The last connection led to nothing (one of several servers is broken, perhaps). Another
     /// address comes first the next time.
     pub fn doubt_latest(&self) {
         let mut lessons = self.lessons();
@@ -113,8 +113,8 @@ impl Memory {
         }
     }
 
-    /// The order in which addresses are tried: what worked, then the families in turn, then what is
-    /// doubted.
+    /// The order in which to try addresses: those that worked, then the families in turn, then the
+    /// doubtful ones.
     fn order(&self, addresses: &[SocketAddr]) -> Vec<SocketAddr> {
         let lessons = self.lessons();
         let known = |list: &VecDeque<SocketAddr>| -> Vec<SocketAddr> {
@@ -149,8 +149,8 @@ impl Memory {
         ordered
     }
 
-    /// Notes a connection. Returns what the log should say of it: each address is complained of
-    /// once.
+    /// Notes a connection. Returns a line for the log, once for each address that was slow or
+    /// silent.
     fn connected(&self, host: &str, made: &Connected) -> Option<String> {
         let mut lessons = self.lessons();
         let Lessons { worked, doubted, told, latest } = &mut *lessons;
@@ -204,19 +204,19 @@ struct Connected {
     took: Duration,
 }
 
-/// How far a race is.
+/// The state of a race.
 #[derive(Debug)]
 pub enum Step {
-    /// The first one has answered.
+    /// The first address has answered.
     Connected(TcpStream, SocketAddr),
-    /// Look again when a socket is ready to be written to, or at this moment.
+    /// Look again when a socket becomes writable, or at this moment.
     Wait(Instant),
     /// No address answered; in words.
     Failed(String),
 }
 
-/// Addresses of one host that are tried side by side. It does not sleep: its owner does, and
-/// takes the next [`Race::step`].
+/// Tries the addresses of one host side by side. It does not sleep: its owner does, and then takes
+/// the next [`Race::step`].
 #[derive(Debug)]
 pub struct Race<'a> {
     host: &'a str,
@@ -259,8 +259,8 @@ impl<'a> Race<'a> {
         }
     }
 
-    /// Looks at what is under way, and starts what is due; `watch` sees to it that the owner wakes
-    /// up when a socket is ready.
+    /// Checks attempts under way and starts those that are due; `watch` makes a ready socket wake
+    /// the owner.
     ///
     /// # Errors
     ///
@@ -282,7 +282,7 @@ impl<'a> Race<'a> {
                 }
             }
         }
-        // One that failed makes room for the next at once.
+        // A failed attempt makes room for the next one at once.
         if self.running.len() < before {
             self.next_at = now;
         }
@@ -319,7 +319,7 @@ impl<'a> Race<'a> {
     fn words(&self) -> String {
         let silent = self.running.iter().map(|(address, _)| format!("{address}: no answer"));
         let mut all: Vec<String> = self.failed.iter().cloned().chain(silent).collect();
-        // The same trouble has the same words, whoever was first.
+        // Sorted, so that the same trouble always has the same words.
         all.sort_unstable();
         match all.is_empty() {
             true => format!("cannot connect to {}: it has no address", self.host),
@@ -343,7 +343,7 @@ fn is_connected(stream: &TcpStream) -> io::Result<bool> {
 ///
 /// # Errors
 ///
-/// Says in words which addresses did not answer, and why.
+/// Says which addresses did not answer, and why.
 pub fn connect(
     host: &str,
     addresses: &[SocketAddr],

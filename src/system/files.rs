@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-/// The rights of everybody who is neither the owner nor of the group: to read, and to go through.
+/// The rights of others, who are neither the owner nor in the group: to read, and to traverse.
 const OTHERS_READ: u32 = 0o004;
 const OTHERS_ENTER: u32 = 0o001;
 

@@ -1,4 +1,5 @@
-//! What each part says of itself: the truth behind `/ready`, the status line and the heartbeat.
+//! What each part reports about itself: the truth behind `/ready`, the status line and the
+//! heartbeat.
 
 use crate::system::plain;
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -7,8 +8,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// An attempt that should have ended this long ago is stuck: it is bound to end in its time, so
-/// this is for machines that are slow.
+/// An attempt that should have ended this long ago is stuck. Every attempt has a limit, so this is
+/// slack for slow machines.
 const ATTEMPT_MARGIN: Duration = Duration::from_secs(10);
 
 /// The notice board. Cloning it is cheap; all clones show the same.
@@ -21,14 +22,14 @@ struct Board {
     sessions: Vec<(String, Session)>,
     queue: Queue,
     sinks: Vec<(String, Sink)>,
-    /// Who wants to hear of sessions that come and go.
+    /// Receivers of news about sessions that come and go.
     listener: Option<Sender<()>>,
-    /// When sessions were told that somebody asks, and how they are told.
+    /// When we last let sessions know that somebody is asking, and how.
     asked: Option<Instant>,
     questions: Vec<Question>,
 }
 
-/// Makes a session look how it is.
+/// Makes a session check how it is.
 struct Question(Box<dyn Fn() + Send>);
 
 impl fmt::Debug for Question {
@@ -37,10 +38,10 @@ impl fmt::Debug for Question {
     }
 }
 
-/// Sessions are told no more often than this that somebody asks: it wakes them.
+/// Sessions learn no more often than this that somebody is asking, because it wakes them.
 const ASKED_AGAIN: Duration = Duration::from_secs(30);
 
-/// What a session is with.
+/// What a session connects to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Component {
     /// An MQTT broker.
@@ -51,7 +52,7 @@ pub enum Component {
 }
 
 impl Component {
-    /// As it is called in the log, in `/ready` and in configurations.
+    /// Its name in the log, in `/ready` and in configurations.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -61,10 +62,10 @@ impl Component {
     }
 }
 
-/// What one session with a broker or a cluster says of itself.
+/// What one session with a broker or a cluster reports.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Session {
-    /// What it is with.
+    /// What it connects to.
     pub component: Component,
     /// MQTT: the broker accepted the connection, and it is still up. Kafka: a broker is reached.
     pub connected: bool,
@@ -75,7 +76,7 @@ pub struct Session {
     pub error: String,
 }
 
-/// What the queue says of itself.
+/// What the queue reports.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Queue {
     /// Deliveries waiting or in flight, of both stores.
@@ -84,11 +85,11 @@ pub struct Queue {
     pub bytes: u64,
     /// Dead letters kept.
     pub dead_letters: u64,
-    /// Dead letters of deliveries that had to make room for others, since the start.
+    /// Dead letters of deliveries that were removed to make room for others, since the start.
     pub dead_letters_lost: u64,
-    /// Messages that are no deliveries and were not kept as dead letters, since the start.
+    /// Messages that became no delivery and were not kept as dead letters, since the start.
     pub messages_unkept: u64,
-    /// When the oldest delivery still waiting was pushed, as far as is known.
+    /// When the oldest waiting delivery was pushed, as far as we know.
     pub oldest_since: Option<Instant>,
     /// The queue refuses new deliveries because it is full.
     pub full: bool,
@@ -96,7 +97,7 @@ pub struct Queue {
     pub error: String,
 }
 
-/// What one sink says of itself.
+/// What one sink reports.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sink {
     /// Deliveries handed over since the start.
@@ -107,20 +108,20 @@ pub struct Sink {
     pub failed_attempts: u64,
     /// When the last delivery succeeded.
     pub last_delivered: Option<Instant>,
-    /// Since when every attempt has failed, if it does.
+    /// Since when every attempt has failed.
     pub failing_since: Option<Instant>,
     /// Why the last attempt failed, or empty when the last one succeeded.
     pub error: String,
-    /// When the attempt that has been running longest was started, if one is running.
+    /// When the longest-running attempt was started.
     pub oldest_attempt: Option<Instant>,
-    /// When the first of those under way comes to its end at the latest.
+    /// When the first of those under way must have ended.
     pub attempts_end: Option<Instant>,
 }
 
 /// A copy of the board at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
-    /// The orderly end has begun.
+    /// The agent is stopping.
     pub stopping: bool,
     /// Each session by name.
     pub sessions: Vec<(String, Session)>,
@@ -130,7 +131,7 @@ pub struct Snapshot {
     pub sinks: Vec<(String, Sink)>,
 }
 
-/// When the agent stops calling itself healthy.
+/// When the agent stops being healthy.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// The oldest delivery may be this old.
@@ -140,7 +141,7 @@ pub struct Limits {
 /// The first thing found wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trouble {
-    /// The orderly end has begun.
+    /// The agent is stopping.
     Stopping,
     /// A session is not connected or lacks a subscription.
     Session(String, Session),
@@ -168,7 +169,7 @@ impl fmt::Display for Trouble {
 }
 
 impl Health {
-    /// Says that the orderly end has begun.
+    /// Notes that the agent is stopping.
     pub fn stopping(&self) {
         self.board().stopping = true;
     }
@@ -194,13 +195,13 @@ impl Health {
         });
         change(&mut board.sessions[at].1);
         if let Some(listener) = &board.listener {
-            // One note is enough for who has not looked yet.
+            // One pending note is enough.
             let _ = listener.try_send(());
         }
     }
 
-    /// Calls `ask` when somebody wants to know how things are, so that a session may look more
-    /// closely while that is so.
+    /// Calls `ask` when somebody wants to know how things are, so that a session looks more closely
+    /// for a while.
     pub fn on_question(&self, ask: impl Fn() + Send + 'static) {
         self.board().questions.push(Question(Box::new(ask)));
     }
@@ -243,7 +244,7 @@ impl Health {
             sinks: board.sinks.clone(),
         };
         drop(board);
-        // Brokers, servers and resolvers chose some of these words, and people read them.
+        // Brokers, servers and resolvers chose some of these words, and people will read them.
         fit(&mut snapshot.queue.error);
         snapshot.sessions.iter_mut().for_each(|(_, session)| fit(&mut session.error));
         snapshot.sinks.iter_mut().for_each(|(_, sink)| fit(&mut sink.error));
@@ -271,7 +272,7 @@ fn fit(words: &mut String) {
 
 impl Snapshot {
     /// The first thing that is wrong, in the order in which a person would look; `None` means
-    /// that the agent does all it is there for.
+    /// that the agent does its whole job.
     #[must_use]
     pub fn trouble(&self, now: Instant, limits: Limits) -> Option<Trouble> {
         if self.stopping {
@@ -288,7 +289,7 @@ impl Snapshot {
         self.stuck(now)
     }
 
-    /// An attempt that should have come to its end.
+    /// An attempt that should have ended.
     #[must_use]
     pub fn stuck(&self, now: Instant) -> Option<Trouble> {
         self.sinks.iter().find_map(|(name, sink)| {

@@ -1,10 +1,10 @@
 //! Text from outside, made fit for a line of the log, a terminal or an answer.
 //!
-//! Topics, payloads, keys, file names and the words of brokers, servers and resolvers are chosen
-//! by others. Printed as they are, a line feed in them begins a line that looks like one of ours
-//! (with a priority of its own in the journal), and an escape sequence talks to the terminal.
-//! What such texts need is done here and nowhere else: characters that act or cannot be seen are
-//! written as escapes, and what is too long is cut.
+//! Topics, payloads, keys, file names and the words of brokers, servers and resolvers are chosen by
+//! others. Printed verbatim, a line feed in them begins a line that looks like one of ours (even
+//! with its own priority in the journal), and an escape sequence controls the terminal. This is the
+//! one place that makes such texts safe: control and invisible characters are written as escapes,
+//! and long texts are cut.
 
 use std::borrow::Cow;
 use std::fmt::{self, Display, Formatter, Write};
@@ -12,16 +12,16 @@ use std::fmt::{self, Display, Formatter, Write};
 /// Most characters shown of one text, such as a topic or a key.
 const CHARS_MAX: usize = 200;
 
-/// Most characters of a line that is made of several of them.
+/// Most characters of a line that contains several of them.
 const LINE_CHARS_MAX: usize = 4_000;
 
-/// A text of somebody else's, on one line: at most 200 characters, and none that acts.
+/// A text from outside, on one line: at most 200 characters, none of them active.
 #[must_use]
 pub fn plain(text: &str) -> Plain<'_> {
     plain_bytes(text.as_bytes())
 }
 
-/// The same for bytes that may be no text: those that are none are written as `\xff`.
+/// The same for bytes that may not be text; those that are not are written as `\xff`.
 #[must_use]
 pub fn plain_bytes(bytes: &[u8]) -> Plain<'_> {
     Plain { bytes, chars_max: CHARS_MAX }
@@ -36,7 +36,7 @@ pub fn line(text: &str) -> Cow<'_, str> {
     Cow::Owned(plain(text).within(LINE_CHARS_MAX).to_string())
 }
 
-/// Several lines of our own making, in which line feeds may stay.
+/// Several lines of our own, in which line feeds stay.
 #[must_use]
 pub fn lines(text: &str) -> Cow<'_, str> {
     let acts = |character| character != '\n' && acts(character);
@@ -55,7 +55,7 @@ pub struct Plain<'a> {
 }
 
 impl Plain<'_> {
-    /// With another number of characters after which it is cut.
+    /// With another limit on the number of characters.
     #[must_use]
     pub fn within(self, chars_max: usize) -> Self {
         Plain { chars_max, ..self }
@@ -99,7 +99,7 @@ fn put(f: &mut Formatter<'_>, character: char) -> fmt::Result {
     }
 }
 
-/// Whether a character does something to the line it stands in, or hides in it.
+/// Whether a character controls the line it stands in, or hides in it.
 fn acts(character: char) -> bool {
     character.is_control()
         || matches!(character,

@@ -1,9 +1,9 @@
-//! Signs of life: how somebody outside learns that a thread still goes round its loop.
+//! Signs of life: how others learn that the loop of a thread still turns.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// A question and its answer. Cloning it is cheap; all clones are the same one.
+/// A question and its answer. Cloning it is cheap; all clones are one.
 #[derive(Clone, Debug, Default)]
 pub struct Pulse(Arc<Counts>);
 

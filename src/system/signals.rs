@@ -1,5 +1,5 @@
-//! SIGTERM and SIGINT, alike: the first asks for the orderly end, the second ends at once. SIGHUP
-//! asks for the configuration to be read again, SIGUSR1 for fresh connections as well.
+//! SIGTERM and SIGINT: the first one stops the agent in order, the second one ends it at once.
+//! SIGHUP makes it read the configuration again, SIGUSR1 also makes every connection again.
 
 use crate::system::threads;
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -9,21 +9,21 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// The exit code of a process that was asked twice, as shells count: 128 and the signal.
+/// The exit code after a second signal, as shells count: 128 plus the signal.
 const IMPATIENT: i32 = 130;
 
-/// What the process is asked for.
+/// What signals ask for.
 #[derive(Debug)]
 pub struct Signals {
-    /// Receives once, when the end is asked for.
+    /// Receives once, when the agent is to stop.
     pub end: Receiver<()>,
     /// Receives when the configuration is to be read again; several requests may become one.
     pub reload: Receiver<()>,
-    /// Receives when everything is to be tried again now, because a link is up, say.
+    /// Receives when everything is to be tried again now, for example because a link has come up.
     pub retry: Receiver<()>,
 }
 
-/// Hears signals from now on.
+/// Listens for signals from now on.
 ///
 /// # Errors
 ///
@@ -32,7 +32,8 @@ pub fn listen() -> io::Result<Signals> {
     let (ours, theirs) = UnixStream::pair()?;
     let [end, reload, retry] = [(); 3].map(|()| Arc::new(AtomicBool::new(false)));
     for signal in [SIGTERM, SIGINT] {
-        // In this order: the first signal finds the flag unset, and the second one ends.
+        // In this order: the first signal finds the flag unset, and the second one ends the
+        // process.
         signal_hook::flag::register_conditional_shutdown(signal, IMPATIENT, Arc::clone(&end))?;
         signal_hook::flag::register(signal, Arc::clone(&end))?;
     }
@@ -59,11 +60,11 @@ fn pass_on(
     while !end.load(Ordering::Acquire) && signals.read_exact(&mut byte).is_ok() {
         for (asked, tell) in again {
             if asked.swap(false, Ordering::AcqRel) {
-                // A request that waits already is as good.
+                // A request that waits already is enough.
                 let _ = tell.try_send(());
             }
         }
     }
-    // Nobody listens any more when the agent is already ending.
+    // Nobody listens any more if the agent is already ending.
     let _ = tell_end.send(());
 }

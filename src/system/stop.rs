@@ -1,11 +1,12 @@
-//! The orderly end: how every thread learns of it.
+//! The orderly end, and how every thread learns of it.
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded};
 use std::convert::Infallible;
 use std::time::Duration;
 
 /// Held by the agent; dropping it and all its clones stops every thread that holds the matching
-/// [`Stop`]. The other way round it tells the agent when the last thread that holds it has ended.
+/// [`Stop`]. Used the other way round, the agent learns when the last thread that holds it has
+/// ended.
 #[derive(Clone, Debug)]
 pub struct Stopper {
     _open: Sender<Infallible>,
@@ -28,7 +29,7 @@ pub fn pair() -> (Stopper, Stop) {
 }
 
 impl Stop {
-    /// One that is set.
+    /// One that is already set.
     #[must_use]
     pub fn already() -> Self {
         pair().1
@@ -40,7 +41,7 @@ impl Stop {
         &self.closed
     }
 
-    /// Waits until the stopper is gone, for `patience` at most; says whether it is.
+    /// Waits until the stopper is gone, for `patience` at most; `true` if it is gone.
     #[must_use]
     pub fn is_set_within(&self, patience: Duration) -> bool {
         self.closed.recv_timeout(patience) == Err(RecvTimeoutError::Disconnected)

@@ -8,11 +8,11 @@ use std::thread::{self, JoinHandle};
 /// debug build, glibc's of 8 MiB counts against the limits of small boxes.
 const STACK_BYTES: usize = 256 * 1024;
 
-/// Where threads that failed for good say so. The agent ends the process with what it receives.
+/// Where threads report that they failed for good. The agent then ends the process with that error.
 #[derive(Clone, Debug)]
 pub struct Failures(pub Sender<String>);
 
-/// Starts a thread that runs until told to stop.
+/// Starts a thread that runs until the stop.
 ///
 /// # Errors
 ///

@@ -1,9 +1,9 @@
-//! How the HTTP client reaches others: look-ups that are shared, addresses side by side
+//! How the HTTP client connects: shared look-ups, addresses side by side
 //! ([`crate::system::dial`]), and a socket on which nothing takes longer than it may.
 //!
-//! The client's own transport tries one address after the other, of which the last ones get
-//! hardly any time, forgets which one worked, and begins its time anew with each part of a buffer
-//! that has been sent.
+//! The client's own transport tries one address after the other, so that the last ones get hardly
+//! any time, forgets which one worked, and restarts its time limit with each part of a buffer it
+//! sends.
 
 use crate::system::dial::{LookUp, Memory, connect};
 use std::fmt;
@@ -19,8 +19,8 @@ use ureq::unversioned::transport::{
 };
 use ureq::{Agent, Error, Timeout};
 
-/// Time limits of a socket are multiples of this, so that most of them stay as they are from one
-/// call to the next. They are rounded up.
+/// Time limits of a socket are rounded up to multiples of this, so that most of them need no change
+/// from one call to the next.
 const GRAIN: Duration = Duration::from_millis(250);
 
 /// Connections without a limit get this one.
@@ -33,12 +33,12 @@ pub struct Dialer(Arc<Known>);
 #[derive(Debug, Default)]
 struct Known {
     memory: Memory,
-    /// Look-ups under way, by host and port: one that hangs is waited for, not begun once more.
+    /// Look-ups under way, by host and port: we wait for one that hangs and do not begin another.
     look_ups: Mutex<Vec<(String, u16, LookUp)>>,
     sockets: Mutex<Sockets>,
 }
 
-/// The sockets that are open, and whether there may be any.
+/// The open sockets, and whether there may be any.
 #[derive(Debug, Default)]
 struct Sockets {
     cut: bool,
@@ -46,7 +46,7 @@ struct Sockets {
 }
 
 impl Dialer {
-    /// A client that reaches others by it.
+    /// A client that connects through it.
     #[must_use]
     pub fn agent(&self, config: ureq::config::Config) -> Agent {
         let way =
@@ -54,23 +54,22 @@ impl Dialer {
         Agent::with_parts(config, way, self.clone())
     }
 
-    /// Nothing came of the connection made last: another address of the host may be better.
+    /// The last connection led to nothing: another address of the host may be better.
     pub fn doubt_latest(&self) {
         self.0.memory.doubt_latest();
     }
 
-    /// Ends all connections, for good: nothing that was not sent yet is sent any more, and requests
-    /// under way fail at once.
+    /// Ends all connections for good: nothing more is sent, and requests under way fail at once.
     pub fn cut(&self) {
         let mut sockets = self.sockets();
         sockets.cut = true;
         for socket in sockets.open.drain(..).filter_map(|socket| socket.upgrade()) {
-            // It may be closed already, which is what is wanted.
+            // It may be closed already.
             let _ = socket.shutdown(Shutdown::Both);
         }
     }
 
-    /// Enters a connection that was just made.
+    /// Records a new connection.
     fn enter(&self, stream: TcpStream) -> io::Result<Arc<TcpStream>> {
         let mut sockets = self.sockets();
         if sockets.cut {
@@ -122,7 +121,7 @@ impl Resolver for Dialer {
             host_and_port(uri).ok_or_else(|| Error::BadUri("it has no host".to_owned()))?;
         let found = self.addresses(host, port, left(timeout)?)?;
         let mut addresses = self.empty();
-        // There is room for as many as are tried.
+        // There is room for as many as we try.
         let _ = found.into_iter().try_for_each(|address| addresses.try_push(address));
         if addresses.is_empty() { Err(Error::HostNotFound) } else { Ok(addresses) }
     }
@@ -136,7 +135,7 @@ fn host_and_port(uri: &Uri) -> Option<(&str, u16)> {
     Some((uri.host()?.trim_matches(['[', ']']), uri.port_u16().unwrap_or(usual)))
 }
 
-/// What is left of the time; an error when it is over.
+/// The time that is left; an error when it is over.
 fn left(timeout: NextTimeout) -> Result<Duration, Error> {
     let left = (*timeout.after).min(LIMIT_MAX);
     if left.is_zero() { Err(Error::Timeout(timeout.reason)) } else { Ok(left) }
@@ -180,8 +179,8 @@ impl<In: Transport> Connector<In> for Tls {
         details: &ConnectionDetails<'_>,
         chained: Option<In>,
     ) -> Result<Option<Self::Out>, Error> {
-        // Settings of a request would have the roots read once more for each connection, and
-        // those of ours are times only.
+        // Per-request settings would make it read the roots again for each connection; ours are
+        // only times.
         let details = ConnectionDetails {
             uri: details.uri,
             addrs: details.addrs.clone(),
@@ -202,7 +201,7 @@ impl<In: Transport> Connector<In> for Tls {
 pub struct Tcp {
     stream: Arc<TcpStream>,
     buffers: LazyBuffers,
-    /// As the socket has them at present.
+    /// The limits that the socket has now.
     read_limit: Option<Duration>,
     write_limit: Option<Duration>,
     /// The other side takes no more of the request; it may have answered before it closed.
@@ -215,7 +214,7 @@ impl fmt::Debug for Tcp {
     }
 }
 
-/// Sets a limit of a socket, unless it has it already.
+/// Sets a limit of a socket, unless it is set already.
 fn limit(
     wanted: Duration,
     present: &mut Option<Duration>,
@@ -260,7 +259,7 @@ impl Transport for Tcp {
                 Ok(written) => rest = &rest[written..],
                 Err(error) if error.kind() == ErrorKind::Interrupted => (),
                 Err(error) if is_over(error.kind()) => return Err(Error::Timeout(stalled.reason)),
-                // Who refuses what is too large does not read all of it.
+                // A server that refuses a large request does not read all of it.
                 Err(error) if is_closed(error.kind()) => self.takes_no_more = true,
                 Err(error) => return Err(error.into()),
             }
@@ -289,7 +288,7 @@ impl Transport for Tcp {
         Ok(read > 0)
     }
 
-    /// Anything that comes while nothing was asked is the end of it, or of no use.
+    /// Whatever arrives on an idle connection is its end, or useless.
     fn is_open(&mut self) -> bool {
         let mut scrap = [0];
         let looked = self.stream.set_nonblocking(true).and_then(|()| self.stream.peek(&mut scrap));

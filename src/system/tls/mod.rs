@@ -1,5 +1,5 @@
-//! TLS files: read, checked, and looked at again. The one place that chooses the TLS provider,
-//! and the one that says in words what is wrong: [`words`].
+//! TLS files: reads them, checks them, and notices changes. The one place that chooses the TLS
+//! provider. [`words`] says what is wrong.
 
 mod pem;
 mod verifier;
@@ -17,13 +17,13 @@ use std::path::Path;
 use std::sync::Arc;
 use verifier::Verifier;
 
-/// The largest certificate or key file that is read, in bytes; the system's bundle has 0.2 MB.
+/// The largest certificate or key file we read, in bytes; the system's bundle has 0.2 MB.
 const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
-/// Sessions kept for resumption; there is one broker to a configuration.
+/// Sessions kept for resumption; each TLS configuration serves one broker.
 const RESUMED_SESSIONS_MAX: usize = 4;
 
-/// Where systems keep their roots, most of them.
+/// Where most systems keep their roots.
 const USUAL_BUNDLES: [&str; 3] =
     ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
 
@@ -33,12 +33,11 @@ pub fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
-/// The roots of the system, or of `SSL_CERT_FILE` and `SSL_CERT_DIR`; empty when the system has
-/// none.
+/// The roots of the system, or of `SSL_CERT_FILE` and `SSL_CERT_DIR`; empty if the system has none.
 ///
 /// # Errors
 ///
-/// Names the variable that cannot be obeyed: whoever sets one trusts nobody else.
+/// Names the variable that cannot be used. Its owner trusts nobody else, so there is no fallback.
 pub fn system_roots() -> Result<Vec<CertificateDer<'static>>, String> {
     let said = |name| std::env::var_os(name).filter(|path| !path.is_empty());
     let (file, folders) = (said("SSL_CERT_FILE"), said("SSL_CERT_DIR"));
@@ -63,7 +62,7 @@ pub fn system_roots() -> Result<Vec<CertificateDer<'static>>, String> {
     Ok(system.certs)
 }
 
-/// Whether there is at least one root that can be used.
+/// Whether at least one root can be used.
 fn some_of(variable: &str, found: &rustls_native_certs::CertificateResult) -> Result<(), String> {
     let mut roots = RootCertStore::empty();
     if roots.add_parsable_certificates(found.certs.iter().cloned()).0 > 0 {
@@ -76,7 +75,7 @@ fn some_of(variable: &str, found: &rustls_native_certs::CertificateResult) -> Re
     Err(format!("the certificates in {variable} cannot be used: {why}"))
 }
 
-/// TLS material as it stood in the files at one moment.
+/// TLS material as it was in the files at one moment.
 #[derive(Clone, Debug)]
 pub struct Material {
     /// Ready to connect with.
@@ -85,8 +84,8 @@ pub struct Material {
     pub fingerprint: u64,
 }
 
-/// The trust anchors to use when no CA is configured: [`system_roots`], or the Mozilla roots built
-/// in when the system has none.
+/// The trust anchors to use without a configured CA: [`system_roots`], or the built-in Mozilla
+/// roots if the system has none.
 ///
 /// # Errors
 ///
@@ -120,7 +119,7 @@ pub fn load(ca: Option<&Path>, chain_and_key: Option<(&Path, &Path)>) -> Result<
     let inner = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider())
         .build()
         .map_err(|error| cannot(&error))?;
-    // `dangerous` is what rustls calls a verifier of one's own; ours asks that of rustls first.
+    // rustls calls any custom verifier `dangerous`; ours asks rustls' own first.
     let builder = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .map_err(|error| cannot(&error))?
@@ -136,8 +135,7 @@ pub fn load(ca: Option<&Path>, chain_and_key: Option<(&Path, &Path)>) -> Result<
     Ok(Material { client: Arc::new(client), fingerprint: files.fingerprint() })
 }
 
-/// The fingerprint that [`load`] would give, without the work of it: for a look every now and
-/// then.
+/// The fingerprint that [`load`] would give, without its work, to notice changes.
 ///
 /// # Errors
 ///
@@ -149,7 +147,7 @@ pub fn fingerprint(
     Ok(Files::read(ca, chain_and_key)?.fingerprint())
 }
 
-/// The bytes of the files. What is checked and what is fingerprinted is read once, together.
+/// The bytes of the files, read once, so that the fingerprint is that of what was checked.
 #[derive(Hash)]
 struct Files {
     ca: Option<Vec<u8>>,
@@ -194,7 +192,7 @@ fn own_roots(path: &Path, own: &[CertificateDer<'static>]) -> Result<RootCertSto
     Ok(roots)
 }
 
-/// rustls looks whether the key belongs to the certificate when it takes the two.
+/// rustls checks whether the key belongs to the certificate when it takes the two.
 fn unusable_pair(chain: &Path, key: &Path, error: &rustls::Error) -> String {
     let (chain, key) = (chain.display(), key.display());
     match error {
@@ -204,7 +202,7 @@ fn unusable_pair(chain: &Path, key: &Path, error: &rustls::Error) -> String {
         rustls::Error::InvalidCertificate(error) => {
             format!("the certificate in {chain} {}", words::certificate(error))
         }
-        // All that is left is a key of a kind that the library below does not know.
+        // The only case left is a kind of key that the library does not know.
         _ => format!(
             "the key in {key} cannot be used: RSA of 2,048 bits or more, P-256, P-384 and Ed25519 \
              are supported"

@@ -1,10 +1,10 @@
-//! PEM files: read, and what is wrong with one told without a byte of its content.
+//! PEM files: reads them, and says what is wrong with one without a byte of its content.
 
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::path::Path;
 
-/// Windows editors put it in front of a text.
+/// Windows editors put this in front of a text.
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// All certificates of a file, one at least.
@@ -36,8 +36,8 @@ fn text(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes)
 }
 
-/// The errors of the parser carry what they could not parse, which may be a key: they are looked
-/// at, and never shown.
+/// The parser's errors contain the text it could not parse, which may be a key, so they are
+/// examined and never shown.
 fn fault(path: &Path, bytes: &[u8], what: &str, error: &pem::Error) -> String {
     let path = path.display();
     let is_one_line = || {

@@ -1,8 +1,8 @@
-//! Whom we trust: rustls' own judgement, and two things it does not say.
+//! Whom we trust: rustls' own judgement, with two additions.
 //!
-//! A certificate that stands byte for byte in the owner's CA file is what the owner trusts, even
-//! if it is a CA itself, as the usual one at home is. And a key that is too short is a bad
-//! signature to the library, which sends people the wrong way.
+//! A certificate that is in the owner's CA file byte for byte is trusted, even if it is a CA
+//! itself, as it usually is at home. And the library calls a key that is too short a bad signature,
+//! which misleads people.
 
 use crate::system::tls::words::{CA_AS_SERVER, Told};
 use rustls::client::WebPkiServerVerifier;
@@ -12,7 +12,7 @@ use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, SignatureScheme};
 use std::sync::Arc;
 
-/// The shortest RSA key that is accepted, in bits.
+/// The shortest RSA key we accept, in bits.
 const RSA_BITS_MIN: usize = 2_048;
 
 /// The algorithm of an RSA key: the DER of its object identifier.
@@ -47,7 +47,7 @@ impl ServerCertVerifier for Verifier {
             now,
         );
         match judged {
-            // The library looks at the time first, so that has been found good.
+            // The library checks the dates first, so they are good.
             Err(ref error) if has_no_ca_above(error) && self.own.contains(end_entity) => {
                 let parsed = ParsedCertificate::try_from(end_entity)?;
                 rustls::client::verify_server_name(&parsed, server_name)?;
@@ -87,7 +87,7 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
-/// Nothing is wrong with the certificate but where it comes from.
+/// Nothing is wrong with the certificate except its origin.
 fn has_no_ca_above(error: &Error) -> bool {
     match error {
         Error::InvalidCertificate(CertificateError::UnknownIssuer) => true,

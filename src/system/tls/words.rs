@@ -1,11 +1,12 @@
-//! What went wrong with TLS, in words a person can act on: no name of a type, no bytes.
+//! What went wrong with TLS, in words a person can act on, without names of types and without
+//! bytes.
 
 use rustls::{AlertDescription, CertificateError, Error, OtherError, PeerIncompatible};
 use std::io;
 use std::time::{Duration, UNIX_EPOCH};
 
-/// Signature algorithms as they stand in a certificate, which nothing here accepts: the DER of
-/// their object identifiers, tag and length included.
+/// Signature algorithms that nothing here accepts, as they stand in a certificate: the DER of their
+/// object identifiers, with tag and length.
 const OUTDATED: [(&[u8], &str); 4] = [
     (b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x05", "SHA-1"),
     (b"\x06\x07\x2a\x86\x48\xce\x3d\x04\x01", "SHA-1"),
@@ -40,7 +41,7 @@ pub fn in_words(error: &Error) -> String {
     }
 }
 
-/// The same for an error of a connection, which may have one of TLS in it.
+/// The same for an error of a connection, which may contain one of TLS.
 #[must_use]
 pub fn io_in_words(error: &io::Error) -> String {
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
@@ -98,7 +99,7 @@ pub(super) fn certificate(error: &CertificateError) -> String {
     }
 }
 
-/// Words of our own inside an error of rustls.
+/// Our own words inside an error of rustls.
 #[derive(Debug)]
 pub(super) struct Told(pub String);
 
@@ -110,10 +111,10 @@ impl std::fmt::Display for Told {
 
 impl std::error::Error for Told {}
 
-/// The name that the library gives to a certificate which is a CA and shown by a server.
+/// The library's name for a CA certificate that a server presents as its own.
 pub(super) const CA_AS_SERVER: &str = "CaUsedAsEndEntity";
 
-/// What the library below rustls says has no type there; its name is all there is.
+/// Errors of the library below rustls have no type there, only a name.
 fn unusual(name: &str) -> String {
     match name {
         CA_AS_SERVER => "is a CA itself; make one with `-addext basicConstraints=CA:FALSE`, or \
