@@ -1,71 +1,11 @@
-//! The two things that move: a raw [`Message`] and the [`Delivery`] mapped from it, and the
-//! [`Receipt`] that lets a source forget the message once it is safe.
+//! What the queue holds, how it is kept, and what comes of an attempt.
 
 use crate::system::plain::plain;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 use std::borrow::{Borrow, Cow};
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-
-/// What a source received: raw, unmapped.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Message {
-    /// The topic it was published on.
-    pub topic: String,
-    /// The payload as it came; nothing is assumed about its encoding.
-    pub payload: Vec<u8>,
-    /// The key of a Kafka message, empty when it has none; `None` for messages of other sources.
-    pub key: Option<String>,
-    /// MQTT: the broker's copy of what was published some time ago, not a sign of life.
-    pub retained: bool,
-}
-
-/// What a source brings, and the ticket its desk will hear of.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Arrival {
-    /// A message.
-    Message {
-        /// As received.
-        message: Message,
-        /// What the source knows it by.
-        ticket: u64,
-    },
-    /// A message that was too large to take in; its payload was thrown away.
-    Oversized {
-        /// Its topic.
-        topic: String,
-        /// Its size, in bytes: of the packet, or of a Kafka message.
-        bytes: usize,
-        /// What the source knows it by.
-        ticket: u64,
-    },
-    /// A message that nobody can make sense of: its topic is not one.
-    Unreadable {
-        /// Its topic, as far as it can be shown.
-        topic: String,
-        /// What is wrong with it.
-        reason: &'static str,
-        /// Its payload.
-        payload: Vec<u8>,
-        /// What the source knows it by.
-        ticket: u64,
-    },
-}
-
-impl Arrival {
-    /// What the source knows it by.
-    #[must_use]
-    pub fn ticket(&self) -> u64 {
-        match self {
-            Arrival::Message { ticket, .. }
-            | Arrival::Oversized { ticket, .. }
-            | Arrival::Unreadable { ticket, .. } => *ticket,
-        }
-    }
-}
 
 /// The name of a sink: an instance, such as `ilert`, `mqtt plant` or `file journal`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -254,143 +194,9 @@ pub enum Holds {
     /// Every delivery of the sink: it could not be reached, or somebody else answered.
     Sink,
 }
-
-/// Where receipts are handed in: the source that waits for them.
-pub trait Desk: Send + Sync {
-    /// The message with this ticket is safe; its source may forget it.
-    ///
-    /// Called from the threads of queue and sinks: it may not block.
-    fn signed(&self, ticket: u64);
-
-    /// One of several deliveries of the message with this ticket is safe, and not yet all of them.
-    /// Called in front of what the signatures of later messages call; it may not block either.
-    fn partly_signed(&self, _ticket: u64) {}
-
-    /// A push was refused because the queue was full, and now there is room again.
-    fn room(&self);
-
-    /// Whether the message with this ticket is somebody else's to deliver by now, so that an
-    /// attempt that has not begun would only repeat it. It may not block either.
-    fn is_withdrawn(&self, _ticket: u64) -> bool {
-        false
-    }
-}
-
-/// Why a batch was not taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refused {
-    /// There is no room.
-    Full,
-    /// It cannot be stored at present.
-    Unwritable,
-    /// Nothing will be taken any more.
-    Closed,
-}
-
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Refused::Full => "the queue is full: reading stopped",
-            Refused::Unwritable => "the queue cannot be written: reading stopped",
-            Refused::Closed => "the queue is closed",
-        })
-    }
-}
-
-/// Who takes charge of messages; owned by the thread of its source.
-pub trait Accept: Send {
-    /// Takes charge of a batch. `desk` hears of each ticket when its message is safe.
-    ///
-    /// # Errors
-    ///
-    /// On `Full` and `Unwritable` the acceptor keeps the batch, and [`Accept::again`] is called
-    /// after [`Desk::room`]; until then there is no other batch.
-    fn accept(&mut self, arrivals: Vec<Arrival>, desk: &Arc<dyn Desk>) -> Result<(), Refused>;
-
-    /// Tries once more with the batch that was refused.
-    ///
-    /// # Errors
-    ///
-    /// As [`Accept::accept`].
-    fn again(&mut self, desk: &Arc<dyn Desk>) -> Result<(), Refused>;
-}
-
-/// What a source needs to let go of a message.
-///
-/// One message may become several deliveries; each holds a clone, and the desk hears of it when
-/// as many signatures as were asked for have been given. A receipt that is dropped without a
-/// signature says nothing, so the source keeps the message: forgetting to sign is safe.
-#[derive(Clone)]
-pub struct Receipt(Arc<Slip>);
-
-struct Slip {
-    desk: Arc<dyn Desk>,
-    ticket: u64,
-    missing: AtomicUsize,
-}
-
-impl Receipt {
-    /// A receipt that is complete after `signatures` calls of [`Receipt::sign`] (at least one).
-    #[must_use]
-    pub fn new(desk: Arc<dyn Desk>, ticket: u64, signatures: usize) -> Self {
-        Receipt(Arc::new(Slip { desk, ticket, missing: AtomicUsize::new(signatures.max(1)) }))
-    }
-
-    /// Whether its message is somebody else's to deliver by now.
-    #[must_use]
-    pub fn is_withdrawn(&self) -> bool {
-        self.0.desk.is_withdrawn(self.0.ticket)
-    }
-
-    /// Signs once.
-    pub fn sign(self) {
-        match self.0.missing.fetch_sub(1, Ordering::AcqRel) {
-            1 => self.0.desk.signed(self.0.ticket),
-            _ => self.0.desk.partly_signed(self.0.ticket),
-        }
-    }
-}
-
-impl fmt::Debug for Receipt {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Receipt({})", self.0.ticket)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Mutex;
-
-    #[derive(Default)]
-    struct Signed(Mutex<Vec<(&'static str, u64)>>);
-
-    impl Desk for Signed {
-        fn signed(&self, ticket: u64) {
-            self.0.lock().unwrap().push(("whole", ticket));
-        }
-        fn partly_signed(&self, ticket: u64) {
-            self.0.lock().unwrap().push(("part", ticket));
-        }
-        fn room(&self) {}
-    }
-
-    #[test]
-    fn a_receipt_is_complete_with_its_last_signature() {
-        let desk = Arc::new(Signed::default());
-        let receipt = Receipt::new(desk.clone(), 7, 2);
-        receipt.clone().sign();
-        assert_eq!(*desk.0.lock().unwrap(), [("part", 7)]);
-        receipt.sign();
-        assert_eq!(*desk.0.lock().unwrap(), [("part", 7), ("whole", 7)]);
-    }
-
-    #[test]
-    fn a_receipt_that_is_dropped_says_nothing() {
-        let desk = Arc::new(Signed::default());
-        drop(Receipt::new(desk.clone(), 7, 1));
-        assert!(desk.0.lock().unwrap().is_empty());
-    }
 
     #[test]
     fn a_key_stays_inside_its_path_segment() {
