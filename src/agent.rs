@@ -191,6 +191,7 @@ mod tests {
             clusters: Vec::new(),
             http: None,
             ilert: Ilert::default(),
+            files: Vec::new(),
             queue: Queue::default(),
         };
         let (here, left) = stop::pair();

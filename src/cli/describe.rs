@@ -2,8 +2,8 @@
 
 use crate::config::values::{duration_words, is_secret_option, size_words};
 use crate::config::{
-    Broker, Cluster, Config, EventRule, Http, PolicyRule, Qos, Routing, Rule, Safety, Sasl, Secret,
-    Target, Tls, Version,
+    Broker, Cluster, Config, EventRule, FileSink, Http, PolicyRule, Qos, Routing, Rule, Safety,
+    Sasl, Secret, Target, Tls, Version,
 };
 use crate::ilert::Ways;
 use crate::message::masked;
@@ -77,7 +77,17 @@ fn write(out: &mut String, config: &Config) -> fmt::Result {
     if let Some(ways) = ways.filter(|ways| ways.beat != ways.api) {
         writeln!(out, "  {} is reached {}", ilert.beat, ways.beat)?;
     }
-    Ok(())
+    config.files.iter().try_for_each(|sink| journal(out, sink))
+}
+
+fn journal(out: &mut String, sink: &FileSink) -> fmt::Result {
+    write!(out, "{}: a journal in {}", plain(&sink.name), path(&sink.path))?;
+    let older = match sink.keep {
+        0 => "thrown away".to_owned(),
+        1 => "kept once as .1".to_owned(),
+        keep => format!("kept as .1 to .{keep}"),
+    };
+    writeln!(out, "; at {} it is {older}, and a new one is begun", size_words(sink.rotate_at))
 }
 
 fn path(path: &Path) -> String {

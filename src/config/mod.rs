@@ -13,9 +13,9 @@ pub mod values;
 
 pub use fault::{Fault, Faults};
 pub use model::{
-    Address, Broker, ClientCertificate, Cluster, Config, Enrichment, EventRule, EventTypeMap, Http,
-    Ilert, JsonPath, Mechanism, PayloadFilter, PolicyRule, Qos, Queue, Routing, Rule, Safety, Sasl,
-    Scheme, Service, Target, Tls, Version, defaults,
+    Address, Broker, ClientCertificate, Cluster, Config, Enrichment, EventRule, EventTypeMap,
+    FileSink, Http, Ilert, JsonPath, Mechanism, PayloadFilter, PolicyRule, Qos, Queue, Routing,
+    Rule, Safety, Sasl, Scheme, Service, Sink, Target, Tls, Version, defaults,
 };
 pub use secret::Secret;
 pub use surroundings::{Checked, Surroundings, warnings};

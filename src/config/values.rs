@@ -33,6 +33,10 @@ pub const QUEUE_BYTES: RangeInclusive<u64> = 64 * 1_024..=1 << 40;
 pub const AGES: RangeInclusive<u64> = 1..=30 * 86_400;
 /// Seconds between signs of life; the upper end is the protocol's.
 pub const KEEP_ALIVES: RangeInclusive<u64> = 5..=65_535;
+/// Bytes of a file sink's file. Below, it would be put aside at every other line.
+pub const ROTATE_BYTES: RangeInclusive<u64> = 4 * 1_024..=1 << 30;
+/// Older files of a file sink.
+pub const OLDER_FILES: RangeInclusive<u64> = 0..=99;
 /// Seconds one request to ilert may take.
 pub const TIMEOUTS: RangeInclusive<u64> = 1..=300;
 
@@ -72,6 +76,11 @@ pub fn severity(text: &str) -> Result<u8, String> {
 /// A number that counts things in memory.
 pub fn count_usize(text: &str, range: RangeInclusive<u64>) -> Result<usize, String> {
     count(text, range).and_then(|number| usize::try_from(number).map_err(|e| e.to_string()))
+}
+
+/// A small number of things.
+pub fn count_u32(text: &str, range: RangeInclusive<u64>) -> Result<u32, String> {
+    count(text, range).and_then(|number| u32::try_from(number).map_err(|e| e.to_string()))
 }
 
 /// A size in bytes: `65536`, `64 KB`, `1 MB`, `2 GB`; a KB is 1024 bytes.
@@ -259,8 +268,8 @@ pub fn kafka_topic(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
-/// The name of a consumer group or of a user: one line that is not empty.
-pub fn kafka_text(text: &str) -> Result<String, String> {
+/// A name, of a consumer group, a user or a sink: one line that is not empty.
+pub fn line(text: &str) -> Result<String, String> {
     if text.chars().any(char::is_control) {
         return Err("this is one line of text without control characters".to_owned());
     }

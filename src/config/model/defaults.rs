@@ -38,3 +38,9 @@ pub const QUEUE_BYTES_MAX: u64 = 256 * 1024 * 1024;
 pub const DEAD_LETTERS_MAX: u64 = 1_000;
 /// Age of the oldest delivery at which the agent stops calling itself healthy.
 pub const AGE_MAX: Duration = Duration::from_secs(600);
+/// Name of a file sink.
+pub const JOURNAL: &str = "journal";
+/// Bytes at which the file of a file sink is put aside.
+pub const ROTATE_AT: u64 = 1024 * 1024;
+/// Older files that a file sink keeps.
+pub const OLDER_FILES: u32 = 1;

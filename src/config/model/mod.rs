@@ -18,7 +18,7 @@ pub use rule::{
     Enrichment, EventRule, EventTypeMap, JsonPath, PayloadFilter, PolicyRule, Qos, Routing, Rule,
     Service, Target,
 };
-pub use sink::Ilert;
+pub use sink::{FileSink, Ilert, Sink};
 
 /// All that `ilagent daemon` is asked to do.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,6 +31,15 @@ pub struct Config {
     pub http: Option<Http>,
     /// ilert's API and how it is used.
     pub ilert: Ilert,
+    /// Journals of what was sent.
+    pub files: Vec<FileSink>,
     /// Where deliveries wait.
     pub queue: Queue,
+}
+
+impl Config {
+    /// Every sink, ilert first.
+    pub fn sinks(&self) -> impl Iterator<Item = Sink<'_>> {
+        std::iter::once(Sink::Ilert(&self.ilert)).chain(self.files.iter().map(Sink::File))
+    }
 }

@@ -1,7 +1,58 @@
 //! Where deliveries go.
 
 use super::{Secret, defaults};
+use std::path::PathBuf;
 use std::time::Duration;
+
+/// A place that deliveries are handed to. Each is an instance: what holds up one of them does not
+/// hold up another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sink<'a> {
+    /// ilert's API.
+    Ilert(&'a Ilert),
+    /// A file that keeps a journal of what was sent.
+    File(&'a FileSink),
+}
+
+impl Sink<'_> {
+    /// ilert's name among the sinks; no other may have it.
+    pub const ILERT: &'static str = "ilert";
+
+    /// How the queue, the log, `/ready` and `/status` call it; unique.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Sink::Ilert(_) => Self::ILERT,
+            Sink::File(file) => &file.name,
+        }
+    }
+}
+
+/// A journal of what was sent: a line of JSON for every delivery that reached its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileSink {
+    /// Its name among the sinks.
+    pub name: String,
+    /// The file that is written to.
+    pub path: PathBuf,
+    /// The size at which it is put aside as `PATH.1` and a new one is begun.
+    pub rotate_at: u64,
+    /// How many older files are kept: `PATH.1` to `PATH.keep`.
+    pub keep: u32,
+}
+
+impl FileSink {
+    /// A journal in this file, with all defaults.
+    #[must_use]
+    pub fn at(path: PathBuf) -> Self {
+        FileSink {
+            name: defaults::JOURNAL.to_owned(),
+            path,
+            rotate_at: defaults::ROTATE_AT,
+            keep: defaults::OLDER_FILES,
+        }
+    }
+}
 
 /// ilert's API and how it is used.
 #[derive(Clone, Debug, PartialEq, Eq)]

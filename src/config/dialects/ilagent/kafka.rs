@@ -24,7 +24,7 @@ impl Kafka<'_, '_> {
         cluster.routing = Routing::First;
         cluster.buffer = flags.kafka_buffer;
         self.reading.read("--kafka_group_id", flags.kafka_group_id.as_ref(), &mut |text| {
-            put(&mut cluster.group_id, values::kafka_text(text))
+            put(&mut cluster.group_id, values::line(text))
         });
         self.reading.read(
             "--kafka_message_limit",
@@ -91,7 +91,7 @@ impl Kafka<'_, '_> {
         let flags = &self.reading.asked.flags;
         let (mut username, mut mechanism) = (None::<String>, Mechanism::Plain);
         self.reading.read("--kafka_username", flags.kafka_username.as_ref(), &mut |text| {
-            put(&mut username, values::kafka_text(text))
+            put(&mut username, values::line(text))
         });
         self.reading.read(
             "--kafka_sasl_mechanism",

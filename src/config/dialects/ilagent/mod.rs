@@ -57,7 +57,7 @@ pub fn read(asked: &Asked, around: &Surroundings<'_>) -> Result<Checked, Faults>
         return Err(reading.faults);
     }
     let (brokers, clusters) = (broker.into_iter().collect(), cluster.into_iter().collect());
-    let config = Config { brokers, clusters, http, ilert, queue };
+    let config = Config { brokers, clusters, http, ilert, files: Vec::new(), queue };
     Ok(Checked { config, warnings: reading.warnings })
 }
 

@@ -46,8 +46,8 @@ fn cluster(
     outside: Option<&mut Faults>,
 ) -> Option<Cluster> {
     let mut cluster = Cluster::at(brokers(fields));
-    fields.text("name", &mut |text| put(&mut cluster.name, values::kafka_text(text)));
-    fields.text("group-id", &mut |text| put(&mut cluster.group_id, values::kafka_text(text)));
+    fields.text("name", &mut |text| put(&mut cluster.name, values::line(text)));
+    fields.text("group-id", &mut |text| put(&mut cluster.group_id, values::line(text)));
     cluster.options = options(fields);
     cluster.tls = tls(fields, &cluster.options);
     cluster.sasl = sasl(fields, outside);
@@ -132,7 +132,7 @@ fn tls(fields: &Fields<'_>, options: &BTreeMap<String, Secret>) -> Option<Tls> {
 
 fn sasl(fields: &Fields<'_>, outside: Option<&mut Faults>) -> Option<Sasl> {
     let (mut username, mut token, mut mechanism) = (None::<String>, None, Mechanism::Plain);
-    fields.text("username", &mut |text| put(&mut username, values::kafka_text(text)));
+    fields.text("username", &mut |text| put(&mut username, values::line(text)));
     fields.text("sasl-mechanism", &mut |text| put(&mut mechanism, values::mechanism(text)));
     let password = fields.secret("password", "password-file");
     fields.text("token-file", &mut |text| {

@@ -2,6 +2,7 @@
 
 mod kafka;
 mod mqtt;
+mod sink;
 mod subscription;
 
 use crate::config::document::fields::{Fields, File};
@@ -84,6 +85,9 @@ fn whole(file: &File<'_>, tree: &Node, port: Option<u16>, outside: &mut Faults) 
     let rules = brokers.iter_mut().flat_map(|broker| &mut broker.rules);
     let rules = rules.chain(clusters.iter_mut().flat_map(|cluster| &mut cluster.rules));
     subscription::default_key(rules, || file.around.secret(None, "event_key", outside));
+    let sinks = table("sink", "[sink]");
+    let files = sink::files(&sinks.tables("file", "[[sink.file]]"));
+    sinks.end();
     top.end();
     let nothing =
         brokers.is_empty() && clusters.is_empty() && http.is_none() && ilert.heartbeat.is_none();
@@ -92,7 +96,7 @@ fn whole(file: &File<'_>, tree: &Node, port: Option<u16>, outside: &mut Faults) 
                     in [ilert]";
         file.add(0, what);
     }
-    let config = Config { brokers, clusters, http, ilert, queue };
+    let config = Config { brokers, clusters, http, ilert, files, queue };
     let mut warnings = file.warnings();
     warnings.extend(bearer.then(|| surroundings::BEARER.to_owned()));
     Checked { config, warnings }
