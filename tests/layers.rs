@@ -17,6 +17,22 @@ const LEVELS: [&[&str]; 8] = [
     &["system"],
 ];
 
+/// The same for the files inside a module.
+const INSIDE: [(&str, &[&[&str]]); 1] = [(
+    "mqtt",
+    &[
+        &["session"],
+        &["connection"],
+        &["handshake"],
+        &["life"],
+        &["dial", "end", "ledger", "subscriptions", "wire"],
+        &["pump", "reader", "retained"],
+        &["bell", "decode", "words"],
+        &["properties"],
+        &["material", "memory", "pace", "packet", "timing"],
+    ],
+)];
+
 /// Modules that decide and never do: the clock, the disk and the network are for others.
 const PURE: [&str; 5] = ["config", "mapping", "message", "retry", "topic"];
 
@@ -48,6 +64,26 @@ fn imports_point_one_way() {
             assert!(allowed, "{place}: `{module}` may not name `{named}`");
         }
     });
+}
+
+#[test]
+fn imports_inside_a_module_point_one_way() {
+    for (module, levels) in INSIDE {
+        let root = format!("crate::{module}::");
+        let level = |file: &str| levels.iter().position(|level| level.contains(&file));
+        each_line(|_, place, code| {
+            let Some(rest) = place.strip_prefix(&format!("src/{module}/")) else { return };
+            let file = rest.split(['/', '.']).next().unwrap();
+            if file == "mod" {
+                return;
+            }
+            let own = level(file).unwrap_or_else(|| panic!("{place}: `{file}` is on no level"));
+            for named in names_after(&root, code) {
+                let is_below = level(&named).is_none_or(|level| level > own);
+                assert!(named == file || is_below, "{place}: `{file}` may not name `{named}`");
+            }
+        });
+    }
 }
 
 #[test]

@@ -3,10 +3,11 @@
 use crate::config::Version;
 use crate::message::Arrival;
 use crate::mqtt::dial::NoDial;
+use crate::mqtt::end::End;
 use crate::mqtt::handshake::shake_hands;
 use crate::mqtt::life::Life;
 use crate::mqtt::pace::{Due, Pace};
-use crate::mqtt::packet::{self, ConnAck, Disconnect, Malformed, Packet};
+use crate::mqtt::packet::{self, ConnAck, Disconnect, Packet};
 use crate::mqtt::reader::Reader;
 use crate::mqtt::subscriptions::Answer;
 use crate::mqtt::wire::Wire;
@@ -25,33 +26,6 @@ const BACKLOG_MAX: usize = 64 * 1024;
 
 /// How long the last bytes may take at the end, and how long the broker may take to close.
 const GOODBYE_MAX: Duration = Duration::from_millis(300);
-
-/// How a connection ended.
-#[derive(Debug)]
-pub(super) enum End {
-    /// The stop has come, or the queue is closed.
-    Stopped,
-    /// It is to be made again at once, for this reason.
-    Again(String),
-    /// It failed, for this reason, and is made again after a wait.
-    Lost(String),
-    /// The broker ended it, for this reason if it gave one, and it is made again after a wait.
-    Closed(Option<String>),
-    /// The system cannot wait for sockets.
-    Broken(io::Error),
-}
-
-impl From<io::Error> for End {
-    fn from(error: io::Error) -> Self {
-        End::Broken(error)
-    }
-}
-
-impl From<Malformed> for End {
-    fn from(malformed: Malformed) -> Self {
-        End::Lost(malformed.to_string())
-    }
-}
 
 /// What one connection needs to know.
 pub(super) struct Connection {
@@ -119,7 +93,7 @@ impl Connection {
             look_at: None,
             was_paused: false,
         };
-        let connack = shake_hands(&mut connection, life, deadline)?;
+        let connack = shake_hands(&mut connection.wire, &mut connection.reader, life, deadline)?;
         Ok((connection, connack))
     }
 

@@ -1,9 +1,10 @@
 //! From CONNECT to CONNACK, and what a refusal means for the next try.
 
 use crate::config::Version;
-use crate::mqtt::connection::{Connection, End};
+use crate::mqtt::end::End;
 use crate::mqtt::life::{Life, connect_packet};
 use crate::mqtt::packet::{ConnAck, Packet};
+use crate::mqtt::reader::Reader;
 use crate::mqtt::wire::Wire;
 use crate::mqtt::words;
 use crate::system::tls::words::io_in_words;
@@ -33,14 +34,13 @@ impl From<io::Error> for NoHandshake {
 
 /// Introduces us to the broker.
 pub(super) fn shake_hands(
-    connection: &mut Connection,
+    wire: &mut Wire,
+    reader: &mut Reader,
     life: &mut Life,
     deadline: Instant,
 ) -> Result<ConnAck, End> {
-    connect_packet(&life.broker, life.version)
-        .encode(&mut connection.wire.out)
-        .map_err(End::Lost)?;
-    match wait_for_connack(connection, life, deadline) {
+    connect_packet(&life.broker, life.version).encode(&mut wire.out).map_err(End::Lost)?;
+    match wait_for_connack(wire, reader, life, deadline) {
         Ok(connack) if connack.code == 0 => {
             accepted(life);
             Ok(connack)
@@ -51,11 +51,11 @@ pub(super) fn shake_hands(
 }
 
 fn wait_for_connack(
-    connection: &mut Connection,
+    wire: &mut Wire,
+    reader: &mut Reader,
     life: &mut Life,
     deadline: Instant,
 ) -> Result<ConnAck, NoHandshake> {
-    let Connection { wire, reader, .. } = connection;
     loop {
         wire.flush().map_err(|error| broke(wire, &error))?;
         match reader.next() {

@@ -3,8 +3,8 @@
 use crate::config::{Broker, Secret, Version};
 use crate::message::{Accept, Arrival, Desk, Message, Refused};
 use crate::mqtt::bell::Slip;
-use crate::mqtt::connection::{self, End};
 use crate::mqtt::dial::Dialer;
+use crate::mqtt::end::End;
 use crate::mqtt::ledger::{Arrived, Ledger};
 use crate::mqtt::material::Materials;
 use crate::mqtt::memory::Memory;
@@ -12,8 +12,8 @@ use crate::mqtt::pace::Watch;
 use crate::mqtt::packet::{self, ConnAck, Connect, Oversized, Publish, PublishHead};
 use crate::mqtt::pump::Pump;
 use crate::mqtt::retained::Retained;
-use crate::mqtt::session::{IN_HAND_MAX, Session, Timing};
 use crate::mqtt::subscriptions::Subscriptions;
+use crate::mqtt::timing::{IN_HAND_MAX, Timing};
 use crate::system::health::Health;
 use crate::system::plain::plain;
 use log::{debug, info, warn};
@@ -41,6 +41,18 @@ const LOST: &str = "the broker has not kept the session";
 /// What a session has on record: subscriptions, and retained messages.
 const SUBSCRIPTIONS: &str = "subscriptions";
 const RETAINED: &str = "retained";
+
+/// What a session is made of.
+pub(super) struct Kit {
+    pub broker: Broker,
+    pub timing: Timing,
+    pub accept: Box<dyn Accept>,
+    pub memory: Box<dyn Memory>,
+    pub health: Health,
+    pub materials: Option<Materials>,
+    pub server_name: Option<ServerName<'static>>,
+    pub subscriptions: Subscriptions,
+}
 
 /// The state of a session that lives as long as the process.
 pub(super) struct Life {
@@ -81,27 +93,27 @@ pub(super) struct Life {
 }
 
 impl Life {
-    pub(super) fn new(session: Session, pump: Pump) -> Self {
+    pub(super) fn new(kit: Kit, pump: Pump) -> Self {
         Life {
-            dialer: Dialer::new(&session.broker.host, session.broker.port),
+            dialer: Dialer::new(&kit.broker.host, kit.broker.port),
             desk: pump.bell().clone(),
-            version: session.broker.version,
-            broker: session.broker,
-            timing: session.timing,
-            materials: session.materials,
-            server_name: session.server_name,
+            version: kit.broker.version,
+            broker: kit.broker,
+            timing: kit.timing,
+            materials: kit.materials,
+            server_name: kit.server_name,
             pump,
             ledger: Ledger::default(),
-            subscriptions: session.subscriptions,
+            subscriptions: kit.subscriptions,
             guessing: false,
             speaks_five: false,
             up_since: None,
             has_connected: false,
             down_since: None,
             expiry: None,
-            accept: session.accept,
-            memory: session.memory,
-            health: session.health,
+            accept: kit.accept,
+            memory: kit.memory,
+            health: kit.health,
             refused: None,
             slips: Vec::new(),
             failures: 0,
@@ -110,48 +122,47 @@ impl Life {
         }
     }
 
-    /// One connection after the other, until the stop.
-    pub(super) fn run(mut self) -> Result<(), io::Error> {
-        let name = self.broker.name.clone();
-        self.recall();
-        while !self.pump.is_stopped() {
-            let end = connection::live(&mut self);
-            let up = self.up_since.take().map(|since| since.elapsed());
-            if let Some(up) = up {
-                self.down_since = Some(Instant::now());
-                if up >= self.timing.good && self.ledger.in_hand() == 0 {
-                    self.ledger.begin_round();
-                    self.subscriptions.begin_round();
-                }
-            }
-            match end {
-                End::Stopped => break,
-                End::Broken(error) => return Err(error),
-                End::Again(why) => {
-                    info!("mqtt {name}: connecting again: {why}");
-                    self.is_down(&why);
-                }
-                End::Lost(why) => {
-                    match up {
-                        Some(_) => self.short_lives = 0,
-                        None => self.dialer.doubt_latest(),
-                    }
-                    self.rest(&why, up)?;
-                }
-                End::Closed(reason) => {
-                    let why = self.closed(reason, up.unwrap_or_default());
-                    self.rest(&why, up)?;
-                }
+    /// A connection has ended; `false` if it was the last one. Waits before the next.
+    pub(super) fn goes_on_after(&mut self, end: End) -> io::Result<bool> {
+        let up = self.up_since.take().map(|since| since.elapsed());
+        if let Some(up) = up {
+            self.down_since = Some(Instant::now());
+            if up >= self.timing.good && self.ledger.in_hand() == 0 {
+                self.ledger.begin_round();
+                self.subscriptions.begin_round();
             }
         }
+        match end {
+            End::Stopped => return Ok(false),
+            End::Broken(error) => return Err(error),
+            End::Again(why) => {
+                info!("mqtt {}: connecting again: {why}", self.broker.name);
+                self.is_down(&why);
+            }
+            End::Lost(why) => {
+                match up {
+                    Some(_) => self.short_lives = 0,
+                    None => self.dialer.doubt_latest(),
+                }
+                self.rest(&why, up)?;
+            }
+            End::Closed(reason) => {
+                let why = self.closed(reason, up.unwrap_or_default());
+                self.rest(&why, up)?;
+            }
+        }
+        Ok(true)
+    }
+
+    /// The orderly end.
+    pub(super) fn end(mut self) {
         self.remember_retained(true);
         self.is_down("stopped");
-        info!("mqtt {name}: stopped");
-        Ok(())
+        info!("mqtt {}: stopped", self.broker.name);
     }
 
     /// Takes up what earlier processes left.
-    fn recall(&mut self) {
+    pub(super) fn begin(&mut self) {
         if let Some(record) = self.memory.recall(SUBSCRIPTIONS) {
             self.subscriptions.recall(&record);
         }

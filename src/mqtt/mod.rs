@@ -6,9 +6,9 @@
 //! `retained` which retained messages were seen to, `subscriptions` what is asked for, granted and
 //! left over from earlier, [`memory`] what outlives the process, `pace` when to ping, `material`
 //! which TLS files are in use. `wire` moves bytes, `pump` is where the thread sleeps and `bell` how it is woken.
-//! `dial`, `handshake` and `connection` are the life of one connection, in that order, `life`
-//! is what outlives connections, and [`session`] what others see of it. What it brings
-//! goes through [`Accept`](crate::message::Accept).
+//! `dial`, `handshake` and `connection` are the life of one connection, in that order, `end` how it
+//! ends; `life` is what outlives connections, and [`session`] what others see of it. What it brings
+//! goes through [`Accept`](crate::message::Accept). `tests/layers.rs` says which file may name which.
 //!
 //! The client is our own because a library gives no hold on three things: an oversized message
 //! has to become a dead letter and not a reconnect, what is unacknowledged has to be known across
@@ -18,6 +18,7 @@ mod bell;
 mod connection;
 mod decode;
 mod dial;
+mod end;
 mod handshake;
 mod ledger;
 mod life;
@@ -31,5 +32,6 @@ pub mod reader;
 mod retained;
 pub mod session;
 mod subscriptions;
+mod timing;
 mod wire;
 pub mod words;

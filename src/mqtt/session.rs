@@ -3,12 +3,12 @@
 use crate::config::Broker;
 use crate::message::Accept;
 use crate::mqtt::bell::Bell;
-use crate::mqtt::life::{Life, connect_packet};
+use crate::mqtt::connection;
+use crate::mqtt::life::{Kit, Life, connect_packet};
 use crate::mqtt::material::Materials;
 use crate::mqtt::memory::Memory;
 use crate::mqtt::pump::Pump;
 use crate::mqtt::subscriptions::Subscriptions;
-use crate::retry::Backoff;
 use crate::system::health::{self, Health};
 use crate::system::pulse::Pulse;
 use crate::system::stop::Stop;
@@ -18,68 +18,11 @@ use rustls::pki_types::ServerName;
 use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
 
-/// How many messages may be in our hands, not safe or not acknowledged; then reading stops.
-pub const IN_HAND_MAX: usize = 4_096;
-
-/// How patient a session is.
-#[derive(Clone, Copy, Debug)]
-pub struct Timing {
-    /// For look-up, TCP, TLS and CONNACK together.
-    pub connect: Duration,
-    /// A broker that takes no byte for so long is given up.
-    pub stall: Duration,
-    /// Between two looks at the TLS files.
-    pub files: Duration,
-    /// Between two tries to connect.
-    pub reconnect: Backoff,
-    /// A connection that lasted so long was good: back-off begins anew.
-    pub good: Duration,
-    /// Between two tries to subscribe to what was refused.
-    pub subscribe: Backoff,
-    /// Before a subscription that makes the broker close the connection is tried again.
-    pub left_out: Duration,
-    /// Before what is new about retained messages is remembered.
-    pub remember: Duration,
-    /// While somebody asks how we are: the silence after which the broker is pinged.
-    pub watch: Duration,
-    /// Before a ping without an answer is reported.
-    pub worry: Duration,
-    /// At the stop, for receipts that are still out.
-    pub farewell: Duration,
-}
-
-impl Default for Timing {
-    fn default() -> Self {
-        let secs = Duration::from_secs;
-        Timing {
-            connect: secs(10),
-            stall: secs(10),
-            files: secs(30),
-            reconnect: Backoff { first: Duration::from_millis(100), longest: secs(30) },
-            good: secs(30),
-            subscribe: Backoff { first: secs(15), longest: secs(30) },
-            left_out: secs(300),
-            remember: secs(2),
-            watch: secs(15),
-            worry: secs(10),
-            farewell: Duration::from_millis(1_500),
-        }
-    }
-}
+pub use crate::mqtt::timing::{IN_HAND_MAX, Timing};
 
 /// A session that is ready to start.
-pub struct Session {
-    pub(super) broker: Broker,
-    pub(super) timing: Timing,
-    pub(super) accept: Box<dyn Accept>,
-    pub(super) memory: Box<dyn Memory>,
-    pub(super) health: Health,
-    pub(super) materials: Option<Materials>,
-    pub(super) server_name: Option<ServerName<'static>>,
-    pub(super) subscriptions: Subscriptions,
-}
+pub struct Session(Kit);
 
 /// What a broker's configuration becomes, if it can be used.
 struct Checked {
@@ -134,7 +77,7 @@ pub fn prepare(
     health.session(&broker.name, |session| {
         *session = health::Session { error: "not connected yet".to_owned(), ..Default::default() };
     });
-    Ok(Session {
+    Ok(Session(Kit {
         timing,
         accept,
         memory,
@@ -143,7 +86,7 @@ pub fn prepare(
         server_name,
         subscriptions,
         broker: broker.clone(),
-    })
+    }))
 }
 
 impl Session {
@@ -153,15 +96,29 @@ impl Session {
     ///
     /// Fails when the thread cannot be started, or the system has no poll left.
     pub fn start(self, stop: &Stop, failures: &Failures) -> io::Result<Running> {
+        let kit = self.0;
         let pump = Pump::new(stop)?;
         let bell = pump.bell().clone();
-        let name = format!("mqtt {}", self.broker.name);
+        let name = format!("mqtt {}", kit.broker.name);
         let asked = bell.clone();
-        self.health.on_question(move || asked.ask());
-        let life = Life::new(self, pump);
-        let join = threads::spawn_vital(&name, failures, move || life.run())?;
+        kit.health.on_question(move || asked.ask());
+        let life = Life::new(kit, pump);
+        let join = threads::spawn_vital(&name, failures, move || run(life))?;
         Ok(Running { name, join, bell })
     }
+}
+
+/// One connection after the other, until the stop.
+fn run(mut life: Life) -> io::Result<()> {
+    life.begin();
+    while !life.pump.is_stopped() {
+        let end = connection::live(&mut life);
+        if !life.goes_on_after(end)? {
+            break;
+        }
+    }
+    life.end();
+    Ok(())
 }
 
 /// A session that runs.

@@ -1,0 +1,53 @@
+//! How patient a session is, and how much it takes in hand.
+
+use crate::retry::Backoff;
+use std::time::Duration;
+
+/// How many messages may be in our hands, not safe or not acknowledged; then reading stops.
+pub const IN_HAND_MAX: usize = 4_096;
+
+/// How patient a session is.
+#[derive(Clone, Copy, Debug)]
+pub struct Timing {
+    /// For look-up, TCP, TLS and CONNACK together.
+    pub connect: Duration,
+    /// A broker that takes no byte for so long is given up.
+    pub stall: Duration,
+    /// Between two looks at the TLS files.
+    pub files: Duration,
+    /// Between two tries to connect.
+    pub reconnect: Backoff,
+    /// A connection that lasted so long was good: back-off begins anew.
+    pub good: Duration,
+    /// Between two tries to subscribe to what was refused.
+    pub subscribe: Backoff,
+    /// Before a subscription that makes the broker close the connection is tried again.
+    pub left_out: Duration,
+    /// Before what is new about retained messages is remembered.
+    pub remember: Duration,
+    /// While somebody asks how we are: the silence after which the broker is pinged.
+    pub watch: Duration,
+    /// Before a ping without an answer is reported.
+    pub worry: Duration,
+    /// At the stop, for receipts that are still out.
+    pub farewell: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        let secs = Duration::from_secs;
+        Timing {
+            connect: secs(10),
+            stall: secs(10),
+            files: secs(30),
+            reconnect: Backoff { first: Duration::from_millis(100), longest: secs(30) },
+            good: secs(30),
+            subscribe: Backoff { first: secs(15), longest: secs(30) },
+            left_out: secs(300),
+            remember: secs(2),
+            watch: secs(15),
+            worry: secs(10),
+            farewell: Duration::from_millis(1_500),
+        }
+    }
+}
