@@ -6,9 +6,9 @@
 mod running;
 
 use crate::config::Config;
-use crate::ilert::Client;
 use crate::queue;
-use crate::sources;
+use crate::sinks;
+use crate::sources::{self, Sockets};
 use crate::supervise;
 use crate::system::signals::Signals;
 use crate::system::stop::Stop;
@@ -30,7 +30,7 @@ pub fn run(
     read_again: &dyn Fn() -> Option<Config>,
 ) -> Result<(), String> {
     let prepared = Prepared::new(&config, None)?;
-    let (mut running, mut failed) = Running::start(&config, prepared, None)?;
+    let (mut running, mut failed) = Running::start(&config, prepared, Sockets::default())?;
     let mut left = Stop::already();
     loop {
         let next = match wait(signals, &failed, &left, &config, read_again) {
@@ -49,17 +49,17 @@ pub fn run(
             }
         };
         supervise::reloading();
-        let Stopped { socket, left: leaving } = running.give_way();
+        let Stopped { sockets, left: leaving } = running.give_way();
         left = leaving;
         if !signals.end.is_empty() {
             return Ok(());
         }
-        match Running::start(&next, prepared, socket) {
+        match Running::start(&next, prepared, sockets) {
             Ok(started) => ((running, failed), config) = (started, *next),
-            Err(NotStarted { what, socket }) => {
+            Err(NotStarted { what, sockets }) => {
                 refuse(&what);
                 let prepared = Prepared::new(&config, Some(&config))?;
-                (running, failed) = Running::start(&config, prepared, socket)?;
+                (running, failed) = Running::start(&config, prepared, sockets)?;
             }
         }
     }
@@ -76,23 +76,9 @@ fn refuse(what: &str) {
 ///
 /// All that is wrong, one line each.
 pub fn check(config: &Config) -> Result<(), Vec<String>> {
-    let mut wrong = Vec::new();
-    if let Err(what) = queue::check(&config.queue.path) {
-        wrong.push(format!("queue: {what}"));
-    }
-    for broker in &config.brokers {
-        if let Err(what) = sources::mqtt::check(broker) {
-            wrong.push(format!("mqtt {}: {what}", broker.name));
-        }
-    }
-    for cluster in &config.clusters {
-        if let Err(what) = sources::kafka::check(cluster) {
-            wrong.push(format!("kafka {}: {what}", cluster.name));
-        }
-    }
-    if let Err(what) = Client::new(&config.ilert) {
-        wrong.push(format!("ilert: {what}"));
-    }
+    let queue = queue::check(&config.queue.path).map_err(|what| vec![format!("queue: {what}")]);
+    let checked = [queue, sources::check(config), sinks::check(config)];
+    let wrong: Vec<String> = checked.into_iter().filter_map(Result::err).flatten().collect();
     if wrong.is_empty() { Ok(()) } else { Err(wrong) }
 }
 

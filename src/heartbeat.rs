@@ -1,12 +1,10 @@
-//! Pings ilert's heartbeat monitor on a beat, only while the agent is healthy.
+//! Pings a heartbeat monitor on a beat, only while the agent is healthy.
 //!
 //! The monitor raises the alarm when pings stop, so a ping says that messages get through. An agent
 //! that cannot do its work must not send one.
 
-use crate::ilert::Client;
-use crate::message::Outcome;
-use crate::system::health::{Health, Limits};
-use crate::system::stop::Stop;
+use crate::message::{Outcome, Ping};
+use crate::system::services::Services;
 use log::{info, warn};
 use std::time::{Duration, Instant};
 
@@ -18,11 +16,12 @@ const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 /// Pings `key` at once and then every 30 s until the stop, skipping beats while the agent is not
 /// healthy.
-pub fn run(client: &Client, key: &str, health: &Health, limits: Limits, stop: &Stop) {
+pub fn run(ping: &Ping, key: &str, services: &Services) {
+    let Services { health, limits, stop, .. } = services;
     let mut paused = false;
     loop {
         health.ask();
-        let trouble = health.snapshot().trouble(Instant::now(), limits);
+        let trouble = health.snapshot().trouble(Instant::now(), *limits);
         match (&trouble, paused) {
             (Some(trouble), false) => warn!("heartbeat: paused: {trouble}"),
             (None, true) => info!("heartbeat: resumed"),
@@ -30,9 +29,7 @@ pub fn run(client: &Client, key: &str, health: &Health, limits: Limits, stop: &S
         }
         paused = trouble.is_some();
         let began = Instant::now();
-        if !paused
-            && let Outcome::Later { why, .. } | Outcome::Never { why } = client.heartbeat(key)
-        {
+        if !paused && let Outcome::Later { why, .. } | Outcome::Never { why } = ping(key) {
             warn!("heartbeat: the ping failed: {why}");
         }
         let pause = if paused { LOOK_AGAIN } else { BEAT.saturating_sub(began.elapsed()) };

@@ -5,8 +5,9 @@
 //! the beat asks every thread with a loop for a sign of life, and looks for attempts that are
 //! stuck.
 
-use crate::system::health::{Health, Limits, Snapshot};
-use crate::system::pulse::Pulse;
+use crate::system::health::{Limits, Snapshot};
+use crate::system::pulse::Part;
+use crate::system::services::Services;
 use crate::system::stop::Stop;
 use crossbeam_channel::{Receiver, after, select};
 use log::{debug, error};
@@ -15,16 +16,6 @@ use std::time::{Duration, Instant};
 
 /// How often the numbers in the status line are refreshed.
 const LOOK: Duration = Duration::from_secs(30);
-
-/// A thread whose loop must keep turning.
-pub struct Part {
-    /// The name of the thread.
-    pub name: String,
-    /// Where it answers.
-    pub pulse: Pulse,
-    /// Wakes it, so that it can answer.
-    pub wake: Box<dyn Fn() + Send>,
-}
 
 /// Whether systemd listens.
 #[must_use]
@@ -49,7 +40,9 @@ pub fn reloading() {
 }
 
 /// Reports that the agent is ready, and from then on how it is, until the stop.
-pub fn run(parts: &[Part], health: &Health, limits: Limits, stop: &Stop) {
+pub fn run(parts: &[Part], services: &Services) {
+    let Services { health, limits, stop, .. } = services;
+    let limits = *limits;
     let changes = health.changes();
     let beat = sd_notify::watchdog_enabled().map(|limit| limit / 2);
     let mut beat_at = beat.map(|_| Instant::now());
@@ -116,6 +109,8 @@ fn status(snapshot: &Snapshot, now: Instant, limits: Limits) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::system::health::Health;
+    use crate::system::pulse::Pulse;
 
     const LIMITS: Limits = Limits { age_max: Duration::from_secs(600) };
 

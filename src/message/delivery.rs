@@ -194,6 +194,10 @@ pub enum Holds {
     /// Every delivery of the sink: it could not be reached, or somebody else answered.
     Sink,
 }
+
+/// Passes a heartbeat on at once, past the queue: the key of its monitor goes in.
+pub type Ping = dyn Fn(&str) -> Outcome + Send + Sync;
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,7 +5,7 @@ mod delivery;
 mod receipt;
 
 pub use delivery::{
-    Delivery, Holds, Kind, LaneName, Outcome, PolicyUpdate, SinkName, masked, path_segment,
+    Delivery, Holds, Kind, LaneName, Outcome, Ping, PolicyUpdate, SinkName, masked, path_segment,
 };
 pub use receipt::{Desk, Receipt};
 

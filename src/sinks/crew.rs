@@ -1,9 +1,12 @@
 //! A crew of blocking threads for one sink: claim, attempt, settle.
 
-use crate::message::{Delivery, Outcome, SinkName};
-use crate::queue::{Claim, Claims, Queue, Terms};
+use crate::message::{Outcome, SinkName};
+use crate::queue::{Claim, Claims, Queue};
+use crate::sinks::Sink;
 use crate::system::health::Health;
 use crate::system::plain::plain;
+use crate::system::services::Services;
+use crate::system::stop::Stopper;
 use crate::system::threads;
 use log::{debug, info, warn};
 use std::io;
@@ -18,12 +21,6 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// How often the end of the workers is looked for while the agent ends.
 const END_LOOK: Duration = Duration::from_millis(5);
 
-/// One attempt at one delivery, whose number is given for the log.
-pub type Attempt = dyn Fn(u64, &Delivery) -> Outcome + Send + Sync;
-
-/// The longest time an attempt at this delivery can take.
-pub type AttemptMax = dyn Fn(&Delivery) -> Duration + Send + Sync;
-
 /// The workers of one sink. They hand over what is due until [`Queue::stop_claims`].
 pub struct Crew(Arc<Roster>);
 
@@ -34,24 +31,17 @@ impl Crew {
     /// # Errors
     ///
     /// Fails when the first thread cannot be started.
-    pub fn start(
-        terms: Terms,
-        attempt: Arc<Attempt>,
-        attempt_max: Arc<AttemptMax>,
-        queue: &Queue,
-        health: &Health,
-    ) -> io::Result<Self> {
-        health.sink(terms.sink.as_str(), |_| ());
+    pub fn start(sink: Sink, queue: &Queue, services: &Services) -> io::Result<Self> {
+        let terms = sink.terms().clone();
+        services.health.sink(terms.sink.as_str(), |_| ());
         let roster = Arc::new(Roster {
-            name: terms.sink.clone(),
-            attempt,
-            attempt_max,
-            in_flight_max: terms.in_flight_max,
+            sink,
             claims: queue.claims(terms, None),
-            health: health.clone(),
+            health: services.health.clone(),
             alive: AtomicUsize::new(0),
             claiming: AtomicUsize::new(0),
             running: Mutex::default(),
+            _here: services.here.clone(),
         });
         Roster::add(&roster, None)?;
         Ok(Crew(roster))
@@ -68,13 +58,15 @@ impl Crew {
         }
         true
     }
+
+    /// Ends all attempts under way, and lets no other begin.
+    pub fn cut(&self) {
+        self.0.sink.cut();
+    }
 }
 
 struct Roster {
-    name: SinkName,
-    attempt: Arc<Attempt>,
-    attempt_max: Arc<AttemptMax>,
-    in_flight_max: usize,
+    sink: Sink,
     claims: Claims,
     health: Health,
     alive: AtomicUsize,
@@ -82,6 +74,7 @@ struct Roster {
     claiming: AtomicUsize,
     /// Attempts under way, in the order of their beginning.
     running: Mutex<Vec<UnderWay>>,
+    _here: Stopper,
 }
 
 struct UnderWay {
@@ -98,7 +91,7 @@ impl Roster {
         let number = roster.alive.fetch_add(1, Ordering::AcqRel) + 1;
         roster.claiming.fetch_add(1, Ordering::AcqRel);
         let own = Arc::clone(roster);
-        let started = threads::spawn(&format!("sink {} {number}", roster.name), move || {
+        let started = threads::spawn(&format!("sink {} {number}", roster.name()), move || {
             Roster::work(&own, patience);
             own.alive.fetch_sub(1, Ordering::AcqRel);
         });
@@ -125,24 +118,24 @@ impl Roster {
     /// Nobody else is looking for something to do, so somebody should: this attempt may take as
     /// long as a timeout, and what comes or falls due meanwhile is not to wait for it.
     fn call_for_help(roster: &Arc<Self>) {
-        if roster.alive.load(Ordering::Acquire) < roster.in_flight_max
+        if roster.alive.load(Ordering::Acquire) < roster.sink.terms().in_flight_max
             && let Err(error) = Roster::add(roster, Some(PATIENCE))
         {
-            debug!("sink {}: no thread for another worker: {error}", roster.name);
+            debug!("sink {}: no thread for another worker: {error}", roster.name());
         }
     }
 
     fn hand_over(&self, claim: Claim) {
         let started = Instant::now();
         self.begins(&claim, started);
-        debug!("sink {}: attempt {} of delivery {}", self.name, claim.attempt, claim.id);
-        let outcome = (self.attempt)(claim.id, &claim.delivery);
+        debug!("sink {}: attempt {} of delivery {}", self.name(), claim.attempt, claim.id);
+        let outcome = self.sink.attempt(claim.id, &claim.delivery);
         self.report(&claim, &outcome, started);
         self.claims.settle(claim, outcome);
     }
 
     fn begins(&self, claim: &Claim, began: Instant) {
-        let ends = began + (self.attempt_max)(&claim.delivery);
+        let ends = began + self.sink.attempt_max(&claim.delivery);
         let mut running = self.running();
         running.push(UnderWay { id: claim.id, began, ends });
         self.show(&running);
@@ -155,7 +148,7 @@ impl Roster {
     }
 
     fn show(&self, running: &[UnderWay]) {
-        self.health.sink(self.name.as_str(), |sink| {
+        self.health.sink(self.name().as_str(), |sink| {
             sink.oldest_attempt = running.first().map(|attempt| attempt.began);
             sink.attempts_end = running.iter().map(|attempt| attempt.ends).min();
         });
@@ -166,7 +159,7 @@ impl Roster {
     fn report(&self, claim: &Claim, outcome: &Outcome, started: Instant) {
         self.ends(claim.id);
         let Claim { id, attempt, delivery, .. } = claim;
-        let (name, lane) = (&self.name, &delivery.lane);
+        let (name, lane) = (self.name(), &delivery.lane);
         let (mut works_again, mut first_failure) = (None, false);
         self.health.sink(name.as_str(), |sink| {
             match outcome {
@@ -206,6 +199,10 @@ impl Roster {
         }
     }
 
+    fn name(&self) -> &SinkName {
+        &self.sink.terms().sink
+    }
+
     fn running(&self) -> MutexGuard<'_, Vec<UnderWay>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -215,40 +212,43 @@ impl Roster {
 mod tests {
     use super::*;
     use crate::config;
-    use crate::message::{Kind, LaneName};
-    use crate::queue::{Push, Store};
-    use crate::system::threads::Failures;
+    use crate::message::{Delivery, Kind, LaneName};
+    use crate::queue::{Push, Store, Terms};
+    use crate::retry::Backoff;
+    use crate::sinks::test::Scripted;
     use crossbeam_channel::bounded;
 
     /// What the health board shows while an attempt at a delivery is under way.
     #[test]
     fn an_attempt_is_late_by_its_own_measure() {
-        let health = Health::default();
+        let services = Services::for_a_test();
+        let health = &services.health;
         let settings = config::Queue {
             path: std::env::temp_dir().join(format!("ilagent-crew-{}", std::process::id())),
             ..config::Queue::default()
         };
-        let failures = Failures(bounded(1).0);
-        let queue = Queue::open(&settings, false, &health, &failures).unwrap();
+        let queue = Queue::open(&settings, false, health, &services.failures).unwrap();
         let (began, begun) = bounded(3);
         let (end, ended) = bounded::<()>(3);
-        let attempt = move |_, delivery: &Delivery| {
-            began.send(delivery.kind).unwrap();
-            ended.recv().unwrap();
-            Outcome::Delivered
+        let second = Duration::from_secs(1);
+        let sink = Scripted {
+            terms: Terms {
+                sink: "plant".into(),
+                in_flight_max: 2,
+                backoff: Backoff { first: second, longest: second },
+                attempts_max: None,
+            },
+            attempt: Box::new(move |delivery| {
+                began.send(delivery.kind).unwrap();
+                ended.recv().unwrap();
+                Outcome::Delivered
+            }),
+            attempt_max: |delivery| Duration::from_secs(delivery.body.len() as u64),
         };
-        let attempt_max = |delivery: &Delivery| Duration::from_secs(delivery.body.len() as u64);
-        let (attempt, attempt_max) = (Arc::new(attempt), Arc::new(attempt_max));
-        let terms = Terms {
-            sink: "ilert".into(),
-            in_flight_max: 2,
-            backoff: crate::sinks::ilert::BACKOFF,
-            attempts_max: None,
-        };
-        let crew = Crew::start(terms, attempt, attempt_max, &queue, &health).unwrap();
+        let crew = Sink::Test(sink).start(&queue, &services).unwrap();
         let push = |kind: Kind, seconds: usize| {
             let delivery = Delivery {
-                lane: LaneName { sink: "ilert".into(), key: kind.as_str().to_owned() },
+                lane: LaneName { sink: "plant".into(), key: kind.as_str().to_owned() },
                 order_key: None,
                 kind,
                 target: String::new(),

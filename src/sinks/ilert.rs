@@ -2,38 +2,98 @@
 
 use crate::config;
 use crate::ilert::Client;
-use crate::message::{Delivery, Kind, Outcome, SinkName};
+use crate::message::{Delivery, Kind, Outcome, Ping, SinkName};
 use crate::queue::Terms;
 use crate::retry::Backoff;
+use log::info;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The name of this sink in lanes, log and `/status`.
-pub const NAME: SinkName = SinkName::fixed("ilert");
+const NAME: SinkName = SinkName::fixed("ilert");
 
 /// Waits of a delivery after failures of its own.
 pub const BACKOFF: Backoff =
     Backoff { first: Duration::from_millis(500), longest: Duration::from_secs(60) };
 
-/// What the queue is told of this sink.
-#[must_use]
-pub fn terms(settings: &config::Ilert) -> Terms {
-    Terms {
-        sink: NAME,
-        in_flight_max: settings.in_flight_max,
-        backoff: BACKOFF,
-        attempts_max: settings.attempts_max,
-    }
+/// ilert's API.
+pub struct Ilert {
+    client: Client,
+    terms: Terms,
+    heartbeat: Option<config::Secret>,
 }
 
-/// Tries once to hand `delivery` over, which has the number `id` in the log.
-#[must_use]
-pub fn attempt(client: &Client, id: u64, delivery: &Delivery) -> Outcome {
-    match delivery.kind {
-        Kind::Event => {
-            let name = format!("delivery {id}");
-            client.event(&name, &delivery.lane.key, &delivery.target, &delivery.body)
+/// Looks at what a start would need.
+///
+/// # Errors
+///
+/// Says in words what is wrong with the settings or the environment.
+pub fn check(settings: &config::Ilert) -> Result<(), String> {
+    client(settings).map(|_| ())
+}
+
+fn client(settings: &config::Ilert) -> Result<Client, String> {
+    Client::new(settings).map_err(|what| format!("ilert: {what}"))
+}
+
+impl Ilert {
+    /// Makes the client; connects nowhere.
+    ///
+    /// # Errors
+    ///
+    /// As [`check`].
+    pub fn prepare(settings: &config::Ilert) -> Result<Self, String> {
+        let client = client(settings)?;
+        info!("ilert: {} is reached {}", settings.api, client.way());
+        let terms = Terms {
+            sink: NAME,
+            in_flight_max: settings.in_flight_max,
+            backoff: BACKOFF,
+            attempts_max: settings.attempts_max,
+        };
+        Ok(Ilert { client, terms, heartbeat: settings.heartbeat.clone() })
+    }
+
+    /// What the queue is told of it.
+    #[must_use]
+    pub fn terms(&self) -> &Terms {
+        &self.terms
+    }
+
+    /// Tries once to hand `delivery` over, which has the number `id` in the log.
+    #[must_use]
+    pub fn attempt(&self, id: u64, delivery: &Delivery) -> Outcome {
+        match delivery.kind {
+            Kind::Event => {
+                let name = format!("delivery {id}");
+                self.client.event(&name, &delivery.lane.key, &delivery.target, &delivery.body)
+            }
+            Kind::Heartbeat => self.client.heartbeat(&delivery.target),
+            Kind::Policy => self.client.policy(&delivery.body),
         }
-        Kind::Heartbeat => client.heartbeat(&delivery.target),
-        Kind::Policy => client.policy(&delivery.body),
+    }
+
+    /// The longest time an attempt at `delivery` can take.
+    #[must_use]
+    pub fn attempt_max(&self, delivery: &Delivery) -> Duration {
+        self.client.attempt_max(delivery.kind, delivery.body.len())
+    }
+
+    /// Passes heartbeats on at once.
+    #[must_use]
+    pub fn ping(&self) -> Arc<Ping> {
+        let client = self.client.clone();
+        Arc::new(move |key| client.heartbeat(key))
+    }
+
+    /// The monitor that is pinged while the agent is healthy.
+    #[must_use]
+    pub fn heartbeat(&self) -> Option<&config::Secret> {
+        self.heartbeat.as_ref()
+    }
+
+    /// Ends all requests under way, and lets no other begin.
+    pub fn cut(&self) {
+        self.client.cut();
     }
 }

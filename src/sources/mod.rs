@@ -1,6 +1,176 @@
-//! Where messages come from; each owes intake a message and a receipt.
+//! Where messages come from; each source owes intake a message and a receipt.
 
 mod hand;
 pub mod http;
 pub mod kafka;
 pub mod mqtt;
+
+pub use http::Sockets;
+
+use crate::config::Config;
+use crate::intake::Intake;
+use crate::message::Ping;
+use crate::queue::Queue;
+use crate::system::health::Health;
+use crate::system::http::Routes;
+use crate::system::plain::line;
+use crate::system::pulse::Part;
+use crate::system::services::Services;
+use log::warn;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long a consumer may take to commit its last offsets and to leave its group.
+const CONSUMER_END: Duration = Duration::from_millis(1_600);
+
+/// A source that is ready to start: what it needs is loaded and checked.
+pub enum Source {
+    /// A session with an MQTT broker.
+    Mqtt(Box<mqtt::Session>),
+    /// A consumer of a Kafka cluster.
+    Kafka(kafka::Consumer),
+    /// An HTTP listener.
+    Http(http::Listener),
+}
+
+/// What sources hand messages to, and what they answer with.
+pub struct Inside<'a> {
+    /// The one way in.
+    pub intake: &'a Intake,
+    /// Where deliveries wait.
+    pub queue: &'a Queue,
+    /// Passes heartbeats on.
+    pub ping: Arc<Ping>,
+    /// What every listener answers about the agent.
+    pub status: Arc<dyn Routes>,
+}
+
+/// Looks at what [`Source::prepare`] would need.
+///
+/// # Errors
+///
+/// All that is wrong, one line each.
+pub fn check(config: &Config) -> Result<(), Vec<String>> {
+    let brokers =
+        config.brokers.iter().map(|broker| named("mqtt", &broker.name, mqtt::check(broker)));
+    let clusters =
+        config.clusters.iter().map(|cluster| named("kafka", &cluster.name, kafka::check(cluster)));
+    all_or_faults(brokers.chain(clusters)).map(|_| ())
+}
+
+impl Source {
+    /// All sources of `config`, in the order of their start; those with sessions are reported to
+    /// `health`.
+    ///
+    /// # Errors
+    ///
+    /// All that is wrong, one line each.
+    pub fn prepare(
+        config: &Config,
+        inside: &Inside<'_>,
+        health: &Health,
+    ) -> Result<Vec<Source>, Vec<String>> {
+        let listeners =
+            config.http.iter().map(|settings| Ok(Source::Http(inside.listener(settings))));
+        let sessions = config.brokers.iter().map(|broker| {
+            let session = mqtt::prepare(broker, inside.intake.clone(), inside.queue, health);
+            named("mqtt", &broker.name, session.map(Box::new).map(Source::Mqtt))
+        });
+        let consumers = config.clusters.iter().map(|cluster| {
+            let consumer = kafka::prepare(cluster, inside.intake.clone(), health);
+            named("kafka", &cluster.name, consumer.map(Source::Kafka))
+        });
+        all_or_faults(listeners.chain(sessions).chain(consumers))
+    }
+
+    /// Starts it in the background. A listener takes its socket out of `sockets`.
+    ///
+    /// # Errors
+    ///
+    /// Says which source cannot be started, and why.
+    pub fn start(self, services: &Services, sockets: &mut Sockets) -> Result<Running, String> {
+        let Services { stop, failures, here, .. } = services;
+        match self {
+            Source::Mqtt(session) => {
+                let running = session.start(stop, failures);
+                running.map(Running::Mqtt).map_err(|error| format!("mqtt: {error}"))
+            }
+            Source::Kafka(consumer) => {
+                let running = consumer.start(stop, failures, here.clone());
+                running.map(Running::Kafka).map_err(|error| format!("kafka: {error}"))
+            }
+            Source::Http(listener) => listener.start(services, sockets).map(Running::Http),
+        }
+    }
+}
+
+impl Inside<'_> {
+    /// A listener with the routes that its clients expect.
+    fn listener(&self, settings: &crate::config::Http) -> http::Listener {
+        let api = http::ilert::Api::new(settings, self.queue.clone(), Arc::clone(&self.ping));
+        http::Listener::new(settings, vec![Arc::new(api), Arc::clone(&self.status)])
+    }
+}
+
+/// A source that runs.
+pub enum Running {
+    /// A session with an MQTT broker.
+    Mqtt(mqtt::Running),
+    /// A consumer of a Kafka cluster.
+    Kafka(kafka::Running),
+    /// An HTTP listener.
+    Http(http::Running),
+}
+
+impl Running {
+    /// The thread whose loop has to go round for the source to be alive, if it has one.
+    #[must_use]
+    pub fn part(&self) -> Option<Part> {
+        match self {
+            Running::Mqtt(session) => Some(Part::new(session.name(), session.pulse())),
+            Running::Kafka(consumer) => Some(Part::new(consumer.name(), consumer.pulse())),
+            Running::Http(_) => None,
+        }
+    }
+
+    /// Wakes it, so that it sees the stop at once.
+    pub fn wake(&self) {
+        match self {
+            Running::Mqtt(session) => session.wake(),
+            Running::Kafka(consumer) => consumer.wake(),
+            Running::Http(_) => (),
+        }
+    }
+
+    /// Waits for its end. It was woken at `woken`; a listener gives its socket to `sockets`.
+    pub fn join(self, woken: Instant, is_reload: bool, sockets: &mut Sockets) {
+        match self {
+            Running::Mqtt(session) => session.join(),
+            Running::Kafka(consumer) => {
+                if !consumer.join(woken + CONSUMER_END) {
+                    warn!("agent: a Kafka cluster is slow to let go; it will notice by itself");
+                }
+            }
+            Running::Http(listener) => listener.join(is_reload, sockets),
+        }
+    }
+}
+
+/// Maps what upstream's agent left in its own queue of messages. Only MQTT brought it any.
+pub fn take_over(config: &Config, intake: &Intake) {
+    mqtt::take_over(&config.brokers, intake);
+}
+
+fn named<T>(kind: &str, name: &str, result: Result<T, String>) -> Result<T, String> {
+    result.map_err(|what| format!("{kind} {name}: {what}"))
+}
+
+/// All of them, or all that is wrong, one line each.
+fn all_or_faults<T>(
+    prepared: impl Iterator<Item = Result<T, String>>,
+) -> Result<Vec<T>, Vec<String>> {
+    let (ready, wrong): (Vec<_>, Vec<_>) = prepared.partition(Result::is_ok);
+    let wrong = wrong.into_iter().filter_map(Result::err);
+    let wrong: Vec<String> = wrong.map(|what| line(&what).into_owned()).collect();
+    if wrong.is_empty() { Ok(ready.into_iter().flatten().collect()) } else { Err(wrong) }
+}

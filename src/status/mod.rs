@@ -4,7 +4,7 @@ mod metrics;
 mod report;
 
 use crate::system::health::{Health, Limits};
-use crate::system::http::{Request, Response};
+use crate::system::http::{Request, Response, Routes};
 use report::Report;
 use serde::Serialize;
 use std::time::Instant;
@@ -23,27 +23,25 @@ pub struct Status {
     started: Instant,
 }
 
-impl Status {
-    /// Tells what `health` shows. The time of this call counts as the start of the agent.
-    #[must_use]
-    pub fn new(health: Health, limits: Limits) -> Self {
-        Status { health, limits, started: Instant::now() }
+impl Routes for Status {
+    fn is_probe(&self, head: &Request) -> bool {
+        Self::route(head.path).is_some()
     }
 
-    /// Answers a request, or `None` when the path is not one of these.
-    #[must_use]
-    pub fn answer(&self, request: &Request) -> Option<Response> {
+    fn answer(&self, request: &Request) -> Option<Response> {
         let tell = Self::route(request.path)?;
         Some(match request.method {
             "GET" | "HEAD" => tell(self, Instant::now()),
             _ => Response::method_not_allowed("GET, HEAD"),
         })
     }
+}
 
-    /// Whether a path is one of these.
+impl Status {
+    /// Reports what `health` shows. The time of this call counts as the start of the agent.
     #[must_use]
-    pub fn knows(&self, path: &str) -> bool {
-        Self::route(path).is_some()
+    pub fn new(health: Health, limits: Limits) -> Self {
+        Status { health, limits, started: Instant::now() }
     }
 
     fn route(path: &str) -> Option<Tell> {

@@ -7,6 +7,7 @@ pub mod http;
 pub mod log;
 pub mod plain;
 pub mod pulse;
+pub mod services;
 pub mod signals;
 pub mod stop;
 pub mod threads;

@@ -31,12 +31,30 @@ impl Pulse {
     }
 }
 
+/// A thread whose loop must keep turning.
+pub struct Part {
+    /// The name of the thread.
+    pub name: String,
+    /// Where it answers.
+    pub pulse: Pulse,
+    /// Wakes it, so that it can answer.
+    pub wake: Box<dyn Fn() + Send>,
+}
+
+impl Part {
+    /// The thread `name`, which answers at a pulse when something wakes it.
+    #[must_use]
+    pub fn new(name: &str, (pulse, wake): (Pulse, impl Fn() + Send + 'static)) -> Self {
+        Part { name: name.to_owned(), pulse, wake: Box::new(wake) }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn every_question_needs_an_answer_of_its_own() {
+    fn each_question_needs_a_new_answer() {
         let pulse = Pulse::default();
         assert!(pulse.is_answered(), "nobody has asked");
         pulse.ask();

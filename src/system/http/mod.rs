@@ -27,14 +27,14 @@ use std::time::Duration;
 /// What answers requests.
 pub type Handler = dyn Serve;
 
-/// What answers requests; a function does that is never asked for less than a whole one.
+/// What answers requests. A function can do it, if whole requests are enough for it.
 pub trait Serve: Send + Sync {
     /// Asked about a head whose body is still to come: an answer ends the request there.
     fn door(&self, _head: &Request) -> Option<Response> {
         None
     }
 
-    /// Whether this is answered also when all connections are in use. It has to be quick.
+    /// Whether this is answered even when all connections are in use. It has to be quick.
     fn is_probe(&self, _head: &Request) -> bool {
         false
     }
@@ -47,6 +47,22 @@ impl<F: Fn(&Request) -> Response + Send + Sync> Serve for F {
     fn answer(&self, request: &Request) -> Response {
         self(request)
     }
+}
+
+/// A set of routes: some of the paths of a listener.
+pub trait Routes: Send + Sync {
+    /// As [`Serve::door`].
+    fn door(&self, _head: &Request) -> Option<Response> {
+        None
+    }
+
+    /// As [`Serve::is_probe`].
+    fn is_probe(&self, _head: &Request) -> bool {
+        false
+    }
+
+    /// Answers a whole request, or `None` when its path is not one of these.
+    fn answer(&self, request: &Request) -> Option<Response>;
 }
 
 /// From the first byte of a request to the last one of its body.

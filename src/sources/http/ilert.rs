@@ -1,21 +1,19 @@
 //! Events and heartbeats over HTTP: `/api/events`, `/api/heartbeats/{key}`.
 
+use super::waiter::{self, NotSafe, Take};
 use crate::config;
-use crate::ilert::Client;
 use crate::mapping::event;
-use crate::message::{Delivery, Desk, Outcome, Receipt, masked};
-use crate::queue::{self, Push, Queue, Store};
+use crate::message::{Delivery, Outcome, Ping, masked};
+use crate::queue::{Push, Queue, Store};
 use crate::system::http::encoding::{self, Packed};
-use crate::system::http::{Request, Response, decode_segment};
+use crate::system::http::{Request, Response, Routes, decode_segment};
 use crate::system::plain::{plain, plain_bytes};
 use crate::system::web::is_json;
 use log::{info, warn};
-use std::cell::Cell;
 use std::hint::black_box;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
-use std::thread::{self, Thread};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 /// The words of upstream, and what to do.
 const CONTENT_TYPE_ERROR: &str =
@@ -24,67 +22,42 @@ const CONTENT_TYPE_ERROR: &str =
 const EVENTS: &str = "/api/events";
 const HEARTBEATS: &str = "/api/heartbeats/";
 
-/// How long an event may take to be stored before its client is told to come again.
+/// How long an event may take to be stored before its client is asked to send it again.
 const STORE_MAX: Duration = Duration::from_secs(10);
-/// When a client that was refused for want of room should come again, in seconds.
+/// When a client that was refused for lack of room should try again, in seconds.
 const RETRY_AFTER: &str = "5";
 /// Pings under way may hold this part of the connections: they take as long as ilert takes, and
 /// must leave room for events.
 const HEARTBEATS_PART: usize = 2;
-
-type Take = dyn Fn(Vec<Push>) -> Result<(), queue::Error> + Send + Sync;
-type Ping = dyn Fn(&str) -> Outcome + Send + Sync;
 
 /// The routes below `/api/`.
 pub struct Api {
     token: Option<config::Secret>,
     enrichment: config::Enrichment,
     take: Box<Take>,
-    ping: Box<Ping>,
+    ping: Arc<Ping>,
     pings: AtomicUsize,
     pings_max: usize,
     store_max: Duration,
     body_bytes_max: usize,
 }
 
-impl Api {
-    /// Accepted events go to `queue`; heartbeats are passed on through `client` at once.
-    #[must_use]
-    pub fn new(settings: &config::Http, queue: Queue, client: Client) -> Self {
-        if settings.token.is_none() && !settings.bind.is_loopback() {
-            warn!(
-                "http: {} is open to the network and no token is set: whoever reaches it can \
-                 raise and resolve alerts",
-                settings.bind
-            );
+impl Routes for Api {
+    /// Looks at the head alone, so that nobody's body is waited for without the token.
+    fn door(&self, head: &Request) -> Option<Response> {
+        if !head.path.starts_with("/api/") || self.may_enter(head) {
+            return None;
         }
-        let take = move |batch| queue.push(batch, None);
-        let ping = move |key: &str| client.heartbeat(key);
-        Api::with(settings, Box::new(take), Box::new(ping))
+        info!("http: refused a request without the right token");
+        Some(Response::empty(401).with("WWW-Authenticate", "Bearer"))
     }
 
-    fn with(settings: &config::Http, take: Box<Take>, ping: Box<Ping>) -> Self {
-        Api {
-            token: settings.token.clone(),
-            enrichment: settings.enrichment.clone(),
-            take,
-            ping,
-            pings: AtomicUsize::new(0),
-            pings_max: (settings.connections_max / HEARTBEATS_PART).max(1),
-            store_max: STORE_MAX,
-            body_bytes_max: settings.body_bytes_max,
-        }
-    }
-
-    /// Answers a request, or `None` when the path is not below `/api/`.
-    ///
     /// Blocks until an event is stored or a ping is answered.
-    #[must_use]
-    pub fn answer(&self, request: &Request) -> Option<Response> {
+    fn answer(&self, request: &Request) -> Option<Response> {
         if !request.path.starts_with("/api/") {
             return None;
         }
-        if let Some(refusal) = self.refusal(request) {
+        if let Some(refusal) = self.door(request) {
             return Some(refusal);
         }
         Some(match (request.path, request.method) {
@@ -97,16 +70,33 @@ impl Api {
             },
         })
     }
+}
 
-    /// What is answered to a request that may not come in. It looks at the head alone, so that
-    /// nobody's body is waited for without the token.
+impl Api {
+    /// Accepted events go to `queue`; heartbeats are passed on by `ping` at once.
     #[must_use]
-    pub fn refusal(&self, head: &Request) -> Option<Response> {
-        if !head.path.starts_with("/api/") || self.may_enter(head) {
-            return None;
+    pub fn new(settings: &config::Http, queue: Queue, ping: Arc<Ping>) -> Self {
+        if settings.token.is_none() && !settings.bind.is_loopback() {
+            warn!(
+                "http: {} is open to the network and no token is set: whoever reaches it can \
+                 raise and resolve alerts",
+                settings.bind
+            );
         }
-        info!("http: refused a request without the right token");
-        Some(Response::empty(401).with("WWW-Authenticate", "Bearer"))
+        Api::with(settings, Box::new(move |batch| queue.push(batch, None)), ping)
+    }
+
+    fn with(settings: &config::Http, take: Box<Take>, ping: Arc<Ping>) -> Self {
+        Api {
+            token: settings.token.clone(),
+            enrichment: settings.enrichment.clone(),
+            take,
+            ping,
+            pings: AtomicUsize::new(0),
+            pings_max: (settings.connections_max / HEARTBEATS_PART).max(1),
+            store_max: STORE_MAX,
+            body_bytes_max: settings.body_bytes_max,
+        }
     }
 
     fn may_enter(&self, request: &Request) -> bool {
@@ -140,28 +130,19 @@ impl Api {
         let lane = delivery.lane.to_string();
         let alert_key = delivery.order_key.clone();
         let alert_key = plain(alert_key.as_deref().unwrap_or("-"));
-        let deadline = Instant::now() + self.store_max;
-        let pushed = Waiter::with_own(|waiter| {
-            let receipt = Some(waiter.receipt());
-            (self.take)(vec![Push::Delivery { delivery, store: Store::Durable, receipt }])?;
-            Ok(waiter.wait(deadline))
-        });
-        match pushed {
-            Ok(true) => {
+        let batch = vec![Push::Delivery { delivery, store: Store::Durable, receipt: None }];
+        match waiter::store(batch, &*self.take, self.store_max) {
+            Ok(()) => {
                 info!("http: accepted an event for {lane}, alert key {alert_key}");
                 Response::json(200, echo)
             }
-            Ok(false) => {
+            Err(NotSafe::InTime) => {
                 warn!("http: an event for {lane}, alert key {alert_key}, was not stored in time");
                 come_again("not stored in time; it may still be delivered")
             }
-            Err(error) => {
+            Err(NotSafe::Refused(error)) => {
                 warn!("http: refused an event for {lane}, alert key {alert_key}: {error}");
-                come_again(match error {
-                    queue::Error::Full(_) => "the queue is full",
-                    queue::Error::Unwritable(_) => "the queue cannot be written",
-                    queue::Error::Closed => "shutting down",
-                })
+                come_again(waiter::words(&error))
             }
         }
     }
@@ -239,70 +220,16 @@ impl Drop for Counted<'_> {
     }
 }
 
-/// The desk of one connection's thread, which waits for one signature at a time.
-struct Waiter {
-    thread: Thread,
-    /// The ticket that is waited for; 0 when there is none or it has been signed.
-    awaited: AtomicU32,
-}
-
-impl Waiter {
-    /// Lends the calling thread its own.
-    fn with_own<T>(wait: impl FnOnce(&Arc<Waiter>) -> T) -> T {
-        thread_local! {
-            static OWN: Arc<Waiter> =
-                Arc::new(Waiter { thread: thread::current(), awaited: AtomicU32::new(0) });
-            static LAST_TICKET: Cell<u32> = const { Cell::new(0) };
-        }
-        OWN.with(|own| {
-            // Never 0, and not soon again the same: a signature that comes too late is not
-            // taken for the next one.
-            let ticket = LAST_TICKET.get().checked_add(1).unwrap_or(1);
-            LAST_TICKET.set(ticket);
-            own.awaited.store(ticket, Ordering::Release);
-            wait(own)
-        })
-    }
-
-    fn receipt(self: &Arc<Self>) -> Receipt {
-        let desk: Arc<dyn Desk> = Arc::clone(self) as Arc<dyn Desk>;
-        Receipt::new(desk, u64::from(self.awaited.load(Ordering::Relaxed)), 1)
-    }
-
-    /// Waits for the signature; `false` when it did not come before the deadline.
-    fn wait(&self, deadline: Instant) -> bool {
-        while self.awaited.load(Ordering::Acquire) != 0 {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return self.awaited.swap(0, Ordering::AcqRel) == 0;
-            }
-            thread::park_timeout(left);
-        }
-        true
-    }
-}
-
-impl Desk for Waiter {
-    fn signed(&self, ticket: u64) {
-        let Ok(ticket) = u32::try_from(ticket) else { return };
-        let signed =
-            self.awaited.compare_exchange(ticket, 0, Ordering::AcqRel, Ordering::Relaxed).is_ok();
-        if signed {
-            self.thread.unpark();
-        }
-    }
-
-    fn room(&self) {}
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::{Enrichment, Secret};
     use crate::message::Holds;
+    use crate::queue;
     use crate::system::http::Header;
     use std::net::{IpAddr, Ipv4Addr};
     use std::sync::{Barrier, Mutex};
+    use std::thread;
 
     const EVENT: &str =
         r#"{"integrationKey":"il1api123456","eventType":"ALERT","summary":"s","alertKey":"a"}"#;
@@ -327,7 +254,7 @@ mod tests {
             "good/key" => Outcome::Delivered,
             _ => Outcome::Later { why: "no".to_owned(), holds: Holds::Sink, after: None },
         };
-        Api::with(&settings(token), Box::new(take), Box::new(ping))
+        Api::with(&settings(token), Box::new(take), Arc::new(ping))
     }
 
     fn sign(batch: Vec<Push>) -> Result<(), queue::Error> {
@@ -536,7 +463,7 @@ mod tests {
             meet.wait(); // … until the test has seen what it came for.
             Outcome::Delivered
         };
-        let api = Api::with(&settings(None), Box::new(sign), Box::new(ping));
+        let api = Api::with(&settings(None), Box::new(sign), Arc::new(ping));
         thread::scope(|scope| {
             let slow = [(); 2].map(|()| scope.spawn(|| ask(&api, "GET", "/api/heartbeats/a", &[])));
             all_under_way.wait();
