@@ -28,7 +28,7 @@ pub enum Source {
     /// A session with an MQTT broker.
     Mqtt(Box<mqtt::Session>),
     /// A consumer of a Kafka cluster.
-    Kafka(kafka::Consumer),
+    Kafka(Box<kafka::Consumer>),
     /// An HTTP listener.
     Http(http::Listener),
 }
@@ -78,7 +78,7 @@ impl Source {
         });
         let consumers = config.clusters.iter().map(|cluster| {
             let consumer = kafka::prepare(cluster, inside.intake.clone(), health);
-            named("kafka", &cluster.name, consumer.map(Source::Kafka))
+            named("kafka", &cluster.name, consumer.map(Box::new).map(Source::Kafka))
         });
         all_or_faults(listeners.chain(sessions).chain(consumers))
     }
