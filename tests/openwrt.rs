@@ -387,7 +387,7 @@ fn values_that_would_get_lost_on_the_way_are_told() {
         ],
     );
     // jshn would keep the last of these.
-    let alike = "cannot be told from another name: only letters, digits and _ count";
+    let alike = "looks like another name here: only letters, digits and _ count";
     refused(
         &router,
         &format!(

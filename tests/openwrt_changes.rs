@@ -511,7 +511,7 @@ fn an_agent_without_a_status_is_told_in_words() {
         "the agent runs, but its HTTP listener is off, so nothing more is known; see ilagent.http.enabled",
     );
     router.service("stop");
-    status("the agent does not run");
+    status("the agent is not running");
     router.configure(&RIGHT.replacen("'1'", "'0'", 1));
     status("the agent is off: ilagent.main.enabled is 0");
     router.configure(&RIGHT.replacen("'1'", "'ture'", 1));

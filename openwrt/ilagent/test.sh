@@ -8,7 +8,7 @@ esac
 
 ilagent --version | grep -F "ilagent $2" || exit 1
 
-# An empty configuration is told as a fault, with exit code 2.
+# An empty configuration is a fault, with exit code 2.
 echo '{}' >/tmp/ilagent-test.json
 ilagent check --config /tmp/ilagent-test.json
 [ $? -eq 2 ] || exit 1

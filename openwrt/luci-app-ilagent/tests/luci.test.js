@@ -45,7 +45,7 @@ test('a healthy agent is shown in words', () => {
 		Agent: [ [ 'State', 'Ready' ], [ 'Version', '1.2.3' ], [ 'Running for', '2 h' ] ],
 		Brokers: [ [ 'plant', 'connected' ] ],
 		Queue: [ [ 'Waiting', '3 deliveries, 2.0 KB' ], [ 'Oldest', '61 s' ], [ 'Dead letters', '1' ] ],
-		Delivery: [ [ 'ilert', 'works; 12 delivered, 2 failed attempts, 0 given up' ] ]
+		Delivery: [ [ 'ilert', 'working; 12 delivered, 2 failed attempts, 0 given up' ] ]
 	});
 });
 
@@ -66,14 +66,14 @@ test('a broken agent says what is wrong', () => {
 	});
 });
 
-test('an agent that does not answer is told as one', () => {
+test('an agent that does not answer is shown as such', () => {
 	for (const [ result, words ] of [
 		[ said(1, '', 'ilagent: the agent is off: ilagent.main.enabled is 0\n'), 'the agent is off: ilagent.main.enabled is 0' ],
-		[ said(1, '', 'ilagent: the agent does not run\n'), 'the agent does not run' ],
-		[ said(4, '', ''), 'The agent does not run' ],
-		[ said(0, 'not json', ''), 'The agent does not run' ],
-		[ said(0, '{"queue":null}', ''), 'The agent does not run' ],
-		[ null, 'The agent does not run' ]
+		[ said(1, '', 'ilagent: the agent is not running\n'), 'the agent is not running' ],
+		[ said(4, '', ''), 'The agent is not running' ],
+		[ said(0, 'not json', ''), 'The agent is not running' ],
+		[ said(0, '{"queue":null}', ''), 'The agent is not running' ],
+		[ null, 'The agent is not running' ]
 	])
 		assert.deepStrictEqual(rows(result), { Agent: [ [ 'State', words ] ] });
 });
@@ -92,7 +92,7 @@ test('a change that the agent refuses is shown, line by line', () => {
 	});
 	const silent = said(1, '', 'ilagent: the agent runs, but does not answer at http://127.0.0.1:1/status\n');
 	assert.match(first(silent).rows[0][1], /goes on with what it had/);
-	assert.match(first(said(1, '', 'ilagent: the agent does not run\n')).rows[0][1], /nothing is started/);
+	assert.match(first(said(1, '', 'ilagent: the agent is not running\n')).rows[0][1], /is not started/);
 	for (const fine of [ said(0, '/etc/config/ilagent is right\n', ''), null, undefined ])
 		assert.deepStrictEqual(logic().faults(fine), []);
 });
@@ -245,7 +245,7 @@ test('the stand-in for LuCI knows the three meanings of modalonly', async () => 
 	assert.deepStrictEqual((await section.add('x')).fields(), [ 'both', 'dialog' ]);
 });
 
-test('the status page asks the agent again and again, and shows words as text', async () => {
+test('the status page keeps asking the agent, and shows words as text', async () => {
 	const asked = [];
 	const answers = [ said(0, JSON.stringify(HEALTHY)), said(0, JSON.stringify(BROKEN)) ];
 	const checks = [ said(0, 'right', ''), said(1, '', 'ilagent: ilagent.http.port: <b>\n') ];

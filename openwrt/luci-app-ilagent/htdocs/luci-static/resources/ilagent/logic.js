@@ -37,7 +37,7 @@ function checkTopicFilter(value) {
 		(level.indexOf('+') >= 0 && level !== '+') ||
 		(level.indexOf('#') >= 0 && (level !== '#' || index < levels.length - 1)));
 	if (wrong)
-		return _('In a topic filter, + stands for one whole level and # for the rest, at the end');
+		return _('In a topic filter, + stands for one whole level, and # at the end for the rest');
 	return /^[^\u0000]+$/.test(value) || _('Expecting a topic filter');
 }
 
@@ -94,7 +94,7 @@ function session(broker) {
 
 function sink(found) {
 	if (found.failing_for_seconds == null)
-		return _('works');
+		return _('working');
 	return _('failing for %s: %s').format(time(found.failing_for_seconds), found.error);
 }
 
@@ -145,7 +145,7 @@ function faults(result) {
 function refused(found, runs) {
 	const words = runs ?
 		_('The settings have faults; the agent goes on with what it had') :
-		_('The settings have faults; nothing is started with them');
+		_('The settings have faults; the agent is not started with them');
 	return { title: _('Settings'), rows: [ [ _('State'), words ], ...found.map(line => [ _('Fault'), line ]) ] };
 }
 
@@ -161,7 +161,7 @@ function answer(result, found) {
 		status = null;
 	}
 	const runs = !!(status && status.queue && Array.isArray(status.sessions) && Array.isArray(status.sinks));
-	const said = lines(result && result.stderr).join('; ') || _('The agent does not run');
+	const said = lines(result && result.stderr).join('; ') || _('The agent is not running');
 	const shown = runs ? sections(status) : [ { title: _('Agent'), rows: [ [ _('State'), said ] ] } ];
 	const lives = runs || /^the agent runs/.test(said);
 	return found && found.length ? [ refused(found, lives), ...shown ] : shown;

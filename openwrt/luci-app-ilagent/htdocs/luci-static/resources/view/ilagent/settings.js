@@ -7,25 +7,25 @@
 /* One line a field: [ name, title, what it means, settings ]. */
 const MAIN = [
 	[ 'enabled', _('Enabled'), _('Start the agent'), { widget: form.Flag } ],
-	[ 'log_level', _('Log level'), _('info has one line for each message'),
+	[ 'log_level', _('Log level'), _('info logs one line for each message'),
 		{ values: [ 'error', 'warn', 'info', 'debug' ], placeholder: 'warn' } ],
 	[ 'interface', _('Reconnect with'), _('When one of these interfaces comes up, the agent connects and delivers at once'),
 		{ widget: form.DynamicList, placeholder: 'wan' } ],
-	[ 'config_file', _('Own file'), _('A configuration file of your own (TOML or JSON) instead of these settings, of which the agent reads a copy'),
+	[ 'config_file', _('Own file'), _('A configuration file of your own (TOML or JSON) instead of these settings; the agent reads a copy of it'),
 		{ placeholder: '/etc/ilagent/ilagent.toml' } ]
 ];
 
 const QUEUE = [
 	[ 'storage', _('Storage'),
-		_('ram: a power cut loses what waits. flash: survives it, and writes 2 to 10 KB for a message. Or a folder, on a USB stick say.'),
+		_('ram: a power cut loses what waits. flash: survives it, and writes 2 to 10 KB for each message. Or a folder, for example on a USB stick.'),
 		{ check: 'checkStorage', choices: [ 'ram', 'flash' ], placeholder: 'ram' } ],
 	[ 'limit', _('Limit'), _('Beyond this, brokers and HTTP clients have to wait'),
 		{ check: 'checkSize', placeholder: '256 MB' } ],
-	[ 'sync', _('Safe means'), _('full survives a power cut, normal a crash of the agent, and spares flash'),
+	[ 'sync', _('Safety'), _('full survives a power cut; normal survives a crash of the agent, and spares flash'),
 		{ values: [ 'full', 'normal' ], placeholder: 'full' } ],
-	[ 'dead_letters', _('Dead letters'), _('Beyond this, the oldest goes'),
+	[ 'dead_letters', _('Dead letters'), _('Beyond this, the oldest is removed'),
 		{ datatype: 'uinteger', placeholder: '1000' } ],
-	[ 'max_age', _('Greatest age'), _('With an older delivery the agent is not ready'),
+	[ 'max_age', _('Maximum age'), _('The agent is not ready once the oldest delivery is older'),
 		{ check: 'checkTime', placeholder: '10 min' } ]
 ];
 
@@ -34,23 +34,23 @@ const ILERT = [
 	[ 'api_key', _('API key'), _('For policy updates only'), { secret: true } ],
 	[ 'max_retries', _('Attempts'), _('Before a delivery becomes a dead letter; 0 never gives up'),
 		{ datatype: 'uinteger', placeholder: '100' } ],
-	[ 'in_flight', _('In flight'), _('Most requests at a time'),
+	[ 'in_flight', _('In flight'), _('Maximum number of requests at a time'),
 		{ datatype: 'range(1,256)', placeholder: '24' } ],
-	[ 'timeout', _('Timeout'), _('Longest time of one request'), { check: 'checkTime', placeholder: '25 s' } ],
+	[ 'timeout', _('Timeout'), _('Maximum time for one request'), { check: 'checkTime', placeholder: '25 s' } ],
 	[ 'api_host', _('API'), _('Another API'), { placeholder: 'https://api.ilert.com' } ],
 	[ 'heartbeat_host', _('Heartbeat API'), _('Another API for heartbeats'),
 		{ placeholder: 'https://beat.ilert.com' } ]
 ];
 
 const HTTP = [
-	[ 'enabled', _('Enabled'), _('Listen for events over HTTP; the status page needs it, too'),
+	[ 'enabled', _('Enabled'), _('Listen for events over HTTP; the status page needs this, too'),
 		{ widget: form.Flag, initial: '1' } ],
 	[ 'port', _('Port'), _('Port to listen on'), { datatype: 'port', placeholder: '8977', required: true } ],
-	[ 'bind', _('Address'), _('127.0.0.1 is for this router alone'),
+	[ 'bind', _('Address'), _('127.0.0.1 is for this router only'),
 		{ datatype: 'ipaddr("nomask")', placeholder: '0.0.0.0' } ],
-	[ 'token', _('Token'), _('Clients have to show it'), { secret: true } ],
-	[ 'body_limit', _('Body limit'), _('Largest request body'), { check: 'checkSize', placeholder: '64 KB' } ],
-	[ 'connections', _('Connections'), _('Most at a time'), { datatype: 'range(1,1024)', placeholder: '64' } ]
+	[ 'token', _('Token'), _('Clients must send it'), { secret: true } ],
+	[ 'body_limit', _('Body limit'), _('Maximum size of a request body'), { check: 'checkSize', placeholder: '64 KB' } ],
+	[ 'connections', _('Connections'), _('Maximum number at a time'), { datatype: 'range(1,1024)', placeholder: '64' } ]
 ];
 
 const ENRICHMENT = [
@@ -63,21 +63,21 @@ const ENRICHMENT = [
 
 const BROKER = [
 	[ 'enabled', _('Enabled'), null, { widget: form.Flag, initial: '1' } ],
-	[ 'url', _('URL'), _('mqtt://host or mqtts://host, with :port where it is another'),
+	[ 'url', _('URL'), _('mqtt://host or mqtts://host, with :port if it is not the usual one'),
 		{ check: 'checkUrl', placeholder: 'mqtt://192.168.1.2:1883', required: true } ],
 	[ 'client_id', _('Client id'),
-		_('The broker keeps the session under it, so each router needs its own; the name of the section if left out'), { modal: true } ],
+		_('The broker keeps the session under it, so each router needs its own; by default, the name of the section'), { modal: true } ],
 	[ 'username', _('User name'), null, { modal: true } ],
 	[ 'password', _('Password'), null, { secret: true, modal: true } ],
 	[ 'ssl_ca', _('CA'), _('PEM file of the only CAs to trust'), { modal: true } ],
-	[ 'ssl_cert', _('Certificate'), _('PEM file; the user ilagent has to be able to read it'), { modal: true } ],
-	[ 'ssl_key', _('Key'), _('PEM file; the user ilagent has to be able to read it'), { modal: true } ],
+	[ 'ssl_cert', _('Certificate'), _('PEM file; the user ilagent must be able to read it'), { modal: true } ],
+	[ 'ssl_key', _('Key'), _('PEM file; the user ilagent must be able to read it'), { modal: true } ],
 	[ 'buffer', _('Buffer'), _('Acknowledge messages when they are stored, not when they are delivered'),
 		{ widget: form.Flag } ],
 	[ 'qos', _('QoS'), _('0 only with buffer'), { values: [ '0', '1', '2' ], placeholder: '1', modal: true } ],
 	[ 'version', _('MQTT version'), _('3 is 3.1.1'), { values: [ '3', '5' ], modal: true } ],
 	[ 'keep_alive', _('Keep alive'), null, { check: 'checkTime', placeholder: '60 s', modal: true } ],
-	[ 'packet_limit', _('Packet limit'), _('A larger one becomes a dead letter'),
+	[ 'packet_limit', _('Packet limit'), _('A larger packet becomes a dead letter'),
 		{ check: 'checkSize', placeholder: '1 MB', modal: true } ],
 	[ 'shared_group', _('Shared group'), _('Share the messages with the other agents of this group'),
 		{ modal: true } ],
@@ -93,15 +93,15 @@ const SUBSCRIPTION = [
 	[ 'topic', _('Topic filters'), null,
 		{ widget: form.DynamicList, check: 'checkTopicFilter', placeholder: 'plant/+/alarms', required: true } ],
 	[ 'kind', _('Kind'), null, { choices: [ 'event', 'heartbeat', 'policy' ], widget: form.ListValue, initial: 'event' } ],
-	[ 'qos', _('QoS'), _('That of the broker'), { values: [ '0', '1', '2' ], modal: true } ],
+	[ 'qos', _('QoS'), _('By default, that of the broker'), { values: [ '0', '1', '2' ], modal: true } ],
 	[ 'filter_key', _('Only with member'), _('Only payloads that have this top-level member'), { modal: true } ],
 	[ 'filter_value', _('Only with value'), _('Only where that member is this text'), { modal: true } ],
-	[ 'integration_key', _('Integration key'), _('Otherwise it has to be in the payload'),
+	[ 'integration_key', _('Integration key'), _('Without it, the payload must have one'),
 		{ ...event, secret: true } ],
 	[ 'forward_payload', _('Forward payload'), _('The whole payload becomes customDetails'),
 		{ ...event, widget: form.Flag } ],
 	...ENRICHMENT.map(([ name, title, meaning, settings ]) => [ name, title, meaning, { ...settings, ...event } ]),
-	[ 'map_event_type', _('Path of the type'), _('Names with dots between them'), event ],
+	[ 'map_event_type', _('Path of the type'), _('Names separated by dots'), event ],
 	[ 'map_alert_when', _('ALERT when'), null, event ],
 	[ 'map_accept_when', _('ACCEPT when'), null, event ],
 	[ 'map_resolve_when', _('RESOLVE when'), null, event ],
@@ -111,7 +111,7 @@ const SUBSCRIPTION = [
 	[ 'map_routing_key', _('Path of the routing key'), null, event ],
 	[ 'map_label', _('Labels from the payload'), _('name=path'),
 		{ ...event, widget: form.DynamicList, check: 'checkPair', placeholder: 'machine=source.0.name' } ],
-	[ 'routing_key', _('Routing keys'), _('Members whose values make the routing key'),
+	[ 'routing_key', _('Routing keys'), _('Members whose values make up the routing key'),
 		{ ...policy, widget: form.DynamicList, required: true } ],
 	[ 'email', _('Path of the e-mail address'), null, { ...policy, placeholder: 'data.email' } ],
 	[ 'shift', _('Path of the level'), null, { ...policy, placeholder: 'data.shift' } ],
@@ -193,11 +193,11 @@ return view.extend({
 		addNamed(map, 'main', _('Agent'), null, MAIN);
 		addGrid(map, 'broker', _('Brokers'), _('MQTT brokers to take messages from'), BROKER);
 		addGrid(map, 'subscription', _('Subscriptions'),
-			_('What is subscribed to, and what becomes of it'), SUBSCRIPTION);
+			_('What to subscribe to, and what it becomes'), SUBSCRIPTION);
 		addNamed(map, 'http', _('HTTP'), null, HTTP);
 		addNamed(map, 'ilert', _('ilert'), null, ILERT);
 		addNamed(map, 'queue', _('Queue'), _('Where deliveries wait until ilert has them'), QUEUE);
-		addNamed(map, 'event', _('Events'), _('What is added to every event'), ENRICHMENT);
+		addNamed(map, 'event', _('Events'), _('Added to every event'), ENRICHMENT);
 		return map.render();
 	}
 });
