@@ -1,4 +1,4 @@
-# What build-ipk and build-apk share: which package for which router, and what is in it.
+# What build-ipk and build-apk share: which package is for which router, and what is in it.
 # shellcheck shell=bash disable=SC2034 # The scripts that read this file use what it sets.
 
 project=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -10,13 +10,13 @@ users='ilagent=897:ilagent=897'
 description='Edge agent that gets messages out of the field: MQTT and HTTP in, ilert out'
 # Files only: opkg copies each before an upgrade, and cannot copy a folder. sysupgrade keeps /etc/ilagent by keep.d.
 conffiles=/etc/config/ilagent
-# apk runs nothing of the old package, and `start` changes nothing for procd, so the old binary would go on.
+# apk runs no script of the old package, and `start` changes nothing for procd, so the old binary would go on.
 # shellcheck disable=SC2016 # The router expands it.
 restart_if_it_runs='[ -n "${IPKG_INSTROOT}" ] || ! /etc/init.d/ilagent running || /etc/init.d/ilagent restart || true'
-# Packages of one commit are the same, whenever they are built.
+# Packages of one commit are identical, whenever they are built.
 export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git -C "$project" log -1 --format=%ct 2>/dev/null || echo 0)}
 
-# rust target | what most routers with that processor call it
+# rust target | what most routers with that processor call their architecture
 architectures='
 mipsel-unknown-linux-musl      mipsel_24kc
 mips-unknown-linux-musl        mips_24kc
