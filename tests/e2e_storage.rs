@@ -103,6 +103,7 @@ fn a_file_system_without_shared_maps_will_do() {
     }
     assert_eq!(agent.list().len(), 3, "without the agent");
     agent.start();
+    agent.wait_ready();
     assert_eq!(agent.list().len(), 3, "with it");
     agent.end("TERM");
     api.answer_all(Answer::Status(202));
@@ -348,4 +349,138 @@ fn a_read_that_fails_once_is_no_damage() {
     assert!(trace.contains("INJECTED"), "no read failed");
     assert!(!agent.folder().join("ilagent.db3.corrupt-1").exists());
     agent.wait_ready();
+}
+
+const WAIT: usize = 20;
+
+/// An agent whose API is down, with alarms in a database in the folder `disk`.
+fn with_waiting(api: &StandIn) -> Agent {
+    api.answer_all(Answer::Status(503));
+    let mut agent = Agent::new(api, &[]).database_in("disk/ilagent.db3");
+    fs::create_dir(agent.folder().join("disk")).unwrap();
+    agent.start();
+    agent.wait_ready();
+    for number in 0..WAIT {
+        assert_eq!(agent.post(&event("k", &format!("id-{number}"))).unwrap().0, 200);
+    }
+    agent
+}
+
+/// One more is posted, which is taken, and after a crash all are delivered.
+fn check_nothing_is_lost(api: &StandIn, agent: &mut Agent) {
+    wait_until("one more is taken", || {
+        agent.post(&event("k", "one more")).is_some_and(|(status, _)| status == 200)
+    });
+    agent.kill();
+    api.answer_all(Answer::Status(202));
+    agent.start();
+    let ids = (0..WAIT).map(|number| format!("id-{number}")).chain(["one more".to_owned()]);
+    api.wait_for_all(&ids.collect());
+    agent.wait_ready();
+}
+
+#[test]
+fn a_database_that_is_deleted_under_the_agent_is_written_again() {
+    let variants = [
+        &["ilagent.db3"][..],
+        &["ilagent.db3", "ilagent.db3-wal", "ilagent.db3-shm"],
+        &["ilagent.db3-wal"],
+        &["ilagent.db3", "ilagent.db3.lock", "ilagent.db3.spare", "ilagent.db3.sock"],
+    ];
+    for deleted in variants {
+        let api = StandIn::new();
+        let mut agent = with_waiting(&api);
+        for name in deleted {
+            fs::remove_file(agent.folder().join("disk").join(name)).unwrap();
+        }
+        check_nothing_is_lost(&api, &mut agent);
+        let log = agent.log();
+        assert!(log.contains("was deleted while the agent had it open"), "{deleted:?}: {log}");
+        assert_eq!(agent.database().metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(agent.folder().join("disk/ilagent.db3.lock").exists());
+        agent.end("TERM");
+    }
+}
+
+#[test]
+fn a_file_that_takes_the_place_of_the_database_is_moved_aside_untouched() {
+    let backup = || {
+        let api = StandIn::new();
+        let mut agent = with_waiting(&api);
+        agent.end("TERM");
+        fs::read(agent.database()).unwrap()
+    };
+    let foreign = || {
+        let made = support::Folder::new();
+        let path = made.join("foreign.db3");
+        let other = Connection::open(&path).unwrap();
+        other.execute_batch("CREATE TABLE t (a); INSERT INTO t VALUES (1)").unwrap();
+        fs::read(path).unwrap()
+    };
+    for (what, content) in [("foreign", foreign()), ("backup", backup()), ("text", b"x".to_vec())] {
+        let api = StandIn::new();
+        let mut agent = with_waiting(&api);
+        let came = agent.folder().join("disk/came");
+        fs::write(&came, &content).unwrap();
+        fs::rename(&came, agent.database()).unwrap();
+        check_nothing_is_lost(&api, &mut agent);
+        assert_eq!(fs::read(agent.folder().join("disk/ilagent.db3.aside-1")).unwrap(), content);
+        assert!(agent.log().contains("was replaced while the agent had it open"), "{what}");
+        agent.end("TERM");
+    }
+}
+
+#[test]
+fn a_folder_that_is_deleted_and_made_again_costs_nothing() {
+    let api = StandIn::new();
+    let mut agent = with_waiting(&api);
+    let disk = agent.folder().join("disk");
+    fs::remove_dir_all(&disk).unwrap();
+    let port = agent.port();
+    let early = std::thread::spawn(move || support::agent::post(port, &event("k", "early")));
+    agent.wait_for_log("do not end the agent");
+    wait_until("the probe says so", || agent.get("/ready").is_some_and(|(code, _)| code == 503));
+    assert!(!early.is_finished(), "it is not safe yet");
+    fs::create_dir(&disk).unwrap();
+    assert_eq!(early.join().unwrap().unwrap().0, 200);
+    check_nothing_is_lost(&api, &mut agent);
+    assert!(api.tally().contains_key("early"));
+    assert!(agent.queue(&["list"]).status.success());
+
+    let api = StandIn::new();
+    let mut agent = with_waiting(&api);
+    fs::remove_file(agent.database()).unwrap();
+    fs::create_dir(agent.database()).unwrap();
+    check_nothing_is_lost(&api, &mut agent);
+    assert!(agent.folder().join("disk/ilagent.db3.aside-1").is_dir());
+}
+
+#[test]
+fn a_log_without_its_database_is_kept_and_what_is_in_it_delivered() {
+    let api = StandIn::new();
+    let mut agent = with_waiting(&api);
+    agent.kill();
+    fs::remove_file(agent.database()).unwrap();
+    api.answer_all(Answer::Status(202));
+    agent.start();
+    api.wait_for(WAIT);
+    let aside = agent.folder().join("disk/ilagent.db3.aside-1-wal");
+    assert!(aside.exists());
+    assert!(agent.log().contains("is there without its database"));
+    assert!(agent.log().contains("20 deliveries and 0 dead letters were carried over"));
+}
+
+/// The copy was whole, and the agent was killed before it had its place.
+#[test]
+fn a_copy_that_a_killed_agent_had_made_is_used() {
+    let api = StandIn::new();
+    let mut agent = with_waiting(&api);
+    agent.end("TERM");
+    fs::rename(agent.database(), agent.folder().join("disk/ilagent.db3.new")).unwrap();
+    fs::write(agent.folder().join("disk/ilagent.db3-wal"), "the log of the other one").unwrap();
+    api.answer_all(Answer::Status(202));
+    agent.start();
+    api.wait_for(WAIT);
+    agent.wait_for_log("the copy that the agent had made of it is used");
+    assert!(agent.folder().join("disk/ilagent.db3.aside-1-wal").exists());
 }

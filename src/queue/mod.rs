@@ -29,6 +29,7 @@ pub use claims::{Claim, Claims, Next, Ring, Terms};
 use crossbeam_channel::{Sender, bounded};
 use database::Database;
 use database::file::DatabaseFile;
+use database::moved;
 use lane::weight;
 use std::collections::BTreeSet;
 use std::fmt;
@@ -230,7 +231,7 @@ impl Queue {
         // Taken at the door though the file may never be needed: in the middle of its work it
         // would be too late to hear that another agent has it, or that nothing can be written.
         let door = file.lock()?;
-        let database = if durable || file.is_there() {
+        let database = if durable || file.is_there() || moved::has_remains(file.path()) {
             let (database, waiting) = Database::open(&settings, door)?;
             waiting.onto(&mut board);
             Ok(database)

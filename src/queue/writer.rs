@@ -16,7 +16,7 @@ use crate::message::{LaneName, Receipt};
 use crate::retry::Backoff;
 use crate::system::plain::plain;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
-use repair::Trouble;
+use repair::{NotPutBack, Trouble};
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -74,6 +74,10 @@ pub(super) struct Writer {
     forgetful: bool,
     /// The database is to be opened anew before it is used.
     reopen: bool,
+    /// Committed to a file that is not where the next start looks for it.
+    held: Vec<Change>,
+    /// Why that could not be put back, if it was tried.
+    put_back: Option<NotPutBack>,
     /// Until when settlements may wait for a push.
     held_until: Option<Instant>,
     /// What people asked for, a piece at a time, and who waits for the answer.
@@ -106,6 +110,8 @@ impl Writer {
             failures: 0,
             forgetful: false,
             reopen: false,
+            held: Vec::new(),
+            put_back: None,
             held_until: None,
             sweeps: VecDeque::new(),
             started: Instant::now(),
@@ -155,7 +161,10 @@ impl Writer {
             _ if !self.sweeps.is_empty() => self.received.recv_timeout(Duration::ZERO),
             (0, None) => self.received.recv().map_err(|_| RecvTimeoutError::Disconnected),
             (0, Some(until)) => self.received.recv_deadline(until),
-            (failures, _) => self.received.recv_timeout(REWRITE.wait_after(failures, 1.0)),
+            (failures, _) => match &self.put_back {
+                Some(failed) => self.received.recv_deadline(failed.again),
+                None => self.received.recv_timeout(REWRITE.wait_after(failures, 1.0)),
+            },
         };
         let mut taken = match first {
             Ok(request) => request,
@@ -232,6 +241,9 @@ impl Writer {
 
     /// Writes all changes in one transaction, and does what follows from them.
     fn commit(&mut self) -> Result<(), String> {
+        if let Err(trouble) = self.keep_in_place() {
+            return self.trouble(&trouble);
+        }
         if self.failures == 0 && self.changes.is_empty() {
             return Ok(());
         }
@@ -241,6 +253,10 @@ impl Writer {
         };
         match written {
             Ok(()) => {
+                if let Err(trouble) = self.keep_in_place() {
+                    self.held.append(&mut self.changes);
+                    return self.trouble(&trouble);
+                }
                 self.publish();
                 self.works_again()
             }
@@ -279,14 +295,15 @@ impl Writer {
 
     /// What follows from a commit: the board knows, workers wake, receipts are signed.
     fn publish(&mut self) {
-        for change in &self.changes {
+        let mut changes = std::mem::take(&mut self.held);
+        changes.append(&mut self.changes);
+        for change in &changes {
             if let Change::Bury(Buried::Row(_) | Buried::Memory, letter, _) = change {
                 let origin = plain(&letter.origin);
                 log::warn!("queue: a dead letter from {origin}: {}", letter.reason);
             }
         }
         self.tell_of_lost_letters();
-        let changes = std::mem::take(&mut self.changes);
         let mut board = lock(&self.shared.board);
         let done = board.committed(changes, Instant::now());
         self.shared.act(board);
@@ -373,6 +390,13 @@ impl Writer {
                 log::error!(
                     "queue: {} changes could not be written; deliveries may be repeated",
                     self.changes.len()
+                );
+            }
+            if !database.store.is_in_place() {
+                log::error!(
+                    "queue: {} was deleted or replaced and could not be put back: what waited in it \
+                     is lost",
+                    self.settings.path.display()
                 );
             }
             database.store.checkpoint();

@@ -46,6 +46,11 @@ pub(in crate::queue) struct Socket {
 type Serving = Arc<Mutex<Option<UnixStream>>>;
 
 impl Socket {
+    /// Whether clients find it.
+    pub(in crate::queue) fn is_there(&self) -> bool {
+        self.path.exists()
+    }
+
     pub(in crate::queue) fn close(self) {
         drop(self.open);
         // Ends an accept that waits, and every later one.

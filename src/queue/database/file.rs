@@ -36,9 +36,24 @@ pub(in crate::queue) struct DatabaseFile {
 /// Holds the database for this process until it is dropped.
 #[derive(Debug)]
 pub(in crate::queue) struct Lock {
-    _file: File,
+    file: File,
     /// Set when the database has several names, each with a lock file of its own.
     _database: Option<File>,
+}
+
+impl Lock {
+    /// Takes it again if its file is gone, or another one.
+    pub(in crate::queue) fn take_again(&mut self, database: &Path) -> Result<(), String> {
+        let path = beside(database, ".lock");
+        let of = |file: fs::Metadata| (file.dev(), file.ino());
+        let (held, there) = (self.file.metadata().map(of), path.symlink_metadata().map(of));
+        if held.is_ok_and(|held| there.is_ok_and(|there| held == there)) {
+            return Ok(());
+        }
+        let file = DatabaseFile { path: database.to_owned(), is_there: true };
+        *self = file.try_lock()?.ok_or_else(|| file.in_use())?;
+        Ok(())
+    }
 }
 
 impl DatabaseFile {
@@ -142,7 +157,7 @@ impl DatabaseFile {
         {
             return Ok(None);
         }
-        Ok(Some(Lock { _file: file, _database: database }))
+        Ok(Some(Lock { file, _database: database }))
     }
 
     /// When root looks at the queue of an agent that does not run, the agent has to be able to

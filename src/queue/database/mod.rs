@@ -4,6 +4,7 @@ pub(in crate::queue) mod dead_letters;
 pub(in crate::queue) mod file;
 mod journal;
 mod look;
+pub(in crate::queue) mod moved;
 mod recover;
 mod salvage;
 pub(in crate::queue) mod schema;
@@ -15,6 +16,7 @@ use crate::queue::board::{Amount, Board};
 use crate::queue::upstream;
 use file::Lock;
 use spare::Spare;
+use std::path::{Path, PathBuf};
 use store::{Store, StoredLane};
 
 /// The open database and the lock on it.
@@ -23,7 +25,7 @@ pub(in crate::queue) struct Database {
     pub(in crate::queue) spare: Spare,
     /// Why it cannot be written, though what is in it can be delivered.
     pub(in crate::queue) trouble: Option<String>,
-    _lock: Lock,
+    lock: Lock,
 }
 
 impl Database {
@@ -58,9 +60,18 @@ impl Database {
         if waiting.amount.count > 0 {
             log::info!("queue: about {} deliveries wait in {shown}", waiting.amount.count);
         }
-        let mut database = Database { store, spare, trouble: None, _lock: lock };
+        let mut database = Database { store, spare, trouble: None, lock };
         database.trouble = database.keep_room().err();
         Ok((database, waiting))
+    }
+
+    /// Puts a copy of what is open where the file should be that was deleted or replaced, and says
+    /// where it moved what was there. The store has to be opened again then.
+    pub(in crate::queue) fn put_back(&mut self, path: &Path) -> Result<Option<PathBuf>, String> {
+        // With its folder the lock may be gone, and another agent have taken one there.
+        self.lock.take_again(path)?;
+        self.spare.give_up();
+        self.store.put_back()
     }
 
     /// Keeps the spare room. Where there is none the database is made smaller first: it may be

@@ -12,7 +12,8 @@ use crate::queue::board::RowId;
 use crate::queue::row::{self, Unchecked};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ErrorCode};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::fmt;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -22,6 +23,13 @@ const MAGIC: &[u8] = b"SQLite format 3\0";
 
 /// The header at the beginning of the first page.
 const HEADER_BYTES: usize = 100;
+
+/// What a log begins with, and the sizes of the headers of it and of each page in it
+/// (<https://sqlite.org/fileformat2.html>, 4.1).
+const LOG_MAGIC: u32 = 0x377f_0682;
+const LOG_MAGIC_BIG: u32 = 0x377f_0683;
+const LOG_HEADER_BYTES: usize = 32;
+const FRAME_HEADER_BYTES: usize = 24;
 
 /// Kinds of pages, by their first byte.
 const TABLE_LEAF: u8 = 0x0d;
@@ -53,9 +61,23 @@ pub(in crate::queue) struct Salvaged {
     pub(in crate::queue) pages_lost: usize,
 }
 
+impl fmt::Display for Salvaged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Salvaged { deliveries, letters, altered, rows_lost, pages_lost } = self;
+        write!(
+            f,
+            "{deliveries} deliveries and {letters} dead letters were carried over into a new file; \
+             {altered} rows are not what was written and are dead letters, {rows_lost} rows and \
+             {pages_lost} pages cannot be read"
+        )
+    }
+}
+
 /// Carries over what can be read of the file at `damaged`.
 pub(in crate::queue) fn carry_over(damaged: &Path, store: &mut Store) -> Result<Salvaged, String> {
-    settle_journal(damaged);
+    if !is_log(damaged) {
+        settle_journal(damaged);
+    }
     let mut unchecked = Unchecked::default();
     let mut look = |found: &Found| {
         unchecked = bounds(found).unwrap_or(unchecked);
@@ -246,9 +268,11 @@ impl From<rusqlite::Error> for Failed {
     }
 }
 
-/// A file of SQLite, page by page.
+/// A file of SQLite, page by page; or a log, with the pages that are in it.
 struct Pages {
     file: File,
+    /// Where the newest copy of each page of a log begins.
+    log: Option<HashMap<u32, u64>>,
     size: usize,
     count: u32,
     /// It begins as it should.
@@ -260,6 +284,11 @@ struct Pages {
 impl Pages {
     fn open(path: &Path) -> std::io::Result<Self> {
         let file = File::open(path)?;
+        if let Some((size, log)) = frames(&file)? {
+            let count = log.keys().copied().max().unwrap_or(0);
+            let log = Some(log);
+            return Ok(Pages { file, log, size, count, headed: true, rows_lost: 0, pages_lost: 0 });
+        }
         let mut header = [0; HEADER_BYTES];
         let headed = file.read_exact_at(&mut header, 0).is_ok() && header.starts_with(MAGIC);
         let size = match number(&header[16..18]) as usize {
@@ -269,7 +298,7 @@ impl Pages {
         };
         let count = file.metadata()?.len() / size as u64;
         let count = u32::try_from(count).unwrap_or(u32::MAX);
-        Ok(Pages { file, size, count, headed, rows_lost: 0, pages_lost: 0 })
+        Ok(Pages { file, log: None, size, count, headed, rows_lost: 0, pages_lost: 0 })
     }
 
     /// All rows that can be read, of all tables.
@@ -285,7 +314,7 @@ impl Pages {
         let (passed_over, mut chained) = (self.free()?, HashSet::new());
         let only = if self.headed { None } else { self.reached()? };
         for number in 1..=self.count {
-            if passed_over.contains(&number) {
+            if passed_over.contains(&number) || !self.is_there(number) {
                 continue;
             }
             let page = self.page(number)?;
@@ -306,18 +335,21 @@ impl Pages {
 
     fn page(&self, number: u32) -> std::io::Result<Vec<u8>> {
         let mut page = vec![0; self.size];
-        self.file.read_exact_at(&mut page, u64::from(number - 1) * self.size as u64)?;
+        let in_log = self.log.as_ref().and_then(|log| log.get(&number)).copied();
+        let at = in_log.unwrap_or(u64::from(number - 1) * self.size as u64);
+        self.file.read_exact_at(&mut page, at)?;
         Ok(page)
     }
 
     fn is_there(&self, number: u32) -> bool {
-        (1..=self.count).contains(&number)
+        let in_log = self.log.as_ref().is_none_or(|log| log.contains_key(&number));
+        in_log && (1..=self.count).contains(&number)
     }
 
     /// Pages that hold nothing, as far as their list can be read: what lies in them is old.
     fn free(&self) -> std::io::Result<HashSet<u32>> {
         let mut free = HashSet::new();
-        if !self.headed || self.count == 0 {
+        if !self.headed || !self.is_there(1) {
             return Ok(free);
         }
         let mut next = number(&self.page(1)?[32..36]);
@@ -415,6 +447,40 @@ impl Pages {
         let fitting = least + (length - least) % (size - 4);
         if fitting <= most { fitting } else { least }
     }
+}
+
+fn is_log(path: &Path) -> bool {
+    File::open(path).and_then(|file| frames(&file)).is_ok_and(|frames| frames.is_some())
+}
+
+/// The size of the pages in a log and where they are, if the file is one. What was not committed
+/// and what an older log left behind it do not count.
+fn frames(file: &File) -> std::io::Result<Option<(usize, HashMap<u32, u64>)>> {
+    let mut header = [0; LOG_HEADER_BYTES];
+    let is_log = file.read_exact_at(&mut header, 0).is_ok()
+        && matches!(number(&header[..4]), LOG_MAGIC | LOG_MAGIC_BIG);
+    let size = number(&header[8..12]) as usize;
+    if !is_log || !(512..=65_536).contains(&size) {
+        return Ok(None);
+    }
+    let (salts, end) = (&header[16..24], file.metadata()?.len());
+    let step = (FRAME_HEADER_BYTES + size) as u64;
+    let (mut committed, mut open) = (HashMap::new(), Vec::new());
+    let mut at = LOG_HEADER_BYTES as u64;
+    while at + step <= end {
+        let mut frame = [0; FRAME_HEADER_BYTES];
+        file.read_exact_at(&mut frame, at)?;
+        if &frame[8..16] != salts {
+            break;
+        }
+        open.push((number(&frame[..4]), at + FRAME_HEADER_BYTES as u64));
+        // Only the last frame of a transaction says how large the database is.
+        if number(&frame[4..8]) != 0 {
+            committed.extend(open.drain(..));
+        }
+        at += step;
+    }
+    Ok(Some((size, committed)))
 }
 
 /// Where the cells of a page begin.

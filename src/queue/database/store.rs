@@ -5,6 +5,7 @@ mod read;
 mod shown;
 
 use super::dead_letters;
+use super::moved::Place;
 use super::schema;
 use crate::message::{Delivery, LaneName};
 use crate::queue::DeadLetter;
@@ -28,13 +29,15 @@ pub(in crate::queue) struct Store {
     pub(in crate::queue) connection: Connection,
     pub(in crate::queue) letters: dead_letters::Bounds,
     unchecked: Unchecked,
+    /// Where the file is, if it is one that is written to.
+    pub(super) place: Option<Place>,
 }
 
 impl Store {
     fn of(connection: Connection, letters_max: u64) -> rusqlite::Result<Self> {
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
         let letters = dead_letters::Bounds::of(&connection, letters_max)?;
-        let mut store = Store { connection, letters, unchecked: Unchecked::default() };
+        let mut store = Store { connection, letters, unchecked: Unchecked::default(), place: None };
         let (scope, key) = Unchecked::RECORD;
         let unchecked = store.record(scope, key)?;
         store.unchecked = unchecked.as_deref().and_then(Unchecked::parse).unwrap_or_default();

@@ -21,6 +21,16 @@ impl Writer {
         });
     }
 
+    /// Listens again if the socket is gone with its folder.
+    pub(super) fn listen_again(&mut self) {
+        if !self.control.as_ref().is_some_and(control::Socket::is_there) {
+            if let Some(control) = self.control.take() {
+                control.close();
+            }
+            self.listen();
+        }
+    }
+
     pub(super) fn admin(&mut self, command: &Command, answer: Sender<Result<String, String>>) {
         match self.answer(command) {
             Ok(Answer::Sweep(sweep)) => self.sweeps.push_back((sweep, answer)),

@@ -1,6 +1,6 @@
 //! What is done about a database that cannot be written, or looks damaged.
 
-use super::Writer;
+use super::{REWRITE, Writer};
 use crate::queue::change::{Change, write_all};
 use crate::queue::database::Database;
 use crate::queue::database::file::DatabaseFile;
@@ -56,9 +56,55 @@ impl Writer {
         Ok(())
     }
 
+    /// Sees to it that what is committed is in the file that the next start opens.
+    pub(super) fn keep_in_place(&mut self) -> Result<(), Trouble> {
+        let Some(database) = self.database.as_mut() else { return Ok(()) };
+        if self.reopen || database.store.is_in_place() {
+            return Ok(());
+        }
+        let path = &self.settings.path;
+        let (before, now) = (self.put_back.take(), Instant::now());
+        let put_back = match before {
+            Some(failed) if now < failed.again => Err(failed),
+            before => database.put_back(path).map_err(|why| {
+                let times = before.map_or(0, |failed| failed.times) + 1;
+                NotPutBack { why, times, again: now + REWRITE.wait_after(times, 1.0) }
+            }),
+        };
+        let aside = put_back.map_err(|failed| {
+            let what = format!(
+                "it was deleted or replaced, and what is open cannot be copied back ({}); do \
+                 not end the agent before it is, or what waits is lost",
+                failed.why
+            );
+            self.put_back = Some(failed);
+            Trouble { what, damaged: false }
+        })?;
+        match aside {
+            None => log::error!(
+                "queue: {} was deleted while the agent had it open; it was written again, and \
+                 nothing is lost",
+                path.display()
+            ),
+            Some(aside) => log::error!(
+                "queue: {} was replaced while the agent had it open; what was put there is {} now, \
+                 and what waits was written to a new file; `ilagent queue recover` takes over what \
+                 an older file holds",
+                path.display(),
+                aside.display()
+            ),
+        }
+        self.reopen = true;
+        self.look_again()?;
+        self.listen_again();
+        let database = self.database.as_ref().expect("it is open");
+        database.keep_room().map_err(|what| Trouble { what, damaged: false })
+    }
+
     /// A database that cannot be written is tried again; one that is damaged ends the agent.
     pub(super) fn trouble(&mut self, trouble: &Trouble) -> Result<(), String> {
-        if trouble.damaged && !self.reopen {
+        let in_place = self.database.as_ref().is_none_or(|open| open.store.is_in_place());
+        if trouble.damaged && !self.reopen && in_place {
             // Whether it is damaged or was a moment's trouble of the disk shows in a new look.
             log::warn!("queue: {}; looking again", trouble.what);
             self.reopen = true;
@@ -110,6 +156,13 @@ impl Writer {
         }
         Ok(database)
     }
+}
+
+/// A file that could not be put back where it was.
+pub(super) struct NotPutBack {
+    why: String,
+    times: u32,
+    pub(super) again: Instant,
 }
 
 /// Why the database could not be written.

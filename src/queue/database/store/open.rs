@@ -2,19 +2,21 @@
 
 use super::Store;
 use crate::config;
-use crate::queue::database::salvage::{self, Salvaged};
+use crate::queue::database::moved::{self, Place};
+use crate::queue::database::salvage;
 use crate::queue::database::schema::{self, Unusable};
 use crate::queue::database::{look, recover};
 use crate::queue::row::Unchecked;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 impl Store {
     /// Opens the file, and makes it if it is not there. What is damaged is looked at again, and
     /// if it still is, what can be read of it is carried over into a new file.
     pub(in crate::queue) fn open(settings: &config::Queue) -> Result<Self, String> {
         let shown = settings.path.display();
+        let log = moved::tidy(&settings.path)?;
         match Store::try_open(settings, false) {
-            Ok(store) => return Ok(store),
+            Ok(store) => return store.with_log(log, settings),
             Err(Unusable::Other(what)) => return Err(format!("{shown}: {what}")),
             Err(Unusable::Corrupt(what)) => log::warn!("queue: {shown}: {what}; looking again"),
         }
@@ -44,6 +46,7 @@ impl Store {
         // Whatever the start has to read is read here, so that damage is found in time.
         store.lanes()?;
         store.amount()?;
+        store.place = Place::of(&settings.path).ok();
         Ok(store)
     }
 
@@ -59,6 +62,17 @@ impl Store {
         Ok(store)
     }
 
+    /// Takes over what a log holds whose database is gone.
+    fn with_log(mut self, log: Option<PathBuf>, settings: &config::Queue) -> Result<Self, String> {
+        let Some(log) = log else { return Ok(self) };
+        match salvage::carry_over(&log, &mut self) {
+            Ok(salvaged) => log::error!("queue: {salvaged} from {}", log.display()),
+            Err(error) => log::error!("queue: nothing could be carried over: {error}"),
+        }
+        drop(self);
+        Store::reopen(settings)
+    }
+
     fn salvage(settings: &config::Queue, what: &str) -> Result<Self, String> {
         let shown = settings.path.display();
         let aside = schema::move_aside(&settings.path).map_err(|error| {
@@ -72,11 +86,7 @@ impl Store {
             .map_err(again)?;
         let told = format!("{shown} is damaged ({what}); it was moved to {}", aside.display());
         match salvage::carry_over(&aside, &mut store) {
-            Ok(Salvaged { deliveries, letters, altered, rows_lost, pages_lost }) => log::error!(
-                "queue: {told}, and {deliveries} deliveries and {letters} dead letters were \
-                 carried over into a new file; {altered} rows are not what was written and are \
-                 dead letters, {rows_lost} rows and {pages_lost} pages cannot be read"
-            ),
+            Ok(salvaged) => log::error!("queue: {told}, and {salvaged}"),
             Err(error) => log::error!("queue: {told}, and nothing could be carried over: {error}"),
         }
         drop(store);
