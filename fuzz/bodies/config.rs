@@ -3,7 +3,7 @@
 use super::are_words;
 use ilagent::cli::describe::describe;
 use ilagent::config::dialects::native::{self, Syntax};
-use ilagent::config::{Checked, Faults, Surroundings};
+use ilagent::config::{Checked, Faults, Place, Surroundings};
 use serde_json::Value;
 use std::fmt::Write;
 
@@ -62,9 +62,11 @@ fn judge(text: &str, read: &Result<Checked, Faults>) {
             let lines = text.split('\n').count();
             for fault in &faults.0 {
                 are_words(&fault.to_string());
-                let mut parts = fault.place.strip_prefix("box.conf:").expect("a place").split(':');
-                let line: usize = parts.next().expect("a line").parse().expect("a number");
-                assert!((1..=lines).contains(&line), "{fault} in {lines} lines");
+                let Place::File { file, line, .. } = &fault.place else {
+                    panic!("{fault}: no place")
+                };
+                assert_eq!(file, "box.conf");
+                assert!((1..=lines).contains(line), "{fault} in {lines} lines");
             }
         }
     }

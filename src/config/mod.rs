@@ -11,7 +11,7 @@ pub mod suggest;
 mod surroundings;
 pub mod values;
 
-pub use fault::{Fault, Faults};
+pub use fault::{Fault, Faults, Place};
 pub use model::{
     Address, Broker, ClientCertificate, Cluster, Config, Enrichment, EventRule, EventTypeMap,
     FileSink, Http, Ilert, JsonPath, Mechanism, PayloadFilter, PolicyRule, Qos, Queue, Routing,

@@ -1,27 +1,32 @@
 //! A table, read key by key: every key that nobody asked for is a fault.
 
-use super::{Entry, Node, Value};
+use super::{Entry, Node, Source, Value};
 use crate::config::{
-    ClientCertificate, Faults, Secret, Surroundings, Tls, suggest, surroundings, values::put,
+    ClientCertificate, Faults, Place, Secret, Surroundings, Tls, suggest, surroundings, values::put,
 };
 use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
 
 /// A file being read, and what was found wrong in it.
 pub(crate) struct File<'a> {
-    pub(crate) name: &'a str,
-    pub(crate) text: &'a str,
+    source: Source<'a>,
+    /// JSON is often one long line, written by a program: faults then name the keys on the way.
+    ways: Option<&'a Node>,
     pub(crate) around: &'a Surroundings<'a>,
-    found: RefCell<Vec<(usize, String)>>,
+    found: RefCell<Faults>,
     warnings: RefCell<Vec<String>>,
     holds_secret: Cell<bool>,
 }
 
 impl<'a> File<'a> {
-    pub(crate) fn new(name: &'a str, text: &'a str, around: &'a Surroundings<'a>) -> Self {
+    pub(crate) fn new(
+        source: Source<'a>,
+        ways: Option<&'a Node>,
+        around: &'a Surroundings<'a>,
+    ) -> Self {
         File {
-            name,
-            text,
+            source,
+            ways,
             around,
             found: RefCell::default(),
             warnings: RefCell::default(),
@@ -31,7 +36,18 @@ impl<'a> File<'a> {
 
     /// Notes what is wrong at a byte of the file.
     pub(crate) fn add(&self, at: usize, what: impl Into<String>) {
-        self.found.borrow_mut().push((at, what.into()));
+        self.found.borrow_mut().add(self.place(at), what);
+    }
+
+    /// The place of a byte of the file.
+    pub(crate) fn place(&self, at: usize) -> Place {
+        let mut place = self.source.place(at);
+        if let Place::File { way, .. } = &mut place
+            && let Some(tree) = self.ways
+        {
+            *way = tree.path_to(at).unwrap_or_default();
+        }
+        place
     }
 
     /// Keeps a value, or notes why there is none.
@@ -55,7 +71,7 @@ impl<'a> File<'a> {
     pub(crate) fn warnings(&self) -> Vec<String> {
         let mut warnings = self.warnings.take();
         if self.holds_secret.get() {
-            warnings.extend(self.around.warning(Path::new(self.name)));
+            warnings.extend(self.around.warning(Path::new(self.source.name)));
         }
         warnings.sort();
         warnings.dedup();
@@ -64,28 +80,12 @@ impl<'a> File<'a> {
 
     /// Whether nothing was found wrong so far.
     pub(crate) fn is_right(&self) -> bool {
-        self.found.borrow().is_empty()
+        self.found.borrow().0.is_empty()
     }
 
-    /// All that was found, in the order of the file. JSON is often one long line, written by a
-    /// program, so with its `tree` the way to each place is told as well.
-    pub(crate) fn faults(&self, tree: Option<&Node>) -> Faults {
-        let mut found = self.found.borrow().clone();
-        found.sort_by_key(|(at, _)| *at);
-        let mut faults = Faults::default();
-        for (at, what) in found {
-            let way = tree.and_then(|tree| tree.path_to(at)).filter(|way| !way.is_empty());
-            let place = self.place(at);
-            faults.add(way.map_or_else(|| place.clone(), |way| format!("{place}: {way}")), what);
-        }
-        faults
-    }
-
-    fn place(&self, at: usize) -> String {
-        let before = self.text.get(..at).unwrap_or(self.text);
-        let line = before.matches('\n').count() + 1;
-        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-        format!("{}:{line}:{column}", self.name)
+    /// All that was found.
+    pub(crate) fn faults(&self) -> Faults {
+        self.found.take()
     }
 }
 

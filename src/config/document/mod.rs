@@ -5,6 +5,31 @@ pub(crate) mod fields;
 pub mod json;
 pub mod toml;
 
+use crate::config::Place;
+
+/// The text of a document, and what it is called in faults.
+#[derive(Clone, Copy, Debug)]
+pub struct Source<'a> {
+    /// Its name: a path, as a rule.
+    pub name: &'a str,
+    /// All of it.
+    pub text: &'a str,
+}
+
+impl Source<'_> {
+    /// The place of a byte.
+    #[must_use]
+    pub fn place(&self, at: usize) -> Place {
+        let before = self.text.get(..at).unwrap_or(self.text);
+        Place::File {
+            file: self.name.to_owned(),
+            line: before.matches('\n').count() + 1,
+            column: before.rsplit('\n').next().unwrap_or_default().chars().count() + 1,
+            way: String::new(),
+        }
+    }
+}
+
 /// A value and its place.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Node {

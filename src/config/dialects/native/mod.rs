@@ -6,7 +6,7 @@ mod sink;
 mod subscription;
 
 use crate::config::document::fields::{Fields, File};
-use crate::config::document::{Node, Value, json, toml};
+use crate::config::document::{Node, Source, Value, json, toml};
 use crate::config::surroundings::{self, Checked, Surroundings};
 use crate::config::{
     Config, Enrichment, Faults, Http, Ilert, Queue, Service,
@@ -48,24 +48,25 @@ pub fn read(
 ) -> Result<Checked, Faults> {
     // Some editors begin a file with a byte order mark.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let file = File::new(name, text, around);
+    let source = Source { name, text };
     let tree = match syntax {
         Syntax::Toml => toml::parse(text),
         Syntax::Json => json::parse(text).map_err(|error| vec![error]),
     };
-    let tree = match tree {
-        Ok(tree) => tree,
-        Err(errors) => {
-            for (at, what) in errors {
-                file.add(at, what);
-            }
-            return Err(file.faults(None));
+    let tree = tree.map_err(|errors| {
+        let mut faults = Faults::default();
+        for (at, what) in errors {
+            faults.add(source.place(at), what);
         }
-    };
+        faults.sort();
+        faults
+    })?;
+    let file = File::new(source, (syntax == Syntax::Json).then_some(&tree), around);
     let mut outside = Faults::default();
     let checked = whole(&file, &tree, port, &mut outside);
-    let mut faults = file.faults((syntax == Syntax::Json).then_some(&tree));
+    let mut faults = file.faults();
     faults.0.extend(outside.0);
+    faults.sort();
     if faults.0.is_empty() { Ok(checked) } else { Err(faults) }
 }
 
