@@ -3,9 +3,9 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout, reason = "a program of its own")]
 
 use ilagent::config::{EventRule, EventTypeMap, JsonPath};
+use ilagent::mapping::Mapped;
 use ilagent::mapping::event::from_message;
-use ilagent::mapping::{From, Mapped};
-use ilagent::message::Message;
+use ilagent::message::{Message, Origin};
 use std::hint::black_box;
 use std::time::Instant;
 
@@ -40,11 +40,11 @@ fn main() {
         let message = Message {
             topic: "plant/1".to_owned(),
             payload: payload.into(),
-            key: None,
+            origin: Origin::Mqtt,
             retained: false,
         };
         let cost = measure(|| {
-            let made = from_message(black_box(&rule), black_box(&message), From::Mqtt);
+            let made = from_message(black_box(&rule), black_box(&message));
             assert!(matches!(made, Mapped::Deliver(_)));
         });
         println!(

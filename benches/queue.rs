@@ -6,7 +6,7 @@
 
 use crossbeam_channel::bounded;
 use ilagent::config;
-use ilagent::message::{Delivery, Kind, LaneName, Outcome};
+use ilagent::message::{Delivery, Errand, Keep, LaneName, Outcome};
 use ilagent::queue::{Error, Push, Queue, Store, Terms};
 use ilagent::sinks::ilert::BACKOFF;
 use ilagent::system::health::Health;
@@ -75,8 +75,8 @@ fn fill(queue: &Queue, rows: usize) {
             delivery: Delivery {
                 lane: LaneName { sink: "ilert".into(), key: format!("il1api{}", number % 10) },
                 order_key: Some(format!("alert-{number}")),
-                kind: Kind::Event,
-                target: "/api/v1/events/mqtt/il1api0".to_owned(),
+                errand: Errand::Event { path: "/api/v1/events/mqtt/il1api0".to_owned() },
+                keep: Keep::UntilDelivered,
                 body: vec![b'x'; 300],
                 origin: "bench/events".to_owned(),
             },

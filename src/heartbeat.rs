@@ -29,7 +29,7 @@ pub fn run(ping: &Ping, key: &str, services: &Services) {
         }
         paused = trouble.is_some();
         let began = Instant::now();
-        if !paused && let Outcome::Later { why, .. } | Outcome::Never { why } = ping(key) {
+        if !paused && let Outcome::Later { why, .. } | Outcome::Never { why, .. } = ping(key) {
             warn!("heartbeat: the ping failed: {why}");
         }
         let pause = if paused { LOOK_AGAIN } else { BEAT.saturating_sub(began.elapsed()) };

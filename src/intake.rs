@@ -1,8 +1,8 @@
 //! The one way in: rule, map, push.
 
 use crate::config::{Routing, Rule, Target};
-use crate::mapping::{From, Mapped, event, heartbeat, policy, routing};
-use crate::message::{Arrival, Desk, Kind, Message, Receipt};
+use crate::mapping::{Mapped, event, heartbeat, policy, routing};
+use crate::message::{Arrival, Desk, Message, Origin, Receipt};
 use crate::queue::{self, DeadLetter, Push, Queue, Store, UpstreamMessage};
 use crate::system::plain::plain;
 use log::{debug, info, warn};
@@ -19,7 +19,7 @@ pub struct Plan {
     pub rules: Vec<Rule>,
     /// Whether a message is for the first rule that matches or for every one.
     pub routing: Routing,
-    /// Where deliveries wait. Heartbeats always wait in transit: an old ping is a lie.
+    /// Where deliveries wait; what is perishable waits in memory in any case.
     pub store: Store,
     /// The largest message its source takes in, in bytes.
     pub bytes_max: usize,
@@ -108,7 +108,7 @@ impl Intake {
             let mut rows = Vec::with_capacity(messages.len());
             let mut pushes = Vec::new();
             for UpstreamMessage { row, topic, payload } in messages {
-                let message = Message { topic, payload, key: None, retained: false };
+                let message = Message { topic, payload, origin: Origin::Mqtt, retained: false };
                 match durable.pushes(Arrival::Message { message, ticket: 0 }) {
                     Ok(mapped) => pushes.extend(mapped),
                     Err(topic) => self.nobody_wants(&topic),
@@ -134,24 +134,19 @@ impl Plan {
                 return Ok(vec![dead(reason.to_owned(), topic, payload)]);
             }
         };
-        let from = match &message.key {
-            None => From::Mqtt,
-            Some(message_key) => From::Kafka { message_key },
-        };
         let (mut pushes, mut wanted) = (Vec::new(), false);
         for rule in routing::route(&self.rules, self.routing, &message.topic) {
             wanted = true;
-            let (kind, mapped) = match &rule.to {
-                Target::Event(rule) => (Kind::Event, event::from_message(rule, &message, from)),
-                Target::Heartbeat => (Kind::Heartbeat, heartbeat::from_message(&message)),
-                Target::Policy(rule) => (Kind::Policy, policy::from_message(rule, &message)),
+            let mapped = match &rule.to {
+                Target::Event(rule) => event::from_message(rule, &message),
+                Target::Heartbeat => heartbeat::from_message(&message),
+                Target::Policy(rule) => policy::from_message(rule, &message),
             };
             let topic = plain(&message.topic);
             match mapped {
                 Mapped::Deliver(delivery) => {
                     info!("intake: {topic} → {delivery}");
-                    // An old ping is a lie, so pings are never stored.
-                    let store = if kind == Kind::Heartbeat { Store::Transit } else { self.store };
+                    let store = self.store;
                     pushes.push(Push::Delivery { delivery, store, receipt: None });
                 }
                 Mapped::Dropped(why) => debug!("intake: {topic} dropped: {why}"),
@@ -170,10 +165,9 @@ fn dead(reason: String, origin: String, body: Vec<u8>) -> Push {
         letter: DeadLetter {
             reason,
             // It never became anything.
-            kind: None,
-            lane_key: String::new(),
+            lane: None,
             order_key: None,
-            target: String::new(),
+            errand: None,
             origin,
             body,
         },

@@ -6,7 +6,7 @@ mod support;
 
 use crossbeam_channel::bounded;
 use ilagent::config;
-use ilagent::message::{Delivery, Desk, Holds, Kind, LaneName, Outcome, Receipt};
+use ilagent::message::{Delivery, Desk, Errand, Holds, Keep, LaneName, Outcome, Receipt};
 use ilagent::queue::admin::{self, Chosen, Command};
 use ilagent::queue::{Claims, DeadLetter, Error, Push, Queue, Store, Terms};
 use ilagent::sinks::ilert::BACKOFF;
@@ -104,8 +104,8 @@ fn delivery(number: usize, lane: &str, key: Option<&str>) -> Delivery {
     Delivery {
         lane: LaneName { sink: "ilert".into(), key: lane.to_owned() },
         order_key: key.map(str::to_owned),
-        kind: Kind::Event,
-        target: "/api/events".to_owned(),
+        errand: Errand::Event { path: "/api/events".to_owned() },
+        keep: Keep::UntilDelivered,
         body: number.to_string().into_bytes(),
         origin: "test".to_owned(),
     }
@@ -175,7 +175,7 @@ proptest! {
             let tried = tries.entry(number).or_default();
             *tried += 1;
             match (made[number].3, *tried) {
-                (0, _) => Outcome::Never { why: "never".to_owned() },
+                (0, _) => Outcome::never("never"),
                 (1, 1) => later(Holds::Delivery),
                 (2, 1) => later(Holds::Lane),
                 (3, 1) => later(Holds::Sink),
@@ -282,6 +282,40 @@ fn a_push_for_one_sink_never_waits_because_a_worker_of_another_was_woken() {
 }
 
 #[test]
+fn an_heir_waits_in_place_of_the_one_that_is_given_up() {
+    let mut rig = Rig::new(None);
+    let desk = Arc::new(Signed::default());
+    for (first, store) in [(0, Store::Durable), (10, Store::Transit)] {
+        rig.push(delivery(first, "lane", Some("key")), store, &desk);
+        let claim = rig.claims.wait(None).unwrap();
+        let heir = Some(Box::new(delivery(first + 1, "dead", None)));
+        rig.claims.settle(claim, Outcome::Never { why: "no".to_owned(), heir });
+        wait_until("it is stored", || desk.all().contains(&(first as u64)));
+        rig.restart(None);
+        wait_until("it is counted", || rig.health.snapshot().queue.waiting == 1);
+        assert_eq!(work(&rig.claims, 1, &|_, _| Outcome::Delivered), [first + 1]);
+    }
+    wait_until("nothing waits", || rig.health.snapshot().queue.waiting == 0);
+    assert_eq!(rig.health.snapshot().queue.dead_letters, 0, "the heir is what is kept");
+}
+
+#[test]
+fn a_dead_letter_goes_back_to_its_own_sink() {
+    let rig = Rig::new(None);
+    let claims = rig.queue.claims(terms("file", None), None);
+    let mut delivery = delivery(1, "lane", None);
+    delivery.lane.sink = "file".into();
+    let push = Push::Delivery { delivery, store: Store::Durable, receipt: None };
+    rig.queue.push(vec![push], None).unwrap();
+    claims.settle(claims.wait(None).unwrap(), Outcome::never("no"));
+    wait_until("it is kept", || rig.health.snapshot().queue.dead_letters == 1);
+    admin::run(&rig.settings.path, &Command::Retry(Chosen::All)).unwrap();
+    let again = claims.wait(Some(Duration::from_secs(20))).expect("it waits again");
+    assert_eq!(again.delivery.lane.sink.as_str(), "file");
+    claims.settle(again, Outcome::Delivered);
+}
+
+#[test]
 fn what_is_withdrawn_is_not_attempted() {
     /// Odd tickets are somebody else's.
     #[derive(Default)]
@@ -353,7 +387,7 @@ fn dead_letters_are_bounded() {
         for index in range {
             rig.push(delivery(index, "lane", None), Store::Durable, &desk);
         }
-        work(&rig.claims, count, &|_, _| Outcome::Never { why: "no".to_owned() });
+        work(&rig.claims, count, &|_, _| Outcome::never("no"));
     };
     let kept = || rig.health.snapshot().queue.dead_letters;
     refuse(0..3);
@@ -361,10 +395,9 @@ fn dead_letters_are_bounded() {
     let chatter = |ticket: u64| {
         let letter = DeadLetter {
             reason: format!("not JSON, number {ticket}"),
-            kind: None,
-            lane_key: String::new(),
+            lane: None,
             order_key: None,
-            target: String::new(),
+            errand: None,
             origin: "house/lamp".to_owned(),
             body: b"online".to_vec(),
         };
@@ -540,7 +573,7 @@ fn what_is_altered_in_other_tables_is_not_taken_for_true() {
     for index in 0..2 {
         rig.push(delivery(index, "lane", Some("key")), Store::Durable, &desk);
     }
-    work(&rig.claims, 2, &|_, _| Outcome::Never { why: "no".to_owned() });
+    work(&rig.claims, 2, &|_, _| Outcome::never("no"));
     rig.queue.remember("mqtt", "client", Some("granted".to_owned()));
     assert_eq!(rig.queue.record("mqtt", "client").as_deref(), Some("granted"));
     wait_until("both are kept", || rig.health.snapshot().queue.dead_letters == 2);
@@ -591,7 +624,7 @@ fn drain(rig: &mut Rig) -> usize {
             let wanted = long(number);
             assert_eq!(claim.delivery.body, wanted.body);
             assert_eq!(claim.delivery.origin, wanted.origin);
-            assert_eq!(claim.delivery.target, wanted.target);
+            assert_eq!(claim.delivery.errand, wanted.errand);
             assert_eq!(claim.delivery.order_key, wanted.order_key);
             assert!(seen.insert(number), "{number} is delivered once");
             rig.claims.settle(claim, Outcome::Delivered);

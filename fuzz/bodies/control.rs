@@ -34,10 +34,9 @@ pub fn questions(data: &[u8]) {
     if agent.asked.fetch_add(1, Ordering::Relaxed).is_multiple_of(REFILL) {
         let letter = DeadLetter {
             reason: "no".to_owned(),
-            kind: None,
-            lane_key: String::new(),
+            lane: None,
             order_key: None,
-            target: String::new(),
+            errand: None,
             origin: "t".to_owned(),
             body: b"{}".to_vec(),
         };

@@ -3,8 +3,8 @@
 use super::{Input, are_words};
 use ilagent::config::dialects::native::{self, Syntax};
 use ilagent::config::{Enrichment, Rule, Surroundings, Target};
-use ilagent::mapping::{From, Mapped, event, heartbeat, policy};
-use ilagent::message::{Delivery, Message, PolicyUpdate};
+use ilagent::mapping::{Mapped, event, heartbeat, policy};
+use ilagent::message::{Delivery, Message, Origin, PolicyUpdate};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use std::collections::HashMap;
@@ -61,9 +61,10 @@ pub fn messages(data: &[u8]) {
     if chosen % 5 == 4 {
         return posted(input.0);
     }
-    let message = Message { topic, payload: input.0.to_vec(), key: None, retained: false };
+    let message =
+        Message { topic, payload: input.0.to_vec(), origin: Origin::Mqtt, retained: false };
     let mapped = match &rules()[chosen % 5].to {
-        Target::Event(rule) => event::from_message(rule, &message, From::Mqtt),
+        Target::Event(rule) => event::from_message(rule, &message),
         Target::Heartbeat => heartbeat::from_message(&message),
         Target::Policy(rule) => policy::from_message(rule, &message),
     };
@@ -83,16 +84,16 @@ fn judge(delivery: &Delivery, rule: usize) {
     are_words(&delivery.to_string());
     match rule {
         0 | 1 => {
-            let segment = delivery.target.strip_prefix("/api/v1/events/mqtt/").unwrap();
+            let segment = delivery.errand.target().strip_prefix("/api/v1/events/mqtt/").unwrap();
             let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~%".contains(&byte);
             assert!(segment.bytes().all(plain) && segment.bytes().any(|byte| byte != b'.'));
             event_of(delivery);
         }
-        2 => assert!(!delivery.target.is_empty() && delivery.body.is_empty()),
+        2 => assert!(!delivery.errand.target().is_empty() && delivery.body.is_empty()),
         _ => {
             let update: PolicyUpdate = serde_json::from_slice(&delivery.body).unwrap();
             assert!(update.shift >= 0 && !update.email.is_empty());
-            assert_eq!(update.routing_key, delivery.target);
+            assert_eq!(update.routing_key, delivery.errand.target());
         }
     }
 }

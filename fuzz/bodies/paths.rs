@@ -2,8 +2,8 @@
 
 use super::{Input, are_words};
 use ilagent::config::{EventRule, Secret, values};
-use ilagent::mapping::{From, Mapped, event};
-use ilagent::message::Message;
+use ilagent::mapping::{Mapped, event};
+use ilagent::message::{Message, Origin};
 use serde_json::Value;
 
 /// A path on one line, a document on the rest: an event whose summary stands at the path has it.
@@ -22,9 +22,13 @@ pub fn paths(data: &[u8]) {
         summary: Some(path),
         ..EventRule::default()
     };
-    let message =
-        Message { topic: "t".to_owned(), payload: input.0.to_vec(), key: None, retained: false };
-    let Mapped::Deliver(delivery) = event::from_message(&rule, &message, From::Mqtt) else {
+    let message = Message {
+        topic: "t".to_owned(),
+        payload: input.0.to_vec(),
+        origin: Origin::Mqtt,
+        retained: false,
+    };
+    let Mapped::Deliver(delivery) = event::from_message(&rule, &message) else {
         return;
     };
     let event: Value = serde_json::from_slice(&delivery.body).unwrap();

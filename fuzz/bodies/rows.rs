@@ -3,7 +3,7 @@
 use super::{Input, are_words};
 use crossbeam_channel::{Receiver, bounded};
 use ilagent::config;
-use ilagent::message::{Delivery, Kind, LaneName, Outcome};
+use ilagent::message::{Delivery, Errand, Keep, LaneName, Outcome};
 use ilagent::queue::admin::{self, Command};
 use ilagent::queue::{DeadLetter, Push, Queue, Store, Terms};
 use ilagent::sinks::ilert::BACKOFF;
@@ -66,8 +66,8 @@ pub fn delivery(number: &str) -> Delivery {
     Delivery {
         lane: LaneName { sink: "ilert".into(), key: lane.to_owned() },
         order_key: Some("a".to_owned()),
-        kind: Kind::Event,
-        target: "/api/events".to_owned(),
+        errand: Errand::Event { path: "/api/events".to_owned() },
+        keep: Keep::UntilDelivered,
         body: number.as_bytes().to_vec(),
         origin: "test".to_owned(),
     }
@@ -89,10 +89,9 @@ fn prepared() -> &'static [u8] {
             .collect();
         let letter = DeadLetter {
             reason: "no".to_owned(),
-            kind: Some(Kind::Event),
-            lane_key: "one".to_owned(),
+            lane: Some(LaneName { sink: "ilert".into(), key: "one".to_owned() }),
             order_key: None,
-            target: "/api/events".to_owned(),
+            errand: Some(Errand::Event { path: "/api/events".to_owned() }),
             origin: "test".to_owned(),
             body: b"{}".to_vec(),
         };

@@ -242,7 +242,8 @@ fn look_after(
 
 /// What passes heartbeats on: the first sink that can.
 fn pinger(sinks: &[Sink]) -> Arc<Ping> {
-    sinks.iter().find_map(Sink::ping).unwrap_or_else(|| {
-        Arc::new(|_| Outcome::Never { why: "no sink takes heartbeats".to_owned() })
-    })
+    sinks
+        .iter()
+        .find_map(Sink::ping)
+        .unwrap_or_else(|| Arc::new(|_| Outcome::never("no sink takes heartbeats")))
 }

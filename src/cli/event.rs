@@ -131,7 +131,7 @@ fn body(asked: &Event, key: &str) -> Value {
 pub(super) fn outcome(outcome: Outcome) -> Result<(), String> {
     match outcome {
         Outcome::Delivered => Ok(()),
-        Outcome::Later { why, .. } | Outcome::Never { why } => Err(format!("ilert: {why}")),
+        Outcome::Later { why, .. } | Outcome::Never { why, .. } => Err(format!("ilert: {why}")),
     }
 }
 

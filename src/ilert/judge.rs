@@ -125,9 +125,9 @@ pub(super) fn judge(reply: &Reply, secrets: &Secrets<'_>) -> Outcome {
     match (reply.status, reply.manner()) {
         (_, Manner::Strange) => strange(reply, secrets),
         (202, _) | (200..=299, Manner::Ilerts) => Outcome::Delivered,
-        (400 | 404 | 413 | 422, Manner::Ilerts) => Outcome::Never { why: words() },
+        (400 | 404 | 413 | 422, Manner::Ilerts) => Outcome::never(words()),
         // ilert's answers to pings are not documented, and a wrong key must not hold up events.
-        (400 | 404 | 413 | 422, Manner::Bare) if reply.to_ping => Outcome::Never { why: words() },
+        (400 | 404 | 413 | 422, Manner::Bare) if reply.to_ping => Outcome::never(words()),
         (200..=299 | 400 | 404 | 413 | 422, Manner::Bare) => strange(reply, secrets),
         (429, _) => {
             let after = asked(ASKED_MAX_LANE).unwrap_or(RATE_LIMITED);

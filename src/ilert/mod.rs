@@ -5,7 +5,7 @@ mod policy;
 mod secrets;
 
 use crate::config;
-use crate::message::{Holds, Kind, Outcome, masked, path_segment};
+use crate::message::{Errand, Holds, Outcome, masked, path_segment};
 use crate::system::tls;
 use crate::system::tls::words::{in_words, io_in_words};
 use crate::system::transport::Dialer;
@@ -110,7 +110,7 @@ impl Client {
     #[must_use]
     pub fn heartbeat(&self, key: &str) -> Outcome {
         let Some(segment) = path_segment(key) else {
-            return Outcome::Never { why: "this is no heartbeat key".to_owned() };
+            return Outcome::never("this is no heartbeat key");
         };
         let secrets = Secrets::of(&self.settings, key);
         let at_api = key.starts_with(API_HEARTBEAT);
@@ -155,13 +155,13 @@ impl Client {
         self.dialer.cut();
     }
 
-    /// The longest time an attempt at `kind` with this many bytes can take.
+    /// The longest time an attempt at `errand` with this many bytes can take.
     #[must_use]
-    pub fn attempt_max(&self, kind: Kind, bytes: usize) -> Duration {
-        match kind {
-            Kind::Event => self.settings.timeout + time_for(bytes),
-            Kind::Heartbeat => self.settings.timeout,
-            Kind::Policy => self.settings.timeout * POLICY_REQUESTS,
+    pub fn attempt_max(&self, errand: &Errand, bytes: usize) -> Duration {
+        match errand {
+            Errand::Event { .. } => self.settings.timeout + time_for(bytes),
+            Errand::Ping { .. } => self.settings.timeout,
+            Errand::Policy { .. } => self.settings.timeout * POLICY_REQUESTS,
         }
     }
 
@@ -375,7 +375,7 @@ mod tests {
                   Connection: close\r\n\r\n{}",
             );
         });
-        assert_eq!(outcome, Outcome::Never { why: "status 413: {}".to_owned() });
+        assert_eq!(outcome, Outcome::never("status 413: {}"));
     }
 
     #[test]
@@ -383,12 +383,13 @@ mod tests {
         let client = Client::new(&config::Ilert::default()).unwrap();
         let timeout = client.settings.timeout;
         for (kind, bytes, wanted) in [
-            (Kind::Event, 300, timeout),
-            (Kind::Event, 1024 * 1024, timeout + Duration::from_secs(256)),
-            (Kind::Heartbeat, 0, timeout),
-            (Kind::Policy, 100, timeout * 3),
+            ("event", 300, timeout),
+            ("event", 1024 * 1024, timeout + Duration::from_secs(256)),
+            ("heartbeat", 0, timeout),
+            ("policy", 100, timeout * 3),
         ] {
-            assert_eq!(client.attempt_max(kind, bytes), wanted);
+            let errand = Errand::of(kind, "x".to_owned()).unwrap();
+            assert_eq!(client.attempt_max(&errand, bytes), wanted);
         }
     }
 

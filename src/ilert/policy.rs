@@ -17,7 +17,7 @@ const TIMEOUT: i64 = 1;
 pub(super) fn update(client: &Client, body: &[u8]) -> Outcome {
     let update: PolicyUpdate = match serde_json::from_slice(body) {
         Ok(update) => update,
-        Err(error) => return Outcome::Never { why: format!("not a policy update: {error}") },
+        Err(error) => return Outcome::never(format!("not a policy update: {error}")),
     };
     let api = Api { client, secrets: Secrets::of(&client.settings, "") };
     match api.update(&update) {
@@ -108,7 +108,7 @@ impl Api<'_> {
             Outcome::Later { why, holds, after } => {
                 Err(Outcome::Later { why: format!("{what}: {why}"), holds, after })
             }
-            Outcome::Never { why } => Err(Outcome::Never { why: format!("{what}: {why}") }),
+            Outcome::Never { why, .. } => Err(Outcome::never(format!("{what}: {why}"))),
         }
     }
 

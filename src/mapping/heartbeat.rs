@@ -2,7 +2,11 @@
 
 use super::Mapped;
 use super::json::Document;
-use crate::message::{Delivery, Kind, LaneName, Message};
+use crate::message::{Delivery, Errand, ILERT, Keep, LaneName, Message};
+use std::time::Duration;
+
+/// A ping older than this says nothing any more.
+const AGE_MAX: Duration = Duration::from_secs(30);
 
 /// Maps `{"integrationKey": "il1hbt…"}` (or `apiKey`); other members are ignored.
 ///
@@ -20,10 +24,10 @@ pub fn from_message(message: &Message) -> Mapped {
     let key = ["integrationKey", "apiKey"].iter().find_map(|name| document.member(name)?.string());
     match key {
         Some(key) if !key.is_empty() => Mapped::Deliver(Delivery {
-            lane: LaneName { sink: super::SINK.into(), key: key.clone().into_owned() },
+            lane: LaneName { sink: ILERT, key: key.clone().into_owned() },
             order_key: None,
-            kind: Kind::Heartbeat,
-            target: key.into_owned(),
+            errand: Errand::Ping { key: key.into_owned() },
+            keep: Keep::AtMost(AGE_MAX),
             body: Vec::new(),
             origin: message.topic.clone(),
         }),
@@ -34,11 +38,13 @@ pub fn from_message(message: &Message) -> Mapped {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::Origin;
 
     #[test]
     fn a_retained_copy_is_no_sign_of_life() {
         let payload = r#"{"integrationKey":"il1hbt1"}"#.into();
-        let message = Message { topic: "t".to_owned(), payload, key: None, retained: true };
+        let message =
+            Message { topic: "t".to_owned(), payload, origin: Origin::Mqtt, retained: true };
         assert!(matches!(from_message(&message), Mapped::Dropped(_)));
     }
 
@@ -55,11 +61,11 @@ mod tests {
             let message = Message {
                 topic: "t".to_owned(),
                 payload: payload.into(),
-                key: None,
+                origin: Origin::Mqtt,
                 retained: false,
             };
             let found = match from_message(&message) {
-                Mapped::Deliver(delivery) => Some(delivery.target),
+                Mapped::Deliver(delivery) => Some(delivery.errand.target().to_owned()),
                 _ => None,
             };
             assert_eq!(found.as_deref(), target, "{payload}");

@@ -3,7 +3,7 @@
 use super::json::{Document, Json};
 use super::{Mapped, path, routing};
 use crate::config::PolicyRule;
-use crate::message::{Delivery, Kind, LaneName, Message, PolicyUpdate};
+use crate::message::{Delivery, Errand, ILERT, Keep, LaneName, Message, POLICIES, PolicyUpdate};
 
 /// Maps a message on a policy topic, as iLert documents it under "escalation policies".
 #[must_use]
@@ -39,10 +39,10 @@ pub fn from_message(rule: &PolicyRule, message: &Message) -> Mapped {
     }
     let update = PolicyUpdate { email: email.into_owned(), shift, routing_key };
     Mapped::Deliver(Delivery {
-        lane: LaneName { sink: super::SINK.into(), key: "policies".to_owned() },
+        lane: LaneName { sink: ILERT, key: POLICIES.to_owned() },
         order_key: Some(update.routing_key.clone()),
-        kind: Kind::Policy,
-        target: update.routing_key.clone(),
+        errand: Errand::Policy { routing_key: update.routing_key.clone() },
+        keep: Keep::UntilDelivered,
         body: serde_json::to_vec(&update).expect("texts and a number are JSON"),
         origin: message.topic.clone(),
     })
@@ -52,6 +52,7 @@ pub fn from_message(rule: &PolicyRule, message: &Message) -> Mapped {
 mod tests {
     use super::*;
     use crate::config::JsonPath;
+    use crate::message::Origin;
 
     fn mapped(offset: i64, payload: &str) -> Option<PolicyUpdate> {
         let rule = PolicyRule {
@@ -61,8 +62,12 @@ mod tests {
             shift: JsonPath("data.shift".to_owned()),
             shift_offset: offset,
         };
-        let message =
-            Message { topic: "p".to_owned(), payload: payload.into(), key: None, retained: false };
+        let message = Message {
+            topic: "p".to_owned(),
+            payload: payload.into(),
+            origin: Origin::Mqtt,
+            retained: false,
+        };
         match from_message(&rule, &message) {
             Mapped::Deliver(delivery) => serde_json::from_slice(&delivery.body).ok(),
             _ => None,

@@ -1,15 +1,22 @@
 //! What the queue holds, how it is kept, and what comes of an attempt.
 
 use crate::system::plain::plain;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::borrow::{Borrow, Cow};
 use std::fmt;
 use std::time::Duration;
 
 /// The name of a sink: an instance, such as `ilert`, `mqtt plant` or `file journal`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SinkName(Cow<'static, str>);
+
+/// The sink that hands over to ilert's API.
+pub const ILERT: SinkName = SinkName::fixed("ilert");
+
+/// The lane key of all policy updates.
+pub const POLICIES: &str = "policies";
 
 impl SinkName {
     /// The name of a sink that there is one of.
@@ -51,7 +58,7 @@ impl fmt::Display for SinkName {
 
 /// Deliveries that share a fate: the sink they go to and, within it, one integration key, one
 /// broker or one URL.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LaneName {
     /// Where its deliveries go.
     pub sink: SinkName,
@@ -92,33 +99,113 @@ pub fn path_segment(key: &str) -> Option<String> {
     usable.then(|| utf8_percent_encode(key, PLAIN).to_string())
 }
 
-/// What a delivery asks of its sink.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
-    /// An event for ilert: `target` is the path below the host, `body` the JSON document.
-    Event,
-    /// A ping of a heartbeat monitor: `target` is its key, `body` is empty.
-    Heartbeat,
-    /// An update of an escalation policy: `target` is the routing key, `body` a
-    /// [`PolicyUpdate`] as JSON.
-    Policy,
+/// What a delivery asks of its sink. It is stored as its kind and its target.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Errand {
+    /// Raise an event at ilert; the body is its JSON document.
+    Event {
+        /// The path below the host.
+        path: String,
+    },
+    /// Ping a heartbeat monitor; there is no body.
+    Ping {
+        /// The key of the monitor.
+        key: String,
+    },
+    /// Update an escalation policy; the body is a [`PolicyUpdate`] as JSON.
+    Policy {
+        /// The routing key that names the policy.
+        routing_key: String,
+    },
 }
 
-impl Kind {
-    /// The word that stands for it in the database, the log and the command line.
+impl Errand {
+    /// The word for it in the database, the log and the command line.
     #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub fn kind(&self) -> &'static str {
         match self {
-            Kind::Event => "event",
-            Kind::Heartbeat => "heartbeat",
-            Kind::Policy => "policy",
+            Errand::Event { .. } => "event",
+            Errand::Ping { .. } => "heartbeat",
+            Errand::Policy { .. } => "policy",
         }
     }
 
-    /// The reverse of [`Kind::as_str`].
+    /// Where it goes within its sink.
     #[must_use]
-    pub fn parse(word: &str) -> Option<Self> {
-        [Kind::Event, Kind::Heartbeat, Kind::Policy].into_iter().find(|kind| kind.as_str() == word)
+    pub fn target(&self) -> &str {
+        match self {
+            Errand::Event { path: target }
+            | Errand::Ping { key: target }
+            | Errand::Policy { routing_key: target } => target,
+        }
+    }
+
+    /// The reverse of [`Errand::kind`] and [`Errand::target`].
+    #[must_use]
+    pub fn of(kind: &str, target: String) -> Option<Self> {
+        let make = match kind {
+            "event" => |path| Errand::Event { path },
+            "heartbeat" => |key| Errand::Ping { key },
+            "policy" => |routing_key| Errand::Policy { routing_key },
+            _ => return None,
+        };
+        (!target.is_empty()).then(|| make(target))
+    }
+
+    /// The target as it may be shown: keys in it are masked.
+    #[must_use]
+    pub fn masked_target(&self) -> String {
+        let Errand::Event { path } = self else { return masked(self.target()) };
+        match path.rsplit_once('/') {
+            Some((_, "events")) | None => plain(path).to_string(),
+            // The last part is an integration key.
+            Some((path, key)) => format!("{}/{}", plain(path), masked(key)),
+        }
+    }
+
+    /// What people call the order key of such a delivery.
+    #[must_use]
+    pub fn order_key_name(&self) -> &'static str {
+        match self {
+            Errand::Event { .. } => "alert key",
+            Errand::Ping { .. } | Errand::Policy { .. } => "order key",
+        }
+    }
+
+    /// The lane of a delivery whose own lane is lost, from what it asks for and its body.
+    #[must_use]
+    pub fn lane_after(&self, body: &[u8]) -> LaneName {
+        let last = |path: &str| {
+            let last = path.rsplit('/').next().unwrap_or_default();
+            percent_decode_str(last).decode_utf8_lossy().into_owned()
+        };
+        let key = match self {
+            Errand::Policy { .. } => POLICIES.to_owned(),
+            Errand::Ping { key } => key.clone(),
+            Errand::Event { path } => {
+                let body: Value = serde_json::from_slice(body).unwrap_or_default();
+                body["integrationKey"].as_str().map_or_else(|| last(path), str::to_owned)
+            }
+        };
+        LaneName { sink: ILERT, key }
+    }
+}
+
+/// How a delivery is kept until its sink has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// Until it is delivered or given up.
+    UntilDelivered,
+    /// For this long at most, in memory alone: it is worth nothing later. Nobody waits for it, and
+    /// another one like it takes its place.
+    AtMost(Duration),
+}
+
+impl Keep {
+    /// Whether it is only worth something now.
+    #[must_use]
+    pub fn is_perishable(self) -> bool {
+        matches!(self, Keep::AtMost(_))
     }
 }
 
@@ -127,31 +214,31 @@ impl Kind {
 pub struct Delivery {
     /// The lane it travels in.
     pub lane: LaneName,
-    /// Deliveries of a lane with the same order key never overtake each other: the alert key.
+    /// Deliveries of a lane with the same order key never overtake each other.
     pub order_key: Option<String>,
     /// What it asks of its sink.
-    pub kind: Kind,
-    /// Where it goes within the sink; see [`Kind`].
-    pub target: String,
+    pub errand: Errand,
+    /// How it is kept.
+    pub keep: Keep,
     /// What is sent, in bytes as they go out.
     pub body: Vec<u8>,
     /// Where it came from, for people: the topic of its message, or `http`.
     pub origin: String,
 }
 
-/// A delivery in the words of the log: what it is, for whom, and the alert key by which a person
-/// can follow it.
+/// A delivery in the words of the log: what it is, for whom, and the key by which a person can
+/// follow it.
 impl fmt::Display for Delivery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} for {}", self.kind.as_str(), self.lane)?;
+        write!(f, "{} for {}", self.errand.kind(), self.lane)?;
         match &self.order_key {
-            Some(key) => write!(f, ", alert key '{}'", plain(key)),
+            Some(key) => write!(f, ", {} '{}'", self.errand.order_key_name(), plain(key)),
             None => Ok(()),
         }
     }
 }
 
-/// An update of an escalation policy; the body of a [`Kind::Policy`] delivery.
+/// An update of an escalation policy; the body of an [`Errand::Policy`].
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PolicyUpdate {
@@ -177,11 +264,22 @@ pub enum Outcome {
         /// How long the other side asked to wait, from `Retry-After`.
         after: Option<Duration>,
     },
-    /// Never: trying again cannot help. It becomes a dead letter.
+    /// Never: trying again cannot help. It becomes a dead letter, unless it has an heir.
     Never {
         /// What the sink said, in words, without secrets.
         why: String,
+        /// A delivery that takes its place, if there is one; it is stored in the transaction that
+        /// ends this one.
+        heir: Option<Box<Delivery>>,
     },
+}
+
+impl Outcome {
+    /// Never, and nothing takes its place.
+    #[must_use]
+    pub fn never(why: impl Into<String>) -> Self {
+        Outcome::Never { why: why.into(), heir: None }
+    }
 }
 
 /// What an [`Outcome::Later`] says something about.
@@ -217,7 +315,30 @@ mod tests {
     }
 
     #[test]
+    fn a_lost_lane_is_named_after_what_it_delivers() {
+        for (kind, target, body, key) in [
+            ("event", "/api/events", r#"{"integrationKey":"il1"}"#, "il1"),
+            ("event", "/api/v1/events/mqtt/il1%2Fa", "{}", "il1/a"),
+            ("heartbeat", "il1hbt", "", "il1hbt"),
+            ("policy", "team", "{}", "policies"),
+        ] {
+            let errand = Errand::of(kind, target.to_owned()).unwrap();
+            assert_eq!((errand.kind(), errand.target()), (kind, target));
+            assert_eq!(errand.lane_after(body.as_bytes()).key, key);
+        }
+        assert_eq!(Errand::of("event", String::new()), None);
+        assert_eq!(Errand::of("damaged", "/api/events".to_owned()), None);
+    }
+
+    #[test]
     fn keys_are_never_shown_whole() {
+        for (kind, target, shown) in [
+            ("event", "/api/v1/events/mqtt/il1api123456789", "/api/v1/events/mqtt/il1api…"),
+            ("event", "/api/events", "/api/events"),
+            ("heartbeat", "il1hbt123456789", "il1hbt…"),
+        ] {
+            assert_eq!(Errand::of(kind, target.to_owned()).unwrap().masked_target(), shown);
+        }
         assert_eq!(masked("il1api123456789"), "il1api…");
         assert_eq!(masked("short"), "***");
         assert_eq!(masked(""), "-");

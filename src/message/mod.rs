@@ -5,7 +5,8 @@ mod delivery;
 mod receipt;
 
 pub use delivery::{
-    Delivery, Holds, Kind, LaneName, Outcome, Ping, PolicyUpdate, SinkName, masked, path_segment,
+    Delivery, Errand, Holds, ILERT, Keep, LaneName, Outcome, POLICIES, Ping, PolicyUpdate,
+    SinkName, masked, path_segment,
 };
 pub use receipt::{Desk, Receipt};
 
@@ -19,10 +20,22 @@ pub struct Message {
     pub topic: String,
     /// The payload as it came; nothing is assumed about its encoding.
     pub payload: Vec<u8>,
-    /// The key of a Kafka message, empty when it has none; `None` for messages of other sources.
-    pub key: Option<String>,
+    /// What it came from.
+    pub origin: Origin,
     /// MQTT: the broker's copy of what was published some time ago, not a sign of life.
     pub retained: bool,
+}
+
+/// The kind of source a message came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// An MQTT broker.
+    Mqtt,
+    /// Kafka.
+    Kafka {
+        /// The key of the message, empty when it has none.
+        key: String,
+    },
 }
 
 /// What a source brings, and the ticket its desk will hear of.

@@ -1,7 +1,7 @@
 //! What outlives connections: one after the other, from the start to the stop.
 
 use crate::config::{Broker, Secret, Version};
-use crate::message::{Accept, Arrival, Desk, Message, Refused};
+use crate::message::{Accept, Arrival, Desk, Message, Origin, Refused};
 use crate::mqtt::bell::Slip;
 use crate::mqtt::dial::Dialer;
 use crate::mqtt::end::End;
@@ -403,7 +403,7 @@ impl Life {
         );
         batch.push(match reason {
             None => Arrival::Message {
-                message: Message { topic, payload, key: None, retained },
+                message: Message { topic, payload, origin: Origin::Mqtt, retained },
                 ticket,
             },
             Some(reason) => Arrival::Unreadable { topic, reason, payload, ticket },

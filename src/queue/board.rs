@@ -16,9 +16,9 @@ use super::database::schema::{LANE_MAX, SEQ_MAX};
 use super::database::store::StoredLane;
 use super::gate::{Gate, Pass};
 use super::lane::{Chain, Entry, Head, Lane, weight};
-use crate::message::{Delivery, Kind, LaneName, Receipt, SinkName};
+use crate::message::{Delivery, Keep, LaneName, Receipt, SinkName};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Most entries a lane has on the board before it is read from disk only as it drains.
 const WINDOW: usize = 256;
@@ -42,9 +42,6 @@ const ENDING_MAX: usize = 16;
 /// Bounds of the transit store.
 const TRANSIT_MAX: usize = 4_096;
 const TRANSIT_BYTES_MAX: u64 = 8 * 1024 * 1024;
-
-/// A heartbeat older than this says nothing any more.
-const HEARTBEAT_AGE_MAX: Duration = Duration::from_secs(30);
 
 /// Empty lanes that are remembered, so that a lane in use is not made anew for each delivery.
 const IDLE_LANES_MAX: usize = 256;
@@ -123,6 +120,8 @@ impl Sink {
 pub(super) struct Effects {
     /// Sinks that may find something to claim.
     pub(super) calls: BTreeSet<SinkId>,
+    /// Bytes that are on their way to the database.
+    pub(super) arriving: u64,
 }
 
 /// See the module.
@@ -315,9 +314,6 @@ impl Board {
     /// its lane is held while the sink takes others. Not while one that goes before it has no row:
     /// after a restart it would go out before that one.
     pub(super) fn needs_storing(&self, delivery: &Delivery, store: Store) -> bool {
-        if delivery.kind == Kind::Heartbeat {
-            return false;
-        }
         let number = self.numbers.get(&delivery.lane);
         let Some(lane) = number.and_then(|number| self.lanes.get(number)) else { return false };
         let chain = delivery.order_key.as_ref().and_then(|key| lane.chains.get(key));
@@ -353,7 +349,7 @@ impl Board {
         now: Instant,
     ) {
         let number = self.number(&delivery.lane);
-        if delivery.kind == Kind::Heartbeat && self.has_heartbeat(number, &delivery) {
+        if delivery.keep.is_perishable() && self.has_another(number, &delivery) {
             return;
         }
         let row = RowId { lane: number, seq: self.next_seq() };
@@ -479,7 +475,9 @@ impl Board {
                     self.ending = self.ending.saturating_sub(usize::from(from.row().is_some()));
                     done.receipts.extend(receipt);
                 }
-                Change::Delete(_) => self.ending = self.ending.saturating_sub(1),
+                Change::Delete(_) | Change::GiveWay(_) => {
+                    self.ending = self.ending.saturating_sub(1);
+                }
                 Change::Sign(receipt) => done.receipts.push(receipt),
                 Change::AddLane(..)
                 | Change::Unbury(..)
@@ -575,7 +573,7 @@ impl Board {
             };
             let Some(entry) = lane.pop() else { continue };
             if is_stale(&entry, now) {
-                log::warn!("queue: a heartbeat of {} came to nothing in time", lane.name);
+                log::warn!("queue: {} was not delivered in time and is dropped", entry.delivery);
             } else if !is_withdrawn(&entry) {
                 let probes = Probes { lane: lane_probe, sink: sink_probe };
                 return Next::Claim(self.hand_out(number, entry, probes));
@@ -676,10 +674,11 @@ impl Board {
         self.rotate(number);
     }
 
-    fn has_heartbeat(&self, number: u32, delivery: &Delivery) -> bool {
+    /// Whether another one like a perishable delivery waits.
+    fn has_another(&self, number: u32, delivery: &Delivery) -> bool {
         self.lanes.get(&number).is_some_and(|lane| {
             lane.ready.iter().chain(lane.waiting.values()).any(|entry| {
-                entry.delivery.kind == delivery.kind && entry.delivery.target == delivery.target
+                entry.delivery.errand == delivery.errand && entry.delivery.body == delivery.body
             })
         })
     }
@@ -772,6 +771,6 @@ fn is_withdrawn(entry: &Entry) -> bool {
 }
 
 fn is_stale(entry: &Entry, now: Instant) -> bool {
-    entry.delivery.kind == Kind::Heartbeat
-        && now.saturating_duration_since(entry.since) > HEARTBEAT_AGE_MAX
+    let age = now.saturating_duration_since(entry.since);
+    matches!(entry.delivery.keep, Keep::AtMost(most) if age > most)
 }

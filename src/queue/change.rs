@@ -17,6 +17,8 @@ pub(super) enum Change {
     Bury(Buried, DeadLetter, Option<Receipt>),
     Unbury(i64, u64),
     Delete(RowId),
+    /// Deletes a row whose heir is stored in the same transaction.
+    GiveWay(RowId),
     Attempts(RowId, u32),
     ForgetLane(u32),
     ForgetUpstream(Vec<String>),
@@ -69,7 +71,7 @@ pub(super) fn write_all(store: &mut Store, changes: &[Change]) -> rusqlite::Resu
                 }
                 store.bury(letter)?;
             }
-            Change::Delete(row) => store.delete(*row)?,
+            Change::Delete(row) | Change::GiveWay(row) => store.delete(*row)?,
             Change::Attempts(row, attempts) => store.attempts(*row, *attempts)?,
             Change::Unbury(id, bytes) => store.letters.delete(&store.connection, *id, *bytes)?,
             Change::ForgetLane(number) => store.forget_lane(*number)?,

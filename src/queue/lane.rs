@@ -79,7 +79,8 @@ impl Entry {
 pub(super) fn weight(delivery: &Delivery) -> u64 {
     const ROW: usize = 40;
     let order_key = delivery.order_key.as_ref().map_or(0, String::len);
-    (ROW + delivery.body.len() + delivery.target.len() + delivery.origin.len() + order_key) as u64
+    (ROW + delivery.body.len() + delivery.errand.target().len() + delivery.origin.len() + order_key)
+        as u64
 }
 
 #[derive(Debug)]

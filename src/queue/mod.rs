@@ -17,7 +17,7 @@ mod upstream;
 mod writer;
 
 use crate::config;
-use crate::message::{Delivery, Desk, Kind, Receipt};
+use crate::message::{Delivery, Desk, Errand, LaneName, Receipt};
 use crate::system::health::Health;
 use crate::system::plain::plain;
 use crate::system::pulse::Pulse;
@@ -69,6 +69,10 @@ pub enum Push {
 }
 
 impl Push {
+    fn is_perishable(&self) -> bool {
+        matches!(self, Push::Delivery { delivery, .. } if delivery.keep.is_perishable())
+    }
+
     /// The same, with what its source waits for.
     #[must_use]
     pub fn with_receipt(mut self, new: Receipt) -> Self {
@@ -99,14 +103,12 @@ pub enum Store {
 pub struct DeadLetter {
     /// Why, in words.
     pub reason: String,
-    /// The kind of delivery it was or would have been, if that is known.
-    pub kind: Option<Kind>,
-    /// The key of its lane, or empty.
-    pub lane_key: String,
+    /// The lane it travelled in, if it was a delivery.
+    pub lane: Option<LaneName>,
     /// Its order key.
     pub order_key: Option<String>,
-    /// Its target, or empty.
-    pub target: String,
+    /// What it asked of its sink, if it was a delivery.
+    pub errand: Option<Errand>,
     /// The topic its message came on, or `http`.
     pub origin: String,
     /// The body of the delivery, or the payload of the message.
@@ -433,6 +435,7 @@ impl Shared {
 
     fn place(board: &Board, push: &Push) -> Place {
         match push {
+            push if push.is_perishable() => Place::Memory,
             Push::Delivery {
                 delivery, store: store @ (Store::Transit | Store::Patient), ..
             } if !board.needs_storing(delivery, *store) => Place::Memory,
@@ -451,9 +454,7 @@ impl Shared {
             log::error!("queue: there are too many lanes: integration keys, that is");
             return Some(Error::Full);
         }
-        let is_ping =
-            matches!(push, Push::Delivery { delivery, .. } if delivery.kind == Kind::Heartbeat);
-        let fits = is_ping || self.has_room(board, weight_of(push), place);
+        let fits = push.is_perishable() || self.has_room(board, weight_of(push), place);
         (!fits).then_some(Error::Full as fn(Vec<Push>) -> Error)
     }
 
@@ -472,9 +473,9 @@ impl Shared {
     /// Keeps a delivery in memory.
     fn keep(board: &mut Board, push: Push, now: Instant) {
         let Push::Delivery { delivery, store, receipt } = push else { return };
-        let is_ping = delivery.kind == Kind::Heartbeat;
-        // A ping is only worth something now, so nothing waits for it.
-        let (kept, done) = if is_ping { (None, receipt) } else { (receipt, None) };
+        // What is only worth something now is waited for by nobody.
+        let (kept, done) =
+            if delivery.keep.is_perishable() { (None, receipt) } else { (receipt, None) };
         board.add_transit(delivery, store, kept, now);
         done.into_iter().for_each(Receipt::sign);
     }
@@ -486,6 +487,8 @@ impl Shared {
     /// Lets go of the board and does what follows from what happened on it.
     fn act(&self, mut board: MutexGuard<'_, Board>) {
         let (effects, nudge) = (board.take_effects(), board.wants_nudge());
+        let arriving = usize::try_from(effects.arriving).unwrap_or(usize::MAX);
+        self.on_the_way.fetch_add(arriving, Ordering::AcqRel);
         drop(board);
         self.call(&effects.calls);
         self.nudge(nudge);

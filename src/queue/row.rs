@@ -6,11 +6,9 @@
 //! its lane; the sum of the lane covers that number and its name.
 
 use super::board::{ReadRow, RowId};
-use crate::message::{Delivery, Kind, LaneName};
-use percent_encoding::percent_decode_str;
+use crate::message::{Delivery, Errand, Keep, LaneName};
 use rusqlite::Row;
 use rusqlite::types::ValueRef;
-use serde_json::Value;
 
 /// The columns of a delivery, in the order of its table.
 pub(super) const DELIVERY: &str =
@@ -129,9 +127,9 @@ pub(super) fn delivery(
         seq: id.seq,
         delivery: Delivery {
             lane,
-            kind: Kind::parse(&text(1)?).ok_or("it is of no kind that is known")?,
             order_key,
-            target: text(3)?,
+            errand: Errand::of(&text(1)?, text(3)?).ok_or("it is of no kind that is known")?,
+            keep: Keep::UntilDelivered,
             origin: text(4)?,
             body: body.to_vec(),
         },
@@ -141,28 +139,16 @@ pub(super) fn delivery(
 
 /// What can be read of a row that is no delivery any more, for people.
 pub(super) fn remains(columns: &[ValueRef], lane: LaneName) -> Delivery {
-    let order_key = lossy(columns[2]);
+    let (order_key, target) = (lossy(columns[2]), lossy(columns[3]));
     Delivery {
         lane,
-        kind: Kind::parse(&lossy(columns[1])).unwrap_or(Kind::Event),
         order_key: (!order_key.is_empty()).then_some(order_key),
-        target: lossy(columns[3]),
+        errand: Errand::of(&lossy(columns[1]), target.clone())
+            .unwrap_or(Errand::Event { path: target }),
+        keep: Keep::UntilDelivered,
         origin: lossy(columns[4]),
         body: bytes(columns[7]).to_vec(),
     }
-}
-
-/// The name of a lane whose own row is lost or altered, from one of its deliveries.
-pub(super) fn lane_key(delivery: &Delivery) -> String {
-    if delivery.kind == Kind::Policy {
-        return "policies".to_owned();
-    }
-    let body: Value = serde_json::from_slice(&delivery.body).unwrap_or_default();
-    if let Some(key) = body["integrationKey"].as_str() {
-        return key.to_owned();
-    }
-    let last = delivery.target.rsplit('/').next().unwrap_or_default();
-    percent_decode_str(last).decode_utf8_lossy().into_owned()
 }
 
 /// The sum of a lane's row.
@@ -250,25 +236,5 @@ mod tests {
         unchecked[9] = ValueRef::Null;
         let bounds = Unchecked { deliveries: 2, letters: 0 };
         assert!(delivery(&unchecked, lane(), bounds).is_ok(), "a row of version 1");
-    }
-
-    #[test]
-    fn a_lane_is_named_after_what_it_delivers() {
-        for (kind, target, body, key) in [
-            (Kind::Event, "/api/events", r#"{"integrationKey":"il1"}"#, "il1"),
-            (Kind::Event, "/api/v1/events/mqtt/il1%2Fa", "{}", "il1/a"),
-            (Kind::Heartbeat, "il1hbt", "", "il1hbt"),
-            (Kind::Policy, "team", "{}", "policies"),
-        ] {
-            let delivery = Delivery {
-                lane: LaneName { sink: "".into(), key: String::new() },
-                order_key: None,
-                kind,
-                target: target.to_owned(),
-                body: body.as_bytes().to_vec(),
-                origin: String::new(),
-            };
-            assert_eq!(lane_key(&delivery), key);
-        }
     }
 }

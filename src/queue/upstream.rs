@@ -7,7 +7,7 @@ use super::board::{Board, RowId};
 use super::database::store::Store;
 use super::row;
 use super::{DeadLetter, UpstreamMessage};
-use crate::message::{Delivery, Kind, LaneName, path_segment};
+use crate::message::{Delivery, Errand, ILERT, Keep, LaneName, path_segment};
 use percent_encoding::percent_decode_str;
 use rusqlite::Row;
 use serde::Serialize;
@@ -137,9 +137,9 @@ fn delivery(row: &Row) -> rusqlite::Result<Delivery> {
     let path = text("event_api_path")?.unwrap_or_else(|| EVENTS.to_owned());
     Ok(Delivery {
         order_key: alert_key.map(|key| key.trim().to_lowercase()).filter(|key| !key.is_empty()),
-        lane: LaneName { sink: "ilert".into(), key },
-        kind: Kind::Event,
-        target: format!("/api{}", encoded(&path)),
+        lane: LaneName { sink: ILERT, key },
+        errand: Errand::Event { path: format!("/api{}", encoded(&path)) },
+        keep: Keep::UntilDelivered,
         body: serde_json::to_vec(&body).expect("texts and JSON are JSON"),
         origin: "upstream".to_owned(),
     })
@@ -156,10 +156,9 @@ fn unreadable(row: &Row, error: &rusqlite::Error) -> DeadLetter {
     let body: serde_json::Value = columns.map(|name| (name, text(name))).collect();
     DeadLetter {
         reason: format!("an event that iLert's agent had queued is damaged: {error}"),
-        kind: None,
-        lane_key: text("integration_key"),
+        lane: Some(LaneName { sink: ILERT, key: text("integration_key") }),
         order_key: None,
-        target: String::new(),
+        errand: None,
         origin: "upstream".to_owned(),
         body: body.to_string().into_bytes(),
     }
@@ -300,7 +299,7 @@ mod tests {
                 .collect();
             assert_eq!(summaries, ["one", "two"], "{state}");
             assert_eq!(shown[0].delivery.order_key.as_deref(), Some("k 1"), "{state}");
-            assert_eq!(shown[0].delivery.target, "/api/events", "{state}");
+            assert_eq!(shown[0].delivery.errand.target(), "/api/events", "{state}");
             let body = String::from_utf8_lossy(&shown[0].delivery.body);
             assert!(body.contains(r#""customDetails":{"a":89490200001234567890}"#), "{body}");
             convert(&mut store).unwrap();

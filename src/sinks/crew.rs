@@ -187,7 +187,7 @@ impl Roster {
                 let origin = plain(&delivery.origin);
                 info!("sink {name}: delivered {id}, {delivery}, from {origin}, attempt {attempt}");
             }
-            Outcome::Never { why } => warn!("sink {name}: {id} ({lane}) was refused: {why}"),
+            Outcome::Never { why, .. } => warn!("sink {name}: {id} ({lane}) was refused: {why}"),
             Outcome::Later { why, .. } if first_failure => {
                 warn!("sink {name}: attempt {attempt} of {id} ({lane}) failed, later again: {why}");
             }
@@ -212,7 +212,7 @@ impl Roster {
 mod tests {
     use super::*;
     use crate::config;
-    use crate::message::{Delivery, Kind, LaneName};
+    use crate::message::{Delivery, Errand, Keep, LaneName};
     use crate::queue::{Push, Store, Terms};
     use crate::retry::Backoff;
     use crate::sinks::test::Scripted;
@@ -239,33 +239,34 @@ mod tests {
                 attempts_max: None,
             },
             attempt: Box::new(move |delivery| {
-                began.send(delivery.kind).unwrap();
+                began.send(delivery.errand.clone()).unwrap();
                 ended.recv().unwrap();
                 Outcome::Delivered
             }),
             attempt_max: |delivery| Duration::from_secs(delivery.body.len() as u64),
         };
         let crew = Sink::Test(sink).start(&queue, &services).unwrap();
-        let push = |kind: Kind, seconds: usize| {
+        let push = |kind: &str, seconds: usize| {
+            let errand = Errand::of(kind, "x".to_owned()).unwrap();
             let delivery = Delivery {
-                lane: LaneName { sink: "plant".into(), key: kind.as_str().to_owned() },
+                lane: LaneName { sink: "plant".into(), key: kind.to_owned() },
                 order_key: None,
-                kind,
-                target: String::new(),
+                errand: errand.clone(),
+                keep: Keep::UntilDelivered,
                 body: vec![b'x'; seconds],
                 origin: "here".to_owned(),
             };
             let push = Push::Delivery { delivery, store: Store::Transit, receipt: None };
             assert!(queue.push(vec![push], None).is_ok());
-            assert_eq!(begun.recv(), Ok(kind));
+            assert_eq!(begun.recv(), Ok(errand));
         };
-        push(Kind::Policy, 75);
+        push("policy", 75);
         let stuck = |after: u64| {
             health.snapshot().stuck(Instant::now() + Duration::from_secs(after)).is_some()
         };
         assert!(!stuck(72), "three requests of 24 s are no reason to end the agent");
         assert!(stuck(90));
-        push(Kind::Event, 25);
+        push("event", 25);
         assert!(stuck(72), "the event should have ended long before");
         assert!(!stuck(26));
         end.send(()).unwrap();

@@ -2,15 +2,12 @@
 
 use crate::config;
 use crate::ilert::Client;
-use crate::message::{Delivery, Kind, Outcome, Ping, SinkName};
+use crate::message::{Delivery, Errand, ILERT, Outcome, Ping};
 use crate::queue::Terms;
 use crate::retry::Backoff;
 use log::info;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// The name of this sink in lanes, log and `/status`.
-const NAME: SinkName = SinkName::fixed("ilert");
 
 /// Waits of a delivery after failures of its own.
 pub const BACKOFF: Backoff =
@@ -46,7 +43,7 @@ impl Ilert {
         let client = client(settings)?;
         info!("ilert: {} is reached {}", settings.api, client.way());
         let terms = Terms {
-            sink: NAME,
+            sink: ILERT,
             in_flight_max: settings.in_flight_max,
             backoff: BACKOFF,
             attempts_max: settings.attempts_max,
@@ -63,20 +60,20 @@ impl Ilert {
     /// Tries once to hand `delivery` over, which has the number `id` in the log.
     #[must_use]
     pub fn attempt(&self, id: u64, delivery: &Delivery) -> Outcome {
-        match delivery.kind {
-            Kind::Event => {
+        match &delivery.errand {
+            Errand::Event { path } => {
                 let name = format!("delivery {id}");
-                self.client.event(&name, &delivery.lane.key, &delivery.target, &delivery.body)
+                self.client.event(&name, &delivery.lane.key, path, &delivery.body)
             }
-            Kind::Heartbeat => self.client.heartbeat(&delivery.target),
-            Kind::Policy => self.client.policy(&delivery.body),
+            Errand::Ping { key } => self.client.heartbeat(key),
+            Errand::Policy { .. } => self.client.policy(&delivery.body),
         }
     }
 
     /// The longest time an attempt at `delivery` can take.
     #[must_use]
     pub fn attempt_max(&self, delivery: &Delivery) -> Duration {
-        self.client.attempt_max(delivery.kind, delivery.body.len())
+        self.client.attempt_max(&delivery.errand, delivery.body.len())
     }
 
     /// Passes heartbeats on at once.

@@ -3,8 +3,8 @@
 use super::{Body, Details, PRIORITIES, SEVERITIES, TYPES, delivery, labels, services};
 use crate::config::{EventRule, JsonPath};
 use crate::mapping::json::{Document, Json};
-use crate::mapping::{From, Mapped, path, routing};
-use crate::message::{Message, path_segment};
+use crate::mapping::{Mapped, path, routing};
+use crate::message::{Message, Origin, path_segment};
 use crate::system::plain::plain;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 /// A native field of the wrong type is read as text where that makes sense. One that a mapping
 /// replaces is ignored.
 #[must_use]
-pub fn from_message(rule: &EventRule, message: &Message, from: From) -> Mapped {
+pub fn from_message(rule: &EventRule, message: &Message) -> Mapped {
     // A payload that cannot have the member a filter asks for does not pass it.
     let nothing = |why: String| match &rule.filter {
         Some(_) => Mapped::Dropped(why),
@@ -31,15 +31,10 @@ pub fn from_message(rule: &EventRule, message: &Message, from: From) -> Mapped {
     if let Err(why) = routing::pass(rule.filter.as_ref(), &document) {
         return Mapped::Dropped(why);
     }
-    map(rule, message, from, &document).unwrap_or_else(Mapped::Dead)
+    map(rule, message, &document).unwrap_or_else(Mapped::Dead)
 }
 
-fn map(
-    rule: &EventRule,
-    message: &Message,
-    from: From,
-    document: &Document<'_>,
-) -> Result<Mapped, String> {
+fn map(rule: &EventRule, message: &Message, document: &Document<'_>) -> Result<Mapped, String> {
     let reading = Reading { document, topic: &message.topic };
     let key = match &rule.event_key {
         Some(key) => Cow::Borrowed(key.expose()),
@@ -61,7 +56,7 @@ fn map(
     let body = Body {
         alert_key: alert_key.as_deref(),
         comments: document.member("comments").filter(|_| event_type == "COMMENT").map(Json::raw),
-        custom_details: custom_details(rule, &reading, from),
+        custom_details: custom_details(rule, &reading, &message.origin),
         details: details.as_deref(),
         event_type: &event_type,
         images: reading.list("images").map(Json::raw),
@@ -76,13 +71,13 @@ fn map(
             .or(rule.enrichment.severity.map(i64::from)),
         summary: &summary,
     };
-    let endpoint = match from {
-        From::Mqtt => "mqtt",
-        From::Kafka { .. } => "kafka",
+    let endpoint = match message.origin {
+        Origin::Mqtt => "mqtt",
+        Origin::Kafka { .. } => "kafka",
     };
-    let target = format!("/api/v1/events/{endpoint}/{segment}");
+    let path = format!("/api/v1/events/{endpoint}/{segment}");
     let bytes = body.to_bytes();
-    Ok(Mapped::Deliver(delivery(&key, alert_key.as_deref(), target, bytes, &message.topic)))
+    Ok(Mapped::Deliver(delivery(&key, alert_key.as_deref(), path, bytes, &message.topic)))
 }
 
 fn event_type<'a>(rule: &'a EventRule, reading: &Reading<'a>) -> Result<Cow<'a, str>, String> {
@@ -109,13 +104,13 @@ fn event_type<'a>(rule: &'a EventRule, reading: &Reading<'a>) -> Result<Cow<'a, 
     }
 }
 
-fn custom_details<'a>(rule: &EventRule, reading: &Reading<'a>, from: From<'a>) -> Details<'a> {
+fn custom_details<'a>(rule: &EventRule, reading: &Reading<'a>, origin: &'a Origin) -> Details<'a> {
     match reading.document.filled("customDetails") {
         Some(own) => Details::Given(own.raw()),
         None if rule.forward_payload => Details::Given(reading.document.whole.raw()),
-        None => match from {
-            From::Mqtt => Details::Mqtt { topic: reading.topic },
-            From::Kafka { message_key } => Details::Kafka { message_key, topic: reading.topic },
+        None => match origin {
+            Origin::Mqtt => Details::Mqtt { topic: reading.topic },
+            Origin::Kafka { key } => Details::Kafka { message_key: key, topic: reading.topic },
         },
     }
 }
@@ -243,10 +238,10 @@ mod tests {
         let message = Message {
             topic: "a/b".to_owned(),
             payload: payload.into(),
-            key: None,
+            origin: Origin::Mqtt,
             retained: false,
         };
-        from_message(rule, &message, From::Mqtt)
+        from_message(rule, &message)
     }
 
     /// The members that are not null.
@@ -429,7 +424,7 @@ mod tests {
         ) else {
             panic!("it should be delivered")
         };
-        assert_eq!(delivery.target, "/api/v1/events/mqtt/..%2F..%2F..%2Fusers");
+        assert_eq!(delivery.errand.target(), "/api/v1/events/mqtt/..%2F..%2F..%2Fusers");
         assert_eq!(delivery.order_key.as_deref(), Some("a"));
     }
 }

@@ -9,7 +9,7 @@ pub use posted::{HttpEvent, Reject, from_http};
 
 use crate::config::{Enrichment, Service};
 use crate::mapping::json::Json;
-use crate::message::{Delivery, Kind, LaneName};
+use crate::message::{Delivery, Errand, ILERT, Keep, LaneName};
 use body::{Body, Details};
 use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
@@ -37,15 +37,15 @@ fn order_key(alert_key: Option<&str>) -> Option<String> {
 fn delivery(
     key: &str,
     alert_key: Option<&str>,
-    target: String,
+    path: String,
     body: Vec<u8>,
     origin: &str,
 ) -> Delivery {
     Delivery {
-        lane: LaneName { sink: super::SINK.into(), key: key.to_owned() },
+        lane: LaneName { sink: ILERT, key: key.to_owned() },
         order_key: order_key(alert_key),
-        kind: Kind::Event,
-        target,
+        errand: Errand::Event { path },
+        keep: Keep::UntilDelivered,
         body,
         origin: origin.to_owned(),
     }

@@ -151,7 +151,7 @@ mod tests {
         assert_eq!(echo["integrationKey"], "k");
         assert_eq!(echo["images"], json!([{"src":"s","href":null,"alt":null}]));
         assert_eq!(echo.as_object().unwrap().len(), 13);
-        assert_eq!(event.delivery.target, "/api/events");
+        assert_eq!(event.delivery.errand.target(), "/api/events");
     }
 
     #[test]

@@ -2,7 +2,8 @@
 
 use super::command::{Chosen, Command};
 use super::sweep::{Sweep, Verb};
-use crate::message::masked;
+use crate::message::{Delivery, Errand, masked};
+use crate::queue::DeadLetter;
 use crate::queue::board::Board;
 use crate::queue::database::dead_letters::Stored;
 use crate::queue::database::store::{Shown, Store, wall_clock};
@@ -153,7 +154,7 @@ fn waiting_line(shown: &Shown, board: &Mutex<Board>) -> Value {
             (false, Some(_)) => "damaged",
         },
         "reason": shown.damaged,
-        "kind": shown.delivery.kind.as_str(),
+        "kind": shown.delivery.errand.kind(),
         "key": masked(&shown.delivery.lane.key),
         "attempts": shown.attempts,
         "time": shown.stored_at,
@@ -166,8 +167,8 @@ fn dead_line(stored: &Stored) -> Value {
     json!({
         "id": format!("d{}", stored.id),
         "state": "dead",
-        "kind": stored.letter.kind.map(crate::message::Kind::as_str),
-        "key": masked(&stored.letter.lane_key),
+        "kind": stored.letter.errand.as_ref().map(Errand::kind),
+        "key": masked(stored.letter.lane.as_ref().map_or("", |lane| &lane.key)),
         "time": stored.buried_at,
         "bytes": stored.letter.body.len(),
         "origin": stored.letter.origin,
@@ -187,16 +188,18 @@ fn age(at: i64) -> String {
 }
 
 fn show(store: &Store, board: &Mutex<Board>, id: Id, raw: bool) -> Done<String> {
-    let (line, order_key, target, body) = match id {
+    let (line, order_key, errand, body) = match id {
         Id::Waiting(seq) => {
             let shown = one_waiting(store, seq)?;
             let line = waiting_line(&shown, board);
-            (line, shown.delivery.order_key, shown.delivery.target, shown.delivery.body)
+            let Delivery { order_key, errand, body, .. } = shown.delivery;
+            (line, order_key, Some(errand), body)
         }
         Id::Dead(id) => {
             let stored = one_dead(store, id)?;
             let line = dead_line(&stored);
-            (line, stored.letter.order_key, stored.letter.target, stored.letter.body)
+            let DeadLetter { order_key, errand, body, .. } = stored.letter;
+            (line, order_key, errand, body)
         }
     };
     if raw {
@@ -211,17 +214,11 @@ fn show(store: &Store, board: &Mutex<Board>, id: Id, raw: bool) -> Done<String> 
     }
     let _ = writeln!(out, "{:<10} {}", "age", age(line["time"].as_i64().unwrap_or(0)));
     if let Some(key) = order_key {
-        let _ = writeln!(out, "{:<10} {}", "alert key", plain(&key).within(REASON_CHARS_MAX));
+        let name = errand.as_ref().map_or("order key", Errand::order_key_name);
+        let _ = writeln!(out, "{name:<10} {}", plain(&key).within(REASON_CHARS_MAX));
     }
-    if !target.is_empty() {
-        // The last part of an event's path is its integration key.
-        let shown = target.rsplit_once('/').map_or_else(
-            || masked(&target),
-            |(path, last)| {
-                if last == "events" { target.clone() } else { format!("{path}/{}", masked(last)) }
-            },
-        );
-        let _ = writeln!(out, "{:<10} {}", "target", plain(&shown));
+    if let Some(errand) = errand {
+        let _ = writeln!(out, "{:<10} {}", "target", errand.masked_target());
     }
     let shown = plain_bytes(&body).within(BODY_CHARS_MAX);
     let _ = writeln!(out, "{:<10} {} bytes\n{shown}", "body", body.len());

@@ -1,11 +1,11 @@
 //! What becomes of a delivery after an attempt, and what that says of its lane and sink.
 
 use super::{Board, RowId, is_withdrawn};
-use crate::message::{Holds, Kind, Outcome};
-use crate::queue::DeadLetter;
+use crate::message::{Delivery, Holds, Outcome};
 use crate::queue::change::{Buried, Change};
 use crate::queue::claims::Claim;
 use crate::queue::lane::{Entry, Head, Lane, weight};
+use crate::queue::{DeadLetter, Store};
 use crate::retry::Backoff;
 use std::time::{Duration, Instant};
 
@@ -34,7 +34,11 @@ impl Board {
                 self.takes(number, now);
                 self.done(claim);
             }
-            Outcome::Never { why } => {
+            Outcome::Never { heir: Some(heir), .. } => {
+                self.takes(number, now);
+                self.replace(claim, *heir);
+            }
+            Outcome::Never { why, heir: None } => {
                 self.takes(number, now);
                 self.bury(claim, why);
             }
@@ -86,8 +90,7 @@ impl Board {
                 lane.wake_all();
             }
         }
-        if claim.delivery.kind != Kind::Heartbeat && attempts_max.is_some_and(|max| attempts >= max)
-        {
+        if !claim.delivery.keep.is_perishable() && attempts_max.is_some_and(|max| attempts >= max) {
             self.bury(claim, format!("given up after {attempts} attempts, the last one: {why}"));
             return;
         }
@@ -101,7 +104,7 @@ impl Board {
         if entry.stored {
             let row = RowId { lane: number, seq: entry.seq };
             self.outbox.changes.push(Change::Attempts(row, attempts));
-        } else if entry.delivery.kind != Kind::Heartbeat && !stays {
+        } else if !entry.delivery.keep.is_perishable() && !stays {
             // The sink takes others, so this one may not hold the broker's window.
             self.set_chain_aside(number, entry, until);
             return;
@@ -160,9 +163,9 @@ impl Board {
     }
 
     fn set_aside(&mut self, number: u32, entry: Entry, head: Head, until: Instant) {
-        // What is somebody else's to deliver would be delivered twice, and a ping is worth
-        // nothing later.
-        if entry.delivery.kind == Kind::Heartbeat || is_withdrawn(&entry) {
+        // What is somebody else's to deliver would be delivered twice, and what is
+        // perishable is worth nothing later.
+        if entry.delivery.keep.is_perishable() || is_withdrawn(&entry) {
             self.give_back(number, entry, head, until, false);
             return;
         }
@@ -191,11 +194,26 @@ impl Board {
         }
     }
 
+    /// Another delivery takes the place of one that is given up, in one transaction.
+    fn replace(&mut self, claim: Claim, heir: Delivery) {
+        let number = claim.lane;
+        self.gone(number, &claim);
+        self.expect(&heir);
+        self.effects.arriving += weight(&heir);
+        let mut changes = std::mem::take(&mut self.outbox.changes);
+        self.insert(heir, Store::Durable, claim.receipt, &mut changes);
+        if claim.stored {
+            changes.push(Change::GiveWay(RowId { lane: number, seq: claim.id }));
+            self.ending += 1;
+        }
+        self.outbox.changes = changes;
+    }
+
     fn bury(&mut self, claim: Claim, reason: String) {
         let number = claim.lane;
         self.gone(number, &claim);
-        if claim.delivery.kind == Kind::Heartbeat {
-            log::warn!("queue: a heartbeat of {} is dropped: {reason}", claim.delivery.lane);
+        if claim.delivery.keep.is_perishable() {
+            log::warn!("queue: {} is dropped: {reason}", claim.delivery);
             return;
         }
         let from = if claim.stored {

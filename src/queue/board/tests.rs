@@ -1,7 +1,7 @@
 //! The board in virtual time, with a database that is a map and a broker that is a list.
 
 use super::*;
-use crate::message::{Desk, Holds, Outcome};
+use crate::message::{Desk, Errand, Holds, Outcome};
 use crate::retry::Backoff;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
@@ -59,8 +59,8 @@ fn delivery(lane: &str, key: &str, number: u64) -> Delivery {
     Delivery {
         lane: LaneName { sink: SINK.into(), key: lane.to_owned() },
         order_key: (!key.is_empty()).then(|| key.to_owned()),
-        kind: Kind::Event,
-        target: "/api/events".to_owned(),
+        errand: Errand::Event { path: "/api/events".to_owned() },
+        keep: Keep::UntilDelivered,
         body: number.to_string().into_bytes(),
         origin: "test".to_owned(),
     }
@@ -170,7 +170,7 @@ impl World {
                     let stored = (entry.delivery.clone(), entry.attempts);
                     assert!(self.rows.insert(row, stored).is_none());
                 }
-                Change::Bury(Buried::Row(row), ..) | Change::Delete(row) => {
+                Change::Bury(Buried::Row(row), ..) | Change::Delete(row) | Change::GiveWay(row) => {
                     self.rows.remove(row);
                 }
                 Change::ForgetLane(number) => {
@@ -300,7 +300,7 @@ fn any_life(store: Store, seed: u64) {
                     0..4 => later(Holds::Lane),
                     4..8 => later(Holds::Delivery),
                     8 => later(Holds::Sink),
-                    9 => Outcome::Never { why: "never".to_owned() },
+                    9 => Outcome::never("never"),
                     _ => Outcome::Delivered,
                 };
                 world.settle(number, outcome);
@@ -422,6 +422,33 @@ fn what_happens_at_one_sink_calls_nobody_of_another() {
     assert_eq!(claim(&mut board, a, 600).unwrap_err(), None, "it has no timer of the other one");
     assert_eq!(called(&mut board), [], "it does not look at the other one's clock");
     assert!(claim(&mut board, b, 600).is_ok());
+}
+
+#[test]
+fn one_that_is_given_up_and_its_heir_are_written_together() {
+    let mut world = World::new(Store::Durable);
+    let first = world.publish("a", "");
+    world.collect();
+    world.commit();
+    assert_eq!(world.claim(), Some(first));
+    let heir = Some(Box::new(delivery("b", "", 7)));
+    world.board.settle(
+        world.claims.remove(0),
+        Outcome::Never { why: "no".to_owned(), heir },
+        world.now,
+        0.5,
+    );
+    let changes = world.board.take_outbox().changes;
+    let words: Vec<&str> = changes
+        .iter()
+        .map(|change| match change {
+            Change::AddLane(..) => "add lane",
+            Change::Insert(_, delivery, ..) if number(delivery) == 7 => "insert heir",
+            Change::GiveWay(_) => "give way",
+            _ => "something else",
+        })
+        .collect();
+    assert_eq!(words, ["add lane", "insert heir", "give way"], "of one outbox, so of one commit");
 }
 
 /// `BOARD_LIVES=5000 cargo test --lib board` takes longer and finds more.

@@ -1,6 +1,6 @@
 //! What was given up, kept with its reason, in bounded number and size.
 
-use crate::message::{Delivery, Kind, LaneName};
+use crate::message::{Delivery, Errand, Keep, LaneName};
 use crate::queue::DeadLetter;
 use crate::queue::row::{self, Unchecked};
 use rusqlite::types::{ToSqlOutput, ValueRef};
@@ -11,9 +11,6 @@ const BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// What never became a delivery; version 0.12.0 wrote down what it would have been.
 const CHATTER: &str = "(kind IS NULL OR target = '')";
-
-/// The name of the only sink that dead letters can go back to.
-pub(in crate::queue) const SINK: &str = "ilert";
 
 /// How many there are and may be.
 #[derive(Debug)]
@@ -48,10 +45,9 @@ impl DeadLetter {
     pub(in crate::queue) fn of(delivery: Delivery, reason: String) -> Self {
         DeadLetter {
             reason,
-            kind: Some(delivery.kind),
-            lane_key: delivery.lane.key,
+            lane: Some(delivery.lane),
             order_key: delivery.order_key,
-            target: delivery.target,
+            errand: Some(delivery.errand),
             origin: delivery.origin,
             body: delivery.body,
         }
@@ -59,12 +55,11 @@ impl DeadLetter {
 
     /// The delivery it was; `None` when it never became one.
     pub(in crate::queue) fn into_delivery(self) -> Option<Delivery> {
-        let kind = self.kind?;
-        (!self.target.is_empty()).then(|| Delivery {
-            lane: LaneName { sink: SINK.into(), key: self.lane_key },
+        Some(Delivery {
+            lane: self.lane?,
             order_key: self.order_key,
-            kind,
-            target: self.target,
+            errand: self.errand?,
+            keep: Keep::UntilDelivered,
             body: self.body,
             origin: self.origin,
         })
@@ -99,7 +94,7 @@ impl Bounds {
         letter: &DeadLetter,
         buried_at: i64,
     ) -> rusqlite::Result<()> {
-        self.bury_as(connection, letter, letter.kind.map(Kind::as_str), buried_at)
+        self.bury_as(connection, letter, letter.errand.as_ref().map(Errand::kind), buried_at)
     }
 
     /// Keeps what can be read of a damaged row.
@@ -119,19 +114,20 @@ impl Bounds {
         kind: Option<&str>,
         buried_at: i64,
     ) -> rusqlite::Result<()> {
+        let lane = letter.lane.clone().unwrap_or_default();
         let columns = [
             ValueRef::Null,
             ValueRef::from(letter.reason.as_str()),
             kind.map_or(ValueRef::Null, ValueRef::from),
-            ValueRef::from(letter.lane_key.as_str()),
+            ValueRef::from(lane.key.as_str()),
             letter.order_key.as_deref().map_or(ValueRef::Null, ValueRef::from),
-            ValueRef::from(letter.target.as_str()),
+            ValueRef::from(letter.errand.as_ref().map_or("", Errand::target)),
             ValueRef::from(letter.origin.as_str()),
             ValueRef::Integer(buried_at),
             ValueRef::Blob(&letter.body),
             ValueRef::Null,
             ValueRef::Null,
-            ValueRef::from(SINK),
+            ValueRef::from(lane.sink.as_str()),
         ];
         insert_row(connection, &columns)?;
         self.count += 1;
@@ -267,10 +263,9 @@ fn stored(found: &Row, unchecked: Unchecked) -> rusqlite::Result<Stored> {
         buried_at: row::integer(columns[7]).unwrap_or(0),
         letter: DeadLetter {
             reason,
-            kind: Kind::parse(&text(2)).filter(|_| sound),
-            lane_key: text(3),
+            lane: Some(LaneName { sink: text(11).into(), key: text(3) }),
             order_key: (!order_key.is_empty()).then_some(order_key),
-            target: text(5),
+            errand: Errand::of(&text(2), text(5)).filter(|_| sound),
             origin: text(6),
             body: row::bytes(columns[8]).to_vec(),
         },

@@ -6,13 +6,11 @@
 
 use super::schema::{LANE_MAX, SEQ_BITS, SEQ_MAX};
 use super::store::Store;
-use crate::message::{Kind, LaneName};
+use crate::message::{Errand, LaneName};
 use crate::queue::board::RowId;
 use crate::queue::row;
-use percent_encoding::percent_decode_str;
 use rusqlite::types::ValueRef;
 use rusqlite::{OptionalExtension, params};
-use serde_json::Value;
 use std::collections::HashMap;
 
 /// Rows that get their new id in one transaction.
@@ -32,7 +30,7 @@ pub(in crate::queue) fn orphans(store: &mut Store) -> rusqlite::Result<()> {
     if lanes.is_empty() {
         return Ok(());
     }
-    let mut numbers: HashMap<String, u32> = HashMap::new();
+    let mut numbers: HashMap<LaneName, u32> = HashMap::new();
     let mut found = 0;
     for lane in lanes {
         loop {
@@ -42,10 +40,10 @@ pub(in crate::queue) fn orphans(store: &mut Store) -> rusqlite::Result<()> {
             }
             store.begin()?;
             for orphan in &rows {
-                let key = key(store, lane, orphan)?;
-                let number = match numbers.get(&key) {
+                let name = name(store, lane, orphan)?;
+                let number = match numbers.get(&name) {
                     Some(number) => *number,
-                    None => *numbers.entry(key.clone()).or_insert(number(store, &key)?),
+                    None => *numbers.entry(name.clone()).or_insert(number(store, &name)?),
                 };
                 if !take_in(store, orphan.id, number)? {
                     store.put_away(orphan.id, row::ALTERED)?;
@@ -100,36 +98,31 @@ fn rows(store: &Store, lane: i64) -> rusqlite::Result<Vec<Orphan>> {
         .collect()
 }
 
-/// The key of a row's lane: by the name of the lane whose number did not fit, or from what the
+/// The name of a row's lane: by the name of the lane whose number did not fit, or from what the
 /// row holds.
-fn key(store: &Store, lane: i64, orphan: &Orphan) -> rusqlite::Result<String> {
+fn name(store: &Store, lane: i64, orphan: &Orphan) -> rusqlite::Result<LaneName> {
     const FITTED: i64 = (1 << (64 - SEQ_BITS)) - 1;
-    let named: Option<String> = store
+    let named = store
         .connection
-        .prepare_cached("SELECT key FROM lanes WHERE number > ?1 AND number & ?2 = ?3 & ?2")?
-        .query_row([i64::from(LANE_MAX), FITTED, lane], |row| row.get(0))
+        .prepare_cached("SELECT sink, key FROM lanes WHERE number > ?1 AND number & ?2 = ?3 & ?2")?
+        .query_row([i64::from(LANE_MAX), FITTED, lane], |row| {
+            Ok(LaneName { sink: row.get::<_, String>(0)?.into(), key: row.get(1)? })
+        })
         .optional()?;
-    if let Some(key) = named {
-        return Ok(key);
+    if let Some(name) = named {
+        return Ok(name);
     }
-    if Kind::parse(&orphan.kind) == Some(Kind::Policy) {
-        return Ok("policies".to_owned());
-    }
-    let body: Value = serde_json::from_slice(&orphan.body).unwrap_or(Value::Null);
-    Ok(body["integrationKey"].as_str().map(str::to_owned).unwrap_or_else(|| {
-        let last = orphan.target.rsplit('/').next().unwrap_or_default();
-        percent_decode_str(last).decode_utf8_lossy().into_owned()
-    }))
+    let errand = Errand::of(&orphan.kind, orphan.target.clone());
+    Ok(errand.map(|errand| errand.lane_after(&orphan.body)).unwrap_or_default())
 }
 
-/// The number of the lane with this key, which is made if it is not there.
-fn number(store: &Store, key: &str) -> rusqlite::Result<u32> {
-    const SINK: &str = "ilert";
+/// The number of the lane with this name, which is made if it is not there.
+fn number(store: &Store, name: &LaneName) -> rusqlite::Result<u32> {
     let known = store
         .connection
         .query_row(
             "SELECT number FROM lanes WHERE sink = ?1 AND key = ?2 AND number <= ?3",
-            params![SINK, key, LANE_MAX],
+            params![name.sink.as_str(), name.key, LANE_MAX],
             |row| row.get(0),
         )
         .optional()?;
@@ -145,7 +138,7 @@ fn number(store: &Store, key: &str) -> rusqlite::Result<u32> {
         params![LANE_MAX, SEQ_BITS],
         |row| row.get(0),
     )?;
-    store.add_lane(free, &LaneName { sink: SINK.into(), key: key.to_owned() })?;
+    store.add_lane(free, name)?;
     Ok(free)
 }
 

@@ -231,10 +231,9 @@ fn keep_delivery(
     store: &mut Store,
     salvaged: &mut Salvaged,
 ) -> rusqlite::Result<()> {
-    let lane = LaneName { sink: "ilert".into(), key: String::new() };
     // Ids of version 0.12.0 that do not fit are found again later, see `recover`.
     let unfitting = row::integer(columns[0]).and_then(RowId::of).is_none();
-    match row::delivery(columns, lane, unchecked) {
+    match row::delivery(columns, LaneName::default(), unchecked) {
         Err(why) if !unfitting => {
             salvaged.altered += 1;
             store.keep_altered(columns, why)

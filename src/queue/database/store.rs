@@ -95,9 +95,9 @@ impl Store {
     ) -> rusqlite::Result<()> {
         let columns = [
             ValueRef::Integer(row.rowid()),
-            ValueRef::from(delivery.kind.as_str()),
+            ValueRef::from(delivery.errand.kind()),
             delivery.order_key.as_deref().map_or(ValueRef::Null, ValueRef::from),
-            ValueRef::from(delivery.target.as_str()),
+            ValueRef::from(delivery.errand.target()),
             ValueRef::from(delivery.origin.as_str()),
             ValueRef::Integer(attempts.into()),
             ValueRef::Integer(wall_clock()),
@@ -148,7 +148,7 @@ impl Store {
             .connection
             .prepare_cached(&format!("SELECT {} FROM deliveries WHERE id = ?1", row::DELIVERY))?
             .query_row([id], |row| {
-                let lane = name.unwrap_or_else(|| unnamed(String::new()));
+                let lane = name.unwrap_or_default();
                 Ok(row::remains(&row::columns(row, row::DELIVERY_COLUMNS)?, lane))
             })
             .optional()?;
@@ -167,7 +167,7 @@ impl Store {
         columns: &[ValueRef],
         reason: &str,
     ) -> rusqlite::Result<()> {
-        let remains = row::remains(columns, unnamed(String::new()));
+        let remains = row::remains(columns, LaneName::default());
         let id = row::lossy(columns[0]);
         let letter = DeadLetter::of(remains, format!("a damaged row, {id}: {reason}"));
         self.letters.bury_damaged(&self.connection, &letter, wall_clock())
@@ -252,11 +252,6 @@ impl Store {
             log::debug!("queue: checkpoint: {error}");
         }
     }
-}
-
-/// A lane of the only sink there is, whose name is not known for certain.
-fn unnamed(key: String) -> LaneName {
-    LaneName { sink: dead_letters::SINK.into(), key }
 }
 
 /// Seconds since 1970 as the machine believes; written down for people, never compared.

@@ -161,7 +161,7 @@ impl Api {
                 info!("http: passed on a heartbeat for {}", masked(&key));
                 Response::json(202, "{}")
             }
-            Outcome::Later { why, .. } | Outcome::Never { why } => {
+            Outcome::Later { why, .. } | Outcome::Never { why, .. } => {
                 warn!("http: cannot pass on a heartbeat for {}: {why}", masked(&key));
                 Response::text(500, "Failed to proxy heartbeat")
             }

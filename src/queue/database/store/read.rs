@@ -1,6 +1,6 @@
 //! Rows as the board wants them: what waits in which lane, and how much it is.
 
-use super::{Store, unnamed};
+use super::Store;
 use crate::message::LaneName;
 use crate::queue::board::{Amount, ReadRow, RowId};
 use crate::queue::row;
@@ -144,9 +144,9 @@ impl Store {
 
     pub(super) fn name_after_rows(&self, number: u32) -> rusqlite::Result<LaneName> {
         const LOOKED_AT: usize = 16;
-        let read = self.read(number, &unnamed(String::new()), 0, LOOKED_AT)?;
-        let key = read.rows.first().map(|row| row::lane_key(&row.delivery));
-        Ok(unnamed(key.unwrap_or_default()))
+        let read = self.read(number, &LaneName::default(), 0, LOOKED_AT)?;
+        let named = read.rows.first().map(|row| &row.delivery);
+        Ok(named.map(|one| one.errand.lane_after(&one.body)).unwrap_or_default())
     }
 
     /// The first row of a lane from a number on.

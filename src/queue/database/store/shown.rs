@@ -1,6 +1,6 @@
 //! Rows as `ilagent queue` shows them.
 
-use super::{Store, unnamed};
+use super::Store;
 use crate::message::{Delivery, LaneName};
 use crate::queue::board::RowId;
 use crate::queue::database::dead_letters;
@@ -25,7 +25,7 @@ impl Store {
     /// The waiting delivery with this number.
     pub(in crate::queue) fn shown(&self, seq: u64) -> rusqlite::Result<Option<Shown>> {
         let Some((id, _)) = self.find(seq)? else { return Ok(None) };
-        let lane = self.lane(id.lane)?.unwrap_or_else(|| unnamed(String::new()));
+        let lane = self.lane(id.lane)?.unwrap_or_default();
         self.show(id, lane)
     }
 
@@ -63,7 +63,7 @@ impl Store {
         while listed.len() < limit
             && let Some(Reverse((seq, number))) = fronts.pop()
         {
-            let lane = lanes[&number].clone().unwrap_or_else(|| unnamed(String::new()));
+            let lane = lanes[&number].clone().unwrap_or_default();
             if let Some(mut shown) = self.show(RowId { lane: number, seq }, lane)? {
                 shown.delivery.body = Vec::new();
                 listed.push(shown);

@@ -5,7 +5,7 @@ use super::context::{Context, Told, offsets};
 use super::ledger::Ledger;
 use super::standing::{Remedy, Standing};
 use crate::config::Cluster;
-use crate::message::{Accept, Arrival, Desk, Message, Refused};
+use crate::message::{Accept, Arrival, Desk, Message, Origin, Refused};
 use crate::sources::hand::Hand;
 use crate::system::health::Health;
 use crate::system::stop::Stop;
@@ -480,9 +480,9 @@ fn enter(message: &BorrowedMessage<'_>, cluster: &Cluster, context: &Context) ->
             Arrival::Oversized { topic, bytes, ticket }
         }
         Some(payload) => {
-            let key = message.key().unwrap_or_default();
-            let key = Some(String::from_utf8_lossy(key).into_owned());
-            let message = Message { topic, payload: payload.to_vec(), key, retained: false };
+            let key = String::from_utf8_lossy(message.key().unwrap_or_default()).into_owned();
+            let (payload, origin) = (payload.to_vec(), Origin::Kafka { key });
+            let message = Message { topic, payload, origin, retained: false };
             Arrival::Message { message, ticket }
         }
     }
