@@ -16,7 +16,7 @@ use support::{event, wait_until, wait_within};
 /// What cannot be written is tried again every 30 seconds at last.
 const TRIED_AGAIN: Duration = Duration::from_secs(65);
 
-/// Nothing more is taken when so long nothing was.
+/// When nothing was taken for this long, nothing more will be.
 const REFUSED_FOR: Duration = Duration::from_secs(4);
 
 /// An agent with its database on a small disk, and the disk.

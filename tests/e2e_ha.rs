@@ -72,7 +72,7 @@ fn a_shared_group_with_buffers_outlives_each_of_its_agents() {
     kill_one_after_the_other(&["--mqtt_buffer"]);
 }
 
-/// What a balancer does: in turn, and whoever does not take it is left out.
+/// What a balancer does: agents in turn, without those that do not take it.
 fn post(agents: &[Agent], turn: usize, body: &str) {
     wait_until("one of the agents takes it", || {
         (turn..turn + AGENTS)

@@ -94,7 +94,7 @@ fn the_api_wants_the_token_and_the_probes_do_not() {
     }
 }
 
-/// Keeps 64 connections to a port busy with requests that never get whole, until it is told to
+/// Keeps 64 connections to a port busy with requests that are never complete, until it is asked to
 /// stop.
 fn drip(port: u16, begin: &'static [u8], stop: &AtomicBool) {
     let mut slow: Vec<(TcpStream, Instant)> = Vec::new();

@@ -39,7 +39,7 @@ fn numbered(broker: u16, number: usize) -> String {
     format!("{}[event]\nlabels = {{ number = \"{number}\" }}\n", config(broker, "events/#"))
 }
 
-/// A client that connects anew for each request, asks for the state and posts events.
+/// A client that connects again for each request, asks for the state and posts events.
 struct Client {
     over: Arc<AtomicBool>,
     thread: JoinHandle<Vec<String>>,
@@ -124,7 +124,8 @@ fn settle(agent: &mut Agent, broker: &Broker, text: &str) {
     agent.wait_ready();
 }
 
-/// A link has come up: what waits for its next attempt is tried at once, and clients notice nothing.
+/// A link has come up: what waits for its next attempt is tried at once, and clients notice
+/// nothing.
 #[test]
 fn sigusr1_tries_everything_again_in_the_same_process() {
     let (api, broker) = (StandIn::new(), Broker::new());

@@ -1,4 +1,4 @@
-//! What systemd is told, with a socket of our own in its place.
+//! What the agent reports to systemd, with a socket of our own in its place.
 
 #![allow(clippy::unwrap_used, reason = "a broken test may panic")]
 
@@ -116,7 +116,7 @@ fn a_reload_is_told_from_its_begin_to_its_end_and_the_beat_goes_on() {
         systemd.wait_for("WATCHDOG=1");
     }
 
-    // A configuration that is not used changes nothing, so nothing is told.
+    // A configuration that is not used changes nothing, so nothing is reported.
     agent.reconfigure(&config("new/#").replace("buffer", "bufer"));
     agent.wait_for_log("going on with the old one");
     systemd.wait_for("WATCHDOG=1");

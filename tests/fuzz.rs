@@ -2,7 +2,7 @@
 //!
 //! What has to hold for them is in `fuzz/bodies`. The dice of a normal run are always the same, so
 //! that it says the same of the same code. `FUZZ_SECONDS=60 cargo test --test fuzz` throws others
-//! for so long in each test, and `tests/fuzz` looks for inputs that reach something new.
+//! for that long in each test, and `tests/fuzz` looks for inputs that reach something new.
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a broken test may panic")]
 

@@ -46,7 +46,7 @@ fn echo() -> Arc<Handler> {
     })
 }
 
-/// Says when it is asked, and answers when it is told to.
+/// Reports each request, and answers when the test lets it.
 fn held() -> (Arc<Handler>, Receiver<()>, Sender<()>) {
     let (asked, is_asked) = channel();
     let (go, goes) = channel();

@@ -182,7 +182,7 @@ fn topics_that_are_not_there_or_go_away_are_told_and_found_again() {
     produce(&kafka, "stays", 0, 3..4);
     api.wait_for(4);
 
-    // Made anew, it begins anew, below the offset that was committed for it.
+    // A new topic begins again, below the offset that was committed for the old one.
     wait_within(FLOOD, "the topic is gone and can be made again", || {
         kafka.try_create_topic("comes", 1)
     });

@@ -448,7 +448,7 @@ fn a_queue_that_is_full_pauses_the_partitions_and_keeps_the_membership() {
         "--kafka_buffer",
         "--queue_limit",
         "64 KB",
-        // The group gives us up if nobody polls for so long.
+        // The group gives us up if nobody polls for this long.
         "--kafka_option",
         "max.poll.interval.ms=6000",
         "-v",

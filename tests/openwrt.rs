@@ -295,7 +295,7 @@ fn what_is_wrong_is_told_by_the_name_of_its_option() {
         &format!("{broker}config queue 'queue'\n\toption storage 'usb'\n"),
         &["queue.storage: `usb` is neither ram nor flash nor the path of a folder"],
     );
-    // A password with a line end is told without being shown.
+    // A password with a line end is a fault that does not show it.
     refused(
         &router,
         &broker

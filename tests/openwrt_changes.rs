@@ -1,5 +1,6 @@
-//! What happens on a router when something changes: a configuration, right or wrong, an interface, a
-//! disk, the state of the agent. The init script is the real one, under busybox's ash, and so is the agent.
+//! What happens on a router when something changes: a configuration, right or wrong, an interface,
+//! a disk, the state of the agent. The init script is the real one, under busybox's ash, and so is
+//! the agent.
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a broken test may panic")]
 
@@ -20,8 +21,8 @@ const MAIN: &str = "config ilagent 'main'\n\toption enabled '1'\n";
 const RIGHT: &str = "config ilagent 'main'\n\toption enabled '1'\n\toption log_level 'warn'\n\
     \tlist interface 'wan'\nconfig http 'http'\n\toption enabled '1'\n\toption port '8977'\n";
 
-/// Everything that starts an agent or may do so. The trigger of a disk says `restart`, that of settings
-/// `reload`.
+/// Everything that starts an agent or may do so. The trigger of a disk says `restart`, that of
+/// settings `reload`.
 const WAYS: [&str; 3] = ["reload", "restart", "start"];
 
 const GOES_ON: &str =
@@ -281,7 +282,7 @@ fn a_check_changes_nothing() {
     assert_eq!(router.service("check").out, "/etc/config/ilagent is right\n");
     assert_eq!((router.procd(), router.made(), files()), (before.0, before.1, count));
     assert!(router.acts().is_empty());
-    // What is no fault and should be known is told, too.
+    // Warnings are reported, too.
     router.configure(&RIGHT.replace("8977'", "8977'\n\toption bind '0.0.0.0'"));
     let said = router.service("check");
     assert!(said.right && said.err.contains("token"), "{}", said.err);
@@ -394,7 +395,8 @@ fn a_folder_is_no_stick() {
         assert!(said.right, "{}", said.err);
         assert_eq!(router.acts(), ["start"]);
 
-        // It is pulled out while the agent runs, and somebody restarts it: not a new process on the flash.
+        // It is pulled out while the agent runs, and somebody restarts it: not a new process on the
+        // flash.
         router.write("/proc/mounts", others);
         let said = router.service("restart");
         assert_eq!(said.err, format!("ilagent: ilagent.{fault}\n{GOES_ON}"));

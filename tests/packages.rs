@@ -220,8 +220,8 @@ fn running() -> Option<Router> {
 const RIGHT: &str =
     "config ilagent 'main'\n\toption enabled '1'\nconfig http 'http'\n\toption port '8977'\n";
 
-/// apk runs nothing of the old package. procd sees no difference in what it is told, so without a restart the
-/// old binary would go on.
+/// apk runs no script of the old package. procd sees no difference in the instance, so without a
+/// restart the old binary would go on.
 #[test]
 fn what_ran_runs_the_new_binary_after_an_upgrade_by_apk() {
     let Some(router) = running() else { return };

@@ -70,7 +70,7 @@ fn rust_is_looked_at_before_anything_is_installed() {
     let new = [("cargo", "1.65.0"), ("cargo-web", "1.96.0")];
     let old = [("cargo", "1.85.0")];
     for script in ["demo", "tests/run"] {
-        // One that is too old is told, with what to do, and nothing is installed.
+        // One that is too old is reported, with what to do, and nothing is installed.
         for (cargo, packages, wanted) in [
             (Some("1.65.0"), &new[..], "apt-get install cargo-web rustc-web ca-certificates"),
             (Some("1.85.1"), &old[..], "https://rustup.rs"),

@@ -61,7 +61,7 @@ pub struct Agent {
     api: String,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
-    /// Whether database and port are told by flags.
+    /// Whether database and port are given by flags.
     flags: bool,
     http: u16,
     database: &'static str,
@@ -97,7 +97,7 @@ impl Agent {
         Agent::new(api, &all)
     }
 
-    /// With a configuration file, which it may be given anew; not started yet.
+    /// With a configuration file, which the test may replace; not started yet.
     pub fn with_file(api: &StandIn, text: &str) -> Self {
         let mut agent = Agent::new(api, &[]);
         agent.configure(text);

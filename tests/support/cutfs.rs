@@ -21,7 +21,7 @@ pub struct CutFs {
 }
 
 impl CutFs {
-    /// Mounts an empty one; `None`, with words for whoever reads the log, where FUSE is not for us.
+    /// Mounts an empty one; `None`, with a line in the log, if we may not use FUSE.
     /// Root with a `/dev/fuse` has no excuse.
     #[track_caller]
     pub fn mount(at: &Path, options: &[&str]) -> Option<Self> {

@@ -1,4 +1,4 @@
-//! A stand-in for ilert's API: it records what it is asked, and answers as it is told.
+//! A stand-in for ilert's API: it records requests, and answers as the test wants.
 //!
 //! By its documents ilert takes events and pings with 202 and no body, and says everything else in
 //! JSON, refusals as `{"status":…,"message":…}`; so does this. Redirects, 407 and 502 to 504 come
@@ -212,7 +212,7 @@ impl StandIn {
         }
     }
 
-    /// Waits until all that was asked by somebody who is gone is on record.
+    /// Waits until every request of an agent that is gone is on record.
     #[track_caller]
     pub fn wait_hung_up(&self) {
         // Connections are accepted in order: when this one, which asks nothing, has been ended,
