@@ -27,8 +27,8 @@ const INSIDE: [(&str, &[&[&str]]); 1] = [(
         &["life"],
         &["dial", "end", "ledger", "subscriptions", "wire"],
         &["pump", "reader", "retained"],
-        &["bell", "decode", "words"],
-        &["properties"],
+        &["bell", "codec", "publish", "words"],
+        &["fields"],
         &["material", "memory", "pace", "packet", "timing"],
     ],
 )];

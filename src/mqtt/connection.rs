@@ -2,12 +2,13 @@
 
 use crate::config::Version;
 use crate::message::Arrival;
+use crate::mqtt::codec;
 use crate::mqtt::dial::NoDial;
 use crate::mqtt::end::End;
 use crate::mqtt::handshake::shake_hands;
 use crate::mqtt::life::Life;
 use crate::mqtt::pace::{Due, Pace};
-use crate::mqtt::packet::{self, ConnAck, Disconnect, Packet};
+use crate::mqtt::packet::{ConnAck, Disconnect, Packet};
 use crate::mqtt::reader::Reader;
 use crate::mqtt::subscriptions::Answer;
 use crate::mqtt::wire::Wire;
@@ -311,7 +312,7 @@ impl Connection {
     }
 
     fn ping(&mut self, life: &mut Life, now: Instant) {
-        packet::ping(&mut self.wire.out);
+        codec::ping(&mut self.wire.out);
         life.ledger.pinged();
         self.pace.pinged(now);
     }
@@ -368,7 +369,7 @@ impl Connection {
     /// Sends what is left and a DISCONNECT, and waits a moment for the broker to close.
     fn goodbye(&mut self, life: &mut Life) {
         let deadline = Instant::now() + GOODBYE_MAX;
-        packet::disconnect(&mut self.wire.out);
+        codec::disconnect(&mut self.wire.out);
         self.wire.say_goodbye();
         let mut shut = false;
         loop {

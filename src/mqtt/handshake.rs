@@ -1,6 +1,7 @@
 //! From CONNECT to CONNACK, and what a refusal means for the next try.
 
 use crate::config::Version;
+use crate::mqtt::codec;
 use crate::mqtt::end::End;
 use crate::mqtt::life::{Life, connect_packet};
 use crate::mqtt::packet::{ConnAck, Packet};
@@ -39,7 +40,8 @@ pub(super) fn shake_hands(
     life: &mut Life,
     deadline: Instant,
 ) -> Result<ConnAck, End> {
-    connect_packet(&life.broker, life.version).encode(&mut wire.out).map_err(End::Lost)?;
+    codec::connect(&mut wire.out, &connect_packet(&life.broker, life.version))
+        .map_err(End::Lost)?;
     match wait_for_connack(wire, reader, life, deadline) {
         Ok(connack) if connack.code == 0 => {
             accepted(life);

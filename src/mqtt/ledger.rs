@@ -5,8 +5,10 @@
 //! and a message that is still in our hands must not be handed in a second time.
 
 use crate::config::Qos;
-use crate::mqtt::packet::{self, PublishHead};
+use crate::mqtt::codec;
+use crate::mqtt::packet::PublishHead;
 use crate::mqtt::retained::{self, Flagged, Retained};
+use bytes::BytesMut;
 use std::collections::hash_map::RandomState;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasher, Hasher};
@@ -217,7 +219,7 @@ impl Ledger {
     }
 
     /// Appends the acknowledgements that are due, in the order in which the messages came.
-    pub(super) fn acknowledge(&mut self, out: &mut Vec<u8>) {
+    pub(super) fn acknowledge(&mut self, out: &mut BytesMut) {
         while let Some(turn) = self.line.front() {
             let content = match turn.ticket.map(|ticket| (ticket, self.held.get(&ticket))) {
                 Some((_, Some(held))) if !held.signed && held.packet_id != 0 => return,
@@ -234,7 +236,7 @@ impl Ledger {
                 }
                 None => None,
             };
-            packet::acknowledge(out, turn.qos, turn.packet_id);
+            codec::acknowledge(out, turn.qos, turn.packet_id);
             match (turn.qos, content) {
                 (Qos::ExactlyOnce, _) => {
                     self.unreleased.insert(turn.packet_id);
@@ -269,9 +271,9 @@ impl Ledger {
 
     /// The broker let go of a QoS 2 message. PUBCOMP is due whether we know the id or not: the
     /// PUBREC may have been sent before a restart.
-    pub(super) fn released(&mut self, packet_id: u16, out: &mut Vec<u8>) {
+    pub(super) fn released(&mut self, packet_id: u16, out: &mut BytesMut) {
         self.unreleased.remove(&packet_id);
-        packet::complete(out, packet_id);
+        codec::complete(out, packet_id);
     }
 
     /// Whether the answer to a ping would tell how the broker numbers its messages.
@@ -428,7 +430,7 @@ mod tests {
 
     /// Acknowledgements as `(first byte, packet id)`.
     fn due(ledger: &mut Ledger) -> Vec<(u8, u16)> {
-        let mut out = Vec::new();
+        let mut out = BytesMut::new();
         ledger.acknowledge(&mut out);
         out.chunks(4).map(|ack| (ack[0], u16::from_be_bytes([ack[2], ack[3]]))).collect()
     }
@@ -673,10 +675,10 @@ mod tests {
         ledger.connected(true);
         assert_eq!(ledger.arrived(b"t", b"a", again(qos_2(5)), 1), Again);
         assert_eq!(due(&mut ledger), [(0x50, 5)]);
-        let mut out = Vec::new();
+        let mut out = BytesMut::new();
         ledger.released(5, &mut out);
         ledger.released(999, &mut out);
-        assert_eq!(out, [0x70, 2, 0, 5, 0x70, 2, 0x03, 0xE7]);
+        assert_eq!(out[..], [0x70, 2, 0, 5, 0x70, 2, 0x03, 0xE7]);
         assert_eq!(ledger.arrived(b"t", b"a", qos_2(5), 1), New(1));
     }
 
@@ -780,7 +782,7 @@ mod tests {
         }
 
         fn release(&mut self, packet_id: u16) {
-            self.ledger.released(packet_id, &mut Vec::new());
+            self.ledger.released(packet_id, &mut BytesMut::new());
             self.under_way.push_back((0x70, packet_id));
         }
 

@@ -1,7 +1,9 @@
 //! One broker session: connect, TLS and its reload, subscribe, acknowledge.
 //!
-//! From the bytes up: [`packet`] writes packets, [`reader`] finds them in a stream and bounds
-//! what they may take, [`words`] says what their codes mean; none of them knows a socket.
+//! From the bytes up: `fields` walks over bytes, `codec` is the packets of `rumqttc` in the words
+//! of [`packet`], `publish` the one packet that we read ourselves, [`reader`] finds packets in a
+//! stream and bounds what they may take, [`words`] says what their codes mean; none of them knows
+//! a socket.
 //! `ledger` knows which messages are in our hands and in which order they are acknowledged,
 //! `retained` which retained messages were seen to, `subscriptions` what is asked for, granted and
 //! left over from earlier, [`memory`] what outlives the process, `pace` when to ping, `material`
@@ -10,15 +12,16 @@
 //! ends; `life` is what outlives connections, and [`session`] what others see of it. What it brings
 //! goes through [`Accept`](crate::message::Accept). `tests/layers.rs` says which file may name which.
 //!
-//! The client is our own because a library gives no hold on three things: an oversized message
+//! The session is our own because a library gives no hold on three things: an oversized message
 //! has to become a dead letter and not a reconnect, what is unacknowledged has to be known across
 //! connections, and an acknowledgement has to wait for a signature from another thread.
 
 mod bell;
+mod codec;
 mod connection;
-mod decode;
 mod dial;
 mod end;
+mod fields;
 mod handshake;
 mod ledger;
 mod life;
@@ -26,7 +29,7 @@ mod material;
 pub mod memory;
 mod pace;
 pub mod packet;
-mod properties;
+mod publish;
 mod pump;
 pub mod reader;
 mod retained;

@@ -5,9 +5,10 @@
 //! would send it again after every reconnect, for ever, and nothing behind it would arrive.
 
 use crate::config::Version;
-use crate::mqtt::decode::{PUBLISH, decode, publish_head};
+use crate::mqtt::codec;
+use crate::mqtt::fields::{Fields, variable};
 use crate::mqtt::packet::{Malformed, Oversized, Packet};
-use crate::mqtt::properties::{Fields, variable};
+use crate::mqtt::publish::{self, PUBLISH};
 
 /// The buffer while nothing large is under way, in bytes. A read of this size takes in about a
 /// hundred small messages, and so they share one commit and one write of acknowledgements.
@@ -133,7 +134,12 @@ impl Reader {
             }
             let body = self.start + header.length..self.start + header.whole;
             self.start += header.whole;
-            return decode(self.version, header.first, &self.buffer[body]).map(Some);
+            let (first, body) = (header.first, &self.buffer[body]);
+            return match first >> 4 {
+                PUBLISH => publish::read(self.version, first & 0x0F, body).map(Packet::Publish),
+                _ => codec::read(self.version, first, body),
+            }
+            .map(Some);
         }
     }
 
@@ -152,7 +158,7 @@ impl Reader {
         let arrived = (self.end - self.start).min(header.whole);
         let arrived = &self.buffer[self.start..self.start + arrived];
         let mut fields = Fields(arrived.get(header.length..).unwrap_or_default());
-        let (topic, head) = match publish_head(header.first & 0x0F, &mut fields) {
+        let (topic, head) = match publish::head(header.first & 0x0F, &mut fields) {
             Ok(found) => found,
             // Cut short by the declared length, not by what has arrived: it never gets better.
             Err(why) if arrived.len() == header.whole || arrived.len() >= HEAD_BYTES_MAX => {

@@ -3,6 +3,7 @@
 use crate::config::Broker;
 use crate::message::Accept;
 use crate::mqtt::bell::Bell;
+use crate::mqtt::codec;
 use crate::mqtt::connection;
 use crate::mqtt::life::{Kit, Life, connect_packet};
 use crate::mqtt::material::Materials;
@@ -13,6 +14,7 @@ use crate::system::health::{self, Health};
 use crate::system::pulse::Pulse;
 use crate::system::stop::Stop;
 use crate::system::threads::{self, Failures};
+use bytes::BytesMut;
 use log::warn;
 use rustls::pki_types::ServerName;
 use std::io;
@@ -41,7 +43,7 @@ pub fn check(broker: &Broker) -> Result<(), String> {
 }
 
 fn checked(broker: &Broker) -> Result<Checked, String> {
-    connect_packet(broker, broker.version).encode(&mut Vec::new())?;
+    codec::connect(&mut BytesMut::new(), &connect_packet(broker, broker.version))?;
     let materials = broker.tls.as_ref().map(|files| Materials::load(&broker.name, files));
     let server_name = broker.tls.as_ref().map(|_| {
         ServerName::try_from(broker.host.clone())

@@ -15,9 +15,11 @@
 //! the way is known, and it is left out for a while so that the others work.
 
 use crate::config::{Qos, Rule, Version};
+use crate::mqtt::codec;
 use crate::mqtt::packet::{self, SubAck};
 use crate::mqtt::words;
 use crate::topic;
+use bytes::BytesMut;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -156,12 +158,12 @@ impl Subscriptions {
     }
 
     /// Appends the UNSUBSCRIBEs that are due.
-    pub(super) fn give_back(&self, version: Version, out: &mut Vec<u8>) {
+    pub(super) fn give_back(&self, version: Version, out: &mut BytesMut) {
         let first = self.all.len() + 1;
         for (filter, packet_id) in self.leaving.iter().zip(first..) {
             // More than fit into a packet id are given back on later connections.
             let Ok(packet_id) = u16::try_from(packet_id) else { return };
-            packet::unsubscribe(out, version, packet_id, filter);
+            codec::unsubscribe(out, version, packet_id, filter);
         }
     }
 
@@ -171,7 +173,7 @@ impl Subscriptions {
     }
 
     /// Appends a SUBSCRIBE for everything wanted, or for one at a time.
-    pub(super) fn ask(&mut self, version: Version, out: &mut Vec<u8>) {
+    pub(super) fn ask(&mut self, version: Version, out: &mut BytesMut) {
         let is_careful = self.is_careful();
         if is_careful && self.all.iter().any(|s| s.state == State::Asked) {
             return;
@@ -180,7 +182,7 @@ impl Subscriptions {
             if subscription.state != State::Wanted {
                 continue;
             }
-            packet::subscribe(out, version, packet_id, &subscription.filter, subscription.qos);
+            codec::subscribe(out, version, packet_id, &subscription.filter, subscription.qos);
             subscription.state = State::Asked;
             subscription.asked += 1;
             if !self.held.contains_key(&subscription.filter) {
@@ -419,7 +421,7 @@ mod tests {
 
     /// The filters that are asked for now.
     fn asked(subscriptions: &mut Subscriptions) -> Vec<String> {
-        let mut out = Vec::new();
+        let mut out = BytesMut::new();
         subscriptions.ask(Version::V311, &mut out);
         filters(&out, 0x82)
     }
@@ -486,7 +488,7 @@ mod tests {
         for _ in 0..2 {
             new.begin(true, true);
             assert_eq!(asked(&mut new), ["a", "b"]);
-            let mut out = Vec::new();
+            let mut out = BytesMut::new();
             new.give_back(Version::V311, &mut out);
             assert_eq!(filters(&out, 0xA2), ["#"]);
             assert!(matches!(new.given_back(&suback(3, 0x87)), Answer::Refused(_)));
@@ -587,7 +589,7 @@ mod tests {
     fn a_lower_qos_than_asked_for_is_an_error() {
         let one = rules(&[("a", AtLeastOnce)]);
         let mut subscriptions = Subscriptions::new(&one, None).unwrap();
-        subscriptions.ask(Version::V5, &mut Vec::new());
+        subscriptions.ask(Version::V5, &mut BytesMut::new());
         subscriptions.answer(&suback(1, 0));
         assert!(!subscriptions.are_ready());
     }
@@ -596,7 +598,7 @@ mod tests {
     fn a_group_shares_each_filter() {
         let one = rules(&[("a/#", AtLeastOnce)]);
         let mut subscriptions = Subscriptions::new(&one, Some("team")).unwrap();
-        let mut out = Vec::new();
+        let mut out = BytesMut::new();
         subscriptions.ask(Version::V5, &mut out);
         assert!(out.ends_with(b"$share/team/a/#\x11"), "{out:?}");
     }

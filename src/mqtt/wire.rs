@@ -1,6 +1,7 @@
 //! Bytes in and out of a socket that never blocks, with TLS or without.
 
 use crate::mqtt::pump::Ready;
+use bytes::{Buf, BytesMut};
 use mio::net::TcpStream;
 use rustls::ClientConnection;
 use std::io::{self, ErrorKind, Read, Write};
@@ -11,9 +12,7 @@ pub(super) struct Wire {
     stream: TcpStream,
     tls: Option<Box<ClientConnection>>,
     /// Bytes that are to go out; packets are appended to it.
-    pub out: Vec<u8>,
-    /// How many of `out` have gone.
-    gone: usize,
+    pub out: BytesMut,
     /// Reading may bring something. Cleared only when there is nothing left to read.
     readable: bool,
     writable: bool,
@@ -25,8 +24,7 @@ impl Wire {
         Wire {
             stream,
             tls: tls.map(Box::new),
-            out: Vec::new(),
-            gone: 0,
+            out: BytesMut::new(),
             readable: true,
             writable: true,
             closed: false,
@@ -94,15 +92,14 @@ impl Wire {
         while self.writable && !self.is_flushed() {
             let written = match &mut self.tls {
                 None => {
-                    let written = patient(self.stream.write(&self.out[self.gone..]))?;
-                    self.gone += written.unwrap_or_default();
+                    let written = patient(self.stream.write(&self.out))?;
+                    self.out.advance(written.unwrap_or_default());
                     written
                 }
                 Some(tls) => {
-                    self.gone += tls.writer().write(&self.out[self.gone..])?;
+                    self.out.advance(tls.writer().write(&self.out)?);
                     if !tls.wants_write() {
                         // The handshake waits for the broker; what goes out is kept until then.
-                        self.drop_gone();
                         break;
                     }
                     patient(tls.write_tls(&mut self.stream))?
@@ -113,24 +110,15 @@ impl Wire {
                 Some(0) => return Err(ErrorKind::WriteZero.into()),
                 Some(_) => wrote = true,
             }
-            self.drop_gone();
         }
         Ok(wrote)
-    }
-
-    fn drop_gone(&mut self) {
-        if self.gone == self.out.len() {
-            self.out.clear();
-            self.gone = 0;
-        }
     }
 
     /// Says that nothing more will come from us; the last of it goes out with [`Wire::flush`].
     pub(super) fn say_goodbye(&mut self) {
         if let Some(tls) = &mut self.tls {
-            let _ = tls.writer().write_all(&self.out[self.gone..]);
+            let _ = tls.writer().write_all(&self.out);
             self.out.clear();
-            self.gone = 0;
             tls.send_close_notify();
         }
     }
