@@ -10,6 +10,7 @@ mod secret;
 pub mod suggest;
 mod surroundings;
 pub mod values;
+pub mod whole;
 
 pub use fault::{Fault, Faults, Place};
 pub use model::{
@@ -18,4 +19,5 @@ pub use model::{
     Rule, Safety, Sasl, Scheme, Service, Sink, Target, Tls, Version, defaults,
 };
 pub use secret::Secret;
-pub use surroundings::{Checked, Surroundings, warnings};
+pub use surroundings::Surroundings;
+pub use whole::{Checked, warnings};

@@ -1,7 +1,7 @@
 //! What a configuration may look up outside of itself: the environment and files that hold
 //! secrets. `main` hands in how, so that this module stays a function of what it is given.
 
-use crate::config::{Config, Faults, Ilert, Secret, values};
+use crate::config::{Faults, Ilert, Secret, values};
 use std::path::{Path, PathBuf};
 
 /// Where systemd puts the credentials of a unit, one file each.
@@ -22,15 +22,6 @@ pub struct Surroundings<'a> {
 /// What is said where Kafka is asked for and this build has none.
 pub(crate) const NO_KAFKA: &str = "this build of ilagent has no Kafka consumer; one that has it \
     is built with `cargo build --release --features kafka`";
-
-/// A configuration without a fault.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Checked {
-    /// What to do.
-    pub config: Config,
-    /// What somebody should know nevertheless, one line each.
-    pub warnings: Vec<String>,
-}
 
 impl Surroundings<'_> {
     /// An environment variable that says something.
@@ -147,23 +138,6 @@ pub(crate) fn api_key(key: &Secret) -> Option<(Secret, bool)> {
 /// What is said when an API key came with a `Bearer `.
 pub(crate) const BEARER: &str =
     "config: the API key begins with `Bearer `, which is left out; give the key alone";
-
-/// What everybody who runs this configuration should know, one line each.
-#[must_use]
-pub fn warnings(config: &Config) -> Vec<String> {
-    let mut warnings = Vec::new();
-    if let Some(http) = &config.http
-        && http.token.is_none()
-        && !http.bind.is_loopback()
-    {
-        warnings.push(format!(
-            "http: anybody who can reach {} port {} can raise and resolve alerts; \
-             set a token or bind 127.0.0.1",
-            http.bind, http.port
-        ));
-    }
-    warnings
-}
 
 #[cfg(test)]
 mod tests {

@@ -1,8 +1,9 @@
 //! A table, read key by key: every key that nobody asked for is a fault.
 
 use super::{Entry, Node, Source, Value};
+use crate::config::values::put;
 use crate::config::{
-    ClientCertificate, Faults, Place, Secret, Surroundings, Tls, suggest, surroundings, values::put,
+    ClientCertificate, Faults, Place, Secret, Surroundings, Tls, suggest, surroundings,
 };
 use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
@@ -76,11 +77,6 @@ impl<'a> File<'a> {
         warnings.sort();
         warnings.dedup();
         warnings
-    }
-
-    /// Whether nothing was found wrong so far.
-    pub(crate) fn is_right(&self) -> bool {
-        self.found.borrow().0.is_empty()
     }
 
     /// All that was found.

@@ -1,11 +1,10 @@
 //! The flags that make a Kafka consumer and its rules.
 
 use super::Reading;
-use super::rules::{NO_TOPIC, Wanted};
-use crate::config::{
-    Cluster, Mechanism, Qos, Routing, Sasl, Secret, Tls,
-    values::{self, put},
-};
+use super::rules::{self, NO_TOPIC, Wanted};
+use crate::config::values::{self, put};
+use crate::config::whole::Placed;
+use crate::config::{Cluster, Mechanism, Qos, Routing, Sasl, Secret, Tls};
 use std::collections::BTreeMap;
 
 pub(super) struct Kafka<'r, 'a> {
@@ -13,13 +12,12 @@ pub(super) struct Kafka<'r, 'a> {
 }
 
 impl Kafka<'_, '_> {
-    pub(super) fn cluster(&mut self, wanted: &[Wanted]) -> Option<Cluster> {
+    pub(super) fn cluster(&mut self, wanted: &[Wanted]) -> Option<Placed<Cluster>> {
         let flags = &self.reading.asked.flags;
         let mut bootstrap = None;
         self.reading.read("--kafka_brokers", flags.kafka_brokers.as_ref(), &mut |text| {
             put(&mut bootstrap, values::kafka_brokers(text))
         });
-        let is_known = bootstrap.is_some();
         let mut cluster = Cluster::at(bootstrap.unwrap_or_default());
         cluster.routing = Routing::First;
         cluster.buffer = flags.kafka_buffer;
@@ -41,14 +39,12 @@ impl Kafka<'_, '_> {
             self.reading.faults.add("--kafka_brokers", NO_TOPIC);
         }
         cluster.rules = self.reading.rules(wanted, Qos::AtLeastOnce, &values::kafka_topic);
-        if !is_known {
-            return None;
-        }
         for name in cluster.said_twice() {
             let what = format!("`{name}` has a flag of its own, which is given as well");
             self.reading.faults.add("--kafka_option", what);
         }
-        Some(cluster)
+        let (name, id) = ("--kafka_brokers".into(), "--kafka_brokers".into());
+        Some(Placed { it: cluster, is_enabled: true, name, id, needs: rules::needs(wanted) })
     }
 
     fn options(&mut self) -> BTreeMap<String, Secret> {

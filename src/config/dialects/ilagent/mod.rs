@@ -8,12 +8,24 @@ mod rules;
 
 pub use flags::{Flags, GROUPS};
 
-use crate::config::surroundings::{self, Checked, Surroundings};
+use crate::config::surroundings::{self, Surroundings};
+use crate::config::values::{self, put};
+use crate::config::whole::{self, Checked, Part, Words};
 use crate::config::{
-    ClientCertificate, Config, Enrichment, Faults, Http, Ilert, Queue, Secret, Tls,
-    values::{self, put},
+    ClientCertificate, Enrichment, Faults, Http, Ilert, Place, Queue, Secret, Tls,
 };
 use std::path::PathBuf;
+
+/// What is said where the whole lacks something.
+const WORDS: Words = Words {
+    // As documented upstream.
+    qos_0: "QoS 0 without --mqtt_buffer is rejected at startup because there is no broker \
+            acknowledgement to delay when ilert delivery fails; use --mqtt_qos 1 or --mqtt_qos 2, \
+            or add --mqtt_buffer to accept QoS 0 messages",
+    api_key: "this needs an API key in the environment variable ILERT_API_KEY",
+    nothing: "give a broker (-m), a Kafka cluster (--kafka_brokers), an HTTP port (-p), a \
+              heartbeat key (-b) or a configuration file (--config)",
+};
 
 /// What was asked for on the command line. It may hold secrets, so it does not print.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -37,28 +49,21 @@ pub fn read(asked: &Asked, around: &Surroundings<'_>) -> Result<Checked, Faults>
     let enrichment = reading.enrichment();
     let ilert = reading.ilert();
     let http = reading.http(&enrichment);
-    let wanted = reading.wanted(&enrichment, ilert.api_key.is_some());
+    let wanted = reading.wanted(&enrichment);
     let broker = mqtt::Mqtt { reading: &mut reading }.broker(&wanted);
     let cluster = kafka::Kafka { reading: &mut reading }.cluster(&wanted);
     let queue = reading.queue();
-    if asked.flags.mqtt_host.is_none()
-        && asked.flags.kafka_brokers.is_none()
-        && asked.flags.port.is_none()
-        && ilert.heartbeat.is_none()
-        && reading.faults.0.is_empty()
-    {
-        reading.faults.add(
-            "ilagent",
-            "nothing to do; give a broker (-m), a Kafka cluster (--kafka_brokers), an HTTP port \
-             (-p), a heartbeat key (-b) or a configuration file (--config)",
-        );
-    }
-    if !reading.faults.0.is_empty() {
-        return Err(reading.faults);
-    }
-    let (brokers, clusters) = (broker.into_iter().collect(), cluster.into_iter().collect());
-    let config = Config { brokers, clusters, http, ilert, files: Vec::new(), queue };
-    Ok(Checked { config, warnings: reading.warnings })
+    let part = Part {
+        brokers: broker.into_iter().collect(),
+        clusters: cluster.into_iter().collect(),
+        files: Vec::new(),
+        http,
+        ilert,
+        queue,
+        faults: reading.faults,
+        warnings: reading.warnings,
+    };
+    whole::check(part, &WORDS, Place::from("ilagent"), around)
 }
 
 /// Notes every flag that may not stand beside `--config`, with the key that says the same, and

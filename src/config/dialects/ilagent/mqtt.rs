@@ -1,29 +1,22 @@
 //! The flags that make a broker and its rules.
 
 use super::Reading;
-use super::rules::{NO_TOPIC, Wanted};
-use crate::config::{
-    Broker, Qos, Routing, Scheme, Secret,
-    values::{self, put},
-};
-
-/// The documented words for a QoS that leaves nothing to acknowledge.
-const QOS_0: &str = "QoS 0 without --mqtt_buffer is rejected at startup because there is no \
-    broker acknowledgement to delay when ilert delivery fails; use --mqtt_qos 1 or --mqtt_qos 2, \
-    or add --mqtt_buffer to accept QoS 0 messages";
+use super::rules::{self, NO_TOPIC, Wanted};
+use crate::config::values::{self, put};
+use crate::config::whole::{Needs, Placed};
+use crate::config::{Broker, Qos, Routing, Scheme, Secret};
 
 pub(super) struct Mqtt<'r, 'a> {
     pub(super) reading: &'r mut Reading<'a>,
 }
 
 impl Mqtt<'_, '_> {
-    pub(super) fn broker(&mut self, wanted: &[Wanted]) -> Option<Broker> {
+    pub(super) fn broker(&mut self, wanted: &[Wanted]) -> Option<Placed<Broker>> {
         let flags = &self.reading.asked.flags;
         let mut address = None;
         self.reading.read("--mqtt_host", flags.mqtt_host.as_ref(), &mut |text| {
             put(&mut address, values::address(text))
         });
-        let is_known = address.is_some();
         let scheme = address.as_ref().and_then(|address| address.scheme);
         let in_host = address.as_ref().and_then(|address| address.port);
         let mut broker = Broker::at(address.unwrap_or_default());
@@ -40,30 +33,25 @@ impl Mqtt<'_, '_> {
         if flags.mqtt_host.is_none() && flags.kafka_brokers.is_some() {
             return None;
         }
-        broker.rules = self.reading.rules(wanted, qos, &values::topic_filter);
-        if flags.mqtt_host.is_some() && wanted.is_empty() {
+        let rule_qos = qos.unwrap_or(Qos::AtMostOnce);
+        broker.rules = self.reading.rules(wanted, rule_qos, &values::topic_filter);
+        flags.mqtt_host.as_ref()?;
+        if wanted.is_empty() {
             self.reading.faults.add("--mqtt_host", NO_TOPIC);
         }
-        if !is_known {
-            return None;
-        }
         broker.password = self.password(broker.username.is_some());
-        Some(broker)
+        let mut needs = rules::needs(wanted);
+        needs.extend(qos.map(|qos| Needs::Acknowledged(qos, "--mqtt_qos".into())));
+        let (name, id) = ("--mqtt_host".into(), "--mqtt_name".into());
+        Some(Placed { it: broker, is_enabled: true, name, id, needs })
     }
 
-    fn qos(&mut self) -> Qos {
+    /// `None` if it cannot be read.
+    fn qos(&mut self) -> Option<Qos> {
         let flags = &self.reading.asked.flags;
-        let (mut qos, mut is_wrong) = (Qos::AtMostOnce, false);
-        self.reading.read("--mqtt_qos", flags.mqtt_qos.as_ref(), &mut |text| {
-            let read = values::qos(text);
-            is_wrong = read.is_err();
-            put(&mut qos, read)
-        });
-        // A number that is wrong has been noted, and says nothing about what follows.
-        let is_refused = qos == Qos::AtMostOnce && !is_wrong && !flags.mqtt_buffer;
-        if flags.mqtt_host.is_some() && is_refused {
-            self.reading.faults.add("--mqtt_qos", QOS_0);
-        }
+        let Some(text) = &flags.mqtt_qos else { return Some(Qos::AtMostOnce) };
+        let mut qos = None;
+        self.reading.read("--mqtt_qos", Some(text), &mut |text| put(&mut qos, values::qos(text)));
         qos
     }
 

@@ -1,9 +1,10 @@
 //! The flags that say what becomes of messages, whatever source they come from.
 
 use super::Reading;
+use crate::config::values::{self, put};
+use crate::config::whole::Needs;
 use crate::config::{
     Enrichment, EventRule, EventTypeMap, PayloadFilter, PolicyRule, Qos, Rule, Target,
-    values::{self, put},
 };
 
 /// The documented words for a source that nothing is wanted from.
@@ -17,13 +18,19 @@ pub(super) struct Wanted {
     to: Target,
 }
 
+/// What the rules need of the rest.
+pub(super) fn needs(wanted: &[Wanted]) -> Vec<Needs> {
+    let policies = wanted.iter().filter(|wanted| matches!(wanted.to, Target::Policy(_)));
+    policies.map(|wanted| Needs::ApiKey(wanted.flag.into())).collect()
+}
+
 impl Reading<'_> {
     /// Heartbeats first, then policy updates, then events: the first rule that matches wins.
-    pub(super) fn wanted(&mut self, enrichment: &Enrichment, has_api_key: bool) -> Vec<Wanted> {
+    pub(super) fn wanted(&mut self, enrichment: &Enrichment) -> Vec<Wanted> {
         let flags = &self.asked.flags;
         let filter = self.payload_filter();
         let event = self.event_rule(filter.clone(), enrichment);
-        let policy = self.policy_rule(filter, has_api_key);
+        let policy = self.policy_rule(filter);
         let mut wanted: Vec<Wanted> = Vec::new();
         for (flag, topics, to) in [
             ("--heartbeat_topic", &flags.heartbeat_topic, Target::Heartbeat),
@@ -69,16 +76,10 @@ impl Reading<'_> {
 
     fn event_rule(&mut self, filter: Option<PayloadFilter>, enrichment: &Enrichment) -> EventRule {
         let flags = &self.asked.flags;
-        let event_key = if flags.event_topic.is_empty() {
-            None
-        } else {
-            self.secret(
-                ("--event_key", flags.event_key.as_ref()),
-                flags.event_key_file.as_ref(),
-                None,
-                "event_key",
-            )
-        };
+        let (key, file) = (flags.event_key.as_ref(), flags.event_key_file.as_ref());
+        let is_given = !flags.event_topic.is_empty() && (key.is_some() || file.is_some());
+        let event_key =
+            is_given.then(|| self.secret(("--event_key", key), file, None, "event_key")).flatten();
         let mut rule = EventRule {
             filter,
             event_key,
@@ -111,21 +112,15 @@ impl Reading<'_> {
         rule
     }
 
-    fn policy_rule(&mut self, filter: Option<PayloadFilter>, has_api_key: bool) -> PolicyRule {
+    fn policy_rule(&mut self, filter: Option<PayloadFilter>) -> PolicyRule {
         let flags = &self.asked.flags;
         let names = flags.policy_routing_keys.as_deref().unwrap_or_default();
         let routing_keys: Vec<String> =
             names.split(',').map(str::trim).filter(|n| !n.is_empty()).map(str::to_owned).collect();
-        if !flags.policy_topic.is_empty() {
-            if routing_keys.is_empty() {
-                let what = "this needs --policy_routing_keys with the names of the members that \
-                            make the routing key";
-                self.faults.add("--policy_topic", what);
-            }
-            if !has_api_key {
-                let what = "this needs an API key in the environment variable ILERT_API_KEY";
-                self.faults.add("--policy_topic", what);
-            }
+        if !flags.policy_topic.is_empty() && routing_keys.is_empty() {
+            let what = "this needs --policy_routing_keys with the names of the members that make \
+                        the routing key";
+            self.faults.add("--policy_topic", what);
         }
         let mut rule = PolicyRule { filter, routing_keys, ..PolicyRule::default() };
         self.read("--shift_offset", flags.shift_offset.as_ref(), &mut |text| {

@@ -1,50 +1,43 @@
 //! `[[kafka]]`: a consumer of one cluster.
 
 use super::subscription;
-use super::subscription::Rest;
 use crate::config::document::fields::{Fields, text};
 use crate::config::document::{Node, Value};
 use crate::config::surroundings::NO_KAFKA;
-use crate::config::{
-    Cluster, Faults, Mechanism, Qos, Rule, Sasl, Secret, Tls,
-    values::{self, put},
-};
+use crate::config::values::{self, put};
+use crate::config::whole::{Needs, Placed};
+use crate::config::{Cluster, Enrichment, Faults, Mechanism, Qos, Rule, Sasl, Secret, Tls};
 use std::collections::BTreeMap;
 
-/// Reads all clusters that are not disabled, and checks that they do not get in each other's way.
+/// Reads all clusters.
 pub(super) fn clusters(
     tables: &[Fields<'_>],
-    rest: Rest<'_>,
+    enrichment: &Enrichment,
     outside: &mut Faults,
-) -> Vec<Cluster> {
-    let mut clusters: Vec<Cluster> = Vec::new();
-    for fields in tables {
-        let enabled = fields.truth("enabled").unwrap_or(true);
-        if enabled && !fields.file.around.has_kafka {
-            fields.file.add(fields.at, NO_KAFKA);
-        }
-        // With several clusters the one variable would tell each of them another's password.
-        let alone = (tables.len() == 1 && enabled).then_some(&mut *outside);
-        let cluster = cluster(fields, rest, enabled, alone);
-        fields.end();
-        let Some(cluster) = cluster.filter(|_| enabled) else {
-            continue;
-        };
-        if clusters.iter().any(|other| other.name == cluster.name) {
-            let what = format!("there is another cluster of the name `{}`", cluster.name);
-            fields.file.add(fields.place("name"), what);
-        }
-        clusters.push(cluster);
-    }
-    clusters
+) -> Vec<Placed<Cluster>> {
+    // With several clusters the one variable would tell each of them another's password.
+    let mut outside = (tables.len() == 1).then_some(outside);
+    tables.iter().map(|fields| placed(fields, enrichment, outside.as_deref_mut())).collect()
 }
 
-fn cluster(
+fn placed(
     fields: &Fields<'_>,
-    rest: Rest<'_>,
-    enabled: bool,
+    enrichment: &Enrichment,
     outside: Option<&mut Faults>,
-) -> Option<Cluster> {
+) -> Placed<Cluster> {
+    let is_enabled = fields.truth("enabled").unwrap_or(true);
+    if is_enabled && !fields.file.around.has_kafka {
+        fields.file.add(fields.at, NO_KAFKA);
+    }
+    let mut cluster = cluster(fields, outside.filter(|_| is_enabled));
+    let needs = rules(fields, enrichment, is_enabled, &mut cluster.rules);
+    fields.end();
+    let name = fields.file.place(fields.place("name"));
+    Placed { it: cluster, is_enabled, id: name.clone(), name, needs }
+}
+
+/// The cluster without its rules, and without brokers if they cannot be read.
+fn cluster(fields: &Fields<'_>, outside: Option<&mut Faults>) -> Cluster {
     let mut cluster = Cluster::at(brokers(fields));
     fields.text("name", &mut |text| put(&mut cluster.name, values::line(text)));
     fields.text("group-id", &mut |text| put(&mut cluster.group_id, values::line(text)));
@@ -56,12 +49,11 @@ fn cluster(
     });
     cluster.buffer = fields.truth("buffer").unwrap_or(cluster.buffer);
     fields.text("routing", &mut |text| put(&mut cluster.routing, values::routing(text)));
-    cluster.rules = rules(fields, rest, enabled);
     for name in cluster.said_twice() {
         let what = format!("`{name}` has a key of its own, which is there as well");
         fields.file.add(fields.place("options"), what);
     }
-    (!cluster.name.is_empty()).then_some(cluster)
+    cluster
 }
 
 /// A list of texts, or one text with commas.
@@ -167,14 +159,20 @@ fn sasl(fields: &Fields<'_>, outside: Option<&mut Faults>) -> Option<Sasl> {
     Some(Sasl::Password { mechanism, username, password: password? })
 }
 
-fn rules(fields: &Fields<'_>, rest: Rest<'_>, enabled: bool) -> Vec<Rule> {
-    let mut rules: Vec<Rule> = Vec::new();
+fn rules(
+    fields: &Fields<'_>,
+    enrichment: &Enrichment,
+    is_enabled: bool,
+    rules: &mut Vec<Rule>,
+) -> Vec<Needs> {
+    let mut needs = Vec::new();
     for table in fields.tables("subscription", "[[kafka.subscription]]") {
-        rules.extend(subscription::rules(&table, Qos::AtLeastOnce, &values::kafka_topic, rest));
+        let (qos, topic) = (Qos::AtLeastOnce, &values::kafka_topic);
+        rules.extend(subscription::rules(&table, qos, topic, enrichment, &mut needs));
         table.end();
     }
-    if enabled && !fields.has(&["subscription"]) {
+    if is_enabled && !fields.has(&["subscription"]) {
         fields.file.add(fields.at, "[[kafka]] needs at least one [[kafka.subscription]]");
     }
-    rules
+    needs
 }

@@ -7,10 +7,17 @@ mod subscription;
 
 use crate::config::document::fields::{Fields, File};
 use crate::config::document::{Node, Source, Value, json, toml};
-use crate::config::surroundings::{self, Checked, Surroundings};
-use crate::config::{
-    Config, Enrichment, Faults, Http, Ilert, Queue, Service,
-    values::{self, put},
+use crate::config::surroundings::{self, Surroundings};
+use crate::config::values::{self, put};
+use crate::config::whole::{self, Checked, Part, Words};
+use crate::config::{Enrichment, Faults, Http, Ilert, Queue, Service};
+
+/// What is said where the whole lacks something.
+const WORDS: Words = Words {
+    qos_0: "QoS 0 needs `buffer = true`, because there is no broker acknowledgement to delay when \
+            delivery fails; or use QoS 1 or 2",
+    api_key: "a policy subscription needs an `api-key` in [ilert] or in ILERT_API_KEY",
+    nothing: "the file needs [[mqtt]], [[kafka]], [http] or a heartbeat key in [ilert]",
 };
 
 /// How a file is written.
@@ -62,45 +69,32 @@ pub fn read(
         faults
     })?;
     let file = File::new(source, (syntax == Syntax::Json).then_some(&tree), around);
-    let mut outside = Faults::default();
-    let checked = whole(&file, &tree, port, &mut outside);
-    let mut faults = file.faults();
-    faults.0.extend(outside.0);
-    faults.sort();
-    if faults.0.is_empty() { Ok(checked) } else { Err(faults) }
+    let part = part(&file, &tree, port);
+    whole::check(part, &WORDS, file.place(0), around)
 }
 
-/// Reads all tables. Where something is wrong, what is returned is not to be used.
-fn whole(file: &File<'_>, tree: &Node, port: Option<u16>, outside: &mut Faults) -> Checked {
+/// Reads all tables. Where something is wrong, what they hold is not to be used.
+fn part(file: &File<'_>, tree: &Node, port: Option<u16>) -> Part {
+    let mut outside = Faults::default();
     let empty = Node { at: 0, value: Value::Table(Vec::new()) };
     let top = Fields::new(file, tree, "the file");
     let table = |key, what| Fields::new(file, top.node(key).unwrap_or(&empty), what);
     let enrichment = enrichment(&table("event", "[event]"), true);
-    let (ilert, bearer) = ilert(&table("ilert", "[ilert]"), outside);
+    let (ilert, bearer) = ilert(&table("ilert", "[ilert]"), &mut outside);
     let queue = queue(&table("queue", "[queue]"));
     let http = (top.has(&["http"]) || port.is_some())
-        .then(|| http(&table("http", "[http]"), port, enrichment.clone(), outside));
-    let rest = subscription::Rest { enrichment: &enrichment, has_api_key: ilert.api_key.is_some() };
-    let mut brokers = mqtt::brokers(&top.tables("mqtt", "[[mqtt]]"), rest, outside);
-    let mut clusters = kafka::clusters(&top.tables("kafka", "[[kafka]]"), rest, outside);
-    let rules = brokers.iter_mut().flat_map(|broker| &mut broker.rules);
-    let rules = rules.chain(clusters.iter_mut().flat_map(|cluster| &mut cluster.rules));
-    subscription::default_key(rules, || file.around.secret(None, "event_key", outside));
+        .then(|| http(&table("http", "[http]"), port, enrichment.clone(), &mut outside));
+    let brokers = mqtt::brokers(&top.tables("mqtt", "[[mqtt]]"), &enrichment, &mut outside);
+    let clusters = kafka::clusters(&top.tables("kafka", "[[kafka]]"), &enrichment, &mut outside);
     let sinks = table("sink", "[sink]");
     let files = sink::files(&sinks.tables("file", "[[sink.file]]"));
     sinks.end();
     top.end();
-    let nothing =
-        brokers.is_empty() && clusters.is_empty() && http.is_none() && ilert.heartbeat.is_none();
-    if nothing && file.is_right() {
-        let what = "nothing to do; the file needs [[mqtt]], [[kafka]], [http] or a heartbeat key \
-                    in [ilert]";
-        file.add(0, what);
-    }
-    let config = Config { brokers, clusters, http, ilert, files, queue };
+    let mut faults = file.faults();
+    faults.0.extend(outside.0);
     let mut warnings = file.warnings();
     warnings.extend(bearer.then(|| surroundings::BEARER.to_owned()));
-    Checked { config, warnings }
+    Part { brokers, clusters, files, http, ilert, queue, faults, warnings }
 }
 
 /// `[ilert]`; says as well whether the API key came with a `Bearer `.

@@ -1,55 +1,45 @@
 //! `[[mqtt]]`: Kapacitor's keys, and ours.
 
-use super::subscription::{self, Rest};
+use super::subscription;
 use crate::config::document::fields::Fields;
-use crate::config::{
-    Broker, Faults, Qos, Rule,
-    values::{self, put},
-};
+use crate::config::values::{self, put};
+use crate::config::whole::{Needs, Placed};
+use crate::config::{Broker, Enrichment, Faults, Qos, Rule};
 
-/// What is wrong with a QoS that leaves nothing to acknowledge.
-const QOS_0: &str = "QoS 0 needs `buffer = true`, because there is no broker acknowledgement to \
-    delay when delivery fails; or use QoS 1 or 2";
-
-/// Reads all brokers that are not disabled, and checks that they do not get in each other's way.
-pub(super) fn brokers(tables: &[Fields<'_>], rest: Rest<'_>, outside: &mut Faults) -> Vec<Broker> {
-    let mut brokers: Vec<Broker> = Vec::new();
-    for fields in tables {
-        let enabled = fields.truth("enabled").unwrap_or(true);
-        let broker = broker(fields, rest, enabled);
-        fields.end();
-        let Some(mut broker) = broker.filter(|_| enabled) else {
-            continue;
-        };
-        // With several brokers the one variable would tell each of them another's password.
-        if tables.len() == 1 && broker.username.is_some() && broker.password.is_none() {
-            let around = fields.file.around;
-            broker.password =
-                around.secret(Some("ILAGENT_MQTT_PASSWORD"), "mqtt_password", outside);
-        }
-        if brokers.iter().any(|other| other.name == broker.name) {
-            let what = format!("there is another broker of the name `{}`", broker.name);
-            fields.file.add(fields.place("name"), what);
-        }
-        let same_session = |other: &Broker| {
-            other.host == broker.host
-                && other.port == broker.port
-                && other.client_id == broker.client_id
-        };
-        if brokers.iter().any(same_session) {
-            let what = format!(
-                "the client id `{}` is used twice at this broker, which would throw the one out \
-                 when the other comes",
-                broker.client_id
-            );
-            fields.file.add(fields.place("client-id"), what);
-        }
-        brokers.push(broker);
-    }
-    brokers
+/// Reads all brokers.
+pub(super) fn brokers(
+    tables: &[Fields<'_>],
+    enrichment: &Enrichment,
+    outside: &mut Faults,
+) -> Vec<Placed<Broker>> {
+    // With several brokers the one variable would tell each of them another's password.
+    let mut outside = (tables.len() == 1).then_some(outside);
+    tables.iter().map(|fields| placed(fields, enrichment, outside.as_deref_mut())).collect()
 }
 
-fn broker(fields: &Fields<'_>, rest: Rest<'_>, enabled: bool) -> Option<Broker> {
+fn placed(
+    fields: &Fields<'_>,
+    enrichment: &Enrichment,
+    outside: Option<&mut Faults>,
+) -> Placed<Broker> {
+    let is_enabled = fields.truth("enabled").unwrap_or(true);
+    let mut broker = broker(fields);
+    let needs = rules(fields, enrichment, is_enabled, &mut broker.rules);
+    fields.end();
+    if is_enabled
+        && broker.username.is_some()
+        && broker.password.is_none()
+        && let Some(outside) = outside
+    {
+        let around = fields.file.around;
+        broker.password = around.secret(Some("ILAGENT_MQTT_PASSWORD"), "mqtt_password", outside);
+    }
+    let place = |key| fields.file.place(fields.place(key));
+    Placed { it: broker, is_enabled, name: place("name"), id: place("client-id"), needs }
+}
+
+/// The broker without its rules, and without a host if that cannot be read.
+fn broker(fields: &Fields<'_>) -> Broker {
     // Kapacitor's mark of the broker to publish to; nothing is published here.
     fields.truth("default");
     let mut address = None;
@@ -72,8 +62,7 @@ fn broker(fields: &Fields<'_>, rest: Rest<'_>, enabled: bool) -> Option<Broker> 
     });
     broker.buffer = fields.truth("buffer").unwrap_or(broker.buffer);
     fields.text("routing", &mut |text| put(&mut broker.routing, values::routing(text)));
-    broker.rules = rules(fields, rest, broker.buffer, enabled);
-    is_known.then_some(broker)
+    broker
 }
 
 /// Who we are at the broker. As Kapacitor has it, an empty client id is the name of the broker.
@@ -108,23 +97,26 @@ fn tls(fields: &Fields<'_>, broker: &mut Broker, is_known: bool) {
     }
 }
 
-fn rules(fields: &Fields<'_>, rest: Rest<'_>, buffer: bool, enabled: bool) -> Vec<Rule> {
+fn rules(
+    fields: &Fields<'_>,
+    enrichment: &Enrichment,
+    is_enabled: bool,
+    rules: &mut Vec<Rule>,
+) -> Vec<Needs> {
+    let mut needs = Vec::new();
     let mut qos_of_all = Qos::AtLeastOnce;
     fields.number("qos", &mut |text| put(&mut qos_of_all, values::qos(text)));
-    let mut rules = Vec::new();
     for table in fields.tables("subscription", "[[mqtt.subscription]]") {
         let mut qos = qos_of_all;
         table.number("qos", &mut |text| put(&mut qos, values::qos(text)));
-        let found = subscription::rules(&table, qos, &values::topic_filter, rest);
-        if !buffer && found.iter().any(|rule| rule.qos == Qos::AtMostOnce) {
-            let place = if table.has(&["qos"]) { table.place("qos") } else { fields.place("qos") };
-            fields.file.add(place, QOS_0);
-        }
+        let place = if table.has(&["qos"]) { table.place("qos") } else { fields.place("qos") };
+        needs.push(Needs::Acknowledged(qos, fields.file.place(place)));
+        let topic = &values::topic_filter;
+        rules.extend(subscription::rules(&table, qos, topic, enrichment, &mut needs));
         table.end();
-        rules.extend(found);
     }
-    if enabled && !fields.has(&["subscription"]) {
+    if is_enabled && !fields.has(&["subscription"]) {
         fields.file.add(fields.at, "[[mqtt]] needs at least one [[mqtt.subscription]]");
     }
-    rules
+    needs
 }

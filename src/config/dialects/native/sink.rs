@@ -1,30 +1,25 @@
 //! `[[sink.file]]`: a journal of what was sent.
 
+use crate::config::FileSink;
 use crate::config::document::fields::Fields;
 use crate::config::values::{self, put};
-use crate::config::{FileSink, Sink};
+use crate::config::whole::Placed;
 use std::path::PathBuf;
 
-/// Reads all file sinks, and checks that they do not get in each other's way.
-pub(super) fn files(tables: &[Fields<'_>]) -> Vec<FileSink> {
-    let mut files: Vec<FileSink> = Vec::new();
-    for fields in tables {
-        let sink = file(fields);
-        fields.end();
-        let Some(sink) = sink else { continue };
-        if sink.name == Sink::ILERT || files.iter().any(|other| other.name == sink.name) {
-            let what = format!("there is another sink of the name `{}`", sink.name);
-            fields.file.add(fields.place("name"), what);
-        }
-        if files.iter().any(|other| other.path == sink.path) {
-            fields.file.add(fields.place("path"), "another sink writes to this file");
-        }
-        files.push(sink);
-    }
-    files
+/// Reads all file sinks.
+pub(super) fn files(tables: &[Fields<'_>]) -> Vec<Placed<FileSink>> {
+    tables.iter().map(placed).collect()
 }
 
-fn file(fields: &Fields<'_>) -> Option<FileSink> {
+fn placed(fields: &Fields<'_>) -> Placed<FileSink> {
+    let it = file(fields);
+    fields.end();
+    let place = |key| fields.file.place(fields.place(key));
+    Placed { it, is_enabled: true, name: place("name"), id: place("path"), needs: Vec::new() }
+}
+
+/// The sink, without a path if that cannot be read.
+fn file(fields: &Fields<'_>) -> FileSink {
     let mut path: Option<PathBuf> = None;
     fields.text("path", &mut |text| put(&mut path, values::filled(text).map(PathBuf::from)));
     if !fields.has(&["path"]) {
@@ -38,5 +33,5 @@ fn file(fields: &Fields<'_>) -> Option<FileSink> {
     fields.number("keep", &mut |text| {
         put(&mut sink.keep, values::count_u32(text, values::OLDER_FILES))
     });
-    (!sink.path.as_os_str().is_empty()).then_some(sink)
+    sink
 }

@@ -4,19 +4,9 @@
 use super::enrichment;
 use crate::config::document::Node;
 use crate::config::document::fields::{Fields, text};
-use crate::config::{
-    Enrichment, EventRule, PayloadFilter, PolicyRule, Qos, Rule, Secret, Target,
-    values::{self, put},
-};
-
-/// What the rest of the file says that rules need to know.
-#[derive(Clone, Copy)]
-pub(super) struct Rest<'a> {
-    /// What is added to every event.
-    pub(super) enrichment: &'a Enrichment,
-    /// Whether there is an API key, which policy updates need.
-    pub(super) has_api_key: bool,
-}
+use crate::config::values::{self, put};
+use crate::config::whole::Needs;
+use crate::config::{Enrichment, EventRule, PayloadFilter, PolicyRule, Qos, Rule, Target};
 
 /// What becomes of a message.
 enum Kind {
@@ -36,19 +26,24 @@ impl Kind {
     }
 }
 
-/// One rule for each topic, which `topic` reads. The caller ends the table.
+/// One rule for each topic, which `topic` reads; `needs` gets what they need. The caller ends the
+/// table.
 pub(super) fn rules(
     fields: &Fields<'_>,
     qos: Qos,
     topic: &dyn Fn(&str) -> Result<String, String>,
-    rest: Rest<'_>,
+    enrichment: &Enrichment,
+    needs: &mut Vec<Needs>,
 ) -> Vec<Rule> {
     let mut kind = (!fields.has(&["kind"])).then_some(Kind::Event);
     fields.text("kind", &mut |text| put(&mut kind, Kind::of(text)));
     let to = match kind {
         Some(Kind::Heartbeat) => Target::Heartbeat,
-        Some(Kind::Policy) => Target::Policy(Box::new(policy(fields, rest.has_api_key))),
-        Some(Kind::Event) => Target::Event(Box::new(event(fields, rest.enrichment))),
+        Some(Kind::Policy) => {
+            needs.push(Needs::ApiKey(fields.file.place(fields.place("kind"))));
+            Target::Policy(Box::new(policy(fields)))
+        }
+        Some(Kind::Event) => Target::Event(Box::new(event(fields, enrichment))),
         None => {
             // Without a kind nobody can tell which keys belong here, so all of them may.
             fields.skip();
@@ -66,24 +61,6 @@ pub(super) fn rules(
         fields.file.add(fields.place("topic"), format!("{} needs a `topic`", fields.what));
     }
     rules
-}
-
-/// Gives the key of the unit, if it has one, to every event subscription that says none.
-pub(super) fn default_key<'a>(
-    rules: impl Iterator<Item = &'a mut Rule>,
-    key: impl FnOnce() -> Option<Secret>,
-) {
-    let without = rules.filter_map(|rule| match &mut rule.to {
-        Target::Event(rule) if rule.event_key.is_none() => Some(rule),
-        Target::Event(_) | Target::Heartbeat | Target::Policy(_) => None,
-    });
-    let mut without = without.peekable();
-    // Nobody looks for it where nobody wants it.
-    if without.peek().is_some()
-        && let Some(key) = key()
-    {
-        without.for_each(|rule| rule.event_key = Some(key.clone()));
-    }
 }
 
 fn filter(fields: &Fields<'_>) -> Option<PayloadFilter> {
@@ -142,7 +119,7 @@ fn map(fields: &Fields<'_>, rule: &mut EventRule) {
     fields.end();
 }
 
-fn policy(fields: &Fields<'_>, has_api_key: bool) -> PolicyRule {
+fn policy(fields: &Fields<'_>) -> PolicyRule {
     let name = |node: &Node| fields.file.keep(node.at, text(&node.value).and_then(values::filled));
     let mut rule = PolicyRule {
         filter: filter(fields),
@@ -154,10 +131,6 @@ fn policy(fields: &Fields<'_>, has_api_key: bool) -> PolicyRule {
     fields.number("shift-offset", &mut |text| put(&mut rule.shift_offset, values::offset(text)));
     if fields.list("routing-keys").is_empty() {
         let what = "a policy subscription needs `routing-keys`: the members that make the key";
-        fields.file.add(fields.place("kind"), what);
-    }
-    if !has_api_key {
-        let what = "a policy subscription needs an `api-key` in [ilert] or in ILERT_API_KEY";
         fields.file.add(fields.place("kind"), what);
     }
     rule

@@ -1,0 +1,307 @@
+//! The parts of a configuration, checked as a whole.
+//!
+//! A dialect turns documents, or a command line, into a [`Part`] and notes what is wrong in each of
+//! them by itself. What must fit together is checked here, once and for every dialect.
+
+use super::{
+    Broker, Cluster, Config, Faults, FileSink, Http, Ilert, Place, Qos, Queue, Sink, Surroundings,
+    Target,
+};
+
+/// A configuration without a fault.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Checked {
+    /// What to do.
+    pub config: Config,
+    /// What somebody should know nevertheless, one line each.
+    pub warnings: Vec<String>,
+}
+
+/// What the documents of one dialect, or a command line, say of the model.
+#[derive(Debug, Default)]
+pub struct Part {
+    /// Brokers.
+    pub brokers: Vec<Placed<Broker>>,
+    /// Kafka clusters.
+    pub clusters: Vec<Placed<Cluster>>,
+    /// File sinks.
+    pub files: Vec<Placed<FileSink>>,
+    /// The listener.
+    pub http: Option<Http>,
+    /// ilert's API.
+    pub ilert: Ilert,
+    /// The queue.
+    pub queue: Queue,
+    /// What is wrong in it by itself.
+    pub faults: Faults,
+    /// What somebody should know nevertheless.
+    pub warnings: Vec<String>,
+}
+
+/// Something that has to fit the rest, and where its text says what has to fit.
+#[derive(Debug)]
+pub struct Placed<T> {
+    /// The thing.
+    pub it: T,
+    /// Whether it is used. What is switched off is checked by itself, and left out.
+    pub is_enabled: bool,
+    /// Where its name is given.
+    pub name: Place,
+    /// Where its other identity is given: a client id, a path.
+    pub id: Place,
+    /// What its rules need.
+    pub needs: Vec<Needs>,
+}
+
+/// What a rule needs, and where it is asked for.
+#[derive(Debug)]
+pub enum Needs {
+    /// A store, unless the broker can wait for an acknowledgement.
+    Acknowledged(Qos, Place),
+    /// ilert's API key.
+    ApiKey(Place),
+}
+
+/// What a dialect says where a whole lacks something.
+#[derive(Debug)]
+pub struct Words {
+    /// How a QoS of 0 is made safe.
+    pub qos_0: &'static str,
+    /// How ilert's API key is given.
+    pub api_key: &'static str,
+    /// What there could be to do.
+    pub nothing: &'static str,
+}
+
+/// Checks that everything fits together. `whole` is where a fault of all of it is shown.
+///
+/// # Errors
+///
+/// Every fault, also those of the part by itself, in the order of their places.
+pub fn check(
+    mut part: Part,
+    words: &Words,
+    whole: Place,
+    around: &Surroundings<'_>,
+) -> Result<Checked, Faults> {
+    let mut faults = std::mem::take(&mut part.faults);
+    unmet(&part, words, &mut faults);
+    alike(&part, &mut faults);
+    let Part { http, ilert, queue, warnings, .. } = part;
+    let (brokers, clusters) = (used(part.brokers), used(part.clusters));
+    let files = used(part.files);
+    let mut config = Config { brokers, clusters, http, ilert, files, queue };
+    default_key(&mut config, around, &mut faults);
+    let is_idle = config.brokers.is_empty()
+        && config.clusters.is_empty()
+        && config.http.is_none()
+        && config.ilert.heartbeat.is_none();
+    if is_idle && faults.0.is_empty() {
+        faults.add(whole, format!("nothing to do; {}", words.nothing));
+    }
+    if faults.0.is_empty() {
+        return Ok(Checked { config, warnings });
+    }
+    faults.sort();
+    faults.0.dedup();
+    Err(faults)
+}
+
+fn used<T>(all: Vec<Placed<T>>) -> Vec<T> {
+    all.into_iter().filter(|placed| placed.is_enabled).map(|placed| placed.it).collect()
+}
+
+/// Notes what rules need and do not have.
+fn unmet(part: &Part, words: &Words, faults: &mut Faults) {
+    let of_brokers = part.brokers.iter().map(|broker| (broker.it.buffer, &broker.needs));
+    let of_clusters = part.clusters.iter().map(|cluster| (cluster.it.buffer, &cluster.needs));
+    for (buffer, needs) in of_brokers.chain(of_clusters) {
+        for need in needs {
+            let (place, what) = match need {
+                Needs::Acknowledged(Qos::AtMostOnce, place) if !buffer => (place, words.qos_0),
+                Needs::ApiKey(place) if part.ilert.api_key.is_none() => (place, words.api_key),
+                Needs::Acknowledged(..) | Needs::ApiKey(_) => continue,
+            };
+            faults.add(place.clone(), what);
+        }
+    }
+}
+
+/// What has to be unique: what is compared, what is shown, and where it is given.
+type Identity<'p> = (String, &'p str, &'p Place);
+
+/// Notes what cannot be told apart. What could not be read is empty, and like nothing else.
+fn alike(part: &Part, faults: &mut Faults) {
+    let names = part.brokers.iter().filter(|p| p.is_enabled);
+    let names: Vec<_> = names.map(|p| identity(&p.it.name, &p.name)).collect();
+    repeated(&names, &|name| format!("there is another broker of the name `{name}`"), faults);
+    sessions_alike(&part.brokers, faults);
+    let names = part.clusters.iter().filter(|p| p.is_enabled);
+    let names: Vec<_> = names.map(|p| identity(&p.it.name, &p.name)).collect();
+    repeated(&names, &|name| format!("there is another cluster of the name `{name}`"), faults);
+    let ilert = Place::from(Sink::ILERT);
+    let names = part.files.iter().map(|p| identity(&p.it.name, &p.name));
+    let names: Vec<_> = std::iter::once(identity(Sink::ILERT, &ilert)).chain(names).collect();
+    repeated(&names, &|name| format!("there is another sink of the name `{name}`"), faults);
+    let paths = part.files.iter().map(|p| (p.it.path.to_string_lossy().into_owned(), "", &p.id));
+    repeated(
+        &paths.collect::<Vec<_>>(),
+        &|_| "another sink writes to this file".to_owned(),
+        faults,
+    );
+}
+
+fn sessions_alike(brokers: &[Placed<Broker>], faults: &mut Faults) {
+    let known = brokers.iter().filter(|p| p.is_enabled && !p.it.host.is_empty());
+    let sessions = known.map(|Placed { it, id, .. }| {
+        (format!("{}\n{}\n{}", it.host, it.port, it.client_id), it.client_id.as_str(), id)
+    });
+    let words = |id: &str| {
+        format!(
+            "the client id `{id}` is used twice at this broker, which would throw the one out when \
+             the other comes"
+        )
+    };
+    repeated(&sessions.collect::<Vec<_>>(), &words, faults);
+}
+
+fn identity<'p>(name: &'p str, place: &'p Place) -> Identity<'p> {
+    (name.to_owned(), name, place)
+}
+
+/// Notes every identity that is there already.
+fn repeated(all: &[Identity<'_>], words: &dyn Fn(&str) -> String, faults: &mut Faults) {
+    for (index, (identity, shown, place)) in all.iter().enumerate() {
+        if !identity.is_empty() && all[..index].iter().any(|(other, ..)| other == identity) {
+            faults.add((*place).clone(), words(shown));
+        }
+    }
+}
+
+/// Gives the key of the unit, if it has one, to every event rule without a key.
+fn default_key(config: &mut Config, around: &Surroundings<'_>, faults: &mut Faults) {
+    let of_brokers = config.brokers.iter_mut().flat_map(|broker| &mut broker.rules);
+    let rules = of_brokers.chain(config.clusters.iter_mut().flat_map(|cluster| &mut cluster.rules));
+    let without = rules.filter_map(|rule| match &mut rule.to {
+        Target::Event(rule) if rule.event_key.is_none() => Some(rule),
+        Target::Event(_) | Target::Heartbeat | Target::Policy(_) => None,
+    });
+    let mut without = without.peekable();
+    // The credential is not looked for where nobody needs it.
+    if without.peek().is_some()
+        && let Some(key) = around.secret(None, "event_key", faults)
+    {
+        without.for_each(|rule| rule.event_key = Some(key.clone()));
+    }
+}
+
+/// What everybody who runs this configuration should know, one line each.
+#[must_use]
+pub fn warnings(config: &Config) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if let Some(http) = &config.http
+        && http.token.is_none()
+        && !http.bind.is_loopback()
+    {
+        warnings.push(format!(
+            "http: anybody who can reach {} port {} can raise and resolve alerts; \
+             set a token or bind 127.0.0.1",
+            http.bind, http.port
+        ));
+    }
+    warnings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Address, EventRule, Rule, Secret};
+
+    const WORDS: Words = Words { qos_0: "qos", api_key: "key", nothing: "say something" };
+
+    fn check_part(part: Part) -> Result<Checked, Vec<String>> {
+        let env = |name: &str| (name == "CREDENTIALS_DIRECTORY").then(|| "/run".to_owned());
+        let around = Surroundings {
+            env: &env,
+            read: &|path| Ok(path.ends_with("event_key").then(|| "unit\n".to_owned())),
+            is_open: &|_| false,
+            has_kafka: true,
+        };
+        check(part, &WORDS, "whole".into(), &around)
+            .map_err(|faults| faults.0.iter().map(ToString::to_string).collect())
+    }
+
+    fn broker(host: &str, name: &str) -> Placed<Broker> {
+        let address = Address { host: host.to_owned(), ..Address::default() };
+        let mut it = Broker::at(address);
+        it.name = name.to_owned();
+        let (name, id) = (format!("{name}-name").into(), format!("{name}-id").into());
+        Placed { it, is_enabled: true, name, id, needs: Vec::new() }
+    }
+
+    #[test]
+    fn parts_must_be_distinct() {
+        let mut off = broker("a", "x");
+        off.is_enabled = false;
+        let mut journals = [FileSink::at("a".into()), FileSink::at("a".into())];
+        journals[1].name = "ilert".to_owned();
+        let files = journals.map(|it| {
+            let (name, id) = (format!("{}-name", it.name).into(), "path".into());
+            Placed { it, is_enabled: true, name, id, needs: Vec::new() }
+        });
+        let brokers =
+            vec![broker("a", "x"), off, broker("b", "x"), broker("a", "y"), broker("", "")];
+        let part = Part { brokers, files: files.into(), ..Part::default() };
+        let wanted = [
+            "x-name: there is another broker of the name `x`",
+            "y-id: the client id `ilagent` is used twice at this broker, which would throw the one \
+             out when the other comes",
+            "ilert-name: there is another sink of the name `ilert`",
+            "path: another sink writes to this file",
+        ];
+        assert_eq!(check_part(part), Err(wanted.map(str::to_owned).to_vec()));
+    }
+
+    #[test]
+    fn what_rules_need_is_there() {
+        for (buffer, has_key, wanted) in [
+            (false, false, ["q: qos", "k: key"].as_slice()),
+            (true, false, &["k: key"]),
+            (false, true, &["q: qos"]),
+            (true, true, &[]),
+        ] {
+            let mut only = broker("a", "a");
+            only.it.buffer = buffer;
+            only.needs = vec![
+                Needs::Acknowledged(Qos::AtMostOnce, "q".into()),
+                Needs::Acknowledged(Qos::AtLeastOnce, "r".into()),
+                Needs::ApiKey("k".into()),
+                Needs::ApiKey("k".into()),
+            ];
+            let ilert = Ilert { api_key: has_key.then(|| Secret::new("k")), ..Ilert::default() };
+            let part = Part { brokers: vec![only], ilert, ..Part::default() };
+            assert_eq!(check_part(part).err().unwrap_or_default(), wanted);
+        }
+        assert_eq!(
+            check_part(Part::default()),
+            Err(vec!["whole: nothing to do; say something".to_owned()])
+        );
+    }
+
+    #[test]
+    fn the_key_of_the_unit_is_for_events_without_one() {
+        let event = |key: Option<&str>| Rule {
+            filter: "a".to_owned(),
+            qos: Qos::AtLeastOnce,
+            to: Target::Event(Box::new(EventRule {
+                event_key: key.map(Secret::new),
+                ..EventRule::default()
+            })),
+        };
+        let mut only = broker("a", "a");
+        only.it.rules = vec![event(None), event(Some("own"))];
+        let part = Part { brokers: vec![only], ..Part::default() };
+        let rules = check_part(part).unwrap().config.brokers.remove(0).rules;
+        assert_eq!(rules, [event(Some("unit")), event(Some("own"))]);
+    }
+}
