@@ -4,11 +4,10 @@ use super::are_words;
 use super::rows::{Scratch, delivery, open};
 use ilagent::queue::{DeadLetter, Push, Queue, Store};
 use serde_json::Value;
+use std::cell::Cell;
 use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// After so many questions there is something to be asked about again.
 const REFILL: usize = 50;
@@ -16,22 +15,36 @@ const REFILL: usize = 50;
 struct Agent {
     scratch: Scratch,
     queue: Queue,
-    asked: AtomicUsize,
+    asked: Cell<usize>,
 }
 
-fn agent() -> &'static Agent {
-    static AGENT: OnceLock<Agent> = OnceLock::new();
-    AGENT.get_or_init(|| {
+impl Agent {
+    fn new() -> Self {
         let scratch = Scratch::new("control");
         let queue = open(&scratch.database()).expect("a new queue opens").0;
-        Agent { scratch, queue, asked: AtomicUsize::new(0) }
-    })
+        Agent { scratch, queue, asked: Cell::new(0) }
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        self.queue.close();
+    }
+}
+
+thread_local! {
+    /// Of a thread and not of the process, so that it ends, and its folder with it.
+    static AGENT: Agent = Agent::new();
 }
 
 /// Whatever is asked, there is one line of JSON with a text or an error, and the agent lives.
 pub fn questions(data: &[u8]) {
-    let agent = agent();
-    if agent.asked.fetch_add(1, Ordering::Relaxed).is_multiple_of(REFILL) {
+    AGENT.with(|agent| ask(agent, data));
+}
+
+fn ask(agent: &Agent, data: &[u8]) {
+    let asked = agent.asked.replace(agent.asked.get() + 1);
+    if asked.is_multiple_of(REFILL) {
         let letter = DeadLetter {
             reason: "no".to_owned(),
             lane: None,

@@ -38,6 +38,9 @@ impl Scratch {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let memory = Path::new("/dev/shm");
         let parent = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
+        if number == 0 {
+            remove_left_behind(&parent);
+        }
         let folder = parent.join(format!("ilagent-fuzz-{name}-{}-{number}", std::process::id()));
         fs::create_dir_all(&folder).expect("a folder can be made");
         Scratch(folder)
@@ -51,6 +54,17 @@ impl Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Removes the folders of processes that libFuzzer or a signal ended.
+fn remove_left_behind(parent: &Path) {
+    for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let process = name.strip_prefix("ilagent-fuzz-").and_then(|rest| rest.rsplit('-').nth(1));
+        if process.is_some_and(|id| !Path::new("/proc").join(id).exists()) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
     }
 }
 

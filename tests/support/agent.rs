@@ -309,11 +309,16 @@ impl Agent {
         exchange(self.http, request)
     }
 }
+
 impl Drop for Agent {
     fn drop(&mut self) {
         if let Some(mut process) = self.process.take() {
             let _ = process.kill();
             let _ = process.wait();
+            // libfaketime's, which it removes at an orderly end.
+            for name in ["faketime_shm", "sem.faketime_sem"] {
+                let _ = fs::remove_file(format!("/dev/shm/{name}_{}", process.id()));
+            }
         }
         if std::thread::panicking() {
             let log = self.log();

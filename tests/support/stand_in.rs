@@ -5,7 +5,7 @@
 //! from what stands in front of it, here without a body; other answers of gateways and portals are
 //! written out where they are tested.
 
-use super::{PATIENCE, wait_until};
+use super::{PATIENCE, until, wait_until};
 use serde_json::Value;
 use std::collections::{BTreeSet, HashMap};
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -191,9 +191,15 @@ impl StandIn {
         tally
     }
 
+    /// Waits until so many different events were accepted, for as long as there is progress.
     #[track_caller]
     pub fn wait_for(&self, count: usize) {
-        wait_until(&format!("{count} different events accepted"), || self.tally().len() >= count);
+        let mut seen = self.tally().len();
+        while seen < count {
+            seen = until(&format!("one of {count} events is accepted, after {seen}"), || {
+                Some(self.tally().len()).filter(|accepted| *accepted > seen)
+            });
+        }
     }
 
     /// Waits until each of these was accepted, for as long as there is progress, and names one that
