@@ -1,4 +1,11 @@
 //! What runs by one configuration: prepared beside the former one, started, stopped.
+//!
+//! At a reload, whatever can fail (an address, another database, certificates) is prepared while
+//! the former configuration still runs. Only then is that stopped. The listening socket is handed
+//! on, so that clients wait in its backlog. What fails after that is undone by the same stop, and
+//! the former configuration is started again. Requests that hang are cut off. Whatever outlives a
+//! stop all the same holds a token: while there is one, another reload waits, so that they cannot
+//! pile up.
 
 use crate::config::Config;
 use crate::heartbeat;

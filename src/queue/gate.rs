@@ -1,4 +1,7 @@
 //! Whether deliveries may pass at present: open, or closed with one probe at a time.
+//!
+//! Lanes and sinks have one each. After a refusal of the sink as a whole, the next probe waits a
+//! tenth of the time that the sink has been down.
 
 use crate::retry::probe_wait;
 use std::time::{Duration, Instant};

@@ -1,4 +1,9 @@
-//! What becomes of a delivery after an attempt, and what that says of its lane and sink.
+//! What becomes of a delivery after an attempt, and what that says about its lane and sink.
+//!
+//! In direct mode a delivery that is refused while the sink takes others is set aside: moved to the
+//! database, so that it does not hold the broker's window or the offset of its partition. For a
+//! patient source (Kafka without buffer) the sink must have taken another one since: a sink that is
+//! down for all must end in an uncommitted offset, not in a full database.
 
 use super::{Board, RowId, is_withdrawn};
 use crate::message::{Delivery, Holds, Outcome};

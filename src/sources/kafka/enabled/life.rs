@@ -1,4 +1,11 @@
 //! One consumer from the start to the stop.
+//!
+//! Rebalances are cooperative. A partition that goes waits up to two seconds for its messages that
+//! are being delivered, so that its next owner does not deliver them again; what was read and not
+//! handed in is dropped. Commits do not wait, except at the stop and before a partition goes. Where
+//! there is no room, partitions are paused and polling goes on, so the group never gives us up.
+//! Without buffer, when a message has waited and its sink has failed for five seconds, the agent
+//! ends with 1; lanes that are refused alone are set aside instead.
 
 use super::bell::Bell;
 use super::context::{Context, Told, offsets};
