@@ -1,4 +1,4 @@
-//! What every part of the agent is given at its start, whatever it does.
+//! What every part of the agent gets at its start.
 
 use crate::system::health::{Health, Limits};
 use crate::system::stop::{Stop, Stopper};
@@ -7,21 +7,21 @@ use crate::system::threads::Failures;
 /// A bag of handles; cloning it is cheap.
 #[derive(Clone, Debug)]
 pub struct Services {
-    /// Where a part says how it is.
+    /// Where a part reports how it is.
     pub health: Health,
-    /// When the agent stops calling itself healthy.
+    /// When the agent stops being healthy.
     pub limits: Limits,
-    /// Where a part says that it failed for good.
+    /// Where a part reports that it failed for good.
     pub failures: Failures,
-    /// Ends sources, and what looks after the agent.
+    /// Stops sources, and the parts that watch the agent.
     pub stop: Stop,
-    /// Held by whatever may outlive a stop, to its end.
+    /// Held to its end by whatever may outlive a stop.
     pub here: Stopper,
 }
 
 #[cfg(test)]
 impl Services {
-    /// Of an agent that is not there: nobody hears of failures, and it is stopped.
+    /// Those of no agent: it is stopped, and failures go nowhere.
     pub fn for_a_test() -> Self {
         let age_max = std::time::Duration::from_secs(600);
         Services {

@@ -1,7 +1,7 @@
 //! What clients and listeners of HTTP have in common: media types, and the way to a host.
 //!
-//! Who names a proxy does it because the direct way is forbidden, watched or not there. So one that
-//! cannot be used is a fault, and never a reason to go directly.
+//! People name a proxy because the direct way is forbidden, watched or missing. So a proxy that
+//! cannot be used is a fault, and never a reason to connect directly.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -14,11 +14,11 @@ use ureq::{Proxy, ProxyProtocol};
 pub enum Way {
     /// By its own address.
     Direct,
-    /// Through a proxy, which is asked to connect.
+    /// Through a proxy that connects for us.
     Proxy {
         /// The variable that names it.
         variable: &'static str,
-        /// Its address, and what it wants to know of us.
+        /// Its address, and our credentials for it.
         proxy: Proxy,
     },
 }
@@ -29,7 +29,7 @@ impl Way {
     ///
     /// # Errors
     ///
-    /// Names the variable that cannot be obeyed.
+    /// Names the variable that cannot be used.
     pub fn to(url: &str, env: &dyn Fn(&str) -> Option<OsString>) -> Result<Self, String> {
         let Ok(url) = url.parse::<Uri>() else { return Err(format!("`{url}` is not a URL")) };
         let is_https = url.scheme_str() == Some("https");
@@ -62,7 +62,7 @@ impl Way {
     }
 }
 
-/// Without what the proxy wants to know of us.
+/// Without our credentials for the proxy.
 impl fmt::Display for Way {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -80,7 +80,7 @@ fn is_blank(text: &OsString) -> bool {
     text.to_str().is_some_and(|text| text.trim().is_empty())
 }
 
-/// The proxy at an address, of which nothing is shown: there may be a password in it.
+/// The proxy at an address, which is never shown because it may contain a password.
 fn proxy(text: &OsString) -> Result<Proxy, String> {
     let text = text.to_str().ok_or("it is not UTF-8")?.trim();
     let wrong = || "it is not of the form http://host:port".to_owned();
@@ -103,9 +103,9 @@ fn proxy(text: &OsString) -> Result<Proxy, String> {
     Ok(proxy)
 }
 
-/// Whether a host is named in a list of those that need no proxy, as curl and most others read it:
-/// names with all below them, addresses, blocks of addresses, each with a port or without, with
-/// commas or blanks between them, or `*` for everything.
+/// Whether a list of hosts that need no proxy names `host`. Read as curl and most others do: names
+/// with everything below them, addresses and blocks of addresses, with or without a port, separated
+/// by commas or blanks; or `*` for everything.
 fn spares(list: &str, host: &str, port: u16) -> bool {
     list.split(|letter: char| letter == ',' || letter.is_whitespace())
         .filter(|entry| !entry.is_empty())
