@@ -3,14 +3,14 @@
 //! From the bytes up: `fields` walks over bytes, `codec` is the packets of `rumqttc` in the words
 //! of [`packet`], `publish` the one packet that we read ourselves, [`reader`] finds packets in a
 //! stream and bounds what they may take, [`words`] says what their codes mean; none of them knows a
-//! socket. `ledger` knows which messages are in our hands and in which order they are acknowledged,
-//! `retained` which retained messages were seen to, `subscriptions` what is asked for, granted and
-//! left over from earlier, [`memory`] what outlives the process, `pace` when to ping, `material`
-//! which TLS files are in use. `wire` moves bytes, `pump` is where the thread sleeps and `bell` how
-//! it is woken. `dial`, `handshake` and `connection` are the life of one connection, in that order,
-//! `end` how it ends; `life` is what outlives connections, and [`session`] what others see of it.
-//! What it brings goes through [`Accept`](crate::message::Accept). `tests/layers.rs` says which
-//! file may name which.
+//! socket. `incoming` knows which messages are in our hands, in which order they are acknowledged
+//! and which retained ones were handled, `subscriptions` what is asked for, granted and left over
+//! from earlier, [`memory`] what outlives the process, `pace` when to ping, `material` which TLS
+//! files are in use. `wire` moves bytes, `pump` is where the thread sleeps and `bell` how it is
+//! woken. `dial`, `handshake` and `connection` are the life of one connection, in that order, `end`
+//! how it ends; `life` is what outlives connections, and [`session`] what others see of it. What it
+//! brings goes through [`Accept`](crate::message::Accept). `tests/layers.rs` says which file may
+//! name which.
 //!
 //! The session is our own because no client library does what it must do: turn an oversized message
 //! into a dead letter and not a reconnect, know across connections what is not acknowledged, hold
@@ -28,7 +28,7 @@ mod dial;
 mod end;
 mod fields;
 mod handshake;
-mod ledger;
+mod incoming;
 mod life;
 mod material;
 pub mod memory;
@@ -37,7 +37,6 @@ pub mod packet;
 mod publish;
 mod pump;
 pub mod reader;
-mod retained;
 pub mod session;
 mod subscriptions;
 mod timing;

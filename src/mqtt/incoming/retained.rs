@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hasher};
 
 /// How many topics with a retained message are remembered.
-pub(super) const COPIES_MAX: usize = 4_096;
+pub(in crate::mqtt) const COPIES_MAX: usize = 4_096;
 
 /// How many topics are remembered of which only live messages were seen. They may be retained:
 /// MQTT 3.1.1 does not tell.
@@ -21,7 +21,7 @@ const LIVES_MAX: usize = 1_024;
 
 /// What topics said last, by hash.
 #[derive(Debug, Default)]
-pub(super) struct Retained {
+pub(in crate::mqtt) struct Retained {
     copies: HashMap<u64, Said>,
     lives: HashMap<u64, u64>,
     /// Topics of `lives`, oldest first; some may be in `copies` by now.
@@ -36,7 +36,7 @@ pub(super) struct Retained {
 
 /// What a message with the retain flag is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Flagged {
+pub(in crate::mqtt) enum Flagged {
     /// A copy of what was seen to.
     Repeats,
     /// A copy that says something else than its topic said last.
@@ -67,7 +67,7 @@ struct Record {
 }
 
 /// The same over restarts, so it has no dice in it.
-pub(super) fn hash(bytes: &[u8]) -> u64 {
+pub(in crate::mqtt) fn hash(bytes: &[u8]) -> u64 {
     let mut hasher = DefaultHasher::new();
     hasher.write(bytes);
     hasher.finish()
@@ -75,7 +75,7 @@ pub(super) fn hash(bytes: &[u8]) -> u64 {
 
 impl Retained {
     /// What was remembered, or nothing if that makes no sense.
-    pub(super) fn read(text: &str) -> Self {
+    pub(in crate::mqtt) fn read(text: &str) -> Self {
         let record: Record = serde_json::from_str(text).unwrap_or_default();
         let is_last = record.complete || !record.changing.is_empty() || !record.lives.is_empty();
         let said = |changes| {
@@ -97,13 +97,13 @@ impl Retained {
     }
 
     /// To be remembered: what will be right whenever the process ends.
-    pub(super) fn write(&mut self, unsafe_topics: &HashSet<u64>) -> String {
+    pub(in crate::mqtt) fn write(&mut self, unsafe_topics: &HashSet<u64>) -> String {
         self.is_stale = false;
         self.record(false, unsafe_topics)
     }
 
     /// To be remembered at the orderly end, after which no message comes.
-    pub(super) fn write_last(&self, unsafe_topics: &HashSet<u64>) -> String {
+    pub(in crate::mqtt) fn write_last(&self, unsafe_topics: &HashSet<u64>) -> String {
         self.record(true, unsafe_topics)
     }
 
@@ -128,37 +128,37 @@ impl Retained {
     }
 
     /// A round of connections begins: its subscriptions explain copies of their own.
-    pub(super) fn begin_round(&mut self) {
+    pub(in crate::mqtt) fn begin_round(&mut self) {
         self.round = self.round.wrapping_add(1);
     }
 
     /// Every copy there is will come.
-    pub(super) fn sees_all(&mut self) {
+    pub(in crate::mqtt) fn sees_all(&mut self) {
         self.is_complete = true;
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::mqtt) fn is_empty(&self) -> bool {
         self.copies.is_empty() && self.lives.is_empty()
     }
 
     /// Whether another copy might not be remembered, so that each SUBSCRIBE would bring it again.
-    pub(super) fn is_full(&self) -> bool {
+    pub(in crate::mqtt) fn is_full(&self) -> bool {
         self.copies.len() >= COPIES_MAX
     }
 
     /// Whether [`Retained::write`] is due.
-    pub(super) fn is_stale(&self) -> bool {
+    pub(in crate::mqtt) fn is_stale(&self) -> bool {
         self.is_stale
     }
 
     /// Whether everything is known that was said before this process, so that copies bring
     /// nothing that was seen to.
-    pub(super) fn is_complete(&self) -> bool {
+    pub(in crate::mqtt) fn is_complete(&self) -> bool {
         self.is_complete && !self.is_full()
     }
 
     /// A message that is no copy.
-    pub(super) fn live(&mut self, topic: u64, payload: u64) {
+    pub(in crate::mqtt) fn live(&mut self, topic: u64, payload: u64) {
         if let Some(said) = self.copies.get_mut(&topic) {
             if said.payload != payload {
                 self.is_stale |= !said.changes;
@@ -179,7 +179,7 @@ impl Retained {
 
     /// A message with the retain flag, on a topic for which subscriptions of this round explain so
     /// many copies.
-    pub(super) fn flagged(&mut self, topic: u64, payload: u64, explained: u32) -> Flagged {
+    pub(in crate::mqtt) fn flagged(&mut self, topic: u64, payload: u64, explained: u32) -> Flagged {
         let known = self.copies.get(&topic).copied();
         let mut said = match known {
             Some(said) => said,
