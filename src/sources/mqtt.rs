@@ -59,7 +59,7 @@ impl Memory for Records {
 }
 
 impl Session {
-    /// Connects in the background, for ever, until told to stop; see [`Running`] for the end.
+    /// Connects in the background, without end, until the stop; see [`Running`] for the end.
     ///
     /// # Errors
     ///

@@ -52,7 +52,7 @@ impl Consumer {
 }
 
 impl Running {
-    /// As its thread is called.
+    /// The name of its thread.
     #[must_use]
     pub fn name(&self) -> &str {
         match self.0 {}
@@ -63,7 +63,7 @@ impl Running {
         match self.0 {}
     }
 
-    /// Wakes it, so that it sees the stop at once.
+    /// Wakes it, so that it notices the stop at once.
     pub fn wake(&self) {
         match self.0 {}
     }

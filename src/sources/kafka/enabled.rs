@@ -1,8 +1,8 @@
 //! A build with a Kafka consumer: librdkafka, blocking, one thread of ours for each cluster.
 //!
-//! `settings` is what librdkafka is told, `ledger` which messages are in our hands and how far
-//! each partition is finished, `bell` how a consumer that sleeps is woken. `context` hears what
-//! librdkafka has to say, `standing` makes of it how things stand, and `life` is the one loop.
+//! `settings` configures librdkafka. `ledger` knows which messages are in our hands and how far
+//! each partition is finished, and `bell` wakes a sleeping consumer. `context` hears what
+//! librdkafka reports, `standing` derives from it how the cluster is, and `life` is the one loop.
 
 mod bell;
 mod context;
@@ -57,12 +57,12 @@ pub struct Running {
 ///
 /// # Errors
 ///
-/// Says in words which option or file cannot be used, and why.
+/// Says which option or file cannot be used, and why.
 pub fn check(cluster: &Cluster) -> Result<(), String> {
     create(cluster, None, &Arc::default()).map(|_| ())
 }
 
-/// The same, and makes a consumer that is ready to start; it is reported to `health`.
+/// The same, and makes a consumer that is ready to start and known to `health`.
 ///
 /// # Errors
 ///
@@ -86,7 +86,7 @@ pub fn prepare(cluster: &Cluster, intake: Intake, health: &Health) -> Result<Con
     Ok(Consumer(Life::new(cluster.clone(), consumer, bell, hand, health.clone())))
 }
 
-/// Without brokers nothing is connected to.
+/// Without brokers it connects to nothing.
 fn create(
     cluster: &Cluster,
     brokers: Option<String>,
@@ -112,8 +112,7 @@ fn create(
 }
 
 impl Consumer {
-    /// Connects in the background, for ever, until told to stop. Its thread holds `here` to its
-    /// end.
+    /// Connects in the background, without end, until the stop. Its thread holds `here` to its end.
     ///
     /// # Errors
     ///
@@ -125,7 +124,7 @@ impl Consumer {
         let (ends, done) = bounded(0);
         let (stop, tell) = (stop.clone(), failures.clone());
         let join = threads::spawn_vital(&name, failures, move || {
-            // Dropped with the thread: whoever joins it need not wait for ever.
+            // Dropped with the thread, so that `join` need not wait for ever.
             let _ends = (ends, here);
             life.run(&stop, &tell)
         })?;
@@ -134,7 +133,7 @@ impl Consumer {
 }
 
 impl Running {
-    /// As its thread is called.
+    /// The name of its thread.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
@@ -146,7 +145,7 @@ impl Running {
         (bell.pulse().clone(), move || bell.ring())
     }
 
-    /// Wakes it, so that it sees the stop at once.
+    /// Wakes it, so that it notices the stop at once.
     pub fn wake(&self) {
         self.bell.ring();
     }

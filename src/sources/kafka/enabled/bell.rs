@@ -1,4 +1,4 @@
-//! How other threads reach a consumer that sleeps.
+//! How other threads reach a sleeping consumer.
 
 use crate::message::Desk;
 use crate::system::pulse::Pulse;
@@ -20,9 +20,9 @@ pub(super) struct Bell {
 struct Mail {
     signed: Vec<u64>,
     room: bool,
-    /// Somebody rang, and the consumer has not woken since.
+    /// Somebody rang, and the consumer has not woken up since.
     rung: bool,
-    /// Tickets of messages whose partitions went to others, until they are handed in.
+    /// Tickets of messages whose partitions have new owners, until they are handed in.
     withdrawn: HashSet<u64>,
 }
 
@@ -45,7 +45,7 @@ impl Bell {
         &self.pulse
     }
 
-    /// Takes the tickets that were signed.
+    /// Takes the signed tickets.
     pub(super) fn take_signed(&self) -> Vec<u64> {
         mem::take(&mut self.mail().signed)
     }
@@ -63,7 +63,7 @@ impl Bell {
     fn bring(&self, bring: impl FnOnce(&mut Mail)) {
         let mut mail = self.mail();
         bring(&mut mail);
-        // Only the first who brings something to a sleeping consumer pays for waking it.
+        // Only the first caller pays for waking a sleeping consumer.
         if !mem::replace(&mut mail.rung, true) {
             self.rings.notify_one();
         }

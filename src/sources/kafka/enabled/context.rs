@@ -1,4 +1,4 @@
-//! What librdkafka has to say, while it is polled.
+//! What librdkafka reports while it is polled.
 
 use super::bell::Bell;
 use super::ledger::{Ledger, Position};
@@ -15,22 +15,21 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// How long a bearer token is used before its file is read again, which costs little; librdkafka
-/// does so when four fifths of it are over.
+/// How long a bearer token is used before its file is read again, which costs little. librdkafka
+/// asks for it when four fifths of this time are over.
 const TOKEN_LIFE: Duration = Duration::from_secs(60);
 
-/// How long partitions that go wait for the messages of them that are being delivered: whoever gets
-/// them next would deliver those once more.
+/// How long partitions that go wait for their messages that are being delivered: their next owner
+/// would deliver those once more.
 const GOODBYE: Duration = Duration::from_secs(2);
 
 /// The facility of librdkafka's warnings about settings that contradict each other.
 const SETTINGS_WARNING: &str = "CONFWARN";
 
-/// The facility of what came of a commit that nobody waits for: it is told in the log, and only
-/// when it failed.
+/// The facility of failed commits that nobody waits for. librdkafka reports them in the log only.
 const COMMIT_FAILED: &str = "COMMITFAIL";
 
-/// Something that was said.
+/// Something that librdkafka reported.
 #[derive(Debug)]
 pub(super) enum Told {
     /// An error of any kind, with its words.
@@ -45,7 +44,7 @@ pub(super) enum Told {
     Statistics(Vec<u8>),
 }
 
-/// Hears librdkafka; shared with the loop that polls it.
+/// Hears librdkafka's reports; shared with the loop that polls it.
 pub(super) struct Context {
     name: String,
     bell: Arc<Bell>,
@@ -53,13 +52,13 @@ pub(super) struct Context {
     heard: Mutex<Heard>,
 }
 
-/// What was heard and is not dealt with yet.
+/// Reports that are not dealt with yet.
 #[derive(Default)]
 pub(super) struct Heard {
     /// A partition that is revoked has to be committed before it goes, so this is its place.
     pub(super) ledger: Ledger,
     pub(super) told: Vec<Told>,
-    /// How often something was said, whatever it was.
+    /// How many reports there were.
     pub(super) count: usize,
     /// The consumer is being closed, and its offsets have been committed.
     pub(super) closing: bool,
@@ -75,7 +74,7 @@ impl Context {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Enters the signatures that were brought.
+    /// Enters the signatures that have arrived.
     pub(super) fn collect(&self) {
         let signed = self.bell.take_signed();
         let mut heard = self.heard();
@@ -105,12 +104,12 @@ impl Context {
             self.bell.wait(left);
             self.collect();
         }
-        // What else was brought meanwhile is for the loop.
+        // Whatever else arrived meanwhile is for the loop.
         self.bell.ring();
     }
 
-    /// Before partitions go: what is being delivered of them is finished and committed, so that
-    /// their next owner begins behind it, and what is not is forgotten.
+    /// Before partitions go: finishes and commits what is being delivered of them, so that their
+    /// next owner begins behind it, and forgets the rest.
     fn let_go(&self, consumer: &BaseConsumer<Self>, partitions: &TopicPartitionList, lost: bool) {
         self.collect();
         if !lost {
@@ -146,7 +145,7 @@ impl Context {
     }
 }
 
-/// As librdkafka wants them.
+/// In librdkafka's form.
 pub(super) fn offsets(positions: &[Position]) -> TopicPartitionList {
     let mut list = TopicPartitionList::with_capacity(positions.len());
     for Position { topic, partition, offset } in positions {
@@ -164,7 +163,7 @@ impl ClientContext for Context {
         match facility {
             SETTINGS_WARNING => warn!("kafka {}: {line}", self.name),
             COMMIT_FAILED => told = Some(Told::NotCommitted(line.to_owned())),
-            // Errors are told apart from the log, so this is for who looks closely.
+            // Errors are reported separately, so this is for a close look.
             _ => debug!("kafka {}: {facility}: {line}", self.name),
         }
         self.hear(told);

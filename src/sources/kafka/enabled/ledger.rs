@@ -1,8 +1,8 @@
 //! Which messages are in our hands, and which offsets may be committed.
 //!
-//! A committed offset speaks for all that came before it in its partition, so only the contiguous
-//! prefix of safe messages counts. Order is the order of arrival: offsets have gaps where a topic
-//! is compacted or written in transactions, and begin anew where it was made anew.
+//! A committed offset covers everything before it in its partition, so only the contiguous prefix
+//! of safe messages counts. Order is the order of arrival: offsets have gaps if a topic is
+//! compacted or written in transactions, and begin again if it was deleted and created again.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Instant;
@@ -19,7 +19,7 @@ pub(super) struct Ledger {
     homes: HashMap<u64, u32>,
     /// Messages that are not safe yet.
     unsigned: usize,
-    /// The first ticket that intake has not been told of.
+    /// The first ticket that intake does not have yet.
     handed_in: u64,
 }
 
@@ -28,11 +28,11 @@ pub(super) struct Ledger {
 struct Line {
     topic: String,
     partition: i32,
-    /// In order of arrival, those at the front not safe.
+    /// In order of arrival; the first one is not safe.
     held: VecDeque<Held>,
     /// The offset behind the last message of the finished prefix.
     finished: Option<i64>,
-    /// The offset that was given out to be committed last.
+    /// The offset that was last given out to be committed.
     given_out: Option<i64>,
 }
 
@@ -54,7 +54,7 @@ pub(super) struct Position {
 }
 
 impl Ledger {
-    /// Enters a message; its ticket is what [`Ledger::signed`] will be told.
+    /// Enters a message; its ticket is for [`Ledger::signed`].
     pub(super) fn arrived(
         &mut self,
         topic: &str,
@@ -77,7 +77,7 @@ impl Ledger {
     pub(super) fn signed(&mut self, ticket: u64) {
         let Some(line) = self.homes.remove(&ticket).and_then(|home| self.lines.get_mut(&home))
         else {
-            return; // Its partition is not ours any more.
+            return; // Its partition is no longer ours.
         };
         let Ok(at) = line.held.binary_search_by_key(&ticket, |held| held.ticket) else { return };
         line.held[at].signed = true;
@@ -96,7 +96,7 @@ impl Ledger {
         self.lines.values().filter_map(position).collect()
     }
 
-    /// What is to be committed and was not given out yet.
+    /// What is to be committed and has not been given out yet.
     pub(super) fn due(&mut self) -> Vec<Position> {
         let due = |line: &mut Line| {
             let offset = line.finished.filter(|_| line.finished != line.given_out)?;
@@ -118,7 +118,7 @@ impl Ledger {
         }
     }
 
-    /// The partition is not ours any more; says how many of its messages are not finished, which
+    /// The partition is no longer ours. Returns how many of its messages are not finished, which
     /// its next owner gets again, and the tickets of those that intake has.
     pub(super) fn revoked(&mut self, topic: &str, partition: i32) -> (usize, Vec<u64>) {
         let number = self.numbers.get_mut(topic).and_then(|numbers| numbers.remove(&partition));
@@ -134,7 +134,7 @@ impl Ledger {
         (line.held.len(), under_way)
     }
 
-    /// Intake has been told of all that arrived.
+    /// Intake has everything that arrived.
     pub(super) fn handed_in(&mut self) {
         self.handed_in = self.ticket_next;
     }
@@ -144,7 +144,7 @@ impl Ledger {
         self.homes.contains_key(&ticket)
     }
 
-    /// How many messages of these partitions intake has and are not safe yet.
+    /// How many messages of these partitions intake has that are not safe yet.
     pub(super) fn under_way<'a>(&self, partitions: impl Iterator<Item = (&'a str, i32)>) -> usize {
         let under_way = |held: &&Held| !held.signed && held.ticket < self.handed_in;
         partitions
@@ -164,7 +164,7 @@ impl Ledger {
         self.lines.values().map(|line| line.held.len()).sum()
     }
 
-    /// Since when the oldest message that is not safe has been in our hands.
+    /// Since when we have had the oldest message that is not safe.
     pub(super) fn oldest(&self) -> Option<Instant> {
         self.lines.values().filter_map(|line| line.held.front()).map(|held| held.since).min()
     }

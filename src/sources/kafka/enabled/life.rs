@@ -27,18 +27,18 @@ use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How many messages may be in our hands and not safe; then reading stops. They are what is
-/// repeated when a partition goes to another agent, so they are not more than keep sinks busy.
+/// How many messages may be in our hands and not safe; then reading stops. They are repeated when a
+/// partition goes to another agent, so there are no more than sinks need to stay busy.
 const UNSIGNED_MAX: usize = 512;
 
-/// How many may be in our hands if those are counted that wait behind one that is not safe.
+/// How many may be in our hands, counting those that wait behind one that is not safe.
 const IN_HAND_MAX: usize = 16_384;
 
-/// A batch that is handed in: so many messages, or so many bytes.
+/// The size of a batch that is handed in: this many messages, or this many bytes.
 const BATCH_MAX: usize = 128;
 const BATCH_BYTES_MAX: usize = 1024 * 1024;
 
-/// A consumer that may not read waits so long before its partitions are paused: a pause throws
+/// A consumer that may not read waits this long before its partitions are paused: a pause throws
 /// away what was fetched ahead.
 const FULL_PATIENCE: Duration = Duration::from_millis(500);
 
@@ -48,23 +48,23 @@ const COMMIT_EVERY: Duration = Duration::from_millis(100);
 /// After a commit that failed.
 const COMMIT_AGAIN: Duration = Duration::from_secs(1);
 
-/// Without buffer: when ilert takes nothing for so long, the agent ends, as documented.
+/// Without buffer: when ilert takes nothing for this long, the agent ends, as documented.
 const GIVE_UP: Duration = Duration::from_secs(5);
 
-/// How soon it is looked again whether ilert takes something.
+/// How soon we check again whether ilert takes something.
 const LOOK_AT_SINK: Duration = Duration::from_millis(250);
 
-/// Between two looks at topics that were not there, and how long one may take.
+/// The time between two checks for missing topics, and how long one may take.
 const LOOK_AT_TOPICS: Duration = Duration::from_secs(10);
 const LOOK_TIME: Duration = Duration::from_millis(500);
 
-/// librdkafka leaves the group when it is not polled; this is far more often than it has to be.
+/// librdkafka leaves the group if it is not polled; this is far more often than necessary.
 const POLL_AT_LEAST: Duration = Duration::from_secs(2);
 
-/// At the stop: for receipts that are still out.
+/// At the stop: how long to wait for receipts that are still out.
 const LAST_SIGNATURES: Duration = Duration::from_millis(250);
 
-/// Errors of one trouble that are remembered; each broker of a cluster has its own words.
+/// Errors remembered of one trouble; each broker of a cluster has its own words.
 const SAID_MAX: usize = 100;
 
 /// See the module.
@@ -77,21 +77,21 @@ pub(super) struct Life {
     hand: Hand,
     health: Health,
     standing: Standing,
-    /// What was read and not handed in yet.
+    /// Messages that were read and not handed in yet.
     batch: Vec<Arrival>,
     batch_bytes: usize,
-    /// Why the queue does not take messages, if it does not.
+    /// Why the queue takes no messages, if so.
     refused: Option<Refused>,
     /// Since when nothing may be read.
     full_since: Option<Instant>,
     paused: bool,
-    /// librdkafka may have more to say, and will not ring for it.
+    /// librdkafka may have more to report and will not ring for it.
     unread: bool,
     commit_not_before: Instant,
-    /// When it is to be looked which topics there are.
+    /// When to check which topics exist.
     look_at: Option<Instant>,
     gave_up: bool,
-    /// What was said since all was well, so that it is not said again and again.
+    /// What was logged since all was well, so that it is not repeated.
     said: HashSet<String>,
 }
 
@@ -134,7 +134,7 @@ impl Life {
         Arc::clone(&self.bell)
     }
 
-    /// Reads, commits and sleeps in turn, until the stop or an error that is for good.
+    /// Reads, commits and sleeps in turn, until the stop or a fatal error.
     pub(super) fn run(mut self, stop: &Stop, failures: &Failures) -> Result<(), String> {
         let topics: Vec<&str> = self.topics.iter().map(String::as_str).collect();
         self.consumer.subscribe(&topics).map_err(|error| error.to_string())?;
@@ -155,7 +155,7 @@ impl Life {
         Ok(())
     }
 
-    /// Takes what was brought to the bell.
+    /// Takes what the bell has.
     fn collect(&mut self) -> Result<(), String> {
         self.consumer.context().collect();
         if self.bell.take_room() && self.refused.is_some() {
@@ -173,8 +173,8 @@ impl Life {
             && heard.ledger.in_hand() < IN_HAND_MAX
     }
 
-    /// Polls until librdkafka has nothing more, or there is no room for it. Partitions that are
-    /// paused bring no messages, so then it is only heard.
+    /// Polls until librdkafka has nothing more, or there is no room for it. Paused partitions bring
+    /// no messages, only reports.
     fn read(&mut self) -> Result<(), String> {
         self.unread = true;
         while self.paused || self.may_read() {
@@ -188,7 +188,7 @@ impl Life {
                 Some(Err(KafkaError::MessageConsumptionFatal(code))) => {
                     return Err(format!("the consumer cannot go on: {code}"));
                 }
-                // Its words were heard.
+                // It has been reported to the context.
                 Some(Err(_)) => (),
                 None if self.consumer.context().heard().count != said => (),
                 None => {
@@ -205,7 +205,7 @@ impl Life {
         self.hand_in()
     }
 
-    /// Hands in what was read; what the queue refuses before stays first.
+    /// Hands in what was read; what the queue refused earlier stays first.
     fn hand_in(&mut self) -> Result<(), String> {
         if self.batch.is_empty() || self.refused.is_some() {
             return Ok(());
@@ -213,7 +213,7 @@ impl Life {
         self.batch_bytes = 0;
         let mut batch = mem::take(&mut self.batch);
         let mut heard = self.consumer.context().heard();
-        // Partitions may have gone to others since.
+        // Partitions may have new owners since.
         batch.retain(|arrival| heard.ledger.is_ours(arrival.ticket()));
         heard.ledger.handed_in();
         drop(heard);
@@ -237,7 +237,7 @@ impl Life {
         Ok(())
     }
 
-    /// Deals with what was heard.
+    /// Deals with librdkafka's reports.
     fn listen(&mut self) {
         let told = mem::take(&mut self.consumer.context().heard().told);
         if told.is_empty() {
@@ -265,7 +265,7 @@ impl Life {
     }
 
     fn failed(&mut self, code: RDKafkaErrorCode, reason: &str) {
-        // How long it took and how often it was suppressed changes each time.
+        // The duration and the number of suppressed lines change each time.
         let words = reason.split(" (after ").next().unwrap_or(reason);
         let name = &self.cluster.name;
         match self.standing.failed(code, words) {
@@ -292,8 +292,8 @@ impl Life {
         self.health.consumer(&self.cluster.name, |session| self.standing.report(session, refused));
     }
 
-    /// A queue that stays full is no reason to stop polling, which would end our membership; but
-    /// messages must not come.
+    /// A queue that stays full is no reason to stop polling, which would end our membership; but no
+    /// messages may come.
     fn pause_or_resume(&mut self, now: Instant) {
         if self.may_read() {
             self.full_since = None;
@@ -348,8 +348,8 @@ impl Life {
         self.commit_not_before = Instant::now() + COMMIT_AGAIN;
     }
 
-    /// Looks which of the topics there are, if there is reason to. That all are asked for makes
-    /// librdkafka subscribe to those that are new.
+    /// Checks which of the topics exist, if there is reason to. Asking for all of them makes
+    /// librdkafka subscribe to new ones.
     fn look(&mut self, now: Instant) {
         if self.look_at.is_none_or(|at| now < at) {
             return;
@@ -381,8 +381,8 @@ impl Life {
         self.report();
     }
 
-    /// Ends the agent when messages wait for an ilert that takes nothing: whoever restarts it sees
-    /// that something is wrong, and Kafka keeps what was not committed.
+    /// Ends the agent when messages wait and ilert takes nothing: its supervisor sees that
+    /// something is wrong, and Kafka keeps what was not committed.
     fn judge(&mut self, now: Instant, failures: &Failures) {
         let waiting = self.waiting(now);
         if self.gave_up || waiting.is_none_or(|waiting| waiting < GIVE_UP) {
@@ -406,7 +406,7 @@ impl Life {
         }
     }
 
-    /// How long the oldest message has been waiting that is not stored, only in our hands.
+    /// How long the oldest message that is only in our hands has been waiting.
     fn waiting(&self, now: Instant) -> Option<Duration> {
         if self.cluster.buffer {
             return None;
@@ -431,7 +431,7 @@ impl Life {
         waits.chain(give_up).fold(POLL_AT_LEAST, Duration::min)
     }
 
-    /// The orderly end: what is finished is committed, and the group is left.
+    /// The orderly end: commits what is finished, and leaves the group.
     fn leave(self) {
         let signatures = Instant::now() + LAST_SIGNATURES;
         while self.consumer.context().heard().ledger.unsigned() > 0 {
@@ -444,11 +444,11 @@ impl Life {
         }
         let name = self.cluster.name.clone();
         let mut heard = self.consumer.context().heard();
-        // Whoever waited for a commit again while the group is left would wait twice.
+        // Waiting for a commit again while the group is left would take twice as long.
         heard.closing = true;
         let (open, done) = (heard.ledger.unsigned(), heard.ledger.finished());
         drop(heard);
-        // Where there is no coordinator nobody can say how long a commit takes.
+        // Without a coordinator a commit could take any time.
         let mode = if self.standing.is_well() { CommitMode::Sync } else { CommitMode::Async };
         if !done.is_empty()
             && let Err(error) = self.consumer.commit(&offsets(&done), mode)
@@ -465,7 +465,7 @@ impl Life {
     }
 }
 
-/// Enters a message into the ledger, as what intake is told of it.
+/// Enters a message into the ledger and turns it into an arrival for intake.
 fn enter(message: &BorrowedMessage<'_>, cluster: &Cluster, context: &Context) -> Arrival {
     let (topic, name) = (message.topic().to_owned(), &cluster.name);
     let (partition, offset) = (message.partition(), message.offset());

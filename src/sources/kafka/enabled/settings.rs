@@ -1,38 +1,38 @@
-//! What librdkafka is told.
+//! The settings of librdkafka.
 
 use crate::config::{Cluster, Sasl, Secret, Tls};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// What the agent decides itself; configurations may not say otherwise.
+/// What the agent decides itself; a configuration cannot change it.
 const OWN: [(&str, &str); 5] = [
     ("enable.auto.commit", "false"),
     ("enable.auto.offset.store", "false"),
     ("enable.partition.eof", "false"),
     ("log.connection.close", "false"),
-    // From it `/ready` knows how brokers and group are.
+    // `/ready` learns from it how brokers and group are.
     ("statistics.interval.ms", "2000"),
 ];
 
-/// What is used when an option does not say otherwise.
+/// Defaults, which options may change.
 const DEFAULTS: [(&str, &str); 7] = [
     ("client.id", "ilagent"),
     // Nothing is skipped before the first commit of a group.
     ("auto.offset.reset", "earliest"),
-    // A topic that is made later is seen in time.
+    // A topic that is created later is noticed soon.
     ("topic.metadata.refresh.interval.ms", "30000"),
-    // What is fetched ahead is bounded to what a small box has.
+    // Fetching ahead is limited to the memory of a small box.
     ("queued.max.messages.kbytes", "4096"),
     ("fetch.max.bytes", "8388608"),
-    // Connections through NAT are noticed when they die.
+    // So that dead connections through NAT are noticed.
     ("socket.keepalive.enable", "true"),
     ("max.poll.interval.ms", "300000"),
 ];
 
-/// The same, but only for the protocol of groups that knows them.
+/// The same, but only for the group protocol that knows them.
 const CLASSIC: [(&str, &str); 2] = [
     ("partition.assignment.strategy", "cooperative-sticky"),
-    // Another agent takes over after so long.
+    // Another agent takes over after this time.
     ("session.timeout.ms", "10000"),
 ];
 
@@ -86,7 +86,7 @@ fn tls_settings(tls: &Tls, system_ca: Option<String>, own_ca: bool) -> Vec<(&'st
     match &tls.ca {
         Some(ca) => settings.push(("ssl.ca.location", words(ca))),
         None if own_ca => (),
-        // OpenSSL is linked statically, so it has to look for the system's bundle.
+        // OpenSSL is linked statically, so it must search for the system's bundle.
         None => settings.push(("ssl.ca.location", system_ca.unwrap_or_else(|| "probe".to_owned()))),
     }
     if let Some(client) = &tls.client {

@@ -1,4 +1,4 @@
-//! How things stand with a cluster, as `/ready` tells it.
+//! How a cluster is, as `/ready` reports it.
 
 use crate::message::Refused;
 use crate::system::health::Session;
@@ -6,31 +6,31 @@ use rdkafka::error::RDKafkaErrorCode as Code;
 use serde::Deserialize;
 use std::collections::{BTreeSet, HashMap};
 
-/// How things stand.
+/// How a cluster is.
 #[derive(Debug, Default)]
 pub(super) struct Standing {
     /// A broker is reached.
     connected: bool,
     /// We are a member of the group.
     joined: bool,
-    /// Topics that are not there, or not for us.
+    /// Topics that do not exist, or that we may not read.
     missing: BTreeSet<String>,
-    /// What went wrong last, while not all is well.
+    /// What went wrong last, while something is wrong.
     error: String,
 }
 
-/// What is to be done about an error.
+/// What to do about an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Remedy {
-    /// Nothing: librdkafka goes on trying.
+    /// Nothing: librdkafka keeps trying.
     Wait,
-    /// Look which topics there are.
+    /// Check which topics exist.
     Look,
     /// Nothing, and nothing is wrong.
     None,
 }
 
-/// The few of librdkafka's statistics that say how things stand.
+/// The few of librdkafka's statistics that we need.
 #[derive(Deserialize)]
 struct Statistics {
     #[serde(default)]
@@ -62,7 +62,7 @@ impl Standing {
         "the group gave us up, joining it again".clone_into(&mut self.error);
     }
 
-    /// An error was told; `words` say which.
+    /// librdkafka reported an error; `words` say which.
     pub(super) fn failed(&mut self, code: Code, words: &str) -> Remedy {
         match code {
             Code::PartitionEOF | Code::NoError => return Remedy::None,
@@ -75,7 +75,7 @@ impl Standing {
             Code::GroupAuthorizationFailed | Code::PollExceeded => self.joined = false,
             _ => (),
         }
-        // That all are down says less than why one of them is.
+        // "All brokers are down" says less than why one of them is.
         if code != Code::AllBrokersDown || self.error.is_empty() {
             words.clone_into(&mut self.error);
         }
@@ -100,14 +100,14 @@ impl Standing {
         self.settle();
     }
 
-    /// Which of the topics asked for are not there; says whether that is new.
+    /// Notes which of our topics do not exist; `true` if that is news.
     pub(super) fn missing(&mut self, topics: BTreeSet<String>) -> bool {
         let new = self.missing != topics;
         self.missing = topics;
         new
     }
 
-    /// Whether a topic was not there when somebody looked last.
+    /// Whether a topic was missing at the last check.
     pub(super) fn lacks_topics(&self) -> bool {
         !self.missing.is_empty()
     }
