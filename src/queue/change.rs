@@ -1,8 +1,8 @@
 //! What is written to the database: one change, and what follows from it once it is committed.
 
-use super::board::RowId;
+use super::board::lane::{Entry, Head};
 use super::database::store::Store;
-use super::lane::{Entry, Head, weight};
+use super::row::{RowId, weight};
 use super::{DeadLetter, Store as Kept, upstream};
 use crate::message::{Delivery, LaneName, Receipt};
 use std::time::Instant;

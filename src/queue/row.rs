@@ -1,14 +1,98 @@
-//! Rows as they lie in the file: what can be read of them, and whether it is what was written.
+//! Rows: where they are, and how they lie in the file: what can be read of them, and whether it is
+//! what was written.
 //!
 //! SQLite has no checksums: a bit that flips in a row gives another text, a text that is no
 //! UTF-8, or a column of another type. So every row has a sum over all its columns, and what
 //! does not agree with it is never delivered. A delivery's sum covers its id and so the number of
 //! its lane; the sum of the lane covers that number and its name.
 
-use super::board::{ReadRow, RowId};
 use crate::message::{Delivery, Errand, Keep, LaneName};
 use rusqlite::Row;
 use rusqlite::types::ValueRef;
+
+/// Bits of a row's id that hold its sequence number.
+pub(super) const SEQ_BITS: u32 = 40;
+
+/// The greatest number of a row.
+pub(super) const SEQ_MAX: u64 = (1 << SEQ_BITS) - 1;
+
+/// The greatest number of a lane: an id has 63 bits, and the end of a lane has to fit, too.
+pub(super) const LANE_MAX: u32 = (1 << (63 - SEQ_BITS)) - 2;
+
+/// Where a row is: its lane's number and its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct RowId {
+    pub(super) lane: u32,
+    pub(super) seq: u64,
+}
+
+/// A row as it comes back from the database.
+pub(super) struct ReadRow {
+    pub(super) seq: u64,
+    pub(super) delivery: Delivery,
+    pub(super) attempts: u32,
+}
+
+impl RowId {
+    /// The id of the row. One that does not fit would be that of another lane, or of none, and
+    /// what is stored there is never found again.
+    pub(super) fn rowid(self) -> i64 {
+        assert!(
+            self.lane <= LANE_MAX + 1 && self.seq <= SEQ_MAX,
+            "{self:?} does not fit into an id"
+        );
+        (i64::from(self.lane) << SEQ_BITS) | self.seq.cast_signed()
+    }
+
+    /// The first id that no row of its lane can have.
+    pub(super) fn lane_end(self) -> i64 {
+        RowId { lane: self.lane + 1, seq: 0 }.rowid()
+    }
+
+    /// The reverse of [`RowId::rowid`]; `None` for an id this agent did not make.
+    pub(super) fn of(rowid: i64) -> Option<Self> {
+        let lane = u32::try_from(rowid >> SEQ_BITS).ok()?;
+        let seq = u64::try_from(rowid & ((1 << SEQ_BITS) - 1)).ok()?;
+        Some(RowId { lane, seq })
+    }
+}
+
+/// A lane with rows.
+pub(super) struct StoredLane {
+    pub(super) number: u32,
+    pub(super) name: LaneName,
+    /// The numbers of its first and last row.
+    pub(super) seqs: (u64, u64),
+}
+
+/// How many, and how large.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Amount {
+    pub(super) count: u64,
+    pub(super) bytes: u64,
+    /// Estimated, not counted.
+    pub(super) roughly: bool,
+}
+
+impl Amount {
+    pub(super) fn add(&mut self, bytes: u64) {
+        self.count += 1;
+        self.bytes += bytes;
+    }
+
+    pub(super) fn take(&mut self, bytes: u64) {
+        self.count = self.count.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(bytes);
+    }
+}
+
+/// What a delivery counts for, in bytes: its texts, and a row's overhead.
+pub(super) fn weight(delivery: &Delivery) -> u64 {
+    const ROW: usize = 40;
+    let order_key = delivery.order_key.as_ref().map_or(0, String::len);
+    (ROW + delivery.body.len() + delivery.errand.target().len() + delivery.origin.len() + order_key)
+        as u64
+}
 
 /// The columns of a delivery, in the order of its table.
 pub(super) const DELIVERY: &str =
@@ -236,5 +320,17 @@ mod tests {
         unchecked[9] = ValueRef::Null;
         let bounds = Unchecked { deliveries: 2, letters: 0 };
         assert!(delivery(&unchecked, lane(), bounds).is_ok(), "a row of version 1");
+    }
+
+    #[test]
+    fn a_row_finds_its_lane_and_its_number_again() {
+        for row in [
+            RowId { lane: 1, seq: 1 },
+            RowId { lane: LANE_MAX, seq: SEQ_MAX },
+            RowId { lane: 7, seq: 123_456_789_012 },
+        ] {
+            assert_eq!(RowId::of(row.rowid()), Some(row));
+        }
+        assert_eq!(RowId::of(-1), None);
     }
 }

@@ -3,9 +3,10 @@
 //! Its columns came and went over the versions, and one migration can stop half way, so they are
 //! looked up before they are read. The tables stay, empty, so that one can go back.
 
-use super::board::{Board, RowId};
+use super::board::Board;
 use super::database::store::Store;
 use super::row;
+use super::row::RowId;
 use super::{DeadLetter, UpstreamMessage};
 use crate::message::{Delivery, Errand, ILERT, Keep, LaneName, path_segment};
 use percent_encoding::percent_decode_str;

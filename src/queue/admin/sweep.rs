@@ -6,11 +6,12 @@
 
 use super::answer::{Done, Id, Refusal};
 use crate::queue::Store as Kept;
-use crate::queue::board::{Board, RowId};
+use crate::queue::board::Board;
 use crate::queue::change::Change;
 use crate::queue::database::dead_letters::{self, Stored};
 use crate::queue::database::store::Store;
 use crate::queue::lock;
+use crate::queue::row::RowId;
 use std::collections::VecDeque;
 use std::fmt::Write;
 use std::sync::Mutex;

@@ -1,6 +1,7 @@
 //! What a person asks for with `ilagent queue`.
 
-use super::{Board, RowId};
+use super::Board;
+use crate::queue::row::RowId;
 
 impl Board {
     /// Everything that waits may go at once: somebody asked for it.

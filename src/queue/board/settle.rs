@@ -5,11 +5,13 @@
 //! patient source (Kafka without buffer) the sink must have taken another one since: a sink that is
 //! down for all must end in an uncommitted offset, not in a full database.
 
-use super::{Board, RowId, is_withdrawn};
+use super::Board;
+use super::claim::is_withdrawn;
+use super::lane::{Entry, Head, Lane};
 use crate::message::{Delivery, Holds, Outcome};
 use crate::queue::change::{Buried, Change};
 use crate::queue::claims::Claim;
-use crate::queue::lane::{Entry, Head, Lane, weight};
+use crate::queue::row::{RowId, weight};
 use crate::queue::{DeadLetter, Store};
 use crate::retry::Backoff;
 use std::time::{Duration, Instant};

@@ -1,7 +1,11 @@
 //! The board in virtual time, with a database that is a map and a broker that is a list.
 
 use super::*;
-use crate::message::{Desk, Errand, Holds, Outcome};
+use crate::message::{Delivery, Desk, Errand, Holds, Keep, Outcome};
+use crate::queue::Store;
+use crate::queue::change::Buried;
+use crate::queue::claims::{Claim, Next};
+use crate::queue::row::{ReadRow, RowId, StoredLane};
 use crate::retry::Backoff;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};

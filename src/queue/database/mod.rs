@@ -12,12 +12,13 @@ pub(in crate::queue) mod spare;
 pub(in crate::queue) mod store;
 
 use crate::config;
-use crate::queue::board::{Amount, Board};
+use crate::queue::board::Board;
+use crate::queue::row::{Amount, StoredLane};
 use crate::queue::upstream;
 use file::Lock;
 use spare::Spare;
 use std::path::{Path, PathBuf};
-use store::{Store, StoredLane};
+use store::Store;
 
 /// The open database and the lock on it.
 pub(in crate::queue) struct Database {

@@ -4,11 +4,9 @@
 //! stored then has a negative id, or that of lane 0, and was never read again. A damaged table of
 //! lanes would have the same effect. Such rows get a lane, by the integration key they are for.
 
-use super::schema::{LANE_MAX, SEQ_BITS, SEQ_MAX};
 use super::store::Store;
 use crate::message::{Errand, LaneName};
-use crate::queue::board::RowId;
-use crate::queue::row;
+use crate::queue::row::{self, LANE_MAX, RowId, SEQ_BITS, SEQ_MAX};
 use rusqlite::types::ValueRef;
 use rusqlite::{OptionalExtension, params};
 use std::collections::HashMap;

@@ -8,7 +8,7 @@
 use super::schema;
 use super::store::Store;
 use crate::message::LaneName;
-use crate::queue::board::RowId;
+use crate::queue::row::RowId;
 use crate::queue::row::{self, Unchecked};
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ErrorCode};

@@ -14,7 +14,6 @@
 use super::file::DatabaseFile;
 use super::journal::Journal;
 use crate::config::Safety;
-use crate::queue::board::RowId;
 use crate::queue::row::{DELIVERY, LETTER, Unchecked, record_sum};
 use rusqlite::{Connection, ErrorCode, OpenFlags, ffi, params};
 use std::fs;
@@ -27,15 +26,6 @@ pub(in crate::queue) const VERSION: usize = STEPS.len();
 
 /// Says in the header of a file whose it is, from version 2 on: `ilag`.
 pub(in crate::queue) const APPLICATION_ID: u32 = 0x696C_6167;
-
-/// Bits of a row's id that hold its sequence number.
-pub(in crate::queue) const SEQ_BITS: u32 = 40;
-
-/// The greatest number of a row.
-pub(in crate::queue) const SEQ_MAX: u64 = (1 << SEQ_BITS) - 1;
-
-/// The greatest number of a lane: an id has 63 bits, and the end of a lane has to fit, too.
-pub(in crate::queue) const LANE_MAX: u32 = (1 << (63 - SEQ_BITS)) - 2;
 
 /// Every page that a commit touches is written whole, twice: to the journal and later to the
 /// database. Small pages halve what a small delivery costs; a large one takes several.
@@ -98,30 +88,6 @@ CREATE TABLE records (
   sum   INTEGER,
   PRIMARY KEY (scope, key)
 ) WITHOUT ROWID;";
-
-impl RowId {
-    /// The id of the row. One that does not fit would be that of another lane, or of none, and
-    /// what is stored there is never found again.
-    pub(in crate::queue) fn rowid(self) -> i64 {
-        assert!(
-            self.lane <= LANE_MAX + 1 && self.seq <= SEQ_MAX,
-            "{self:?} does not fit into an id"
-        );
-        (i64::from(self.lane) << SEQ_BITS) | self.seq.cast_signed()
-    }
-
-    /// The first id that no row of its lane can have.
-    pub(in crate::queue) fn lane_end(self) -> i64 {
-        RowId { lane: self.lane + 1, seq: 0 }.rowid()
-    }
-
-    /// The reverse of [`RowId::rowid`]; `None` for an id this agent did not make.
-    pub(in crate::queue) fn of(rowid: i64) -> Option<Self> {
-        let lane = u32::try_from(rowid >> SEQ_BITS).ok()?;
-        let seq = u64::try_from(rowid & ((1 << SEQ_BITS) - 1)).ok()?;
-        Some(RowId { lane, seq })
-    }
-}
 
 /// Why the file cannot be used, in words that follow its name.
 pub(in crate::queue) enum Unusable {
@@ -344,21 +310,4 @@ pub(in crate::queue) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut whole = path.as_os_str().to_owned();
     whole.push(suffix);
     PathBuf::from(whole)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_row_finds_its_lane_and_its_number_again() {
-        for row in [
-            RowId { lane: 1, seq: 1 },
-            RowId { lane: LANE_MAX, seq: SEQ_MAX },
-            RowId { lane: 7, seq: 123_456_789_012 },
-        ] {
-            assert_eq!(RowId::of(row.rowid()), Some(row));
-        }
-        assert_eq!(RowId::of(-1), None);
-    }
 }

@@ -9,13 +9,12 @@ use super::moved::Place;
 use super::schema;
 use crate::message::{Delivery, LaneName};
 use crate::queue::DeadLetter;
-use crate::queue::board::RowId;
-use crate::queue::row::{self, Unchecked};
+use crate::queue::row::{self, RowId, Unchecked};
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-pub(in crate::queue) use read::{Read, StoredLane};
+pub(in crate::queue) use read::Read;
 pub(in crate::queue) use shown::Shown;
 
 /// Fewer free pages are not worth the writing.

@@ -2,8 +2,7 @@
 
 use super::Store;
 use crate::message::LaneName;
-use crate::queue::board::{Amount, ReadRow, RowId};
-use crate::queue::row;
+use crate::queue::row::{self, Amount, ReadRow, RowId, StoredLane};
 use rusqlite::types::ValueRef;
 use rusqlite::{OptionalExtension, Row, params};
 use std::collections::BTreeMap;
@@ -18,7 +17,7 @@ const SAMPLE: i64 = 200;
 /// Most bytes of bodies read at a time.
 const READ_BYTES_MAX: usize = 512 * 1024;
 
-/// What a row counts for, as `lane::weight` has it.
+/// What a row counts for, as [`row::weight`] has it.
 const WEIGHT: &str = "40 + octet_length(body) + octet_length(target) + octet_length(origin)
     + COALESCE(octet_length(order_key), 0)";
 
@@ -33,14 +32,6 @@ pub(in crate::queue) struct Read {
     pub(in crate::queue) damaged: Vec<(RowId, &'static str)>,
     /// Where others follow, if they do.
     pub(in crate::queue) next: Option<u64>,
-}
-
-/// A lane with rows.
-pub(in crate::queue) struct StoredLane {
-    pub(in crate::queue) number: u32,
-    pub(in crate::queue) name: LaneName,
-    /// The numbers of its first and last row.
-    pub(in crate::queue) seqs: (u64, u64),
 }
 
 impl Store {

@@ -2,9 +2,9 @@
 
 use super::Store;
 use crate::message::{Delivery, LaneName};
-use crate::queue::board::RowId;
 use crate::queue::database::dead_letters;
 use crate::queue::row;
+use crate::queue::row::RowId;
 use rusqlite::OptionalExtension;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

@@ -1,27 +1,28 @@
 //! One lane: what may go now, what waits behind it, and what is still on disk.
 
-use super::board::SinkId;
+use super::SinkId;
 use super::gate::Gate;
 use crate::message::{Delivery, LaneName, Receipt};
+use crate::queue::row::weight;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Instant;
 
 /// A delivery on the board, not in the hands of a worker.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(in crate::queue) struct Entry {
     /// Its number; order is order of numbers.
-    pub(super) seq: u64,
-    pub(super) delivery: Delivery,
+    pub(in crate::queue) seq: u64,
+    pub(in crate::queue) delivery: Delivery,
     /// Attempts that were held against it, over restarts.
-    pub(super) attempts: u32,
+    pub(in crate::queue) attempts: u32,
     /// It has a row in the database.
-    pub(super) stored: bool,
+    pub(in crate::queue) stored: bool,
     /// It stays in memory while its sink takes nothing at all.
-    pub(super) patient: bool,
+    pub(in crate::queue) patient: bool,
     /// What its source waits for; only while it is not stored.
-    pub(super) receipt: Option<Receipt>,
+    pub(in crate::queue) receipt: Option<Receipt>,
     /// When it was pushed, or read from a database that was there before the start.
-    pub(super) since: Instant,
+    pub(in crate::queue) since: Instant,
 }
 
 /// The deliveries of one order key: one in front, which alone may go, and those behind it.
@@ -73,14 +74,6 @@ impl Entry {
     pub(super) fn bytes(&self) -> u64 {
         weight(&self.delivery)
     }
-}
-
-/// What a delivery counts for, in bytes: its texts, and a row's overhead.
-pub(super) fn weight(delivery: &Delivery) -> u64 {
-    const ROW: usize = 40;
-    let order_key = delivery.order_key.as_ref().map_or(0, String::len);
-    (ROW + delivery.body.len() + delivery.errand.target().len() + delivery.origin.len() + order_key)
-        as u64
 }
 
 #[derive(Debug)]
@@ -356,7 +349,7 @@ impl Lane {
 
 /// Whether an entry stands at the head of its order key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Head {
+pub(in crate::queue) enum Head {
     /// It does, or it has no order key.
     Yes,
     /// Another one of the key goes first.

@@ -1,0 +1,127 @@
+//! What may be attempted now.
+
+use super::gate::Pass;
+use super::lane::Entry;
+use super::{Board, ENDING_MAX, Probes, SinkId};
+use crate::message::{Keep, Receipt};
+use crate::queue::claims::{Claim, Next};
+use std::time::Instant;
+
+impl Board {
+    /// Finds something to do for a sink, which needs no call then.
+    pub(in crate::queue) fn claim(&mut self, id: SinkId, now: Instant) -> Next {
+        let next = self.find(id, now);
+        let sink = &self.sinks[id.0];
+        let more = !sink.gate.is_closed() && !sink.rotation.is_empty();
+        if matches!(next, Next::Claim(_)) && more {
+            self.effects.calls.insert(id);
+        } else {
+            self.effects.calls.remove(&id);
+        }
+        next
+    }
+
+    pub(super) fn find(&mut self, id: SinkId, now: Instant) -> Next {
+        self.wake_due(id, now);
+        if self.ending >= ENDING_MAX && !self.unwritable {
+            // The commit that is due calls all sinks.
+            return Next::Nothing(None);
+        }
+        let sink = &mut self.sinks[id.0];
+        if sink.terms.as_ref().is_none_or(|terms| sink.in_flight >= terms.in_flight_max) {
+            return Next::Nothing(None);
+        }
+        let sink_probe = match sink.gate.pass(now) {
+            Pass::Open => false,
+            Pass::Probe => true,
+            Pass::NotBefore(at) => return Next::Nothing(Some(at)),
+            Pass::AfterProbe => return Next::Nothing(None),
+        };
+        while let Some(number) = self.sinks[id.0].rotation.pop_front() {
+            let Some(lane) = self.lanes.get_mut(&number) else { continue };
+            lane.in_rotation = false;
+            let lane_probe = match lane.gate.pass(now) {
+                Pass::Open => false,
+                Pass::Probe => true,
+                Pass::NotBefore(at) => {
+                    self.sinks[id.0].timers.insert((at, number));
+                    continue;
+                }
+                Pass::AfterProbe => continue,
+            };
+            let Some(entry) = lane.pop() else { continue };
+            if is_stale(&entry, now) {
+                log::warn!("queue: {} was not delivered in time and is dropped", entry.delivery);
+            } else if !is_withdrawn(&entry) {
+                let probes = Probes { lane: lane_probe, sink: sink_probe };
+                return Next::Claim(self.hand_out(number, entry, probes));
+            }
+            lane.release(entry.delivery.order_key.as_deref(), entry.stored);
+            self.forget(entry);
+            self.rotate(number);
+            self.note_idle(number);
+        }
+        Next::Nothing(self.sinks[id.0].timers.first().map(|(at, _)| *at))
+    }
+
+    /// Wakes lanes whose time has come.
+    pub(super) fn wake_due(&mut self, sink: SinkId, now: Instant) {
+        while let Some((at, number)) = self.sinks[sink.0].timers.first().copied() {
+            if at > now {
+                break;
+            }
+            self.sinks[sink.0].timers.pop_first();
+            if let Some(lane) = self.lanes.get_mut(&number) {
+                lane.wake(now);
+            }
+            self.rotate(number);
+        }
+    }
+
+    pub(super) fn hand_out(&mut self, number: u32, entry: Entry, probes: Probes) -> Claim {
+        let lane = self.lanes.get_mut(&number).expect("the claimed lane is known");
+        lane.in_flight += 1;
+        if probes.lane {
+            lane.gate.probing();
+        }
+        let id = lane.sink;
+        let sink = &mut self.sinks[id.0];
+        sink.in_flight += 1;
+        if probes.sink {
+            sink.gate.probing();
+        }
+        if entry.stored {
+            self.on_board = self.on_board.saturating_sub(entry.bytes());
+        }
+        self.in_flight.insert(entry.seq);
+        self.rotate(number);
+        self.read_on(number);
+        Claim {
+            id: entry.seq,
+            attempt: entry.attempts + 1,
+            lane: number,
+            stored: entry.stored,
+            patient: entry.patient,
+            receipt: entry.receipt,
+            since: entry.since,
+            probes,
+            delivery: entry.delivery,
+        }
+    }
+
+    /// An entry in transit that nobody attempts.
+    pub(super) fn forget(&mut self, entry: Entry) {
+        self.transit.take(entry.bytes());
+        self.ages.remove(&entry.seq);
+        entry.receipt.into_iter().for_each(Receipt::sign);
+    }
+}
+
+pub(super) fn is_withdrawn(entry: &Entry) -> bool {
+    entry.receipt.as_ref().is_some_and(Receipt::is_withdrawn)
+}
+
+fn is_stale(entry: &Entry, now: Instant) -> bool {
+    let age = now.saturating_duration_since(entry.since);
+    matches!(entry.delivery.keep, Keep::AtMost(most) if age > most)
+}

@@ -1,0 +1,123 @@
+//! What follows from a commit, or from one that failed.
+
+use super::lane::{Entry, Head};
+use super::{Board, Committed, ENDING_MAX};
+use crate::queue::Store;
+use crate::queue::change::{Buried, Change};
+use crate::queue::row::weight;
+use std::time::Instant;
+
+impl Board {
+    /// What was written: the board knows of the rows.
+    pub(in crate::queue) fn committed(&mut self, changes: Vec<Change>, now: Instant) -> Committed {
+        let mut done = Committed::default();
+        if self.ending >= ENDING_MAX {
+            self.call_all();
+        }
+        for change in changes {
+            match change {
+                Change::Insert(row, delivery, _, receipt) => {
+                    done.arrived += weight(&delivery);
+                    self.add_stored(row, delivery, 0, now);
+                    done.receipts.extend(receipt);
+                }
+                Change::SetAside(lane, mut entry, head, until) => {
+                    done.receipts.extend(entry.receipt.take());
+                    self.give_back(lane, entry, head, until, true);
+                }
+                Change::Bury(from, letter, receipt) => {
+                    match from {
+                        Buried::Message => done.arrived += letter.body.len() as u64,
+                        Buried::Row(_) | Buried::Memory => {
+                            self.burying = self.burying.saturating_sub(letter.body.len() as u64);
+                        }
+                    }
+                    self.ending = self.ending.saturating_sub(usize::from(from.row().is_some()));
+                    done.receipts.extend(receipt);
+                }
+                Change::Delete(_) | Change::GiveWay(_) => {
+                    self.ending = self.ending.saturating_sub(1);
+                }
+                Change::Sign(receipt) => done.receipts.push(receipt),
+                Change::AddLane(..)
+                | Change::Unbury(..)
+                | Change::Attempts(..)
+                | Change::ForgetLane(_)
+                | Change::ForgetUpstream(_)
+                | Change::PutAway(..)
+                | Change::Remember(..) => {}
+            }
+        }
+        done
+    }
+
+    /// Gives an entry back that was set aside, with its row or, if it could not be written,
+    /// without.
+    pub(in crate::queue) fn give_back(
+        &mut self,
+        number: u32,
+        mut entry: Entry,
+        head: Head,
+        until: Instant,
+        stored: bool,
+    ) {
+        let (bytes, seq) = (entry.bytes(), entry.seq);
+        if stored {
+            self.transit.take(bytes);
+            self.stored.add(bytes);
+            entry.stored = true;
+        }
+        let Some(lane) = self.lanes.get_mut(&number) else { return };
+        if !lane.give_back(entry, head, until) {
+            self.ages.remove(&seq);
+        } else if stored {
+            self.on_board += bytes;
+        }
+        let sink = lane.sink;
+        self.sinks[sink.0].timers.insert((until, number));
+        self.rotate(number);
+    }
+
+    /// The database cannot be written: what would be set aside stays in memory, and so does what
+    /// came to be stored though its source can wait, where no rows go before it. Says how many
+    /// bytes of the latter are not on the way any more.
+    pub(in crate::queue) fn cannot_be_written(
+        &mut self,
+        changes: &mut Vec<Change>,
+        now: Instant,
+    ) -> usize {
+        self.unwritable = true;
+        self.call_all();
+        let mut back = 0;
+        for change in std::mem::take(changes) {
+            match change {
+                Change::SetAside(lane, entry, head, _) if !self.has_unread(lane) => {
+                    self.give_back(lane, entry, head, now, false);
+                }
+                Change::Insert(
+                    row,
+                    delivery,
+                    store @ (Store::Transit | Store::Patient),
+                    receipt,
+                ) if !self.has_unread(row.lane) => {
+                    if let Some(lane) = self.lanes.get_mut(&row.lane) {
+                        lane.has_come(delivery.order_key.as_deref());
+                    }
+                    back += usize::try_from(weight(&delivery)).unwrap_or(usize::MAX);
+                    self.add_unstored(row, delivery, store, receipt, now);
+                }
+                other => changes.push(other),
+            }
+        }
+        back
+    }
+
+    /// It can be written again.
+    pub(in crate::queue) fn can_be_written(&mut self) {
+        self.unwritable = false;
+    }
+
+    pub(super) fn has_unread(&self, number: u32) -> bool {
+        self.lanes.get(&number).is_some_and(|lane| lane.unread_from.is_some())
+    }
+}

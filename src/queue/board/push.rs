@@ -1,0 +1,122 @@
+//! What comes in: to be stored, or to wait in memory.
+
+use super::Board;
+use super::lane::{Chain, Entry, Lane};
+use crate::message::{Delivery, Receipt};
+use crate::queue::Store;
+use crate::queue::change::Change;
+use crate::queue::row::{RowId, weight};
+use std::time::Instant;
+
+/// Bounds of the transit store.
+const TRANSIT_MAX: usize = 4_096;
+const TRANSIT_BYTES_MAX: u64 = 8 * 1024 * 1024;
+
+impl Board {
+    /// A delivery is on its way to be stored behind all others, with [`Board::insert`]: what comes
+    /// meanwhile of its order key may not go out before it.
+    pub(in crate::queue) fn expect(&mut self, delivery: &Delivery) {
+        let number = self.number(&delivery.lane);
+        if let Some(lane) = self.lanes.get_mut(&number) {
+            lane.expect(delivery.order_key.as_deref());
+        }
+    }
+
+    /// Adds what has to be written for a delivery that is expected.
+    pub(in crate::queue) fn insert(
+        &mut self,
+        delivery: Delivery,
+        store: Store,
+        receipt: Option<Receipt>,
+        changes: &mut Vec<Change>,
+    ) {
+        let (lane, new) = self.lane_to_store(&delivery.lane);
+        if new {
+            changes.push(Change::AddLane(lane, delivery.lane.clone()));
+        }
+        let row = RowId { lane, seq: self.next_seq() };
+        changes.push(Change::Insert(row, delivery, store, receipt));
+    }
+
+    /// Whether a transit delivery has to be stored after all: rows of its lane go before it, or
+    /// its lane is held while the sink takes others. Not while one that goes before it has no row:
+    /// after a restart it would go out before that one.
+    pub(in crate::queue) fn needs_storing(&self, delivery: &Delivery, store: Store) -> bool {
+        let number = self.numbers.get(&delivery.lane);
+        let Some(lane) = number.and_then(|number| self.lanes.get(number)) else { return false };
+        let chain = delivery.order_key.as_ref().and_then(|key| lane.chains.get(key));
+        if chain.is_some_and(Chain::has_unstored) {
+            return false;
+        }
+        lane.unread_from.is_some()
+            || chain.is_some_and(Chain::is_being_stored)
+            || (lane.gate.is_closed() && self.takes_others(lane, store) && !self.unwritable)
+    }
+
+    /// Whether the sink of a lane takes deliveries of others.
+    pub(super) fn takes_others(&self, lane: &Lane, store: Store) -> bool {
+        let sink = &self.sinks[lane.sink.0];
+        match lane.failing_since {
+            Some(since) if store == Store::Patient => sink.last_taken >= Some(since),
+            _ => !sink.gate.is_closed(),
+        }
+    }
+
+    /// Whether a delivery of this size may wait in memory.
+    pub(in crate::queue) fn transit_has_room(&self, bytes: u64) -> bool {
+        let used = self.transit.bytes + self.burying;
+        self.transit.count < TRANSIT_MAX as u64 && (used == 0 || used + bytes <= TRANSIT_BYTES_MAX)
+    }
+
+    /// Takes a transit delivery in.
+    pub(in crate::queue) fn add_transit(
+        &mut self,
+        delivery: Delivery,
+        store: Store,
+        receipt: Option<Receipt>,
+        now: Instant,
+    ) {
+        let number = self.number(&delivery.lane);
+        if delivery.keep.is_perishable() && self.has_another(number, &delivery) {
+            return;
+        }
+        let row = RowId { lane: number, seq: self.next_seq() };
+        self.add_unstored(row, delivery, store, receipt, now);
+    }
+
+    pub(super) fn add_unstored(
+        &mut self,
+        row: RowId,
+        delivery: Delivery,
+        store: Store,
+        receipt: Option<Receipt>,
+        now: Instant,
+    ) {
+        let seq = row.seq;
+        self.transit.add(weight(&delivery));
+        self.ages.insert(seq, now);
+        let patient = store == Store::Patient;
+        let entry =
+            Entry { seq, delivery, attempts: 0, stored: false, patient, receipt, since: now };
+        self.put(row.lane, entry);
+    }
+
+    /// Whether another one like a perishable delivery waits.
+    pub(super) fn has_another(&self, number: u32, delivery: &Delivery) -> bool {
+        self.lanes.get(&number).is_some_and(|lane| {
+            lane.ready.iter().chain(lane.waiting.values()).any(|entry| {
+                entry.delivery.errand == delivery.errand && entry.delivery.body == delivery.body
+            })
+        })
+    }
+
+    pub(super) fn put(&mut self, number: u32, entry: Entry) {
+        let lane = self.lanes.get_mut(&number).expect("a lane with a number is known");
+        let before = lane.ready.len();
+        lane.add(entry);
+        if lane.ready.len() > before {
+            self.effects.calls.insert(lane.sink);
+        }
+        self.rotate(number);
+    }
+}
