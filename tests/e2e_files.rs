@@ -13,7 +13,7 @@ use std::process::{Command, Output};
 use support::agent::{Agent, BINARY};
 use support::stand_in::{Answer, StandIn};
 use support::version_1::TABLES;
-use support::{Folder, event};
+use support::{Folder, event, wait_until};
 
 /// All that can be seen of a folder: names, kinds, modes, sizes, contents.
 fn seen(folder: &Folder) -> Vec<(String, u32, u64, Option<Vec<u8>>)> {
@@ -235,4 +235,73 @@ fn a_queue_of_version_1_is_looked_at_as_it_is() {
     assert!(said.contains("1 waiting") && said.contains("1 dead"), "{output:?}");
     assert!(said.contains("refused") && !said.contains("damaged"), "{said}");
     assert_eq!(seen(&folder), before);
+}
+
+/// The lines of a journal and of the one before it.
+fn journal(folder: &Folder) -> Vec<serde_json::Value> {
+    let read = |name: &str| fs::read_to_string(folder.join(name)).unwrap_or_default();
+    let text = read("journal.1") + &read("journal");
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn with_a_journal(api: &StandIn, folder: &Folder) -> Agent {
+    let path = folder.join("journal").display().to_string();
+    Agent::with_file(
+        api,
+        &format!(
+            "[queue]\npath = \"{{database}}\"\n[http]\nport = {{port}}\nbind = \"127.0.0.1\"\n\
+             [[sink.file]]\npath = \"{path}\"\nrotate-at = \"4 KB\"\n"
+        ),
+    )
+    .ready()
+}
+
+#[test]
+fn a_journal_says_what_was_sent_once_it_was_sent() {
+    let (api, folder) = (StandIn::new(), Folder::new());
+    let mut agent = with_a_journal(&api, &folder);
+    let post = |id: &str| assert_eq!(agent.post(&event("il1api123456", id)).unwrap().0, 200);
+    post("first");
+    wait_until("the first line", || journal(&folder).len() == 1);
+    let line = &journal(&folder)[0];
+    let found = ["sink", "kind", "key", "order_key"].map(|name| line[name].as_str().unwrap());
+    assert_eq!(found, ["ilert", "event", "il1api…", "first"]);
+    assert!(line["time"].as_u64().is_some_and(|time| time > 1_600_000_000), "{line}");
+    assert_eq!(line["body"]["summary"], "first");
+    assert_eq!(line["body"]["integrationKey"], "il1api…");
+    let mode = folder.join("journal").metadata().unwrap().mode();
+    assert_eq!(mode & 0o777, 0o600, "there may be personal data in it");
+
+    api.go_away();
+    post("second");
+    agent.wait_for_log("later again");
+    assert_eq!(journal(&folder).len(), 1, "nothing was sent");
+    api.come_back();
+    wait_until("the second line", || journal(&folder).len() == 2);
+
+    (0..20).for_each(|number| post(&format!("more-{number}")));
+    wait_until("all lines, in two files", || journal(&folder).len() == 22);
+    let sizes = ["journal", "journal.1"].map(|name| folder.join(name).metadata().unwrap().len());
+    assert!(sizes.iter().all(|size| (1..=4_096).contains(size)), "{sizes:?}");
+    agent.end("TERM");
+}
+
+#[test]
+fn a_journal_that_cannot_be_written_holds_up_nothing() {
+    let (api, outer) = (StandIn::new(), Folder::new());
+    let folder = Folder::new();
+    let mut agent = with_a_journal(&api, &folder);
+    let away = outer.join("away");
+    fs::rename(folder.path(), &away).unwrap();
+    for number in 1..=3 {
+        assert_eq!(agent.post(&event("il1api123456", &format!("{number}"))).unwrap().0, 200);
+    }
+    api.wait_for(3);
+    agent.wait_for_log("sink journal: attempt 1 of");
+    assert_eq!(agent.get("/ready").unwrap().0, 204, "alerts get through");
+    fs::rename(&away, folder.path()).unwrap();
+    wait_until("the lines are written", || journal(&folder).len() == 3);
+    let summaries: Vec<_> = journal(&folder).iter().map(|line| line["order_key"].clone()).collect();
+    assert_eq!(summaries.len(), 3, "{summaries:?}");
+    agent.end("TERM");
 }

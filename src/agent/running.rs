@@ -12,8 +12,8 @@ use crate::heartbeat;
 use crate::intake::Intake;
 use crate::message::{Outcome, Ping};
 use crate::queue::Queue;
-use crate::sinks::Sink;
 use crate::sinks::crew::Crew;
+use crate::sinks::{self, Sink};
 use crate::sources::{self, Inside, Sockets, Source};
 use crate::status::Status;
 use crate::supervise;
@@ -34,6 +34,9 @@ const ATTEMPTS_END: Duration = Duration::from_millis(1_700);
 
 /// How long they may take to notice that their connections have been cut.
 const CUT_END: Duration = Duration::from_millis(100);
+
+/// How long journals may take to note what was delivered last.
+const JOURNALS_END: Duration = Duration::from_millis(100);
 
 /// All that can be had while the former configuration still runs. If something cannot be had,
 /// that one just goes on.
@@ -168,9 +171,7 @@ impl Running {
         let sources = sources.map_err(|wrong| wrong.join("\n"))?;
         sources::take_over(config, &intake);
         let heartbeats: Vec<_> = sinks.iter().filter_map(Sink::heartbeat).collect();
-        for sink in sinks {
-            self.sinks.push(sink.start(&self.queue, services)?);
-        }
+        sinks::start(sinks, &self.queue, services, &mut self.sinks)?;
         for source in sources {
             self.sources.push(source.start(services, &mut self.sockets)?);
         }
@@ -210,13 +211,18 @@ impl Running {
     /// have ended.
     fn end(self, is_reload: bool) -> Stopped {
         self.health.stopping();
-        self.queue.stop_claims();
-        if !self.attempts_end_within(ATTEMPTS_END) {
+        let (journals, sinks): (Vec<Crew>, _) = self.sinks.into_iter().partition(Crew::is_journal);
+        sinks.iter().for_each(Crew::stop);
+        if !end_within(ATTEMPTS_END, &sinks) {
             warn!("agent: attempts were still under way; they will be made again");
             // A request that lingers must not arrive after the one that replaces it.
-            self.sinks.iter().for_each(Crew::cut);
-            let _ = self.attempts_end_within(CUT_END);
+            sinks.iter().for_each(Crew::cut);
+            let _ = end_within(CUT_END, &sinks);
         }
+        let deadline = Instant::now() + JOURNALS_END;
+        journals.iter().for_each(|journal| journal.finish(deadline));
+        journals.iter().for_each(Crew::stop);
+        let _ = end_within(CUT_END, &journals);
         drop(self.sources_open);
         let woken = Instant::now();
         self.sources.iter().for_each(sources::Running::wake);
@@ -224,16 +230,16 @@ impl Running {
         for source in self.sources.into_iter().rev() {
             source.join(woken, is_reload, &mut sockets);
         }
-        self.sinks.iter().for_each(Crew::cut);
+        sinks.iter().for_each(Crew::cut);
         self.queue.close();
         info!("agent: stopped");
         Stopped { sockets, left: self.gone }
     }
+}
 
-    fn attempts_end_within(&self, patience: Duration) -> bool {
-        let deadline = Instant::now() + patience;
-        self.sinks.iter().all(|sink| sink.join(deadline))
-    }
+fn end_within(patience: Duration, crews: &[Crew]) -> bool {
+    let deadline = Instant::now() + patience;
+    crews.iter().all(|crew| crew.join(deadline))
 }
 
 /// Starts a thread that looks after the agent until the stop.

@@ -4,7 +4,7 @@ use super::board::{Board, Probes, SinkId};
 use super::{Queue, Shared, lock};
 use crate::message::{Delivery, Outcome, Receipt, SinkName};
 use crate::retry::Backoff;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -66,6 +66,8 @@ pub(super) struct Waiting {
     work: Condvar,
     idle: AtomicUsize,
     ring: Option<Ring>,
+    /// This sink takes no more.
+    over: AtomicBool,
 }
 
 impl Queue {
@@ -74,7 +76,12 @@ impl Queue {
     #[must_use]
     pub fn claims(&self, terms: Terms, ring: Option<Ring>) -> Claims {
         let shared = Arc::clone(&self.0);
-        let waiting = Arc::new(Waiting { work: Condvar::new(), idle: AtomicUsize::new(0), ring });
+        let waiting = Arc::new(Waiting {
+            work: Condvar::new(),
+            idle: AtomicUsize::new(0),
+            ring,
+            over: AtomicBool::new(false),
+        });
         let sink = lock(&shared.board).take_on(terms);
         let mut all = lock(&shared.waiting);
         all.retain(|(known, _)| *known != sink);
@@ -93,7 +100,7 @@ impl Claims {
         let mut board = lock(&self.shared.board);
         loop {
             let now = Instant::now();
-            let look_again = match self.shared.next(&mut board, self.sink, now) {
+            let look_again = match self.look(&mut board, now) {
                 Next::Claim(claim) => {
                     self.shared.act(board);
                     return Some(claim);
@@ -121,9 +128,22 @@ impl Claims {
     #[must_use]
     pub fn next(&self, now: Instant) -> Next {
         let mut board = lock(&self.shared.board);
-        let next = self.shared.next(&mut board, self.sink, now);
+        let next = self.look(&mut board, now);
         self.shared.act(board);
         next
+    }
+
+    fn look(&self, board: &mut Board, now: Instant) -> Next {
+        let is_over = self.waiting.over.load(Ordering::Acquire);
+        if is_over { Next::Over } else { self.shared.next(board, self.sink, now) }
+    }
+
+    /// Ends the claims of this sink: those that wait return `None`, and so do later ones.
+    pub fn stop(&self) {
+        let board = lock(&self.shared.board);
+        self.waiting.over.store(true, Ordering::Release);
+        drop(board);
+        self.waiting.wake_all();
     }
 
     /// Gives a claimed delivery back with what came of the attempt.

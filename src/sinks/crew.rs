@@ -3,12 +3,13 @@
 use crate::message::{Outcome, SinkName};
 use crate::queue::{Claim, Claims, Queue};
 use crate::sinks::Sink;
+use crate::sinks::file::Journal;
 use crate::system::health::Health;
 use crate::system::plain::plain;
 use crate::system::services::Services;
 use crate::system::stop::Stopper;
 use crate::system::threads;
-use log::{debug, info, warn};
+use log::{Level, debug, info, log, warn};
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -31,11 +32,18 @@ impl Crew {
     /// # Errors
     ///
     /// Fails when the first thread cannot be started.
-    pub fn start(sink: Sink, queue: &Queue, services: &Services) -> io::Result<Self> {
+    pub fn start(
+        sink: Sink,
+        queue: &Queue,
+        services: &Services,
+        journals: &Arc<[Journal]>,
+    ) -> io::Result<Self> {
         let terms = sink.terms().clone();
-        services.health.sink(terms.sink.as_str(), |_| ());
+        let is_journal = sink.is_journal();
+        services.health.sink(terms.sink.as_str(), |shown| shown.is_journal = is_journal);
         let roster = Arc::new(Roster {
             sink,
+            journals: Arc::clone(journals),
             claims: queue.claims(terms, None),
             health: services.health.clone(),
             alive: AtomicUsize::new(0),
@@ -45,6 +53,24 @@ impl Crew {
         });
         Roster::add(&roster, None)?;
         Ok(Crew(roster))
+    }
+
+    /// Whether it only notes what the others deliver, and so ends after them.
+    #[must_use]
+    pub fn is_journal(&self) -> bool {
+        self.0.sink.is_journal()
+    }
+
+    /// Takes no more deliveries.
+    pub fn stop(&self) {
+        self.0.claims.stop();
+    }
+
+    /// Waits until everything is noted, or `deadline` has passed.
+    pub fn finish(&self, deadline: Instant) {
+        while !self.0.sink.is_done() && Instant::now() < deadline {
+            std::thread::sleep(END_LOOK);
+        }
     }
 
     /// Waits until all of them have ended, or `deadline` has passed; says whether all have.
@@ -67,6 +93,8 @@ impl Crew {
 
 struct Roster {
     sink: Sink,
+    /// Where it is noted what was delivered.
+    journals: Arc<[Journal]>,
     claims: Claims,
     health: Health,
     alive: AtomicUsize,
@@ -131,6 +159,9 @@ impl Roster {
         debug!("sink {}: attempt {} of delivery {}", self.name(), claim.attempt, claim.id);
         let outcome = self.sink.attempt(claim.id, &claim.delivery);
         self.report(&claim, &outcome, started);
+        if outcome == Outcome::Delivered && !self.sink.is_journal() {
+            self.journals.iter().for_each(|journal| journal.note(self.name(), &claim.delivery));
+        }
         self.claims.settle(claim, outcome);
     }
 
@@ -185,7 +216,12 @@ impl Roster {
         match outcome {
             Outcome::Delivered => {
                 let origin = plain(&delivery.origin);
-                info!("sink {name}: delivered {id}, {delivery}, from {origin}, attempt {attempt}");
+                // A journal says nothing that its file does not say.
+                let level = if self.sink.is_journal() { Level::Debug } else { Level::Info };
+                log!(
+                    level,
+                    "sink {name}: delivered {id}, {delivery}, from {origin}, attempt {attempt}"
+                );
             }
             Outcome::Never { why, .. } => warn!("sink {name}: {id} ({lane}) was refused: {why}"),
             Outcome::Later { why, .. } if first_failure => {
@@ -245,7 +281,7 @@ mod tests {
             }),
             attempt_max: |delivery| Duration::from_secs(delivery.body.len() as u64),
         };
-        let crew = Sink::Test(sink).start(&queue, &services).unwrap();
+        let crew = Crew::start(Sink::Test(sink), &queue, &services, &Arc::from([])).unwrap();
         let push = |kind: &str, seconds: usize| {
             let errand = Errand::of(kind, "x".to_owned()).unwrap();
             let delivery = Delivery {

@@ -2,9 +2,10 @@
 //! sink that blocks.
 
 pub mod crew;
+pub mod file;
 pub mod ilert;
 
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::message::{Delivery, Outcome, Ping};
 use crate::queue::{Queue, Terms};
 use crate::system::services::Services;
@@ -16,6 +17,8 @@ use std::time::Duration;
 pub enum Sink {
     /// ilert's API.
     Ilert(ilert::Ilert),
+    /// A journal of what the others took.
+    File(file::File),
     /// What a test wants it to be.
     #[cfg(test)]
     Test(test::Scripted),
@@ -24,7 +27,7 @@ pub enum Sink {
 /// A monitor of the agent itself, and what pings it.
 pub struct Heartbeat {
     /// Its key.
-    pub key: crate::config::Secret,
+    pub key: config::Secret,
     /// Where it is pinged.
     pub ping: Arc<Ping>,
 }
@@ -35,7 +38,12 @@ pub struct Heartbeat {
 ///
 /// All that is wrong, one line each.
 pub fn check(config: &Config) -> Result<(), Vec<String>> {
-    ilert::check(&config.ilert).map_err(|what| vec![what])
+    let checked = config.sinks().map(|sink| match sink {
+        config::Sink::Ilert(settings) => ilert::check(settings),
+        config::Sink::File(settings) => file::check(settings),
+    });
+    let wrong: Vec<String> = checked.filter_map(Result::err).collect();
+    if wrong.is_empty() { Ok(()) } else { Err(wrong) }
 }
 
 impl Sink {
@@ -45,7 +53,11 @@ impl Sink {
     ///
     /// Says in words what cannot be had.
     pub fn prepare(config: &Config) -> Result<Vec<Self>, String> {
-        Ok(vec![Sink::Ilert(ilert::Ilert::prepare(&config.ilert)?)])
+        let prepared = config.sinks().map(|sink| match sink {
+            config::Sink::Ilert(settings) => ilert::Ilert::prepare(settings).map(Sink::Ilert),
+            config::Sink::File(settings) => file::File::prepare(settings).map(Sink::File),
+        });
+        prepared.collect()
     }
 
     /// What the queue is told of it.
@@ -53,6 +65,7 @@ impl Sink {
     pub fn terms(&self) -> &Terms {
         match self {
             Sink::Ilert(ilert) => ilert.terms(),
+            Sink::File(file) => file.terms(),
             #[cfg(test)]
             Sink::Test(scripted) => &scripted.terms,
         }
@@ -63,6 +76,7 @@ impl Sink {
     pub fn attempt(&self, id: u64, delivery: &Delivery) -> Outcome {
         match self {
             Sink::Ilert(ilert) => ilert.attempt(id, delivery),
+            Sink::File(file) => file.attempt(delivery),
             #[cfg(test)]
             Sink::Test(scripted) => (scripted.attempt)(delivery),
         }
@@ -73,6 +87,7 @@ impl Sink {
     pub fn attempt_max(&self, delivery: &Delivery) -> Duration {
         match self {
             Sink::Ilert(ilert) => ilert.attempt_max(delivery),
+            Sink::File(file) => file.attempt_max(),
             #[cfg(test)]
             Sink::Test(scripted) => (scripted.attempt_max)(delivery),
         }
@@ -83,6 +98,7 @@ impl Sink {
     pub fn ping(&self) -> Option<Arc<Ping>> {
         match self {
             Sink::Ilert(ilert) => Some(ilert.ping()),
+            Sink::File(_) => None,
             #[cfg(test)]
             Sink::Test(_) => None,
         }
@@ -96,6 +112,7 @@ impl Sink {
                 let key = ilert.heartbeat()?.clone();
                 Some(Heartbeat { key, ping: ilert.ping() })
             }
+            Sink::File(_) => None,
             #[cfg(test)]
             Sink::Test(_) => None,
         }
@@ -105,20 +122,56 @@ impl Sink {
     pub fn cut(&self) {
         match self {
             Sink::Ilert(ilert) => ilert.cut(),
+            Sink::File(_) => (),
             #[cfg(test)]
             Sink::Test(_) => (),
         }
     }
 
-    /// Starts to hand over what is due.
-    ///
-    /// # Errors
-    ///
-    /// Says which sink cannot be started, and why.
-    pub fn start(self, queue: &Queue, services: &Services) -> Result<Crew, String> {
-        let name = self.terms().sink.clone();
-        Crew::start(self, queue, services).map_err(|error| format!("sink {name}: {error}"))
+    /// What the others note their deliveries in, if this is a journal.
+    fn journal(&self, queue: &Queue) -> Option<file::Journal> {
+        match self {
+            Sink::File(file) => Some(file.journal(queue)),
+            Sink::Ilert(_) => None,
+            #[cfg(test)]
+            Sink::Test(_) => None,
+        }
     }
+
+    fn is_journal(&self) -> bool {
+        matches!(self, Sink::File(_))
+    }
+
+    /// Whether a journal has nothing more to write.
+    fn is_done(&self) -> bool {
+        match self {
+            Sink::File(file) => file.is_done(),
+            Sink::Ilert(_) => true,
+            #[cfg(test)]
+            Sink::Test(_) => true,
+        }
+    }
+}
+
+/// Starts to hand over what is due.
+///
+/// # Errors
+///
+/// Says which sink cannot be started, and why; those that were started are in `crews`.
+pub fn start(
+    sinks: Vec<Sink>,
+    queue: &Queue,
+    services: &Services,
+    crews: &mut Vec<Crew>,
+) -> Result<(), String> {
+    let journals: Arc<[file::Journal]> =
+        sinks.iter().filter_map(|sink| sink.journal(queue)).collect();
+    for sink in sinks {
+        let name = sink.terms().sink.clone();
+        let crew = Crew::start(sink, queue, services, &journals);
+        crews.push(crew.map_err(|error| format!("sink {name}: {error}"))?);
+    }
+    Ok(())
 }
 
 #[cfg(test)]

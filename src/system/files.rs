@@ -1,6 +1,8 @@
-//! Who can read a file.
+//! Who can read a file, and files that are ours alone.
 
-use std::os::unix::fs::PermissionsExt;
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 /// The rights of others, who are neither the owner nor in the group: to read, and to traverse.
@@ -16,6 +18,27 @@ pub fn is_open(path: &Path) -> bool {
     let Ok(path) = path.canonicalize() else { return false };
     allows(&path, OTHERS_READ)
         && path.ancestors().skip(1).all(|folder| allows(folder, OTHERS_ENTER))
+}
+
+/// Opens a file as `options` say. If it is not there it is made, and only its owner may read it. A
+/// link that somebody put in its place is not followed.
+///
+/// # Errors
+///
+/// Fails when it cannot be opened, or when something else has its name.
+pub fn open_private(path: &Path, options: &OpenOptions) -> io::Result<File> {
+    let file = match options.clone().create_new(true).mode(0o600).open(path) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => options.open(path)?,
+        made => return made,
+    };
+    let (opened, named) = (file.metadata()?, path.symlink_metadata()?);
+    if (opened.dev(), opened.ino()) != (named.dev(), named.ino()) {
+        return Err(io::Error::other("it is a link, which is not followed"));
+    }
+    if !opened.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    Ok(file)
 }
 
 #[cfg(test)]

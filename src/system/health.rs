@@ -100,6 +100,8 @@ pub struct Queue {
 /// What one sink reports.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sink {
+    /// It only notes what others delivered, so nothing waits for it.
+    pub is_journal: bool,
     /// Deliveries handed over since the start.
     pub delivered: u64,
     /// Deliveries given up since the start.
@@ -292,7 +294,8 @@ impl Snapshot {
     /// An attempt that should have ended.
     #[must_use]
     pub fn stuck(&self, now: Instant) -> Option<Trouble> {
-        self.sinks.iter().find_map(|(name, sink)| {
+        let mut sinks = self.sinks.iter().filter(|(_, sink)| !sink.is_journal);
+        sinks.find_map(|(name, sink)| {
             let overdue = now.saturating_duration_since(sink.attempts_end?) > ATTEMPT_MARGIN;
             let running = now.saturating_duration_since(sink.oldest_attempt?).as_secs();
             let what = format!("an attempt has been running for {running} s");

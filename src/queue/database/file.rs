@@ -5,6 +5,7 @@
 
 use super::salvage;
 use super::schema::{APPLICATION_ID, beside};
+use crate::system::files::open_private;
 use rusqlite::{Connection, OpenFlags};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read};
@@ -142,7 +143,8 @@ impl DatabaseFile {
 
     pub(in crate::queue) fn try_lock(&self) -> Result<Option<Lock>, String> {
         let path = beside(&self.path, ".lock");
-        let file = open_lock(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let file = open_private(&path, OpenOptions::new().read(true).write(true))
+            .map_err(|error| format!("{}: {error}", path.display()))?;
         self.give_to_owner(&file, &path);
         if !locked(&file, &path)? {
             return Ok(None);
@@ -252,21 +254,6 @@ fn uri(path: &Path, parameters: &str) -> String {
     use std::os::unix::ffi::OsStrExt;
     const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_');
     format!("file:{}?{parameters}", percent_encode(path.as_os_str().as_bytes(), PLAIN))
-}
-
-/// The lock file, made if it is not there; a link that somebody put in its place is not followed.
-fn open_lock(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).mode(0o600);
-    let file = match options.clone().create_new(true).open(path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => options.open(path)?,
-        made => return made,
-    };
-    let (opened, named) = (file.metadata()?, path.symlink_metadata()?);
-    if (opened.dev(), opened.ino()) != (named.dev(), named.ino()) {
-        return Err(io::Error::other("it is a link, which is not followed"));
-    }
-    Ok(file)
 }
 
 fn locked(file: &File, path: &Path) -> Result<bool, String> {

@@ -389,7 +389,7 @@ impl Life {
             return;
         }
         let sinks = self.health.snapshot().sinks;
-        let failing = sinks.iter().find_map(|(name, sink)| {
+        let failing = sinks.iter().filter(|(_, sink)| !sink.is_journal).find_map(|(name, sink)| {
             let failing = now.saturating_duration_since(sink.failing_since?);
             (GIVE_UP <= failing).then_some((name, &sink.error))
         });
