@@ -1,9 +1,6 @@
 //! JSON with places: strict RFC 8259, and no key twice.
 
-use super::{Entry, Node, SyntaxError, Value};
-
-/// Deepest nesting read; a configuration needs five levels.
-const DEPTH_MAX: usize = 32;
+use super::{DEPTH_MAX, Entry, Node, SyntaxError, Value};
 
 /// Reads a document.
 pub fn parse(text: &str) -> Result<Node, SyntaxError> {
@@ -117,11 +114,9 @@ impl Parser<'_> {
     }
 
     fn word(&mut self) -> Result<Value, SyntaxError> {
-        for (word, value) in [
-            ("true", Value::Truth(true)),
-            ("false", Value::Truth(false)),
-            ("null", Value::Other("null")),
-        ] {
+        for (word, value) in
+            [("true", Value::Truth(true)), ("false", Value::Truth(false)), ("null", Value::Null)]
+        {
             if self.text[self.at..].starts_with(word) {
                 self.at += word.len();
                 return Ok(value);

@@ -1,11 +1,15 @@
-//! Documents before dialects: what a file says, before anybody asks what it means. TOML and JSON
-//! end in one tree of values, each with its place; `fields` reads it key by key.
+//! Documents before dialects: what a file says, before anybody asks what it means. TOML, JSON and
+//! YAML end in one tree of values, each with its place; `fields` reads it key by key.
 
 pub(crate) mod fields;
 pub mod json;
 pub mod toml;
+pub mod yaml;
 
 use crate::config::Place;
+
+/// Deepest nesting that is read; a configuration needs five levels.
+const DEPTH_MAX: usize = 32;
 
 /// The text of a document, and what it is called in faults.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +31,30 @@ impl Source<'_> {
             column: before.rsplit('\n').next().unwrap_or_default().chars().count() + 1,
             way: String::new(),
         }
+    }
+
+    /// The place at which the text of a node begins: behind its quotes, or in a block of lines. A
+    /// place in it is this one, shifted. Exact where no line of it was escaped, folded or joined.
+    #[must_use]
+    pub fn inside(&self, node: &Node) -> Place {
+        let rest = self.text.get(node.at..).unwrap_or_default();
+        let Value::Text(text) = &node.value else { return self.place(node.at) };
+        let filled = text.trim_start_matches('\n');
+        // Lines above the first that is not empty are part of a block.
+        if rest.starts_with(filled.lines().next().unwrap_or_default()) {
+            let above = text.len() - filled.len();
+            return match self.place(node.at) {
+                Place::File { file, line, column, way } => {
+                    Place::File { file, line: line.saturating_sub(above).max(1), column, way }
+                }
+                name @ Place::Name(_) => name,
+            };
+        }
+        let quotes = ["\"\"\"", "\'\'\'", "\"", "\'"];
+        let quote = quotes.into_iter().find(|quote| rest.starts_with(quote)).map_or(0, str::len);
+        // TOML leaves out a line that ends right behind three quotes.
+        let line = if quote == 3 { rest[quote..].find('\n').filter(|end| *end < 2) } else { None };
+        self.place(node.at + quote + line.map_or(0, |end| end + 1))
     }
 }
 
@@ -52,8 +80,21 @@ pub enum Value {
     List(Vec<Node>),
     /// Keys and their values, in the order of the file.
     Table(Vec<Entry>),
+    /// A value that says that there is none.
+    Null,
+    /// A value of YAML with a tag: `!ref name`.
+    Tagged(Box<Tagged>),
     /// Something else, by its name: a date, say.
     Other(&'static str),
+}
+
+/// A tag, and the value behind it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tagged {
+    /// The tag, with its exclamation mark.
+    pub tag: String,
+    /// The value.
+    pub node: Node,
 }
 
 /// One line of a table.
@@ -76,6 +117,8 @@ impl Value {
             Value::Truth(_) => "true or false",
             Value::List(_) => "a list",
             Value::Table(_) => "a table",
+            Value::Null => "null",
+            Value::Tagged(_) => "a value with a tag",
             Value::Other(kind) => kind,
         }
     }
@@ -96,7 +139,10 @@ impl Node {
                 .iter()
                 .enumerate()
                 .find_map(|(index, node)| Some(joined(&format!("[{index}]"), &node.path_to(at)?))),
-            Value::Text(_) | Value::Number(_) | Value::Truth(_) | Value::Other(_) => None,
+            Value::Tagged(tagged) => tagged.node.path_to(at),
+            Value::Text(_) | Value::Number(_) | Value::Truth(_) | Value::Null | Value::Other(_) => {
+                None
+            }
         }
     }
 }
@@ -108,3 +154,28 @@ fn joined(step: &str, rest: &str) -> String {
 
 /// What is wrong with the syntax, and the byte where it is.
 pub type SyntaxError = (usize, String);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_inside_a_text_is_one_of_the_file() {
+        for (text, at, wanted) in [
+            ("a = 'one'", (1, 2), "f:1:7"),
+            ("a = \"one\"", (1, 1), "f:1:6"),
+            ("a = \'\'\'\none\ntwo\'\'\'", (2, 2), "f:3:2"),
+            ("a = \"\"\"\r\none\n\"\"\"", (1, 3), "f:2:3"),
+            ("a = \"\"\"one\"\"\"", (1, 1), "f:1:8"),
+            ("a = 7", (1, 1), "f:1:5"),
+        ] {
+            let Value::Table(entries) = toml::parse(text).unwrap().value else { panic!("a table") };
+            let place = Source { name: "f", text }.inside(&entries[0].node);
+            assert_eq!(place.shifted(at.0, at.1).to_string(), wanted, "{text}");
+        }
+        let json = json::parse("[\"one\"]").unwrap();
+        let Value::List(nodes) = &json.value else { panic!("a list") };
+        let source = Source { name: "f", text: "[\"one\"]" };
+        assert_eq!(source.inside(&nodes[0]).to_string(), "f:1:3");
+    }
+}
