@@ -192,33 +192,58 @@ fn anchors(path: &Path) -> BTreeSet<String> {
         .collect()
 }
 
+/// The rows of the tables in a part of a document: their cells.
+fn rows(part: &str) -> Vec<Vec<&str>> {
+    let rows = part.lines().filter(|line| line.starts_with("| `"));
+    rows.map(|row| row.split('|').map(str::trim).skip(1).collect()).collect()
+}
+
+/// A flag as it is documented.
+fn documented(long: &str) -> String {
+    format!("--{}", long.trim_start_matches('-').replace('-', "_"))
+}
+
 #[test]
 fn every_flag_of_the_daemon_has_a_row() {
     let options = fs::read_to_string(project("docs/options.md")).unwrap();
     let (_, after) = options.split_once("\n## Flags of `daemon` and `check`\n").unwrap();
-    let chapter = after.split("\n## ").next().unwrap();
-    let rows = chapter.lines().filter(|line| line.starts_with("| `-"));
-    let documented: BTreeSet<String> =
-        rows.flat_map(|row| flags(row.split('|').nth(1).unwrap())).map(str::to_owned).collect();
-    let known = Flags::get_args_info().flags.iter().map(|flag| flag.long.trim_start_matches('-'));
+    let rows = rows(after.split("\n## ").next().unwrap());
+    let found: BTreeSet<String> =
+        rows.iter().flat_map(|row| flags(row[0])).map(str::to_owned).collect();
+    let infos = Flags::get_args_info().flags.iter();
     // What is refused in words needs no row.
-    let own = known.filter(|name| *name != "help" && !name.starts_with("edge-"));
-    let known: BTreeSet<String> = own.map(|name| format!("--{}", name.replace('-', "_"))).collect();
-    assert_eq!(documented, known);
+    let infos = infos.filter(|flag| flag.long != "--help" && !flag.long.starts_with("--edge-"));
+    assert_eq!(found, infos.clone().map(|flag| documented(flag.long)).collect());
+    for flag in infos {
+        let Some((_, default)) = flag.description.split_once("(default: ") else { continue };
+        let (default, name) = (default.split(')').next().unwrap(), documented(flag.long));
+        let row = rows.iter().find(|row| flags(row[0]).contains(name.as_str())).unwrap();
+        assert!(row[1].replace('`', "").starts_with(default), "{name}: {default}, or {}", row[1]);
+    }
+}
+
+#[test]
+fn every_key_has_an_example() {
+    let page = fs::read_to_string(project("docs/configuration.md")).unwrap();
+    let examples = ["examples/ilagent.toml", "examples/kafka.toml"];
+    let examples = examples.map(|name| fs::read_to_string(project(name)).unwrap()).concat();
+    let rows = rows(page.split_once("\n## Keys\n").unwrap().1);
+    let keys: Vec<&str> =
+        rows.iter().flat_map(|row| row[0].split('`').skip(1).step_by(2)).collect();
+    for key in &keys {
+        let name = key.rsplit('.').next().unwrap();
+        assert!(words(&examples).contains(name), "{key} is in no example");
+    }
+    assert!(keys.len() > 70, "only {} keys were found", keys.len());
 }
 
 #[test]
 fn every_variable_is_in_the_help() {
     let options = fs::read_to_string(project("docs/options.md")).unwrap();
     let (_, after) = options.split_once("\n## Environment variables\n").unwrap();
-    let rows: Vec<Vec<&str>> = after
-        .lines()
-        .take_while(|line| !line.starts_with('#'))
-        .filter(|line| line.starts_with("| `"))
-        .map(|line| line.split('|').map(str::trim).collect())
-        .collect();
-    let ours = rows.iter().filter(|row| row[2].contains("daemon") || row[2] == "all");
-    let names: Vec<&str> = ours.flat_map(|row| row[1].split('`').skip(1).step_by(2)).collect();
+    let rows = rows(after.split("\n#").next().unwrap());
+    let ours = rows.iter().filter(|row| row[1].contains("daemon") || row[1] == "all");
+    let names: Vec<&str> = ours.flat_map(|row| row[0].split('`').skip(1).step_by(2)).collect();
     assert!(names.len() > 15, "{names:?}");
     let output = Command::new(BINARY).args(["daemon", "--help"]).output().unwrap();
     let help = String::from_utf8(output.stdout).unwrap();
