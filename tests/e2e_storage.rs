@@ -426,6 +426,17 @@ fn a_file_that_takes_the_place_of_the_database_is_moved_aside_untouched() {
         check_nothing_is_lost(&api, &mut agent);
         assert_eq!(fs::read(agent.folder().join("disk/ilagent.db3.aside-1")).unwrap(), content);
         assert!(agent.log().contains("was replaced while the agent had it open"), "{what}");
+        let (_, status) = agent.get("/status").unwrap();
+        assert!(status.contains(r#"/ilagent.db3.aside-1"]"#), "{status}");
+        let aside = agent.folder().join("disk/ilagent.db3.aside-1");
+        let recovered = agent.queue(&["recover", aside.to_str().unwrap()]);
+        if what == "backup" {
+            let said = String::from_utf8(recovered.stdout).unwrap();
+            assert!(said.starts_with("20 deliveries and 0 dead letters taken over"), "{said}");
+            wait_until("it is delivered again", || api.tally()["id-7"] == 2);
+        } else {
+            assert_eq!(recovered.status.code(), Some(1), "{what}");
+        }
         agent.end("TERM");
     }
 }

@@ -105,7 +105,7 @@ struct Entry {
     groups: &'static [(&'static str, &'static str)],
 }
 
-const COMMANDS: [Entry; 8] = [
+const COMMANDS: [Entry; 9] = [
     Entry {
         name: "daemon",
         about: "run the agent until it is stopped",
@@ -160,6 +160,13 @@ const COMMANDS: [Entry; 8] = [
         about: "delete deliveries or dead letters",
         info: queue::Chosen::get_args_info,
         make: drop_chosen,
+        groups: &[],
+    },
+    Entry {
+        name: "queue recover",
+        about: "take over what a file that was put aside holds",
+        info: queue::Recover::get_args_info,
+        make: recover,
         groups: &[],
     },
 ];
@@ -355,6 +362,10 @@ fn drop_chosen(entry: &Entry, own: &Given, database: Option<String>) -> Result<C
     on_queue(entry, database, chosen.map(admin::Command::Drop))
 }
 
+fn recover(entry: &Entry, own: &Given, database: Option<String>) -> Result<Command, Usage> {
+    on_queue(entry, database, Ok(parse::<queue::Recover>(entry, own)?.command()))
+}
+
 fn on_queue(
     entry: &Entry,
     database: Option<String>,
@@ -423,6 +434,7 @@ mod tests {
             ("-f x queue show --raw d7", "x", Do::Show { id: "d7".to_owned(), raw: true }),
             ("queue retry 1 d2", "./ilagent.db3", Do::Retry(ids(&["1", "d2"]))),
             ("queue retry --all", "./ilagent.db3", Do::Retry(Chosen::All)),
+            ("-f x queue recover y", "x", Do::Recover("y".to_owned())),
             ("queue drop help", "./ilagent.db3", Do::Drop(ids(&["help"]))),
         ] {
             let Command::Queue { database, command } = invocation(line).command else {

@@ -32,6 +32,15 @@ pub(super) struct Show {
     raw: bool,
 }
 
+/// Take over what a file that was put aside holds; may repeat deliveries.
+#[derive(ArgsInfo, FromArgs)]
+pub(super) struct Recover {
+    /// a database of ilagent, damaged or old, or the -wal of one; it is left as it is. What is in
+    /// the queue already is skipped, what was delivered since is delivered again
+    #[argh(positional, arg_name = "FILE")]
+    file: String,
+}
+
 /// Choose deliveries and dead letters.
 #[derive(ArgsInfo, FromArgs)]
 pub(super) struct Chosen {
@@ -54,6 +63,12 @@ impl List {
 impl Show {
     pub(super) fn command(self) -> Command {
         Command::Show { id: self.id, raw: self.raw }
+    }
+}
+
+impl Recover {
+    pub(super) fn command(self) -> Command {
+        Command::Recover(self.file)
     }
 }
 

@@ -177,6 +177,24 @@ pub(super) fn delivery_sum(columns: &[ValueRef]) -> i64 {
     sum(others.copied()).wrapping_add(attempts) & SUM_MASK
 }
 
+/// The sum of a delivery's columns that do not change while it waits.
+pub(super) fn lasting_sum(columns: &[ValueRef]) -> i64 {
+    let attempts = integer(columns[5]).unwrap_or(0);
+    delivery_sum(columns).wrapping_sub(attempts) & SUM_MASK
+}
+
+/// Adds the columns that a row of version 1 does not have.
+pub(super) fn complete(columns: &mut Vec<ValueRef>) {
+    match columns.len() {
+        8 => columns.resize(DELIVERY_COLUMNS, ValueRef::Null),
+        9 => {
+            columns.resize(LETTER_COLUMNS - 1, ValueRef::Null);
+            columns.push(ValueRef::Text(b"ilert"));
+        }
+        _ => {}
+    }
+}
+
 /// The sum of a dead letter's columns without its id, which is not known before it is written.
 pub(super) fn letter_sum(columns: &[ValueRef]) -> i64 {
     sum(columns[1..10].iter().chain(&columns[11..]).copied())

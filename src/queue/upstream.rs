@@ -310,6 +310,33 @@ mod tests {
     }
 
     #[test]
+    fn what_is_in_a_damaged_file_is_taken_over_too() {
+        const MESSAGES: &str = "CREATE TABLE mqtt_queue (id TEXT PRIMARY KEY, topic TEXT NOT NULL,
+              payload TEXT NOT NULL, inserted_at DATETIME);
+            INSERT INTO mqtt_queue VALUES ('m', 'a/b', 'payload', '2026-01-01');";
+        for (state, migrations) in STATES {
+            let path = scratch(&format!("damaged-{}", state.replace(' ', "-")));
+            let made = Connection::open(&path).unwrap();
+            made.execute_batch(&format!("{ORIGINAL}{ROWS}{migrations}{MESSAGES}")).unwrap();
+            drop(made);
+            // The table of contents is lost.
+            let mut bytes = std::fs::read(&path).unwrap();
+            bytes[100..108].fill(0xff);
+            std::fs::write(&path, bytes).unwrap();
+            let mut store = open(&path);
+            convert(&mut store).unwrap();
+            let listed = store.listed(10).unwrap();
+            let keys = listed.iter().map(|one| one.delivery.lane.key.as_str());
+            assert_eq!(keys.collect::<Vec<_>>(), ["key", "key"], "{state}");
+            let first = store.shown(listed[0].seq).unwrap().unwrap().delivery;
+            let body: serde_json::Value = serde_json::from_slice(&first.body).unwrap();
+            assert_eq!(body["summary"], "one", "{state}: in their order");
+            assert_eq!(messages(&store)[0].topic, "a/b", "{state}");
+            std::fs::remove_dir_all(path.parent().unwrap()).unwrap();
+        }
+    }
+
+    #[test]
     fn a_key_in_a_path_is_made_safe() {
         for (path, safe) in [
             ("/events", "/events"),

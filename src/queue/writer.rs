@@ -4,7 +4,7 @@ mod asked;
 mod repair;
 
 use super::admin::control;
-use super::admin::sweep::Sweep;
+use super::admin::work::Work;
 use super::change::{Buried, Change, write_all};
 use super::database::Database;
 use super::database::dead_letters::Gone;
@@ -81,7 +81,7 @@ pub(super) struct Writer {
     /// Until when settlements may wait for a push.
     held_until: Option<Instant>,
     /// What people asked for, a piece at a time, and who waits for the answer.
-    sweeps: VecDeque<(Sweep, Sender<Result<String, String>>)>,
+    sweeps: VecDeque<(Work, Sender<Result<String, String>>)>,
     started: Instant,
 }
 
@@ -374,11 +374,18 @@ impl Writer {
         self.commit()
     }
 
-    fn report(&self) {
+    fn report(&mut self) {
         let letters = self.database.as_ref().map(|database| &database.store.letters);
         let (count, lost) = letters.map_or((0, 0), |letters| (letters.count, letters.lost));
         self.shared.report(&lock(&self.shared.board));
+        let aside = self.database.as_mut().map(|database| {
+            database.aside.retain(|file| file.symlink_metadata().is_ok());
+            &database.aside
+        });
         self.shared.health.queue(|queue| {
+            if let Some(aside) = aside.filter(|aside| aside.len() != queue.put_aside.len()) {
+                queue.put_aside = aside.iter().map(|file| file.display().to_string()).collect();
+            }
             queue.dead_letters = count;
             queue.dead_letters_lost = lost;
         });

@@ -73,6 +73,8 @@ impl Metrics {
             self.family(name, "counter", help);
             self.sample(name, &[], count);
         }
+        let aside = queue.put_aside.len();
+        self.single("ilagent_files_put_aside", "Files moved aside that are still there.", aside);
         self.single(
             "ilagent_oldest_delivery_seconds",
             "Age of the oldest delivery waiting, 0 when none is.",

@@ -214,6 +214,7 @@ mod tests {
                 "dead_letters": 2, "error": "",
                 "dead_letters_lost": 0,
                 "messages_unkept": 0,
+                "put_aside": [],
             },
             "sinks": [{
                 "name": "ilert", "delivered": 100, "failed_attempts": 3, "given_up": 1,

@@ -89,6 +89,7 @@ pub(super) struct QueueReport<'a> {
     pub(super) dead_letters: u64,
     pub(super) dead_letters_lost: u64,
     pub(super) messages_unkept: u64,
+    pub(super) put_aside: &'a [String],
     pub(super) error: &'a str,
 }
 
@@ -125,6 +126,7 @@ pub(super) fn queue(snapshot: &Snapshot, now: Instant) -> QueueReport<'_> {
         dead_letters: queue.dead_letters,
         dead_letters_lost: queue.dead_letters_lost,
         messages_unkept: queue.messages_unkept,
+        put_aside: &queue.put_aside,
         error: &queue.error,
     }
 }

@@ -89,6 +89,9 @@ pub struct Queue {
     pub dead_letters_lost: u64,
     /// Messages that became no delivery and were not kept as dead letters, since the start.
     pub messages_unkept: u64,
+    /// Files that were moved aside and are still there, damaged ones and those found in the place
+    /// of the database.
+    pub put_aside: Vec<String>,
     /// When the oldest waiting delivery was pushed, as far as we know.
     pub oldest_since: Option<Instant>,
     /// The queue refuses new deliveries because it is full.

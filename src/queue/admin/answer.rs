@@ -2,16 +2,20 @@
 
 use super::command::{Chosen, Command};
 use super::sweep::{Sweep, Verb};
+use super::work::Work;
 use crate::message::{Delivery, Errand, masked};
 use crate::queue::DeadLetter;
 use crate::queue::board::Board;
 use crate::queue::database::dead_letters::Stored;
+use crate::queue::database::moved;
+use crate::queue::database::recover::Recovery;
 use crate::queue::database::store::{Shown, Store, wall_clock};
 use crate::queue::lock;
 use crate::system::plain::{plain, plain_bytes};
 use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::fmt::Write;
+use std::path::Path;
 use std::sync::Mutex;
 
 /// Most characters of a reason, and of a body, that are printed for people.
@@ -23,7 +27,7 @@ pub(in crate::queue) enum Answer {
     /// This is to be printed.
     Text(String),
     /// There is something to do first.
-    Sweep(Sweep),
+    Work(Work),
 }
 
 /// Finds the answer.
@@ -33,14 +37,17 @@ pub(in crate::queue) fn carry_out(
     command: &Command,
 ) -> Result<Answer, String> {
     let sweep = |verb, chosen: &Chosen| match chosen {
-        Chosen::All => Sweep::all(verb, store, board),
-        Chosen::Ids(texts) => Sweep::of(verb, &ids(texts)?, store),
+        Chosen::All => Sweep::all(verb, store, board).map(Work::Sweep),
+        Chosen::Ids(texts) => Sweep::of(verb, &ids(texts)?, store).map(Work::Sweep),
     };
     let done = match command {
         Command::List { limit, json } => list(store, board, *limit, *json).map(Answer::Text),
         Command::Show { id, raw } => show(store, board, Id::parse(id)?, *raw).map(Answer::Text),
-        Command::Retry(chosen) => sweep(Verb::Retry, chosen).map(Answer::Sweep),
-        Command::Drop(chosen) => sweep(Verb::Drop, chosen).map(Answer::Sweep),
+        Command::Retry(chosen) => sweep(Verb::Retry, chosen).map(Answer::Work),
+        Command::Drop(chosen) => sweep(Verb::Drop, chosen).map(Answer::Work),
+        Command::Recover(path) => Recovery::of(path, store)
+            .map(|recovery| Answer::Work(Work::Recovery(Box::new(recovery))))
+            .map_err(Refusal::Words),
     };
     done.map_err(|refusal| match refusal {
         Refusal::Sqlite(error) => format!("the database says: {error}"),
@@ -133,6 +140,15 @@ fn list(store: &Store, board: &Mutex<Board>, limit: usize, as_json: bool) -> Don
     let roughly = if stored.roughly { "about " } else { "" };
     let waiting = counted(stored.count + transit.count, waiting.len());
     let dead = counted(store.letters.count, dead.len());
+    let database = store.connection.path().map(Path::new);
+    let aside = database.map(moved::put_aside).unwrap_or_default();
+    for file in &aside {
+        let _ = writeln!(
+            out,
+            "put aside: {}; `queue recover` takes its rows",
+            plain(&file.to_string_lossy())
+        );
+    }
     let _ = writeln!(out, "{roughly}{} waiting{}, {} dead{}", waiting.0, waiting.1, dead.0, dead.1);
     Ok(out)
 }

@@ -20,6 +20,7 @@ use std::time::Instant;
 /// In words: no such file, no such id, or the daemon that does not answer.
 pub fn run(database: &Path, command: &Command) -> Result<String, String> {
     let file = DatabaseFile::at(database)?;
+    let command = &command.clone().with_whole_path()?;
     let database = file.path();
     let give_up = Instant::now() + LOCK_PATIENCE;
     let changes = command.changes_something();
@@ -53,14 +54,14 @@ pub fn run(database: &Path, command: &Command) -> Result<String, String> {
     board.restore(store.lanes().map_err(trouble)?);
     board.stored = store.amount().map_err(trouble)?;
     let board = Mutex::new(board);
-    let mut sweep = match carry_out(&store, &board, command)? {
+    let mut work = match carry_out(&store, &board, command)? {
         Answer::Text(text) => return Ok(text),
-        Answer::Sweep(sweep) => sweep,
+        Answer::Work(work) => work,
     };
     let mut changes = Vec::new();
-    while sweep.piece(&store, &board, &mut changes).map_err(trouble)? {
+    while work.piece(&store, &board, &mut changes)? {
         write_all(&mut store, &changes).map_err(trouble)?;
         changes.clear();
     }
-    Ok(sweep.text())
+    Ok(work.text())
 }

@@ -1,6 +1,7 @@
 //! What `ilagent queue` is asked for, and how it travels over the control socket.
 
 use serde_json::{Value, json};
+use std::path::Path;
 
 /// What to do. Ids are as `list` shows them: a number for a waiting delivery, `d` and a number
 /// for a dead letter.
@@ -24,6 +25,8 @@ pub enum Command {
     Retry(Chosen),
     /// They are deleted.
     Drop(Chosen),
+    /// Rows of another file, one that was put aside, go into the queue.
+    Recover(String),
 }
 
 /// Which ones.
@@ -44,15 +47,25 @@ impl Command {
             Command::Show { raw: true, .. } => {
                 text.chars().map(|character| u8::try_from(character).unwrap_or(b'?')).collect()
             }
-            Command::Show { .. } | Command::List { .. } | Command::Retry(_) | Command::Drop(_) => {
-                text.as_bytes().to_vec()
-            }
+            Command::Show { .. }
+            | Command::List { .. }
+            | Command::Retry(_)
+            | Command::Drop(_)
+            | Command::Recover(_) => text.as_bytes().to_vec(),
         }
+    }
+
+    /// With paths that mean the same to an agent that works in another folder.
+    pub(super) fn with_whole_path(self) -> Result<Self, String> {
+        let Command::Recover(path) = self else { return Ok(self) };
+        let whole = Path::new(&path).canonicalize().map_err(|error| format!("{path}: {error}"))?;
+        let text = whole.to_str().ok_or_else(|| format!("{path}: its name is no text"))?;
+        Ok(Command::Recover(text.to_owned()))
     }
 
     /// Whether the database is written for it.
     pub(in crate::queue) fn changes_something(&self) -> bool {
-        matches!(self, Command::Retry(_) | Command::Drop(_))
+        matches!(self, Command::Retry(_) | Command::Drop(_) | Command::Recover(_))
     }
 
     /// As it travels over the control socket.
@@ -67,6 +80,7 @@ impl Command {
             Command::Show { id, raw: true } => json!({ "show raw": id }),
             Command::Retry(which) => json!({ "retry": chosen(which) }),
             Command::Drop(which) => json!({ "drop": chosen(which) }),
+            Command::Recover(path) => json!({ "recover": path }),
         }
     }
 
@@ -91,6 +105,7 @@ impl Command {
             "show raw" => Command::Show { id: value.as_str()?.to_owned(), raw: true },
             "retry" => Command::Retry(chosen()?),
             "drop" => Command::Drop(chosen()?),
+            "recover" => Command::Recover(value.as_str()?.to_owned()),
             _ => return None,
         })
     }
@@ -108,6 +123,7 @@ mod tests {
             Command::Show { id: "d7".to_owned(), raw: true },
             Command::Retry(Chosen::All),
             Command::Drop(Chosen::Ids(vec!["1".to_owned(), "d2".to_owned()])),
+            Command::Recover("/q.db3.corrupt-1".to_owned()),
         ] {
             assert_eq!(Command::from_json(&command.to_json()), Some(command));
         }

@@ -7,6 +7,7 @@ mod client;
 mod command;
 pub(in crate::queue) mod control;
 pub(in crate::queue) mod sweep;
+pub(in crate::queue) mod work;
 
 pub use client::run;
 pub use command::{Chosen, Command};

@@ -38,6 +38,8 @@ pub(in crate::queue) struct Stored {
     pub(in crate::queue) id: i64,
     pub(in crate::queue) buried_at: i64,
     pub(in crate::queue) letter: DeadLetter,
+    /// It is what was written.
+    pub(in crate::queue) sound: bool,
 }
 
 impl DeadLetter {
@@ -206,7 +208,7 @@ pub(in crate::queue) fn piece(
         && bytes < bytes_max
         && let Some(row) = rows.next()?
     {
-        let one = stored(row, unchecked)?;
+        let one = read(row, unchecked)?;
         bytes += one.letter.body.len() as u64;
         piece.push(one);
     }
@@ -243,22 +245,21 @@ pub(in crate::queue) fn shown(
     ))?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     statement
-        .query_map(rusqlite::params![only.unwrap_or(-1), limit], |row| stored(row, unchecked))?
+        .query_map(rusqlite::params![only.unwrap_or(-1), limit], |row| read(row, unchecked))?
         .collect()
 }
 
 /// What is damaged is shown as far as it can be read, and is of no kind: it cannot be tried again.
-fn stored(found: &Row, unchecked: Unchecked) -> rusqlite::Result<Stored> {
-    let columns = row::columns(found, row::LETTER_COLUMNS)?;
+pub(super) fn stored(columns: &[ValueRef], unchecked: Unchecked) -> Stored {
     let id = row::integer(columns[0]).unwrap_or_default();
     let sound = match columns[10] {
         ValueRef::Null => id < unchecked.letters,
-        sum => row::integer(sum) == Some(row::letter_sum(&columns)),
+        sum => row::integer(sum) == Some(row::letter_sum(columns)),
     };
     let text = |at: usize| row::lossy(columns[at]);
     let reason = if sound { text(1) } else { format!("{} ({})", text(1), row::ALTERED) };
     let order_key = text(4);
-    Ok(Stored {
+    Stored {
         id,
         buried_at: row::integer(columns[7]).unwrap_or(0),
         letter: DeadLetter {
@@ -269,5 +270,10 @@ fn stored(found: &Row, unchecked: Unchecked) -> rusqlite::Result<Stored> {
             origin: text(6),
             body: row::bytes(columns[8]).to_vec(),
         },
-    })
+        sound,
+    }
+}
+
+fn read(found: &Row, unchecked: Unchecked) -> rusqlite::Result<Stored> {
+    Ok(stored(&row::columns(found, row::LETTER_COLUMNS)?, unchecked))
 }

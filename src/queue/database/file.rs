@@ -3,8 +3,8 @@
 //! People mistype `-f`, and some mean the configuration by it. A file that is not ours is never
 //! made, renamed, emptied or given other permissions: it is refused by name.
 
-use super::salvage;
 use super::schema::{APPLICATION_ID, beside};
+use super::{pages, salvage};
 use crate::system::files::open_private;
 use rusqlite::{Connection, OpenFlags};
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -209,6 +209,15 @@ fn no_regular_file(metadata: &fs::Metadata) -> Option<&'static str> {
 fn is_in_use(path: &Path) -> bool {
     File::open(beside(path, ".lock"))
         .is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
+/// Whether a file may be a database of ours, or the log of one; looks, and changes nothing.
+pub(super) fn could_be_ours(path: &Path) -> io::Result<bool> {
+    let metadata = fs::metadata(path)?;
+    if let Some(kind) = no_regular_file(&metadata) {
+        return Err(io::Error::other(format!("it is {kind}")));
+    }
+    Ok(pages::is_log(path) || is_ours(path, metadata.len())?)
 }
 
 /// Whether the agent may write to the file: it is empty, or has or had our tables.

@@ -5,7 +5,9 @@ pub(in crate::queue) mod file;
 mod journal;
 mod look;
 pub(in crate::queue) mod moved;
-mod recover;
+mod orphans;
+mod pages;
+pub(in crate::queue) mod recover;
 mod salvage;
 pub(in crate::queue) mod schema;
 pub(in crate::queue) mod spare;
@@ -26,6 +28,8 @@ pub(in crate::queue) struct Database {
     pub(in crate::queue) spare: Spare,
     /// Why it cannot be written, though what is in it can be delivered.
     pub(in crate::queue) trouble: Option<String>,
+    /// What was moved aside and is still there.
+    pub(in crate::queue) aside: Vec<PathBuf>,
     lock: Lock,
 }
 
@@ -61,7 +65,8 @@ impl Database {
         if waiting.amount.count > 0 {
             log::info!("queue: about {} deliveries wait in {shown}", waiting.amount.count);
         }
-        let mut database = Database { store, spare, trouble: None, lock };
+        let mut database =
+            Database { store, spare, trouble: None, aside: moved::put_aside(&settings.path), lock };
         database.trouble = database.keep_room().err();
         Ok((database, waiting))
     }

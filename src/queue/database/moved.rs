@@ -9,7 +9,7 @@
 //! and the rows that are only there with it.
 
 use super::file::DatabaseFile;
-use super::schema::beside;
+use super::schema::{BESIDE, CORRUPT, beside};
 use super::store::Store;
 use std::fs::{self, File};
 use std::io;
@@ -79,6 +79,12 @@ impl Store {
     /// Whether what is committed is where the next start looks for it.
     pub(in crate::queue) fn is_in_place(&self) -> bool {
         self.place.as_ref().is_none_or(Place::holds)
+    }
+
+    /// Whether this is the file that is open.
+    pub(in crate::queue) fn is_at(&self, path: &Path) -> bool {
+        let named = path.metadata().map(|file| (file.dev(), file.ino()));
+        self.place.as_ref().is_some_and(|place| named.is_ok_and(|named| named == place.database))
     }
 
     /// Puts a copy of what is open where it should be, and says where it moved what was there. The
@@ -162,6 +168,26 @@ fn without_database(path: &Path) -> io::Result<Option<PathBuf>> {
     Ok(Some(aside))
 }
 
+/// Files that were moved aside, without what only belongs to one of them.
+pub(in crate::queue) fn put_aside(path: &Path) -> Vec<PathBuf> {
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return Vec::new() };
+    let name = name.to_string_lossy();
+    let ours = |file: &str| {
+        let behind = file.strip_prefix(&*name).unwrap_or_default();
+        behind.starts_with(ASIDE) || behind.starts_with(CORRUPT)
+    };
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let mut found: Vec<String> = names.filter(|file| ours(file)).collect();
+    found.sort_unstable();
+    let all = found.clone();
+    let is_there = |base: &str| all.iter().any(|file| file == base);
+    found.retain(|file| {
+        !BESIDE.iter().any(|suffix| file.strip_suffix(suffix).is_some_and(is_there))
+    });
+    found.into_iter().map(|file| folder.join(file)).collect()
+}
+
 /// Gives a file its place for good.
 fn settle(from: &Path, to: &Path) -> io::Result<()> {
     fs::rename(from, to)?;
@@ -179,9 +205,8 @@ fn sync(path: &Path) -> io::Result<()> {
 fn free_name(path: &Path) -> io::Result<PathBuf> {
     const NUMBERS: u32 = 10_000;
     let taken = |aside: &Path| {
-        ["", "-wal", "-shm", "-journal"]
-            .iter()
-            .any(|suffix| identity(&beside(aside, suffix)).is_ok())
+        let is_there = |suffix: &str| identity(&beside(aside, suffix)).is_ok();
+        is_there("") || BESIDE.iter().any(|suffix| is_there(suffix))
     };
     (1..NUMBERS)
         .map(|number| beside(path, &format!("{ASIDE}{number}")))

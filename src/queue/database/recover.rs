@@ -1,225 +1,373 @@
-//! Rows that no lane knows are found again.
+//! `ilagent queue recover`: rows of a file that was put aside go into the queue.
 //!
-//! Version 0.12.0 let the numbers of lanes grow beyond what fits into the id of a row. What was
-//! stored then has a negative id, or that of lane 0, and was never read again. A damaged table of
-//! lanes would have the same effect. Such rows get a lane, by the integration key they are for.
+//! The file may be damaged, or a log alone, so it is read page by page like those that are
+//! salvaged, and nothing is written to it. Its pages are in no order, but deliveries of an order
+//! key must be. So each walk through the file notes where the oldest rows lie that are still to
+//! come, as many as a bounded memory holds, and takes those in their order.
 
+use super::dead_letters::{self, Stored};
+use super::file;
+use super::pages::{Found, Pages, Value};
+use super::salvage::{bounds, lane_of};
 use super::store::Store;
-use crate::message::{Errand, LaneName};
-use crate::queue::row::{self, LANE_MAX, RowId, SEQ_BITS, SEQ_MAX};
+use crate::message::LaneName;
+use crate::queue::Store as Kept;
+use crate::queue::board::Board;
+use crate::queue::change::{Buried, Change};
+use crate::queue::lock;
+use crate::queue::row::{self, RowId, SEQ_MAX, Unchecked};
 use rusqlite::types::ValueRef;
-use rusqlite::{OptionalExtension, params};
-use std::collections::HashMap;
+use std::collections::{BinaryHeap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
-/// Rows that get their new id in one transaction.
-const CHUNK: i64 = 500;
+/// Rows that are looked at, and that are taken, in a piece, and most bytes of the latter.
+const LOOKED_AT: usize = 2_000;
+const ROWS: usize = 256;
+const BYTES: usize = 512 * 1024;
 
-/// A row without a lane.
-struct Orphan {
-    id: i64,
-    kind: String,
-    target: String,
-    body: Vec<u8>,
+/// Rows that are noted in one walk.
+const NOTED_MAX: usize = 32 * 1024;
+
+/// A row of the file: deliveries before dead letters, each by its number, and where it lies.
+type Noted = (bool, i64, (u32, usize));
+
+/// A file whose rows are being taken over.
+pub(in crate::queue) struct Recovery {
+    file: PathBuf,
+    pages: Pages,
+    unchecked: Unchecked,
+    lanes: HashMap<u32, LaneName>,
+    /// The first of those that are still to come.
+    noted: BinaryHeap<Noted>,
+    noted_max: usize,
+    /// There are others behind them.
+    more: bool,
+    /// Up to where all are taken.
+    done: Option<Noted>,
+    /// Noted in this walk and to be taken now, the last one first.
+    next: Option<Vec<Noted>>,
+    /// The last one that was taken, and its sum.
+    previous: Option<(bool, i64, i64)>,
+    deliveries: u64,
+    letters: u64,
+    known: u64,
+    damaged: u64,
 }
 
-/// Gives rows a lane that have none.
-pub(in crate::queue) fn orphans(store: &mut Store) -> rusqlite::Result<()> {
-    let lanes = nameless(store)?;
-    if lanes.is_empty() {
-        return Ok(());
+impl Recovery {
+    /// Looks whether the file may be one of ours.
+    pub(in crate::queue) fn of(path: &str, store: &Store) -> Result<Self, String> {
+        let file = Path::new(path);
+        let words = |error: std::io::Error| {
+            format!("{path}: {error} (the agent, if one runs, has to be able to read it)")
+        };
+        if store.is_at(file) {
+            return Err(format!("{path} is the queue itself"));
+        }
+        if !file::could_be_ours(file).map_err(words)? {
+            return Err(format!("{path} holds nothing of ilagent"));
+        }
+        Ok(Recovery {
+            file: file.to_owned(),
+            pages: Pages::open_with_log(file).map_err(words)?,
+            unchecked: Unchecked::default(),
+            lanes: HashMap::new(),
+            noted: BinaryHeap::new(),
+            noted_max: NOTED_MAX,
+            more: false,
+            done: None,
+            next: None,
+            previous: None,
+            deliveries: 0,
+            letters: 0,
+            known: 0,
+            damaged: 0,
+        })
     }
-    let mut numbers: HashMap<LaneName, u32> = HashMap::new();
-    let mut found = 0;
-    for lane in lanes {
-        loop {
-            let rows = rows(store, lane)?;
-            if rows.is_empty() {
+
+    /// Adds what is to be written for the next piece; says whether there may be another one.
+    pub(in crate::queue) fn piece(
+        &mut self,
+        store: &Store,
+        board: &Mutex<Board>,
+        changes: &mut Vec<Change>,
+    ) -> Result<bool, String> {
+        let mut bytes = 0;
+        for taken in 0..ROWS {
+            let Some(next) = &mut self.next else { return self.look().map(|()| true) };
+            let Some(noted) = next.pop() else {
+                if taken > 0 {
+                    break;
+                }
+                self.next = None;
+                self.pages.rewind();
+                return Ok(std::mem::take(&mut self.more));
+            };
+            self.done = Some(noted);
+            let found = self.pages.row_at(noted.2).map_err(|error| self.words(&error))?;
+            if let Some(found) = found {
+                bytes += self.take(noted, &found, store, board, changes)?;
+            }
+            if bytes >= BYTES {
                 break;
             }
-            store.begin()?;
-            for orphan in &rows {
-                let name = name(store, lane, orphan)?;
-                let number = match numbers.get(&name) {
-                    Some(number) => *number,
-                    None => *numbers.entry(name.clone()).or_insert(number(store, &name)?),
-                };
-                if !take_in(store, orphan.id, number)? {
-                    store.put_away(orphan.id, row::ALTERED)?;
+        }
+        Ok(true)
+    }
+
+    /// Notes what lies in the next pages.
+    fn look(&mut self) -> Result<(), String> {
+        for _ in 0..LOOKED_AT {
+            match self.pages.next_row().map_err(|error| self.words(&error))? {
+                Some(found) => self.note(&found),
+                None => {
+                    let mut noted = std::mem::take(&mut self.noted).into_sorted_vec();
+                    noted.reverse();
+                    self.next = Some(noted);
+                    break;
                 }
             }
-            store.commit()?;
-            found += rows.len();
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, found: &Found) {
+        self.unchecked = bounds(found).unwrap_or(self.unchecked);
+        if let Some((number, name)) = lane_of(found) {
+            self.lanes.insert(number, name);
+        }
+        // The column of the id is empty in rows of ours, as the id is the key.
+        let (Some(id), Some(Value::Null)) = (found.id, found.columns.first()) else { return };
+        let noted = match found.columns.len() {
+            8 | row::DELIVERY_COLUMNS => (false, id & SEQ_MAX.cast_signed(), found.place),
+            9 | row::LETTER_COLUMNS => (true, id, found.place),
+            _ => return,
+        };
+        if self.done.is_some_and(|done| noted <= done) {
+            return;
+        }
+        self.noted.push(noted);
+        if self.noted.len() > self.noted_max {
+            self.noted.pop();
+            self.more = true;
         }
     }
-    store.connection.execute("DELETE FROM lanes WHERE number > ?1", [LANE_MAX])?;
-    log::warn!("queue: {found} deliveries were found again that belonged to no lane");
-    Ok(())
-}
 
-/// The numbers, as they stand in ids, of lanes that have rows and no name. One look for each lane.
-fn nameless(store: &Store) -> rusqlite::Result<Vec<i64>> {
-    let mut next = store
-        .connection
-        .prepare("SELECT id >> ?2 FROM deliveries WHERE id >= ?1 ORDER BY id LIMIT 1")?;
-    let mut named = store.connection.prepare("SELECT 1 FROM lanes WHERE number = ?1")?;
-    let (mut from, mut nameless) = (i64::MIN, Vec::new());
-    while let Some(lane) =
-        next.query_row(params![from, SEQ_BITS], |row| row.get::<_, i64>(0)).optional()?
-    {
-        if !(1..=i64::from(LANE_MAX)).contains(&lane) || !named.exists([lane])? {
-            nameless.push(lane);
+    /// Takes a row over, and says how many bytes that brings.
+    fn take(
+        &mut self,
+        noted: Noted,
+        found: &Found,
+        store: &Store,
+        board: &Mutex<Board>,
+        changes: &mut Vec<Change>,
+    ) -> Result<usize, String> {
+        let words = |error: rusqlite::Error| format!("the database says: {error}");
+        let Some(id) = found.id else { return Ok(0) };
+        let mut columns: Vec<ValueRef> = found.columns.iter().map(Value::as_ref).collect();
+        let from_version_1 = matches!(columns.len(), 8 | 9);
+        let unchecked = if from_version_1 { Unchecked::ALL } else { self.unchecked };
+        columns[0] = ValueRef::Integer(id);
+        row::complete(&mut columns);
+        let sum = if noted.0 { row::letter_sum(&columns) } else { row::lasting_sum(&columns) };
+        let this = Some((noted.0, id, sum));
+        if std::mem::replace(&mut self.previous, this) == this {
+            return Ok(0);
         }
-        let Some(end) = (lane + 1).checked_mul(1 << SEQ_BITS) else { break };
-        from = end;
+        if store.has_row(noted.0, id, sum).map_err(words)? {
+            self.known += 1;
+            return Ok(0);
+        }
+        if noted.0 {
+            let Stored { letter, sound, .. } = dead_letters::stored(&columns, unchecked);
+            if !sound {
+                self.damaged += 1;
+                return Ok(0);
+            }
+            let bytes = letter.body.len();
+            changes.push(Change::Bury(Buried::Message, letter, None));
+            self.letters += 1;
+            return Ok(bytes);
+        }
+        let name = RowId::of(id).and_then(|row| self.lanes.get(&row.lane)).cloned();
+        let Ok(read) = row::delivery(&columns, name.clone().unwrap_or_default(), unchecked) else {
+            self.damaged += 1;
+            return Ok(0);
+        };
+        let mut delivery = read.delivery;
+        if name.is_none() {
+            delivery.lane = delivery.errand.lane_after(&delivery.body);
+        }
+        let bytes = delivery.body.len();
+        let mut board = lock(board);
+        board.expect(&delivery);
+        board.insert(delivery, Kept::Durable, None, changes);
+        self.deliveries += 1;
+        Ok(bytes)
     }
-    Ok(nameless)
-}
 
-fn rows(store: &Store, lane: i64) -> rusqlite::Result<Vec<Orphan>> {
-    let first = lane << SEQ_BITS;
-    let last = first | SEQ_MAX.cast_signed();
-    store
-        .connection
-        .prepare_cached(
-            "SELECT id, kind, target, CAST(COALESCE(body, '') AS BLOB)
-             FROM deliveries WHERE id BETWEEN ?1 AND ?2
-             ORDER BY id LIMIT ?3",
-        )?
-        .query_map([first, last, CHUNK], |found| {
-            Ok(Orphan {
-                id: found.get(0)?,
-                kind: row::lossy(found.get_ref(1)?),
-                target: row::lossy(found.get_ref(2)?),
-                body: found.get(3)?,
-            })
-        })?
-        .collect()
-}
-
-/// The name of a row's lane: by the name of the lane whose number did not fit, or from what the
-/// row holds.
-fn name(store: &Store, lane: i64, orphan: &Orphan) -> rusqlite::Result<LaneName> {
-    const FITTED: i64 = (1 << (64 - SEQ_BITS)) - 1;
-    let named = store
-        .connection
-        .prepare_cached("SELECT sink, key FROM lanes WHERE number > ?1 AND number & ?2 = ?3 & ?2")?
-        .query_row([i64::from(LANE_MAX), FITTED, lane], |row| {
-            Ok(LaneName { sink: row.get::<_, String>(0)?.into(), key: row.get(1)? })
-        })
-        .optional()?;
-    if let Some(name) = named {
-        return Ok(name);
+    fn words(&self, error: &std::io::Error) -> String {
+        format!("{}: {error}", self.file.display())
     }
-    let errand = Errand::of(&orphan.kind, orphan.target.clone());
-    Ok(errand.map(|errand| errand.lane_after(&orphan.body)).unwrap_or_default())
-}
 
-/// The number of the lane with this name, which is made if it is not there.
-fn number(store: &Store, name: &LaneName) -> rusqlite::Result<u32> {
-    let known = store
-        .connection
-        .query_row(
-            "SELECT number FROM lanes WHERE sink = ?1 AND key = ?2 AND number <= ?3",
-            params![name.sink.as_str(), name.key, LANE_MAX],
-            |row| row.get(0),
+    /// What to say of it when it is done.
+    pub(in crate::queue) fn text(&self) -> String {
+        let Recovery { deliveries, letters, known, damaged, .. } = self;
+        log::warn!(
+            "queue: {deliveries} deliveries and {letters} dead letters were taken over from {}",
+            self.file.display()
+        );
+        format!(
+            "{deliveries} deliveries and {letters} dead letters taken over; {known} were there \
+             already, {damaged} are damaged and were left\n"
         )
-        .optional()?;
-    if let Some(number) = known {
-        return Ok(number);
     }
-    // The first gap, which is not far: there are fewer lanes than numbers.
-    let free: u32 = store.connection.query_row(
-        "SELECT n FROM (SELECT 1 AS n UNION ALL SELECT number + 1 FROM lanes WHERE number < ?1)
-         WHERE n NOT IN (SELECT number FROM lanes)
-           AND NOT EXISTS (SELECT 1 FROM deliveries WHERE id >= n << ?2 AND id < (n + 1) << ?2)
-         ORDER BY n LIMIT 1",
-        params![LANE_MAX, SEQ_BITS],
-        |row| row.get(0),
-    )?;
-    store.add_lane(free, name)?;
-    Ok(free)
-}
-
-/// Gives a row its new id, with its own number unless another row of the lane has that. `false`
-/// says that the row is not what was written; its id may be what was altered.
-fn take_in(store: &Store, id: i64, lane: u32) -> rusqlite::Result<bool> {
-    let seq = u64::try_from(id & SEQ_MAX.cast_signed()).unwrap_or(1).max(1);
-    let own = RowId { lane, seq };
-    let taken = store
-        .connection
-        .prepare_cached("SELECT 1 FROM deliveries WHERE id = ?1")?
-        .exists([own.rowid()])?;
-    let to = if taken {
-        store.connection.query_row(
-            "SELECT MAX(id) + 1 FROM deliveries WHERE id >= ?1 AND id < ?2",
-            [own.rowid(), own.lane_end()],
-            |row| row.get(0),
-        )?
-    } else {
-        own.rowid()
-    };
-    let sum = store
-        .connection
-        .prepare_cached(&format!("SELECT {} FROM deliveries WHERE id = ?1", row::DELIVERY))?
-        .query_row([id], |found| {
-            let mut columns = row::columns(found, row::DELIVERY_COLUMNS)?;
-            let written = row::integer(columns[9]);
-            let sound = written.is_none_or(|sum| sum == row::delivery_sum(&columns));
-            columns[0] = ValueRef::Integer(to);
-            Ok(sound.then(|| row::delivery_sum(&columns)))
-        })?;
-    let Some(sum) = sum else { return Ok(false) };
-    store
-        .connection
-        .prepare_cached("UPDATE deliveries SET id = ?2, sum = ?3 WHERE id = ?1")?
-        .execute([id, to, sum])?;
-    Ok(true)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config;
+    use crate::message::{Delivery, Errand, Keep};
+    use crate::queue::DeadLetter;
+    use crate::queue::change::write_all;
+    use std::fs;
 
-    const ROWS: &str = r#"
-        INSERT INTO lanes (number, sink, key) VALUES (1, 'ilert', 'k1'), (8388608, 'ilert', 'named');
-        INSERT INTO deliveries (id, kind, order_key, target, origin, attempts, stored_at, body) VALUES
-          ((1 << 40) | 5, 'event', NULL, '/api/events', 'old', 0, 0, '{}'),
-          ((8388608 << 40) | 6, 'event', NULL, '/api/events', 'old', 0, 0, '{}'),
-          ((8388609 << 40) | 7, 'event', NULL, '/api/events', 'old', 0, 0, '{"integrationKey":"k1"}'),
-          ((8388610 << 40) | 5, 'event', NULL, '/api/events', 'old', 0, 0, '{"integrationKey":"k1"}'),
-          ((8388611 << 40) | 8, 'event', NULL, '/api/v1/events/mqtt/k%2F2', 'old', 0, 0, 'no'),
-          (9, 'policy', NULL, 'A', 'old', 0, 0, '{}'),
-          ((77 << 40) | 10, 'event', NULL, '/api/events', 'old', 0, 0, '{"integrationKey":"k3"}');"#;
+    const ROWS: u64 = 60;
+
+    fn folder(name: &str) -> PathBuf {
+        let folder =
+            std::env::temp_dir().join(format!("ilagent-recover-{}-{name}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        folder
+    }
+
+    fn open(path: PathBuf) -> Store {
+        Store::open(&config::Queue { path, ..config::Queue::default() }).unwrap()
+    }
+
+    fn delivery(key: &str, number: u64) -> Delivery {
+        Delivery {
+            lane: LaneName { sink: "ilert".into(), key: key.to_owned() },
+            order_key: Some("a".to_owned()),
+            errand: Errand::Event { path: "/api/events".to_owned() },
+            keep: Keep::UntilDelivered,
+            body: format!("{number:0>300}").into_bytes(),
+            origin: "http".to_owned(),
+        }
+    }
+
+    /// Deliveries of two lanes in turn, some of which went, and a dead letter.
+    fn fill(store: &mut Store) {
+        store.begin().unwrap();
+        for (number, key) in [(1, "one"), (2, "two")] {
+            store
+                .add_lane(number, &LaneName { sink: "ilert".into(), key: key.to_owned() })
+                .unwrap();
+        }
+        for seq in (1..=ROWS).rev() {
+            let lane = 1 + u32::try_from(seq % 2).unwrap();
+            let key = if lane == 1 { "one" } else { "two" };
+            store.insert(RowId { lane, seq }, &delivery(key, seq), 0).unwrap();
+        }
+        store.delete(RowId { lane: 1, seq: 2 }).unwrap();
+        store.bury(&DeadLetter::of(delivery("one", 99), "why".to_owned())).unwrap();
+        store.commit().unwrap();
+    }
+
+    /// Takes a file over, and returns what is said of it.
+    fn recover(store: &mut Store, file: &Path, noted_max: usize) -> String {
+        let mut recovery = Recovery::of(file.to_str().unwrap(), store).unwrap();
+        recovery.noted_max = noted_max;
+        let mut board = Board::new();
+        board.restore(store.lanes().unwrap());
+        let (board, mut changes) = (Mutex::new(board), Vec::new());
+        while recovery.piece(store, &board, &mut changes).unwrap() {
+            write_all(store, &changes).unwrap();
+            changes.clear();
+        }
+        recovery.text()
+    }
+
+    /// The keys and numbers of what waits, in its order.
+    fn waiting(store: &Store) -> Vec<(String, u64)> {
+        let listed = store.listed(1_000).unwrap();
+        let shown = listed.iter().map(|one| store.shown(one.seq).unwrap().unwrap().delivery);
+        let number = |body: Vec<u8>| String::from_utf8(body).unwrap().parse().unwrap();
+        shown.map(|one| (one.lane.key, number(one.body))).collect()
+    }
 
     #[test]
-    fn rows_whose_lane_did_not_fit_are_found_again() {
-        let dir = std::env::temp_dir().join(format!("ilagent-recover-{}", std::process::id()));
-        std::fs::create_dir_all(&dir).unwrap();
-        let settings = config::Queue { path: dir.join("q.db3"), ..config::Queue::default() };
-        let store = Store::open(&settings).unwrap();
-        store.connection.execute_batch(ROWS).unwrap();
-        drop(store);
-        for time in ["first", "second"] {
-            let store = Store::open(&settings).unwrap();
-            let listed = store.listed(100).unwrap();
-            let mut found: Vec<(u64, &str)> =
-                listed.iter().map(|one| (one.seq, one.delivery.lane.key.as_str())).collect();
-            found.sort_unstable();
-            let wanted = [
-                (5, "k1"),
-                (6, "named"),
-                (7, "k1"),
-                (8, "k/2"),
-                (8, "k1"),
-                (9, "policies"),
-                (10, "k3"),
-            ];
-            assert_eq!(found, wanted, "the {time} time");
-            let lanes = store.lanes().unwrap();
-            assert!(lanes.iter().all(|lane| lane.number <= LANE_MAX));
-            assert_eq!(lanes.len(), 5);
+    fn what_a_file_holds_is_taken_over_in_its_order_and_only_once() {
+        for (name, noted_max) in [("whole", NOTED_MAX), ("in-several-walks", 7)] {
+            let folder = folder(name);
+            let old = folder.join("old.db3");
+            fill(&mut open(old.clone()));
+            let before = fs::read(&old).unwrap();
+            let mut store = open(folder.join("new.db3"));
+            store.begin().unwrap();
+            store.add_lane(1, &LaneName { sink: "ilert".into(), key: "two".to_owned() }).unwrap();
+            store.insert(RowId { lane: 1, seq: 1 }, &delivery("two", 0), 0).unwrap();
+            store.commit().unwrap();
+            let said = recover(&mut store, &old, noted_max);
+            assert_eq!(
+                said,
+                "59 deliveries and 1 dead letters taken over; 0 were there already, 0 are damaged \
+                 and were left\n"
+            );
+            let found = waiting(&store);
+            let key = |number: u64| if number.is_multiple_of(2) { "one" } else { "two" };
+            let came = (1..=ROWS).filter(|number| *number != 2);
+            let wanted: Vec<_> = [("two".to_owned(), 0)]
+                .into_iter()
+                .chain(came.map(|number| (key(number).to_owned(), number)))
+                .collect();
+            assert_eq!(found, wanted, "{name}");
+            assert_eq!(fs::read(&old).unwrap(), before, "it is only read");
+            assert!(Recovery::of(folder.join("new.db3").to_str().unwrap(), &store).is_err());
+            fs::remove_dir_all(folder).unwrap();
         }
-        std::fs::remove_dir_all(&dir).unwrap();
+    }
+
+    #[test]
+    fn what_is_in_the_queue_already_is_skipped() {
+        let folder = folder("known");
+        let (old, new) = (folder.join("old.db3"), folder.join("new.db3"));
+        fill(&mut open(old.clone()));
+        fs::copy(&old, &new).unwrap();
+        let mut store = open(new);
+        store.attempts(RowId { lane: 2, seq: 3 }, 4).unwrap();
+        store.delete(RowId { lane: 1, seq: 4 }).unwrap();
+        let said = recover(&mut store, &old, NOTED_MAX);
+        assert!(said.starts_with("1 deliveries and 0 dead letters taken over; 59 were"), "{said}");
+        fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn a_damaged_file_and_a_log_alone_are_read_too() {
+        let folder = folder("damaged");
+        let old = folder.join("old.db3");
+        let mut store = open(old.clone());
+        fill(&mut store);
+        let log = folder.join("only-wal");
+        fs::copy(folder.join("old.db3-wal"), &log).unwrap();
+        store.checkpoint();
+        drop(store);
+        let mut bytes = fs::read(&old).unwrap();
+        let needle = format!("{:0>300}", 7);
+        let at = bytes.windows(300).position(|window| window == needle.as_bytes()).unwrap();
+        bytes[at] = b'x';
+        bytes[..100].fill(0xff);
+        fs::write(&old, bytes).unwrap();
+        for (file, wanted) in [
+            (old, "58 deliveries and 1 dead letters taken over; 0 were there already, 1 are"),
+            (log, "59 deliveries and 1 dead letters taken over; 0 were there already, 0 are"),
+        ] {
+            let mut store = open(folder.join(format!("{}.new", file.display())));
+            let said = recover(&mut store, &file, NOTED_MAX);
+            assert!(said.starts_with(wanted), "{}: {said}", file.display());
+        }
+        fs::remove_dir_all(folder).unwrap();
     }
 }

@@ -280,10 +280,17 @@ fn check(connection: &Connection) -> Result<(), Unusable> {
     }
 }
 
+/// What a damaged file is called, with a number behind it.
+pub(super) const CORRUPT: &str = ".corrupt-";
+
+/// What SQLite keeps beside a database.
+pub(super) const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];
+
 /// Renames the file and what SQLite keeps beside it to `….corrupt-1`, or to `….corrupt-2` when
 /// there is one. There are never more: the older one goes.
 pub(in crate::queue) fn move_aside(path: &Path) -> io::Result<PathBuf> {
-    let (first, second) = (beside(path, ".corrupt-1"), beside(path, ".corrupt-2"));
+    let numbered = |number| beside(path, &format!("{CORRUPT}{number}"));
+    let (first, second) = (numbered(1), numbered(2));
     if second.exists() {
         rename_all(&second, &first)?;
     }
@@ -294,7 +301,7 @@ pub(in crate::queue) fn move_aside(path: &Path) -> io::Result<PathBuf> {
 
 fn rename_all(path: &Path, to: &Path) -> io::Result<()> {
     fs::rename(path, to)?;
-    for suffix in ["-wal", "-shm", "-journal"] {
+    for suffix in BESIDE {
         let (from, to) = (beside(path, suffix), beside(to, suffix));
         if from.exists() {
             fs::rename(from, to)?;

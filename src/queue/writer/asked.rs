@@ -33,7 +33,7 @@ impl Writer {
 
     pub(super) fn admin(&mut self, command: &Command, answer: Sender<Result<String, String>>) {
         match self.answer(command) {
-            Ok(Answer::Sweep(sweep)) => self.sweeps.push_back((sweep, answer)),
+            Ok(Answer::Work(work)) => self.sweeps.push_back((work, answer)),
             // A person who does not wait for the answer needs none.
             Ok(Answer::Text(text)) => drop(answer.send(Ok(text))),
             Err(what) => drop(answer.send(Err(what))),
@@ -56,24 +56,24 @@ impl Writer {
 
     /// Does the next piece of what a person asked for, and answers when it was the last.
     pub(super) fn sweep(&mut self) -> Result<(), String> {
-        let Some((mut sweep, answer)) = self.sweeps.pop_front() else { return Ok(()) };
+        let Some((mut work, answer)) = self.sweeps.pop_front() else { return Ok(()) };
         let Some(database) = &self.database else { return Ok(()) };
         let before = self.changes.len();
-        let more = sweep.piece(&database.store, &self.shared.board, &mut self.changes);
+        let more = work.piece(&database.store, &self.shared.board, &mut self.changes);
         let arriving: u64 = self.changes[before..].iter().map(Change::bytes_arriving).sum();
         self.shared.on_the_way.fetch_add(usize::try_from(arriving).unwrap_or(0), Ordering::AcqRel);
         self.commit()?;
         self.shared.act(lock(&self.shared.board));
         let said = match more {
-            Err(error) => Err(format!("the database says: {error}; {}", sweep.text())),
+            Err(error) => Err(format!("{error}; {}", work.text())),
             Ok(_) if self.failures > 0 => Ok(format!(
                 "{}the rest was left alone, and this is kept as soon as the database can be \
                  written again\n",
-                sweep.text()
+                work.text()
             )),
-            Ok(false) => Ok(sweep.text()),
+            Ok(false) => Ok(work.text()),
             Ok(true) => {
-                self.sweeps.push_back((sweep, answer));
+                self.sweeps.push_back((work, answer));
                 return Ok(());
             }
         };

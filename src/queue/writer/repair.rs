@@ -4,6 +4,7 @@ use super::{REWRITE, Writer};
 use crate::queue::change::{Change, write_all};
 use crate::queue::database::Database;
 use crate::queue::database::file::DatabaseFile;
+use crate::queue::database::moved;
 use crate::queue::database::schema;
 use crate::queue::database::store::Store;
 use crate::queue::lock;
@@ -133,6 +134,7 @@ impl Writer {
         database.store.let_go()?;
         let opened = Store::reopen(&self.settings);
         database.store = opened.map_err(|what| Trouble { what, damaged: false })?;
+        database.aside = moved::put_aside(&self.settings.path);
         self.reopen = false;
         let amount = database.store.amount();
         lock(&self.shared.board).stored = amount?;

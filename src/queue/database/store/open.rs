@@ -5,7 +5,7 @@ use crate::config;
 use crate::queue::database::moved::{self, Place};
 use crate::queue::database::salvage;
 use crate::queue::database::schema::{self, Unusable};
-use crate::queue::database::{look, recover};
+use crate::queue::database::{look, orphans};
 use crate::queue::row::Unchecked;
 use std::path::{Path, PathBuf};
 
@@ -36,7 +36,7 @@ impl Store {
     fn try_open(settings: &config::Queue, check: bool) -> Result<Self, Unusable> {
         let connection = schema::open(&settings.path, settings.sync, check)?;
         let mut store = Store::of(connection, settings.dead_letters_max)?;
-        if let Err(error) = recover::orphans(&mut store) {
+        if let Err(error) = orphans::adopt(&mut store) {
             store.rollback();
             if schema::is_corrupt(&error) {
                 return Err(error.into());

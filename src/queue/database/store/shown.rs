@@ -75,6 +75,29 @@ impl Store {
         Ok(listed)
     }
 
+    /// Whether there is a row with this number that is the same but for its attempts.
+    pub(in crate::queue) fn has_row(
+        &self,
+        is_letter: bool,
+        id: i64,
+        sum: i64,
+    ) -> rusqlite::Result<bool> {
+        let (columns, count, table) = match is_letter {
+            true => (row::LETTER, row::LETTER_COLUMNS, "dead_letters"),
+            false => (row::DELIVERY, row::DELIVERY_COLUMNS, "deliveries"),
+        };
+        let found = self
+            .connection
+            .prepare_cached(&format!("SELECT {columns} FROM {table} WHERE id = ?1"))?
+            .query_row([id], |found| {
+                let columns = row::columns(found, count)?;
+                let of = if is_letter { row::letter_sum } else { row::lasting_sum };
+                Ok(of(&columns))
+            })
+            .optional()?;
+        Ok(found == Some(sum))
+    }
+
     /// Dead letters for people, oldest first; `only` picks one.
     pub(in crate::queue) fn letters_shown(
         &self,
