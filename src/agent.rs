@@ -17,13 +17,13 @@ use log::{error, info, warn};
 use running::{NotStarted, Prepared, Running, Stopped};
 use sd_notify::NotifyState;
 
-/// Runs the daemon until it is told to stop. `read_again` gives the configuration as it is now
-/// when a SIGHUP asks for it, or says what is wrong and gives none. A SIGUSR1 asks for it, too, and
-/// for a new start with it in any case: what waits for its next attempt is tried at once.
+/// Runs the daemon until it is stopped. At a SIGHUP `read_again` gives the configuration as it is
+/// now, or reports what is wrong and gives none. A SIGUSR1 does the same and starts again in any
+/// case, so that whatever waits for its next attempt is tried at once.
 ///
 /// # Errors
 ///
-/// Says in words what could not be opened, bound or loaded, or which part failed for good.
+/// Says what could not be opened, bound or loaded, or which part failed for good.
 pub fn run(
     mut config: Config,
     signals: &Signals,
@@ -70,7 +70,7 @@ fn refuse(what: &str) {
     warn!("agent: going on with the old configuration");
 }
 
-/// Opens nothing for good and starts nothing, but loads every file a start would need.
+/// Starts nothing and keeps nothing open, but loads every file that a start would need.
 ///
 /// # Errors
 ///
@@ -82,7 +82,7 @@ pub fn check(config: &Config) -> Result<(), Vec<String>> {
     if wrong.is_empty() { Ok(()) } else { Err(wrong) }
 }
 
-/// Why the agent does not go on as it is.
+/// Why the agent does not go on as it is now.
 enum End {
     Asked,
     Failed(String),
@@ -98,8 +98,8 @@ impl End {
     }
 }
 
-/// Waits for a reason to end. `left` is what an earlier configuration has left to be done: until
-/// it is, another one would leave more of it behind, without a bound.
+/// Waits for a reason to end. `left` is set once nothing of an earlier configuration runs any more;
+/// before that, another one could leave still more behind, without a bound.
 fn wait(
     signals: &Signals,
     failed: &Receiver<String>,

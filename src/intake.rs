@@ -9,7 +9,7 @@ use log::{debug, info, warn};
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Most topics that are told of because no rule wants their messages.
+/// Most topics that are logged because no rule wants their messages.
 const UNWANTED_MAX: usize = 64;
 
 /// What becomes of the messages of one source.
@@ -72,9 +72,9 @@ impl Intake {
         if batch.is_empty() { Ok(()) } else { self.push(batch, desk) }
     }
 
-    /// A message that no rule wants comes from a subscription that nobody here knows of any more,
-    /// or a rule is missing: that is said once for each topic. The broker's side of it, what was
-    /// subscribed to and is not, is for the session to end.
+    /// A message that no rule wants comes from a subscription that nobody here knows any more, or a
+    /// rule is missing: that is logged once for each topic. Ending a forgotten subscription is for
+    /// the session.
     fn nobody_wants(&self, topic: &str) {
         let mut unwanted = self.unwanted.lock().unwrap_or_else(PoisonError::into_inner);
         if unwanted.len() >= UNWANTED_MAX || !unwanted.insert(topic.to_owned()) {
@@ -82,7 +82,7 @@ impl Intake {
             return;
         }
         let last =
-            if unwanted.len() == UNWANTED_MAX { "; others are not told any more" } else { "" };
+            if unwanted.len() == UNWANTED_MAX { "; others are no longer logged" } else { "" };
         warn!("intake: no rule wants messages on {}; they are dropped{last}", plain(topic));
     }
 

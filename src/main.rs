@@ -32,13 +32,13 @@ fn main() -> ExitCode {
     }
 }
 
-/// A thread that panics must not leave a half-dead agent, also where the profile of the build
-/// unwinds, as OpenWrt's does.
+/// A thread that panics must not leave a half-dead agent, even in a build that unwinds, as
+/// OpenWrt's does.
 fn end_with_any_thread() {
     panic::set_hook(Box::new(|what| {
         let thread = std::thread::current();
         let who = thread.name().unwrap_or("without a name").to_owned();
-        // What it was looking at may stand in the words, and may be anybody's.
+        // Its words may quote what it was looking at, which may come from anybody.
         eprintln!("ilagent: thread '{who}' {}", line(&what.to_string()));
         if env::var_os("RUST_BACKTRACE").is_some() {
             eprintln!("{}", Backtrace::force_capture());
@@ -86,7 +86,7 @@ fn run(invocation: Invocation) -> ExitCode {
     }
 }
 
-/// Signals are heard from the beginning: a SIGHUP ends a process that does not.
+/// Listens for signals from the beginning: a SIGHUP ends a process that does not.
 fn daemon(asked: &Asked, around: &Surroundings<'_>) -> ExitCode {
     let signals = match system::signals::listen() {
         Ok(signals) => signals,
@@ -98,7 +98,7 @@ fn daemon(asked: &Asked, around: &Surroundings<'_>) -> ExitCode {
     }
 }
 
-/// What to do, or the exit code after all that is wrong has been told.
+/// What to do, or the exit code after all faults have been reported.
 fn configured(asked: &Asked, around: &Surroundings<'_>) -> Result<Config, ExitCode> {
     match cli::daemon::configure(asked, around) {
         Ok(Checked { config, warnings }) => {
@@ -156,7 +156,7 @@ fn say(text: &str) {
     write(format!("{text}{end}").as_bytes());
 }
 
-/// Prints, and does not mind a reader that has gone, such as `head`.
+/// Prints, and does not mind if the reader is gone, such as `head`.
 fn write(bytes: &[u8]) {
     let mut out = io::stdout().lock();
     let _ = out.write_all(bytes).and_then(|()| out.flush());

@@ -38,8 +38,8 @@ const CUT_END: Duration = Duration::from_millis(100);
 /// How long journals may take to note what was delivered last.
 const JOURNALS_END: Duration = Duration::from_millis(100);
 
-/// All that can be had while the former configuration still runs. If something cannot be had,
-/// that one just goes on.
+/// Everything that can be prepared while the former configuration still runs. If something fails,
+/// the former one just goes on.
 pub(super) struct Prepared {
     health: Health,
     failures: Failures,
@@ -153,7 +153,7 @@ impl Running {
         }
     }
 
-    /// Starts what takes deliveries from the queue, what brings them, and what looks after both.
+    /// Starts what takes deliveries from the queue, what brings them, and what watches both.
     fn start_parts(
         &mut self,
         config: &Config,
@@ -188,7 +188,7 @@ impl Running {
         Ok(())
     }
 
-    /// The threads whose loops have to go round for the agent to be alive.
+    /// The threads whose loops must keep turning for the agent to be alive.
     fn parts(&self) -> Vec<Part> {
         let queue = self.queue.clone();
         let part = Part::new("queue", (queue.pulse().clone(), move || queue.wake()));
@@ -242,7 +242,7 @@ fn end_within(patience: Duration, crews: &[Crew]) -> bool {
     crews.iter().all(|crew| crew.join(deadline))
 }
 
-/// Starts a thread that looks after the agent until the stop.
+/// Starts a thread that watches the agent until the stop.
 fn look_after(
     name: &str,
     services: &Services,

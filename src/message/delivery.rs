@@ -1,4 +1,4 @@
-//! What the queue holds, how it is kept, and what comes of an attempt.
+//! What the queue holds, how it is kept, and how an attempt ends.
 
 use crate::system::plain::plain;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
@@ -75,8 +75,8 @@ impl fmt::Display for LaneName {
 
 /// A key as it may appear in a log: its first six characters and an ellipsis.
 ///
-/// Keys of at most eight characters are not shown at all. A key may come from a payload, so what
-/// acts in it is escaped.
+/// Keys of at most eight characters are not shown at all. A key may come from a payload, so active
+/// characters in it are escaped.
 #[must_use]
 pub fn masked(key: &str) -> String {
     const SHOWN: usize = 6;
@@ -90,8 +90,8 @@ pub fn masked(key: &str) -> String {
 
 /// A key as one segment of a URL's path: nothing in it can end the segment or leave it.
 ///
-/// `None` for a key that stands for no segment of its own: empty, or made of dots, which servers
-/// and proxies resolve whether they are escaped or not.
+/// `None` for a key that cannot be a segment: an empty one, or dots, which servers and proxies
+/// resolve whether they are escaped or not.
 #[must_use]
 pub fn path_segment(key: &str) -> Option<String> {
     const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
@@ -202,7 +202,7 @@ pub enum Keep {
 }
 
 impl Keep {
-    /// Whether it is only worth something now.
+    /// Whether it is worth something only now.
     #[must_use]
     pub fn is_perishable(self) -> bool {
         matches!(self, Keep::AtMost(_))
@@ -242,7 +242,7 @@ impl fmt::Display for Delivery {
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PolicyUpdate {
-    /// E-mail address of the user who is on duty.
+    /// E-mail address of the user on duty.
     pub email: String,
     /// Level of the policy, counted from 0.
     pub shift: i64,
@@ -250,7 +250,7 @@ pub struct PolicyUpdate {
     pub routing_key: String,
 }
 
-/// What came of one attempt.
+/// The result of one attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The sink has it.
@@ -282,7 +282,7 @@ impl Outcome {
     }
 }
 
-/// What an [`Outcome::Later`] says something about.
+/// What an [`Outcome::Later`] is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Holds {
     /// Only this delivery: the sink answered, and it may well take the next one (500).

@@ -22,7 +22,7 @@ pub struct Message {
     pub payload: Vec<u8>,
     /// What it came from.
     pub origin: Origin,
-    /// MQTT: the broker's copy of what was published some time ago, not a sign of life.
+    /// MQTT: the broker's copy of an earlier message, not a sign of life.
     pub retained: bool,
 }
 
@@ -57,7 +57,7 @@ pub enum Arrival {
         /// What the source knows it by.
         ticket: u64,
     },
-    /// A message that nobody can make sense of: its topic is not one.
+    /// A message that nobody can read: its topic is not a topic.
     Unreadable {
         /// Its topic, as far as it can be shown.
         topic: String,
@@ -102,7 +102,7 @@ impl fmt::Display for Refused {
     }
 }
 
-/// Who takes charge of messages; owned by the thread of its source.
+/// Takes charge of messages; owned by the thread of its source.
 pub trait Accept: Send {
     /// Takes charge of a batch. `desk` hears of each ticket when its message is safe.
     ///

@@ -8,18 +8,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 pub trait Desk: Send + Sync {
     /// The message with this ticket is safe; its source may forget it.
     ///
-    /// Called from the threads of queue and sinks: it may not block.
+    /// Called from the threads of queue and sinks, so it must not block.
     fn signed(&self, ticket: u64);
 
-    /// One of several deliveries of the message with this ticket is safe, and not yet all of them.
-    /// Called in front of what the signatures of later messages call; it may not block either.
+    /// One of several deliveries of the message with this ticket is safe, but not yet all of them.
+    /// Called before the signatures of later messages; it must not block either.
     fn partly_signed(&self, _ticket: u64) {}
 
     /// A push was refused because the queue was full, and now there is room again.
     fn room(&self);
 
-    /// Whether the message with this ticket is somebody else's to deliver by now, so that an
-    /// attempt that has not begun would only repeat it. It may not block either.
+    /// Whether the message with this ticket has been withdrawn: somebody else delivers it now, and
+    /// an attempt that has not begun would only repeat it. It must not block either.
     fn is_withdrawn(&self, _ticket: u64) -> bool {
         false
     }
@@ -45,7 +45,7 @@ impl Receipt {
         Receipt(Arc::new(Slip { desk, ticket, missing: AtomicUsize::new(signatures.max(1)) }))
     }
 
-    /// Whether its message is somebody else's to deliver by now.
+    /// Whether somebody else delivers its message now.
     #[must_use]
     pub fn is_withdrawn(&self) -> bool {
         self.0.desk.is_withdrawn(self.0.ticket)

@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// A worker beyond the first that finds nothing to do for this long ends.
+/// An extra worker that is idle for this long ends.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How often the end of the workers is looked for while the agent ends.
@@ -26,8 +26,8 @@ const END_LOOK: Duration = Duration::from_millis(5);
 pub struct Crew(Arc<Roster>);
 
 impl Crew {
-    /// Starts the first worker. One more than has something to do waits for deliveries, up to
-    /// the number that may be in flight; an extra one that is idle for long ends.
+    /// Starts the first worker. There is always one idle worker, up to the number that may be in
+    /// flight; surplus ones end after a while.
     ///
     /// # Errors
     ///
@@ -109,7 +109,7 @@ struct UnderWay {
     /// The number of its delivery.
     id: u64,
     began: Instant,
-    /// It comes to its end at the latest then.
+    /// When it must have ended.
     ends: Instant,
 }
 
@@ -143,8 +143,8 @@ impl Roster {
         }
     }
 
-    /// Nobody else is looking for something to do, so somebody should: this attempt may take as
-    /// long as a timeout, and what comes or falls due meanwhile is not to wait for it.
+    /// Starts another worker, as no other is looking for work: this attempt may take as long as a
+    /// timeout, and what comes or falls due meanwhile must not wait for it.
     fn call_for_help(roster: &Arc<Self>) {
         if roster.alive.load(Ordering::Acquire) < roster.sink.terms().in_flight_max
             && let Err(error) = Roster::add(roster, Some(PATIENCE))
@@ -186,7 +186,7 @@ impl Roster {
     }
 
     /// Puts the outcome on the health board and into the log. In an outage only the first failure
-    /// is a warning: the others say nothing new.
+    /// is a warning, because the others say nothing new.
     fn report(&self, claim: &Claim, outcome: &Outcome, started: Instant) {
         self.ends(claim.id);
         let Claim { id, attempt, delivery, .. } = claim;

@@ -9,7 +9,7 @@ use log::info;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Waits of a delivery after failures of its own.
+/// How long a delivery waits after its own failures.
 pub const BACKOFF: Backoff =
     Backoff { first: Duration::from_millis(500), longest: Duration::from_secs(60) };
 
@@ -24,7 +24,7 @@ pub struct Ilert {
 ///
 /// # Errors
 ///
-/// Says in words what is wrong with the settings or the environment.
+/// Says what is wrong with the settings or the environment.
 pub fn check(settings: &config::Ilert) -> Result<(), String> {
     client(settings).map(|_| ())
 }
@@ -51,7 +51,7 @@ impl Ilert {
         Ok(Ilert { client, terms, heartbeat: settings.heartbeat.clone() })
     }
 
-    /// What the queue is told of it.
+    /// What the queue needs to know of it.
     #[must_use]
     pub fn terms(&self) -> &Terms {
         &self.terms

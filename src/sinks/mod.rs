@@ -47,11 +47,11 @@ pub fn check(config: &Config) -> Result<(), Vec<String>> {
 }
 
 impl Sink {
-    /// All sinks of `config`. Nothing is connected to.
+    /// All sinks of `config`; connects nowhere.
     ///
     /// # Errors
     ///
-    /// Says in words what cannot be had.
+    /// Says what cannot be prepared.
     pub fn prepare(config: &Config) -> Result<Vec<Self>, String> {
         let prepared = config.sinks().map(|sink| match sink {
             config::Sink::Ilert(settings) => ilert::Ilert::prepare(settings).map(Sink::Ilert),
@@ -60,7 +60,7 @@ impl Sink {
         prepared.collect()
     }
 
-    /// What the queue is told of it.
+    /// What the queue needs to know of it.
     #[must_use]
     pub fn terms(&self) -> &Terms {
         match self {
@@ -178,7 +178,7 @@ pub fn start(
 pub(crate) mod test {
     use super::{Delivery, Duration, Outcome, Terms};
 
-    /// A sink that does what a test says.
+    /// A sink that does what a test wants.
     pub struct Scripted {
         pub terms: Terms,
         pub attempt: Box<dyn Fn(&Delivery) -> Outcome + Send + Sync>,

@@ -123,7 +123,7 @@ pub enum Running {
 }
 
 impl Running {
-    /// The thread whose loop has to go round for the source to be alive, if it has one.
+    /// The thread whose loop must keep turning for the source to be alive, if it has one.
     #[must_use]
     pub fn part(&self) -> Option<Part> {
         match self {
@@ -133,7 +133,7 @@ impl Running {
         }
     }
 
-    /// Wakes it, so that it sees the stop at once.
+    /// Wakes it, so that it notices the stop at once.
     pub fn wake(&self) {
         match self {
             Running::Mqtt(session) => session.wake(),

@@ -19,7 +19,7 @@ pub struct Session(session::Session);
 ///
 /// # Errors
 ///
-/// Says in words which file cannot be used, and why.
+/// Says which file cannot be used, and why.
 pub fn prepare(
     broker: &Broker,
     intake: Intake,

@@ -1,4 +1,4 @@
-//! What the agent says of itself: `/`, `/health`, `/ready`, `/status`, `/metrics`.
+//! What the agent reports about itself: `/`, `/health`, `/ready`, `/status`, `/metrics`.
 
 mod metrics;
 mod report;

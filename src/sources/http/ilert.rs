@@ -43,7 +43,7 @@ pub struct Api {
 }
 
 impl Routes for Api {
-    /// Looks at the head alone, so that nobody's body is waited for without the token.
+    /// Looks at the head only, so that we wait for no body without the token.
     fn door(&self, head: &Request) -> Option<Response> {
         if !head.path.starts_with("/api/") || self.may_enter(head) {
             return None;
@@ -73,7 +73,7 @@ impl Routes for Api {
 }
 
 impl Api {
-    /// Accepted events go to `queue`; heartbeats are passed on by `ping` at once.
+    /// Accepted events go to `queue`; `ping` passes heartbeats on at once.
     #[must_use]
     pub fn new(settings: &config::Http, queue: Queue, ping: Arc<Ping>) -> Self {
         if settings.token.is_none() && !settings.bind.is_loopback() {
@@ -176,8 +176,8 @@ fn heartbeat_key(path: &str) -> Option<&str> {
     (!key.is_empty() && !key.contains('/')).then_some(key)
 }
 
-/// Compares in a time that depends on the lengths only, so that a token cannot be guessed letter
-/// by letter.
+/// Compares in a time that depends only on the lengths, so that a token cannot be guessed letter by
+/// letter.
 fn same(shown: &str, wanted: &str) -> bool {
     let pairs = shown.bytes().zip(wanted.bytes());
     let difference = pairs.fold(0, |difference, (a, b)| black_box(difference | (a ^ b)));

@@ -71,7 +71,7 @@ impl Running {
     }
 }
 
-/// All that one listener answers. What none of its routes knows is not there.
+/// Everything that one listener answers. A path that none of its routes knows does not exist.
 struct Router {
     routes: Vec<Arc<dyn Routes>>,
     _here: Stopper,

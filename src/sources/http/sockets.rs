@@ -10,7 +10,7 @@ use log::info;
 pub struct Sockets(Vec<(config::Http, Listener)>);
 
 impl Sockets {
-    /// Binds what `wanted` needs and can have while `former` still listens.
+    /// Binds what `wanted` needs, as far as that is possible while `former` still listens.
     ///
     /// # Errors
     ///
@@ -52,8 +52,8 @@ fn is_same(one: &config::Http, other: &config::Http) -> bool {
     (one.bind, one.port) == (other.bind, other.port)
 }
 
-/// Whether two listeners cannot be bound at the same time although they differ: all addresses and
-/// one of them exclude each other.
+/// Whether two different listeners cannot be bound at the same time: "all addresses" and one of
+/// them exclude each other.
 fn excludes(one: &config::Http, other: &config::Http) -> bool {
     one.port == other.port
         && one.bind != other.bind

@@ -1,4 +1,4 @@
-//! Waiting for a commit, for whatever answers its clients only when their messages are safe.
+//! Waiting for a commit, for routes that answer a client only when its message is safe.
 
 use crate::message::{Desk, Receipt};
 use crate::queue::{self, Push};
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 /// Takes charge of a batch, all or none: a push into the queue.
 pub(super) type Take = dyn Fn(Vec<Push>) -> Result<(), queue::Error> + Send + Sync;
 
-/// Why a client may not be told that its message is safe.
+/// Why a message cannot be confirmed to its client.
 #[derive(Debug)]
 pub(super) enum NotSafe {
     /// It is not stored yet, and may still be.
@@ -31,7 +31,7 @@ pub(super) fn store(batch: Vec<Push>, take: &Take, patience: Duration) -> Result
     })
 }
 
-/// What a client is told when the queue refuses its message.
+/// The answer to a client when the queue refuses its message.
 pub(super) fn words(error: &queue::Error) -> &'static str {
     match error {
         queue::Error::Full(_) => "the queue is full",
