@@ -1,21 +1,19 @@
 //! What outlives connections: one after the other, from the start to the stop.
 
 use crate::config::{Broker, Secret, Version};
-use crate::message::{Accept, Arrival, Desk, Message, Origin, Refused};
+use crate::message::{Accept, Arrival, Desk, Refused};
 use crate::mqtt::bell::Slip;
 use crate::mqtt::dial::Dialer;
 use crate::mqtt::end::End;
-use crate::mqtt::incoming::retained::Retained;
-use crate::mqtt::incoming::{Arrived, Ledger};
 use crate::mqtt::material::Materials;
 use crate::mqtt::memory::Memory;
-use crate::mqtt::pace::Watch;
-use crate::mqtt::packet::{self, ConnAck, Connect, Oversized, Publish, PublishHead};
+use crate::mqtt::packet::{ConnAck, Connect};
+use crate::mqtt::protocol::{Effect, Protocol};
 use crate::mqtt::pump::Pump;
 use crate::mqtt::subscriptions::Subscriptions;
-use crate::mqtt::timing::{IN_HAND_MAX, Timing};
+use crate::mqtt::timing::Timing;
 use crate::system::health::Health;
-use crate::system::plain::plain;
+use bytes::BytesMut;
 use log::{debug, info, warn};
 use rustls::pki_types::ServerName;
 use std::io;
@@ -34,13 +32,6 @@ const SHORTEST_LIFE: Duration = Duration::from_secs(5);
 
 /// How many different troubles are each said once, until a connection has been good.
 const SAID_MAX: usize = 8;
-
-/// That it was said that the broker lost the session.
-const LOST: &str = "the broker has not kept the session";
-
-/// What a session has on record: subscriptions, and retained messages.
-const SUBSCRIPTIONS: &str = "subscriptions";
-const RETAINED: &str = "retained";
 
 /// What a session is made of.
 pub(super) struct Kit {
@@ -62,8 +53,7 @@ pub(super) struct Life {
     pub server_name: Option<ServerName<'static>>,
     pub pump: Pump,
     pub dialer: Dialer,
-    pub ledger: Ledger,
-    pub subscriptions: Subscriptions,
+    pub protocol: Protocol,
     /// What the next connection speaks.
     pub version: Version,
     /// MQTT 3.1.1 is tried because the broker closed without a word when it heard MQTT 5.
@@ -71,13 +61,7 @@ pub(super) struct Life {
     /// The broker has accepted MQTT 5 before, so when it closes that has another reason.
     pub speaks_five: bool,
     /// When the broker accepted the present connection.
-    pub up_since: Option<Instant>,
-    /// There has been a connection in the life of this process.
-    pub has_connected: bool,
-    /// When the connection before this one ended.
-    down_since: Option<Instant>,
-    /// The broker's idea of how long a session is kept, once it has been told.
-    expiry: Option<u32>,
+    up_since: Option<Instant>,
     accept: Box<dyn Accept>,
     memory: Box<dyn Memory>,
     health: Health,
@@ -97,20 +81,16 @@ impl Life {
         Life {
             dialer: Dialer::new(&kit.broker.host, kit.broker.port),
             desk: pump.bell().clone(),
+            protocol: Protocol::new(&kit.broker, kit.timing, kit.subscriptions, Instant::now()),
             version: kit.broker.version,
             broker: kit.broker,
             timing: kit.timing,
             materials: kit.materials,
             server_name: kit.server_name,
             pump,
-            ledger: Ledger::default(),
-            subscriptions: kit.subscriptions,
             guessing: false,
             speaks_five: false,
             up_since: None,
-            has_connected: false,
-            down_since: None,
-            expiry: None,
             accept: kit.accept,
             memory: kit.memory,
             health: kit.health,
@@ -126,11 +106,7 @@ impl Life {
     pub(super) fn goes_on_after(&mut self, end: End) -> io::Result<bool> {
         let up = self.up_since.take().map(|since| since.elapsed());
         if let Some(up) = up {
-            self.down_since = Some(Instant::now());
-            if up >= self.timing.good && self.ledger.in_hand() == 0 {
-                self.ledger.begin_round();
-                self.subscriptions.begin_round();
-            }
+            self.protocol.ended(Instant::now(), up >= self.timing.good);
         }
         match end {
             End::Stopped => return Ok(false),
@@ -156,74 +132,54 @@ impl Life {
 
     /// The orderly end.
     pub(super) fn end(mut self) {
-        self.remember_retained(true);
+        if let Effect::Remember(name, record) = self.protocol.remember_last() {
+            self.memory.remember(name, record);
+        }
         self.is_down("stopped");
         info!("mqtt {}: stopped", self.broker.name);
     }
 
     /// Takes up what earlier processes left.
     pub(super) fn begin(&mut self) {
-        if let Some(record) = self.memory.recall(SUBSCRIPTIONS) {
-            self.subscriptions.recall(&record);
-        }
-        if let Some(record) = self.memory.recall(RETAINED) {
-            self.ledger.recall(Retained::read(&record));
-        }
-        if self.ledger.retained().is_stale() {
-            self.remember_retained(false);
+        let memory = &self.memory;
+        if let Effect::Remember(name, record) = self.protocol.recall(&|name| memory.recall(name)) {
+            self.memory.remember(name, record);
         }
     }
 
-    /// Remembers what the broker holds for us, if that has changed.
-    pub(super) fn remember_subscriptions(&mut self) {
-        if let Some(record) = self.subscriptions.record() {
-            self.memory.remember(SUBSCRIPTIONS, record);
-        }
+    /// The broker has accepted a connection.
+    pub(super) fn accepted(&mut self, connack: &ConnAck, now: Instant, out: &mut BytesMut) {
+        self.up_since = Some(now);
+        info!(
+            "mqtt {}: connected to {} as {} ({}, {})",
+            self.broker.name,
+            self.address(),
+            self.broker.client_id,
+            match self.version {
+                Version::V311 => "MQTT 3.1.1",
+                Version::V5 => "MQTT 5",
+            },
+            if connack.session_present { "session resumed" } else { "new session" }
+        );
+        self.protocol.accepted(self.version, connack, now, out);
     }
 
-    /// Remembers which retained messages were seen to; at the orderly end, which were seen last.
-    pub(super) fn remember_retained(&mut self, last: bool) {
-        if last && self.ledger.retained().is_empty() {
-            return;
+    /// Does what the protocol asks for.
+    pub(super) fn carry_out(&mut self, effect: Effect) -> Result<(), End> {
+        match effect {
+            Effect::Nothing => (),
+            Effect::HandIn(arrival) => return self.hand_in(vec![arrival]),
+            Effect::Remember(name, record) => self.memory.remember(name, record),
+            Effect::Report => self.report(),
+            Effect::Pinged => return self.try_again(),
+            Effect::End(end) => return Err(end),
         }
-        let record = self.ledger.remembered(last);
-        self.memory.remember(RETAINED, record);
-    }
-
-    /// The broker has accepted a connection: says what is lost, and what will be asked for.
-    pub(super) fn session_begins(&mut self, connack: &ConnAck) {
-        let (name, kept) = (self.broker.name.clone(), connack.session_present);
-        if !kept && self.subscriptions.holds_any() && !self.said.iter().any(|said| said == LOST) {
-            let since = match self.down_since {
-                Some(since) => format!("the connection ended {} s ago", since.elapsed().as_secs()),
-                None => "the agent was connected last".to_owned(),
-            };
-            warn!("mqtt {name}: {LOST}: what was published since {since} is lost");
-            self.note(LOST.to_owned());
-        }
-        if let Some(secs) = connack.expiry.filter(|_| connack.expiry != self.expiry) {
-            self.expiry = connack.expiry;
-            warn!(
-                "mqtt {name}: the broker keeps the session for {secs} s only when the connection \
-                 has ended, not for ever: what is published after that is lost"
-            );
-        }
-        // Copies that are asked for have to be known; MQTT 5 sends none where nothing is new.
-        let retained = self.ledger.retained();
-        let knows_copies =
-            if self.has_connected { !retained.is_full() } else { retained.is_complete() };
-        let believed = kept && self.version == Version::V311 && !knows_copies;
-        self.subscriptions.begin(kept, believed);
-        if !kept || (self.version == Version::V311 && !believed) {
-            self.ledger.sees_all_copies();
-        }
-        self.has_connected = true;
+        Ok(())
     }
 
     /// Why the broker may have closed a connection that it had accepted.
     fn closed(&mut self, reason: Option<String>, up: Duration) -> String {
-        let left_out = self.timing.left_out;
-        if let Some(why) = self.subscriptions.closed(Instant::now(), left_out) {
+        if let Some(why) = self.protocol.blames(Instant::now()) {
             self.short_lives = 0;
             return match reason {
                 None => why,
@@ -295,50 +251,29 @@ impl Life {
         });
     }
 
-    /// How closely the broker is watched while somebody asks.
-    pub(super) fn watch(&self) -> Watch {
-        Watch { interval: self.timing.watch, worry: self.timing.worry }
-    }
-
-    /// Reports that the broker does not answer, its connection open, or does so again.
-    pub(super) fn is_silent(&self, silent: bool) {
-        self.is_up();
-        if silent {
-            let secs = self.timing.worry.as_secs();
-            self.health.session(&self.broker.name, |session| {
-                session.connected = false;
-                session.error = format!(
-                    "the broker has not answered a ping for {secs} s, though its connection is open"
-                );
-            });
-        }
-    }
-
     /// Reports how things stand on a connection.
-    pub(super) fn is_up(&self) {
+    fn report(&self) {
+        let standing = self.protocol.standing();
         self.health.session(&self.broker.name, |session| {
-            session.connected = true;
-            session.subscriptions_ready = self.subscriptions.are_ready();
+            session.connected = standing.connected;
+            session.subscriptions_ready = standing.ready;
             session.error = match self.refused {
-                Some(refused) => refused.to_string(),
-                None => self.subscriptions.trouble(),
+                Some(refused) if standing.connected => refused.to_string(),
+                Some(_) | None => standing.trouble,
             };
         });
     }
 
     /// Whether messages may not be read at present.
     pub(super) fn is_paused(&self) -> bool {
-        self.refused.is_some() || self.ledger.in_hand() >= IN_HAND_MAX
+        self.refused.is_some() || self.protocol.is_full()
     }
 
     /// Takes what was brought to the bell.
     pub(super) fn collect(&mut self) -> Result<(), End> {
         let room = self.pump.bell().collect(&mut self.slips);
         for &slip in &self.slips {
-            match slip {
-                Slip::Signed(ticket) => self.ledger.signed(ticket),
-                Slip::PartlySigned(ticket) => self.ledger.partly_signed(ticket),
-            }
+            self.protocol.take(slip);
         }
         if room { self.try_again() } else { Ok(()) }
     }
@@ -373,84 +308,16 @@ impl Life {
                 None => info!("mqtt {}: the queue has room: reading again", self.broker.name),
             }
             if self.up_since.is_some() {
-                self.is_up();
+                self.report();
             }
         }
         Ok(())
-    }
-
-    /// Enters a message and adds it to the batch, unless it is in our hands already.
-    pub(super) fn published(&mut self, publish: &Publish<'_>, batch: &mut Vec<Arrival>) {
-        let (head, name) = (publish.head, &self.broker.name);
-        let copies = self.copies(publish.topic, head);
-        let arrived = self.ledger.arrived(publish.topic, publish.payload, head, copies);
-        let (ticket, retained) = match arrived {
-            Arrived::New(ticket) => (ticket, false),
-            Arrived::NewCopy(ticket) => (ticket, true),
-            Arrived::Again => {
-                debug!("mqtt {name}: message with id {} came again", head.packet_id);
-                return;
-            }
-        };
-        let payload = publish.payload.to_vec();
-        let (topic, reason) = readable(publish.topic);
-        info!(
-            "mqtt {name}: received {} bytes on {} (QoS {}, id {})",
-            payload.len(),
-            plain(&topic),
-            packet::level(head.qos),
-            head.packet_id
-        );
-        batch.push(match reason {
-            None => Arrival::Message {
-                message: Message { topic, payload, origin: Origin::Mqtt, retained },
-                ticket,
-            },
-            Some(reason) => Arrival::Unreadable { topic, reason, payload, ticket },
-        });
-    }
-
-    /// The same for a message that was too large to keep.
-    pub(super) fn oversized(&mut self, oversized: &Oversized, batch: &mut Vec<Arrival>) {
-        let (head, bytes) = (oversized.head, oversized.bytes);
-        let size = bytes.to_be_bytes();
-        let copies = self.copies(&oversized.topic, head);
-        let arrived = self.ledger.arrived(&oversized.topic, &size, head, copies);
-        let (Arrived::New(ticket) | Arrived::NewCopy(ticket)) = arrived else {
-            return;
-        };
-        let topic = readable(&oversized.topic).0;
-        warn!(
-            "mqtt {}: a message of {bytes} bytes on {} is too large and is not taken in",
-            self.broker.name,
-            plain(&topic)
-        );
-        batch.push(Arrival::Oversized { topic, bytes, ticket });
-    }
-
-    /// How many retained copies of a topic are to be expected.
-    fn copies(&self, topic: &[u8], head: PublishHead) -> u32 {
-        if head.retain { self.subscriptions.copies(topic) } else { 0 }
     }
 
     /// `host:port` for people.
     pub(super) fn address(&self) -> String {
         let Broker { host, port, .. } = &self.broker;
         if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
-    }
-}
-
-/// A topic as text, and what is wrong with it if anything is.
-fn readable(topic: &[u8]) -> (String, Option<&'static str>) {
-    match str::from_utf8(topic) {
-        Err(_) => {
-            (String::from_utf8_lossy(topic).into_owned(), Some("the topic is not valid UTF-8"))
-        }
-        Ok("") => (String::new(), Some("the topic is empty")),
-        Ok(text) if text.contains('\0') => {
-            (text.to_owned(), Some("the topic contains the character NUL"))
-        }
-        Ok(text) => (text.to_owned(), None),
     }
 }
 

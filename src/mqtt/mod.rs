@@ -6,11 +6,12 @@
 //! socket. `incoming` knows which messages are in our hands, in which order they are acknowledged
 //! and which retained ones were handled, `subscriptions` what is asked for, granted and left over
 //! from earlier, [`memory`] what outlives the process, `pace` when to ping, `material` which TLS
-//! files are in use. `wire` moves bytes, `pump` is where the thread sleeps and `bell` how it is
-//! woken. `dial`, `handshake` and `connection` are the life of one connection, in that order, `end`
-//! how it ends; `life` is what outlives connections, and [`session`] what others see of it. What it
-//! brings goes through [`Accept`](crate::message::Accept). `tests/layers.rs` says which file may
-//! name which.
+//! files are in use. `protocol` decides with them what follows from a packet and from time that
+//! passes, as far from a socket as they are. `wire` moves bytes, `pump` is where the thread sleeps
+//! and `bell` how it is woken. `dial`, `handshake` and `connection` are the life of one connection,
+//! in that order, `end` how it ends; `life` is what outlives connections, and [`session`] what
+//! others see of it. What it brings goes through [`Accept`](crate::message::Accept).
+//! `tests/layers.rs` says which file may name which.
 //!
 //! The session is our own because no client library does what it must do: turn an oversized message
 //! into a dead letter and not a reconnect, know across connections what is not acknowledged, hold
@@ -34,6 +35,7 @@ mod material;
 pub mod memory;
 mod pace;
 pub mod packet;
+mod protocol;
 mod publish;
 mod pump;
 pub mod reader;

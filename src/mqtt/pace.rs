@@ -71,6 +71,11 @@ impl Pace {
         self.watched_until = Some(now + WATCHED);
     }
 
+    /// Whether it has been reported that the broker does not answer.
+    pub(super) fn is_worried(&self) -> bool {
+        self.worried
+    }
+
     /// It is reported that the broker does not answer.
     pub(super) fn worry(&mut self) {
         self.worried = true;

@@ -4,6 +4,7 @@
 //! process: when a connection is lost the broker sends again what it has not seen acknowledged,
 //! and a message that is still in our hands must not be handed in a second time.
 
+pub(super) mod arrival;
 mod recent;
 pub(super) mod retained;
 
