@@ -1,9 +1,9 @@
-//! Chunked bodies, decoded in place. Strict: what two readers could understand in two ways is
-//! refused. Extensions and trailers are read over.
+//! Chunked bodies, decoded in place. Strict: anything that two readers could understand differently
+//! is refused. Extensions and trailers are skipped.
 
 use crate::system::http::refusal::Refusal;
 
-/// Bytes of extensions and trailers that one body may bring.
+/// Most bytes of extensions and trailers in one body.
 const EXTRA_BYTES_MAX: usize = 8 * 1024;
 /// Digits of a chunk size, leading zeros included.
 const SIZE_DIGITS_MAX: usize = 16;
@@ -19,12 +19,12 @@ pub(super) struct Chunked {
     expected: Expected,
 }
 
-/// What the next byte has to be.
+/// What the next byte must be.
 #[derive(Clone, Copy, Debug)]
 enum Expected {
     /// A digit of a chunk size or, after the first one, its end.
     Size { size: usize, digits: usize },
-    /// The rest of a chunk size's line, which is read over.
+    /// The rest of a chunk size's line, which is skipped.
     Extension { size: usize },
     /// The line feed of a chunk size's line.
     SizeLf { size: usize },
@@ -36,7 +36,7 @@ enum Expected {
     ContentLf,
     /// A trailer, or the empty line that ends the body.
     TrailerOrEnd,
-    /// The rest of a trailer, which is read over.
+    /// The rest of a trailer, which is skipped.
     Trailer,
     /// The line feed of a trailer.
     TrailerLf,
@@ -64,7 +64,7 @@ impl Chunked {
         }
     }
 
-    /// Decodes what came after the bytes decoded before.
+    /// Decodes what follows the bytes decoded so far.
     pub(super) fn decode(&mut self, bytes: &mut [u8]) -> Result<Decoded, Refusal> {
         let mut at = self.body_end;
         while let Some(&byte) = bytes.get(at) {

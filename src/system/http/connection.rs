@@ -11,13 +11,13 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
-/// A change of a socket's timeout costs a call, so one that is this much off is left.
+/// Changing a socket's timeout costs a call, so one that is off by this much is left alone.
 const TIMEOUT_SLACK: Duration = Duration::from_millis(100);
-/// What a refused client may still send, so that it gets to read why.
+/// What a refused client may still send, so that it can read why.
 const DRAIN_BYTES_MAX: usize = 64 * 1024;
 /// How long it may take for that.
 const DRAIN_MAX: Duration = Duration::from_secs(1);
-/// How long a client may take over a request for which there is only a place for probes.
+/// How long a client may take over a request if there are only places for probes.
 const PROBE_MAX: Duration = Duration::from_secs(1);
 /// A larger buffer is given back after the answer that needed it.
 const ANSWER_BYTES_KEPT: usize = 4 * 1024;
@@ -45,7 +45,7 @@ struct Connection<'a> {
     read_timeout: Duration,
 }
 
-/// What came of waiting for a request.
+/// The result of waiting for a request.
 enum Received {
     /// It is whole.
     Request,
@@ -76,7 +76,7 @@ impl Connection<'_> {
                 return Ok(());
             }
             let ending = self.answer(handler, || stop.is_set() || slots.closing());
-            // From here on it is the client that takes its time.
+            // From here on we wait for the client.
             self.slot.work();
             self.send(Instant::now() + self.limits.write_max)?;
             if ending == Ending::Close {
@@ -88,7 +88,8 @@ impl Connection<'_> {
             if self.incoming.is_empty() {
                 deadline = now + self.limits.idle_max;
                 self.slot.rest_since(now);
-                // After coming to rest: who closes looks at the slots after setting the flag.
+                // After becoming idle: the thread that closes sets the flag before it looks at the
+                // slots.
                 if slots.closing() {
                     return Ok(());
                 }
@@ -101,15 +102,15 @@ impl Connection<'_> {
 
     /// Reads until a request is whole.
     ///
-    /// The first request has to be whole at `deadline`. A later one has to begin before it, and
-    /// its time counts from there.
+    /// The first request must be whole at `deadline`. A later one must begin before it, and its
+    /// time counts from there.
     fn receive(
         &mut self,
         mut deadline: Instant,
         first: bool,
         handler: &Handler,
     ) -> io::Result<Received> {
-        // A request may have come together with the one before it.
+        // A request may have arrived together with the previous one.
         let mut count = 0;
         let mut is_seen = false;
         loop {
@@ -156,13 +157,13 @@ impl Connection<'_> {
         }
     }
 
-    /// What a head is answered before its body is read, if it is.
+    /// The answer to a head before its body is read, if there is one.
     fn at_door(&self, handler: &Handler, head: &Request) -> Option<Response> {
         let is_late = self.slot.is_for_probes && !handler.is_probe(head);
         if is_late { Some(Response::crowded()) } else { handler.door(head) }
     }
 
-    /// Has the request answered and prepares the answer for sending.
+    /// Gets the answer to the request and prepares it for sending.
     fn answer(&mut self, handler: &Handler, ends: impl FnOnce() -> bool) -> Ending {
         let mut outgoing = std::mem::take(&mut self.outgoing);
         outgoing.clear();
@@ -191,8 +192,8 @@ impl Connection<'_> {
         self.dismiss(&Response::text(refusal.status, refusal.why))
     }
 
-    /// Says why, and leaves the client time to read it: closing a socket that has unread bytes
-    /// would tear the answer out of its hands.
+    /// Says why, and gives the client time to read it: closing a socket with unread bytes would
+    /// discard the answer.
     fn dismiss(&mut self, response: &Response) -> io::Result<()> {
         self.outgoing.clear();
         response.put(&mut self.outgoing, Ending::Close, false);

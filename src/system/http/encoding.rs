@@ -1,5 +1,5 @@
-//! Bodies that came packed: `Content-Encoding: gzip` (RFC 1952) and `deflate` (RFC 1950, and what
-//! some send under its name).
+//! Compressed bodies: `Content-Encoding: gzip` (RFC 1952) and `deflate` (RFC 1950, and what some
+//! clients send under its name).
 
 use miniz_oxide::inflate::TINFLStatus;
 use miniz_oxide::inflate::core::{DecompressorOxide, decompress, inflate_flags};
@@ -8,13 +8,13 @@ use std::borrow::Cow;
 /// What can be unpacked, for the header that says so.
 pub const KNOWN: &str = "gzip, deflate";
 
-/// The room that is unpacked into at first; it grows with what comes.
+/// The initial room for the unpacked body; it grows as needed.
 const ROOM_FIRST: usize = 4 * 1024;
 
 /// Why a body cannot be unpacked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Packed {
-    /// Nobody here knows this encoding.
+    /// We do not know this encoding.
     Unknown,
     /// It is not what it says.
     Broken,
@@ -22,11 +22,11 @@ pub enum Packed {
     TooLarge,
 }
 
-/// The body as it was before it was packed, and never more of it than `bytes_max`.
+/// The unpacked body, and never more of it than `bytes_max`.
 ///
 /// # Errors
 ///
-/// Says why it cannot be had.
+/// Says why it cannot be unpacked.
 pub fn unpacked<'a>(
     encoding: Option<&str>,
     body: &'a [u8],
@@ -91,7 +91,7 @@ fn header_end(packed: &[u8]) -> Option<&[u8]> {
     if flags & CHECKED != 0 { rest.get(2..) } else { Some(rest) }
 }
 
-/// What was deflated, and how many bytes it took.
+/// The inflated bytes, and how many compressed ones they took.
 fn inflate(packed: &[u8], flags: u32, bytes_max: usize) -> Result<(Vec<u8>, usize), Packed> {
     let flags = flags | inflate_flags::TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
     let mut state = Box::<DecompressorOxide>::default();

@@ -18,7 +18,7 @@ const METHOD_BYTES_MAX: usize = 20;
 pub(super) struct Head {
     /// Its own length.
     pub(super) bytes: usize,
-    /// What comes after it.
+    /// What follows it.
     pub(super) body: Body,
     pub(super) keep_alive: KeepAlive,
     /// The client waits for a 100 before it sends the body.
@@ -41,7 +41,7 @@ pub(super) enum KeepAlive {
     No,
     /// It will send more, as usual in HTTP/1.1.
     Yes,
-    /// It will send more, and as it speaks HTTP/1.0 the answer has to permit it.
+    /// It will send more; because it speaks HTTP/1.0, the answer must permit that.
     YesAndSaySo,
 }
 
@@ -163,7 +163,7 @@ fn content_length(value: &[u8]) -> Result<usize, Refusal> {
     if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
         return Err(Refusal::bad("malformed Content-Length"));
     }
-    // Digits that are no number are more than the machine can count.
+    // Digits that do not parse are more than the machine can count.
     let digits = std::str::from_utf8(value).ok();
     digits.and_then(|digits| digits.parse().ok()).ok_or(Refusal::TOO_LARGE)
 }

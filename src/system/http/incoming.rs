@@ -1,5 +1,4 @@
-//! The bytes of a connection: where a request begins and where it ends. Does no I/O and knows no
-//! time.
+//! The bytes of a connection: where a request begins and where it ends. No I/O and no clock.
 
 use crate::system::http::Request;
 use crate::system::http::chunked::{Chunked, Decoded};
@@ -18,7 +17,7 @@ const CHUNK_BYTES_ROOM: usize = 4 * 1024;
 pub(super) enum Progress {
     /// More bytes are needed.
     Partial,
-    /// More bytes are needed, and the client waits to be told that they are welcome.
+    /// More bytes are needed, and the client waits for a 100 before it sends them.
     Awaited,
     /// A request is whole, see [`Incoming::request`].
     Whole,
@@ -60,7 +59,7 @@ impl Incoming {
 
     /// Room to read into, never empty unless a request is whole; see [`Incoming::advance`].
     pub(super) fn room(&mut self) -> &mut [u8] {
-        // The buffer grows with what has come, not with what was announced.
+        // The buffer grows with what has arrived, not with what was announced.
         let longest = match &self.stage {
             Stage::Head => HEAD_BYTES_MAX,
             Stage::Counted { end, .. } | Stage::Whole { end, .. } => *end,
@@ -72,7 +71,7 @@ impl Incoming {
         &mut self.bytes[self.filled..]
     }
 
-    /// Notes that the first `count` bytes of the room have been filled, and looks at them.
+    /// Notes that the first `count` bytes of the room have been filled, and examines them.
     pub(super) fn advance(&mut self, count: usize) -> Result<Progress, Refusal> {
         self.filled += count;
         if let Stage::Head = self.stage {
@@ -115,7 +114,7 @@ impl Incoming {
         head::show(head_bytes, body, |request| answer(request, head.keep_alive))
     }
 
-    /// Forgets the request at the front. What came after it is kept; look at it with `advance(0)`.
+    /// Forgets the request at the front. What follows it is kept; examine it with `advance(0)`.
     pub(super) fn next(&mut self) {
         let Stage::Whole { end, .. } = self.stage else { return };
         self.bytes.copy_within(end..self.filled, 0);
@@ -131,7 +130,7 @@ impl Incoming {
         match &mut self.stage {
             Stage::Whole { .. } => Progress::Whole,
             Stage::Counted { head, .. } | Stage::Chunked { head, .. } => {
-                // A client that has begun to send does not wait any more.
+                // A client that has begun to send no longer waits.
                 let awaits = std::mem::take(&mut head.awaits) && self.filled == head.bytes;
                 if awaits { Progress::Awaited } else { Progress::Partial }
             }

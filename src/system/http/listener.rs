@@ -13,11 +13,11 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// The pause after a failed accept: the system is short of something, and only time brings it back.
+/// The pause after a failed accept: the system is short of something, and only time helps.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// A complaint is not repeated for this long.
 const COMPLAINT_PAUSE: Duration = Duration::from_secs(30);
-/// Reads of 4 KiB that a client is worth for which there is no slot.
+/// How many reads of 4 KiB we spend on a client without a slot.
 const TURNED_AWAY_READS_MAX: u32 = 16;
 /// What the accepting thread waits for: connections, and the call to end.
 const CONNECTIONS: Token = Token(0);
@@ -55,7 +55,7 @@ impl Listener {
     ///
     /// # Errors
     ///
-    /// Fails when the first thread cannot be started, or what it waits with cannot be had.
+    /// Fails when the first thread or its poll cannot be created.
     pub fn start(self, limits: Limits, handler: Arc<Handler>, stop: &Stop) -> io::Result<Running> {
         let slots = Slots::new(limits.connections_max);
         let poll = Poll::new()?;
@@ -81,8 +81,8 @@ pub struct Running {
 }
 
 impl Running {
-    /// Takes no more connections and closes those that rest. Connections that come from now on
-    /// wait in the socket that is given back until it is started again or dropped: none is refused.
+    /// Takes no more connections and closes idle ones. New connections wait in the socket that is
+    /// given back, until it is started again or dropped: none is refused.
     pub fn release(&mut self) -> Option<Listener> {
         let accepting = self.accepting.take()?;
         self.slots.close();
@@ -95,7 +95,7 @@ impl Running {
         Some(Listener { socket: socket.into(), address: self.address })
     }
 
-    /// Takes no more connections, closes those that rest, and waits for requests under way.
+    /// Takes no more connections, closes idle ones, and waits for requests under way.
     ///
     /// Those that are not answered at the deadline are cut off, and the answer is `false`.
     pub fn stop(mut self, deadline: Instant) -> bool {
@@ -141,7 +141,7 @@ impl Accepting {
                         self.accepted(stream.into(), peer, &mut failed, &mut crowded);
                     }
                     Err(error) if error.kind() == ErrorKind::WouldBlock => break None,
-                    // The client was gone before it was its turn.
+                    // The client left before its turn.
                     Err(error) if is_clients(&error) => debug!("http: {error}"),
                     Err(error) => {
                         failed.say(&format!("cannot accept connections: {error}"));
@@ -212,7 +212,7 @@ fn turn_away(mut stream: &TcpStream) {
     }
 }
 
-/// Failures of an accept that say something about one client only; see accept(2).
+/// Failures of an accept that concern one client only; see accept(2).
 fn is_clients(error: &io::Error) -> bool {
     matches!(
         error.kind(),

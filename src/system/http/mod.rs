@@ -1,9 +1,9 @@
 //! A small HTTP/1.1 listener with whole-request deadlines, bounds and a stop.
 //!
-//! One thread accepts; each connection has a thread of its own, up to a limit, and reads into one
-//! buffer that it keeps. `incoming` decides what the bytes mean and does no I/O, with `head` and
-//! `chunked` for its parts; `connection` moves bytes by deadlines; `slots` knows who is connected
-//! and makes room; `listener` accepts and stops.
+//! One thread accepts; each connection has its own thread, up to a limit, and reads into one buffer
+//! that it keeps. `incoming` decides what the bytes mean and does no I/O, with `head` and `chunked`
+//! for its parts; `connection` moves bytes by deadlines; `slots` knows the open connections and
+//! makes room; `listener` accepts and stops.
 
 mod chunked;
 mod connection;
@@ -27,14 +27,14 @@ use std::time::Duration;
 /// What answers requests.
 pub type Handler = dyn Serve;
 
-/// What answers requests. A function can do it, if whole requests are enough for it.
+/// Answers requests. A function will do, if it needs only whole requests.
 pub trait Serve: Send + Sync {
-    /// Asked about a head whose body is still to come: an answer ends the request there.
+    /// Called with a head before its body has arrived: an answer ends the request there.
     fn door(&self, _head: &Request) -> Option<Response> {
         None
     }
 
-    /// Whether this is answered even when all connections are in use. It has to be quick.
+    /// Whether this is answered even when all connections are in use. It must be quick.
     fn is_probe(&self, _head: &Request) -> bool {
         false
     }
@@ -67,8 +67,8 @@ pub trait Routes: Send + Sync {
 
 /// From the first byte of a request to the last one of its body.
 const REQUEST_MAX: Duration = Duration::from_secs(10);
-/// How long a connection may rest between two requests. The same as [`REQUEST_MAX`], so that the
-/// timeout of the socket seldom has to be changed.
+/// How long a connection may be idle between two requests. The same as [`REQUEST_MAX`], so that the
+/// timeout of the socket seldom changes.
 const IDLE_MAX: Duration = Duration::from_secs(10);
 /// How long a client may take to receive an answer.
 const WRITE_MAX: Duration = Duration::from_secs(10);
@@ -187,14 +187,14 @@ impl Response {
     }
 }
 
-/// What becomes of a connection after an answer.
+/// What happens to a connection after an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ending {
     /// It is closed.
     Close,
-    /// It stays open, as HTTP/1.1 has it when nothing is said.
+    /// It stays open, which is the default of HTTP/1.1.
     KeepAlive,
-    /// It stays open, and an HTTP/1.0 client has to be told.
+    /// It stays open, and the answer must say so to an HTTP/1.0 client.
     KeepAliveTold,
 }
 
@@ -208,7 +208,7 @@ pub struct Limits {
     /// From the first byte of a request to its last, and from the start of a connection to the
     /// end of its first request.
     pub request_max: Duration,
-    /// How long a connection may rest between two requests.
+    /// How long a connection may be idle between two requests.
     pub idle_max: Duration,
     /// How long a client may take to receive an answer.
     pub write_max: Duration,

@@ -1,7 +1,7 @@
 //! Why a request cannot be taken.
 
-/// The answer to a request that cannot be taken. The connection is closed after it, because it is
-/// not known where the next request begins.
+/// The answer to a request that cannot be taken. The connection is closed after it, because nobody
+/// knows where the next request begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
     /// The status code of the answer.

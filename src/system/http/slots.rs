@@ -1,4 +1,4 @@
-//! Who is connected: a bound on it, room made by closing those who rest or are slow, and the stop.
+//! The open connections: a bound, room made by closing idle and slow ones, and the stop.
 
 use std::cmp::Reverse;
 use std::io;
@@ -7,16 +7,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// A connection that rests, or takes over a request, at least this long may be closed to make room.
-/// Shorter ones are about to send their next request, or the rest of it.
+/// A connection that has been idle, or busy with one request, for this long may be closed to make
+/// room. Before that, it may be about to send its next request, or the rest of it.
 const REST_SPARED: Duration = Duration::from_secs(1);
-/// When less than this part of the slots is free, such connections are closed.
+/// When fewer than this part of the slots are free, such connections are closed.
 const SPARE_PART: usize = 4;
 /// An address that has more than this part of the slots makes room for others at once.
 const ADDRESS_PART: usize = 2;
-/// How long it may take until a connection that was closed to make room has gone.
+/// How long a connection that was closed to make room may take to go.
 const ROOM_MAX: Duration = Duration::from_millis(100);
-/// Slots beyond the others in which only probes are answered.
+/// Extra slots, in which only probes are answered.
 const PROBE_SLOTS: usize = 2;
 
 /// The connections of one listener.
@@ -78,9 +78,9 @@ impl Slots {
 
     /// Takes a connection in, or gives it back when all slots are in use.
     ///
-    /// When few are free, the connection that has rested or has taken over a request longest is
-    /// closed, first of those of an address that has more than its part, so that idle and slow
-    /// clients cannot keep the others out.
+    /// When few are free, the connection that has been idle or busy longest is closed, first those
+    /// of an address that has more than its share, so that idle and slow clients cannot keep busy
+    /// ones out.
     pub(super) fn take(
         self: &Arc<Self>,
         stream: TcpStream,
@@ -110,22 +110,21 @@ impl Slots {
         Ok(Taken { slots: Arc::clone(self), slot })
     }
 
-    /// Closes the connection that has rested longest, because the system has no more sockets.
+    /// Closes the connection that has been idle longest, because the system has no more sockets.
     pub(super) fn make_room(&self) {
         let part = (self.connections_max / ADDRESS_PART).max(1);
         self.board().make_room(Need { part, is_full: true, is_modest: true });
     }
 
-    /// Asks all to end: resting connections are closed, others end with their answer. To those
-    /// belong the ones that have only just come: their request may be on its way.
+    /// Asks all to end: idle connections are closed, others end with their answer. New ones count
+    /// as busy, because their request may be on its way.
     pub(super) fn close(&self) {
-        // Before the look at each slot: one that comes to rest after it sees the flag itself.
+        // Before looking at each slot: one that becomes idle later sees the flag itself.
         self.closing.store(true, Ordering::SeqCst);
         self.board().close_at_end(Instant::now());
     }
 
-    /// Waits until all have ended. At the deadline those that are left are cut off, and the
-    /// answer is `false`.
+    /// Waits until all have ended. At the deadline the rest is cut off, and the result is `false`.
     pub(super) fn wait(&self, deadline: Instant) -> bool {
         let mut board = self.board();
         while !board.open.is_empty() {
@@ -148,7 +147,7 @@ impl Slots {
 }
 
 impl Board {
-    /// Closes those that rest, and new ones that keep silent; says when to look at these again.
+    /// Closes idle ones, and new ones that stay silent; returns when to look at the latter again.
     fn close_at_end(&self, now: Instant) -> Option<Duration> {
         let spared = |rest: Rest| match rest {
             Rest::New(since) => REST_SPARED.checked_sub(now.saturating_duration_since(since)),
@@ -162,7 +161,7 @@ impl Board {
         self.open.iter().filter_map(|slot| spared(*slot.rest())).min()
     }
 
-    /// Closes the connection that can best be spared; says whether there was one.
+    /// Closes the connection that can best be spared; `false` if there is none.
     fn make_room(&self, need: Need) -> bool {
         let now = Instant::now();
         let ripe = self.open.iter().filter_map(|slot| {
@@ -174,7 +173,7 @@ impl Board {
         most.is_some_and(|(excess, _, slot)| slot.close_if(|rest| need.takes(rest, excess, now)))
     }
 
-    /// By how many slots the address of this one exceeds its part.
+    /// By how many slots the address of this one exceeds its share.
     fn excess(&self, slot: &Slot, need: Need) -> usize {
         let own = party(slot.peer.ip());
         let count = self.open.iter().filter(|slot| party(slot.peer.ip()) == own).count();
@@ -182,14 +181,14 @@ impl Board {
     }
 }
 
-/// For whom room is made, and how much it is needed.
+/// Who needs room, and how badly.
 #[derive(Clone, Copy)]
 struct Need {
     /// How many slots an address may have before it has to make room for others.
     part: usize,
     /// Whether there is no slot left.
     is_full: bool,
-    /// Whether somebody comes whose address has less than that.
+    /// Whether the newcomer's address has fewer than that.
     is_modest: bool,
 }
 
@@ -201,13 +200,13 @@ impl Need {
         if now.saturating_duration_since(since) < REST_SPARED {
             return self.is_full && self.is_modest && is_greedy;
         }
-        // One that is only slow may be honest, and does not go for an address that has its part.
+        // A slow one may be honest, and need not go for an address that has its share.
         let is_slow = matches!(rest, Rest::Slow(_));
         !is_slow || is_greedy || (self.is_full && self.is_modest)
     }
 }
 
-/// Who counts as one: an address, or of those with 128 bits what one customer of a network has.
+/// What counts as one client: an IPv4 address, or the IPv6 prefix that one customer gets.
 fn party(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
         IpAddr::V4(ip) => IpAddr::V4(ip),
@@ -216,7 +215,7 @@ fn party(ip: IpAddr) -> IpAddr {
 }
 
 impl Rest {
-    /// Since when it rests, if it does.
+    /// Since when it has been idle, if it is.
     fn rests_since(self) -> Option<Instant> {
         match self {
             Rest::New(since) | Rest::Since(since) => Some(since),
@@ -224,7 +223,7 @@ impl Rest {
         }
     }
 
-    /// Since when its client is waited for, if it is.
+    /// Since when we have been waiting for its client, if we are.
     fn waits_since(self) -> Option<Instant> {
         match self {
             Rest::New(since) | Rest::Since(since) | Rest::Slow(since) => Some(since),
@@ -258,7 +257,7 @@ impl Slot {
         true
     }
 
-    /// Closes it if it is ripe; says whether it was.
+    /// Closes it if it is ripe; `true` if it was.
     fn close_if(&self, ripe: impl FnOnce(Rest) -> bool) -> bool {
         let mut rest = self.rest();
         let closes = ripe(*rest);
@@ -270,7 +269,7 @@ impl Slot {
     }
 
     fn shut_down(&self) {
-        // It may be gone already, which is what is wanted.
+        // It may be gone already.
         let _: io::Result<()> = self.stream.shutdown(Shutdown::Both);
     }
 
@@ -292,7 +291,7 @@ impl Drop for Taken {
         if let Some(at) = board.open.iter().position(|slot| Arc::ptr_eq(slot, &self.slot)) {
             board.open.swap_remove(at);
         }
-        // For who makes room, and for the end.
+        // For threads that make room, and for the end.
         self.slots.changed.notify_all();
     }
 }
