@@ -79,7 +79,7 @@ impl fmt::Display for Place {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A value may stand in it, and the file may be anybody's.
+        // It may show a value, and anybody may have written the file.
         f.write_str(&plain::line(&format!("{}: {}", self.place, hushed(&self.what))))
     }
 }
@@ -100,7 +100,7 @@ impl Faults {
         self.0.push(Fault { place: place.into(), what: what.into() });
     }
 
-    /// Keeps a value, or notes why there is none.
+    /// Returns a value, or notes why there is none.
     pub fn keep<T>(&mut self, place: &str, parsed: Result<T, String>) -> Option<T> {
         parsed.map_err(|what| self.add(place, what)).ok()
     }

@@ -1,19 +1,19 @@
-//! What looks like a secret and stands where it does not belong.
+//! Secrets in the wrong place.
 //!
-//! Faults show the value that is wrong, and a person who mixes up two lines puts a key where a
-//! number belongs, or a password into a URL. Faults go to logs and into tickets.
+//! Faults show the value that is wrong. Somebody who mixes up two lines puts a key where a number
+//! belongs, or a password into a URL, and faults end up in logs and tickets.
 
 use crate::message::masked;
 use std::borrow::Cow;
 
-/// How the keys of ilert begin.
+/// The prefix of ilert's keys.
 const KEYS: &str = "il1";
-/// A quoted word of letters and digits that is at least this long is a key rather than a value.
+/// A quoted word of letters and digits at least this long is taken for a key.
 const LONG: usize = 20;
-/// A word that begins like a key is one if it is longer than this.
+/// A word with the prefix is a key if it is longer than this.
 const SHORT: usize = 8;
 
-/// The text without passwords in URLs and with keys cut short.
+/// Removes passwords from URLs and cuts keys short.
 #[must_use]
 pub fn hushed(text: &str) -> Cow<'_, str> {
     if !text.contains("://") && !text.contains(KEYS) && !text.contains('`') {

@@ -1,5 +1,5 @@
-//! What the agent is to do: one model, which every dialect ends in. Pure: `main` reads files and
-//! hands their text in.
+//! What the agent is to do: one model, in which every dialect ends. Pure: `main` reads files and
+//! passes their text in.
 
 pub mod dialects;
 pub mod document;

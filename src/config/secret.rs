@@ -12,7 +12,7 @@ impl Secret {
         Secret(text.into())
     }
 
-    /// The text itself, for the one place that needs it.
+    /// The text itself, for the place that needs it.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0

@@ -1,4 +1,4 @@
-//! What somebody who mistyped a word may have meant.
+//! What a mistyped word may have meant.
 
 /// The candidate that is nearest to `word`, if it is near enough to be worth a question.
 ///
@@ -19,7 +19,7 @@ fn plain(word: &str) -> String {
     word.to_lowercase().replace('_', "-")
 }
 
-/// How many characters must be put in, left out, changed or swapped with their neighbour.
+/// How many characters must be inserted, removed, changed or swapped with their neighbour.
 fn edits(from: &str, to: &str) -> usize {
     let (from, to): (Vec<char>, Vec<char>) = (from.chars().collect(), to.chars().collect());
     let mut before: Vec<usize> = Vec::new();

@@ -1,5 +1,5 @@
-//! What a configuration may look up outside of itself: the environment and files that hold
-//! secrets. `main` hands in how, so that this module stays a function of what it is given.
+//! What a configuration may look up outside itself: environment variables and files that hold
+//! secrets. `main` passes in how, so that this module stays pure.
 
 use crate::config::{Faults, Ilert, Secret, values};
 use std::path::{Path, PathBuf};
@@ -19,23 +19,23 @@ pub struct Surroundings<'a> {
     pub has_kafka: bool,
 }
 
-/// What is said where Kafka is asked for and this build has none.
+/// The fault when Kafka is configured in a build without it.
 pub(crate) const NO_KAFKA: &str = "this build of ilagent has no Kafka consumer; one that has it \
     is built with `cargo build --release --features kafka`";
 
 impl Surroundings<'_> {
-    /// An environment variable that says something.
+    /// An environment variable that is not empty.
     #[must_use]
     pub fn variable(&self, name: &str) -> Option<String> {
         (self.env)(name).filter(|value| !value.is_empty())
     }
 
-    /// A path as it is written in a configuration, where `$CREDENTIALS_DIRECTORY/NAME` is a
-    /// credential of the unit.
+    /// The path for a text in a configuration; `$CREDENTIALS_DIRECTORY/NAME` is a credential of
+    /// the unit.
     ///
     /// # Errors
     ///
-    /// There are no credentials outside of a unit.
+    /// There are no credentials outside a unit.
     pub(crate) fn path(&self, written: &str) -> Result<PathBuf, String> {
         let name = written.strip_prefix('$').and_then(|rest| {
             rest.strip_prefix(CREDENTIALS)
@@ -53,7 +53,7 @@ impl Surroundings<'_> {
         Ok(PathBuf::from(folder).join(name))
     }
 
-    /// What somebody should know about a file that holds a secret.
+    /// A warning if everybody can read this file, which holds a secret.
     pub(crate) fn warning(&self, path: &Path) -> Option<String> {
         (self.is_open)(path).then(|| {
             format!(
@@ -89,7 +89,7 @@ impl Surroundings<'_> {
         let path = PathBuf::from(self.variable(CREDENTIALS)?).join(credential);
         match (self.read)(&path) {
             Ok(None) => None,
-            // A unit says so that there is none: it cannot leave a credential out.
+            // A unit cannot leave a credential out, so an empty one means none.
             Ok(Some(text)) if text.trim().is_empty() => None,
             Ok(Some(_)) => self.secret_file(&path).map_err(|why| faults.add(CREDENTIALS, why)).ok(),
             Err(why) => {
@@ -125,7 +125,7 @@ pub(crate) fn secret(text: &str) -> Result<Secret, String> {
     Ok(Secret::new(text))
 }
 
-/// An API key without the `Bearer ` that is often copied along with it; says whether it was there.
+/// An API key without the `Bearer ` that is often copied with it, and whether that was there.
 pub(crate) fn api_key(key: &Secret) -> Option<(Secret, bool)> {
     let text = key.expose();
     match text.strip_prefix("Bearer ").or_else(|| text.strip_prefix("bearer ")) {
@@ -135,7 +135,7 @@ pub(crate) fn api_key(key: &Secret) -> Option<(Secret, bool)> {
     }
 }
 
-/// What is said when an API key came with a `Bearer `.
+/// The warning about an API key with a `Bearer `.
 pub(crate) const BEARER: &str =
     "config: the API key begins with `Bearer `, which is left out; give the key alone";
 

@@ -1,6 +1,6 @@
 //! Words into values: numbers, sizes, durations, addresses.
 //!
-//! Every error is the end of a sentence that begins with the place where the words stand.
+//! Every error is written to follow `PLACE: `.
 
 use crate::config::{Address, Mechanism, Qos, Routing, Safety, Scheme, Service, Version};
 use std::net::IpAddr;
@@ -33,14 +33,14 @@ pub const QUEUE_BYTES: RangeInclusive<u64> = 64 * 1_024..=1 << 40;
 pub const AGES: RangeInclusive<u64> = 1..=30 * 86_400;
 /// Seconds between signs of life; the upper end is the protocol's.
 pub const KEEP_ALIVES: RangeInclusive<u64> = 5..=65_535;
-/// Bytes of a file sink's file. Below, it would be put aside at every other line.
+/// Bytes of a file sink's file; smaller ones would hold a few lines each.
 pub const ROTATE_BYTES: RangeInclusive<u64> = 4 * 1_024..=1 << 30;
 /// Older files of a file sink.
 pub const OLDER_FILES: RangeInclusive<u64> = 0..=99;
 /// Seconds one request to ilert may take.
 pub const TIMEOUTS: RangeInclusive<u64> = 1..=300;
 
-/// Puts what was read in its place, which otherwise keeps what it held.
+/// Stores a value that could be read; otherwise `place` keeps what it holds.
 pub fn put<T, V: Into<T>>(place: &mut T, read: Result<V, String>) -> Result<(), String> {
     *place = read?.into();
     Ok(())
@@ -62,7 +62,7 @@ pub fn port(text: &str, range: RangeInclusive<u64>) -> Result<u16, String> {
         .map_err(|_| format!("`{text}` is not a TCP port"))
 }
 
-/// A number of attempts; 0 means that nothing is ever given up.
+/// A number of attempts; 0 means that we never give up.
 pub fn attempts(text: &str) -> Result<Option<u32>, String> {
     let attempts = count(text, ATTEMPTS)?;
     Ok(u32::try_from(attempts).ok().filter(|attempts| *attempts > 0))
@@ -73,12 +73,12 @@ pub fn severity(text: &str) -> Result<u8, String> {
     count(text, SEVERITIES).and_then(|number| u8::try_from(number).map_err(|e| e.to_string()))
 }
 
-/// A number that counts things in memory.
+/// A count of things in memory.
 pub fn count_usize(text: &str, range: RangeInclusive<u64>) -> Result<usize, String> {
     count(text, range).and_then(|number| usize::try_from(number).map_err(|e| e.to_string()))
 }
 
-/// A small number of things.
+/// A small count.
 pub fn count_u32(text: &str, range: RangeInclusive<u64>) -> Result<u32, String> {
     count(text, range).and_then(|number| u32::try_from(number).map_err(|e| e.to_string()))
 }
@@ -105,7 +105,7 @@ pub fn size(text: &str, range: RangeInclusive<u64>) -> Result<u64, String> {
     }
 }
 
-/// A size that is held in memory.
+/// A size of something held in memory.
 pub fn size_usize(text: &str, range: RangeInclusive<u64>) -> Result<usize, String> {
     size(text, range).and_then(|bytes| usize::try_from(bytes).map_err(|e| e.to_string()))
 }
@@ -182,7 +182,7 @@ pub fn version(text: &str) -> Result<Version, String> {
     }
 }
 
-/// Whether a message is for the first rule that matches or for every one.
+/// Whether a message goes to the first rule that matches or to every one.
 pub fn routing(text: &str) -> Result<Routing, String> {
     match text {
         "first" => Ok(Routing::First),
@@ -282,7 +282,7 @@ pub fn is_tls_protocol(text: &str) -> bool {
     text.to_ascii_lowercase().ends_with("ssl")
 }
 
-/// How a password is shown to a Kafka cluster.
+/// How a password is sent to a Kafka cluster.
 pub fn mechanism(text: &str) -> Result<Mechanism, String> {
     let all = [Mechanism::Plain, Mechanism::Scram256, Mechanism::Scram512];
     all.into_iter()
@@ -290,14 +290,14 @@ pub fn mechanism(text: &str) -> Result<Mechanism, String> {
         .ok_or_else(|| format!("this is {}, not `{text}`", all.map(Mechanism::as_str).join(", ")))
 }
 
-/// The name of a setting of librdkafka that may be given: not one that the agent has to decide.
+/// The name of a setting of librdkafka, unless it is one that the agent decides.
 pub fn kafka_option(name: &str) -> Result<(), String> {
     const OFFSETS: &str = "the agent commits the offset of a message when it is safe, not earlier";
-    const BROKERS: &str = "the brokers have a setting of their own";
+    const BROKERS: &str = "the brokers have their own setting";
     const OWN: &str = "the agent needs this for itself";
     let why = match name {
         "bootstrap.servers" | "metadata.broker.list" => BROKERS,
-        "group.id" => "the group has a setting of its own",
+        "group.id" => "the group has its own setting",
         "enable.auto.commit"
         | "auto.commit.enable"
         | "auto.commit.interval.ms"
@@ -368,7 +368,7 @@ pub fn address(text: &str) -> Result<Address, String> {
         }
     };
     if rest.contains('@') {
-        return Err("user name and password have settings of their own".to_owned());
+        return Err("user name and password have their own settings".to_owned());
     }
     let (host, port) = host_and_port(rest).ok_or_else(|| {
         format!("`{text}` is not a host, a host:port or a URL such as mqtt://host:1883")
@@ -385,7 +385,7 @@ pub fn base_url(text: &str) -> Result<String, String> {
     if !matches!(scheme.as_str(), "http" | "https") || rest.contains('@') {
         return Err(wrong());
     }
-    // A bare IPv6 address is no part of a URL.
+    // An IPv6 address in a URL needs brackets.
     if !rest.starts_with('[') && rest.matches(':').count() > 1 {
         return Err(wrong());
     }
@@ -393,7 +393,7 @@ pub fn base_url(text: &str) -> Result<String, String> {
     Ok(format!("{scheme}://{rest}"))
 }
 
-/// Host and port; an IPv6 address needs brackets only where a port follows it.
+/// Host and port; an IPv6 address needs brackets only before a port.
 fn host_and_port(text: &str) -> Option<(String, Option<u16>)> {
     let (host, port) = if let Some(rest) = text.strip_prefix('[') {
         let (host, after) = rest.split_once(']')?;
@@ -420,7 +420,7 @@ fn host_and_port(text: &str) -> Option<(String, Option<u16>)> {
     }
 }
 
-/// Whether the name of an option of librdkafka says that its value is a secret.
+/// Whether an option of librdkafka holds a secret, judging by its name.
 #[must_use]
 pub fn is_secret_option(name: &str) -> bool {
     const SECRETS: [&str; 6] = ["password", "secret", "pem", "token", "config", "key"];

@@ -13,7 +13,7 @@ use super::{
 pub struct Checked {
     /// What to do.
     pub config: Config,
-    /// What somebody should know nevertheless, one line each.
+    /// Warnings, one line each.
     pub warnings: Vec<String>,
 }
 
@@ -34,16 +34,16 @@ pub struct Part {
     pub queue: Queue,
     /// What is wrong in it by itself.
     pub faults: Faults,
-    /// What somebody should know nevertheless.
+    /// Warnings, one line each.
     pub warnings: Vec<String>,
 }
 
-/// Something that has to fit the rest, and where its text says what has to fit.
+/// Something that must fit the rest, and where the text says what must fit.
 #[derive(Debug)]
 pub struct Placed<T> {
     /// The thing.
     pub it: T,
-    /// Whether it is used. What is switched off is checked by itself, and left out.
+    /// Whether it is used. What is switched off is checked, and left out.
     pub is_enabled: bool,
     /// Where its name is given.
     pub name: Place,
@@ -53,7 +53,7 @@ pub struct Placed<T> {
     pub needs: Vec<Needs>,
 }
 
-/// What a rule needs, and where it is asked for.
+/// What a rule needs, and where the text says so.
 #[derive(Debug)]
 pub enum Needs {
     /// A store, unless the broker can wait for an acknowledgement.
@@ -62,22 +62,22 @@ pub enum Needs {
     ApiKey(Place),
 }
 
-/// What a dialect says where a whole lacks something.
+/// A dialect's words for what a whole configuration lacks.
 #[derive(Debug)]
 pub struct Words {
     /// How a QoS of 0 is made safe.
     pub qos_0: &'static str,
     /// How ilert's API key is given.
     pub api_key: &'static str,
-    /// What there could be to do.
+    /// What to add when there is nothing to do.
     pub nothing: &'static str,
 }
 
-/// Checks that everything fits together. `whole` is where a fault of all of it is shown.
+/// Checks that everything fits together. `whole` is the place for a fault of the whole.
 ///
 /// # Errors
 ///
-/// Every fault, also those of the part by itself, in the order of their places.
+/// Every fault, those of the part included, in the order of their places.
 pub fn check(
     mut part: Part,
     words: &Words,
@@ -111,7 +111,7 @@ fn used<T>(all: Vec<Placed<T>>) -> Vec<T> {
     all.into_iter().filter(|placed| placed.is_enabled).map(|placed| placed.it).collect()
 }
 
-/// Notes what rules need and do not have.
+/// Notes what rules need and lack.
 fn unmet(part: &Part, words: &Words, faults: &mut Faults) {
     let of_brokers = part.brokers.iter().map(|broker| (broker.it.buffer, &broker.needs));
     let of_clusters = part.clusters.iter().map(|cluster| (cluster.it.buffer, &cluster.needs));
@@ -130,7 +130,7 @@ fn unmet(part: &Part, words: &Words, faults: &mut Faults) {
 /// What has to be unique: what is compared, what is shown, and where it is given.
 type Identity<'p> = (String, &'p str, &'p Place);
 
-/// Notes what cannot be told apart. What could not be read is empty, and like nothing else.
+/// Notes what cannot be told apart. What could not be read is empty, and never equal.
 fn alike(part: &Part, faults: &mut Faults) {
     let names = part.brokers.iter().filter(|p| p.is_enabled);
     let names: Vec<_> = names.map(|p| identity(&p.it.name, &p.name)).collect();
@@ -158,8 +158,7 @@ fn sessions_alike(brokers: &[Placed<Broker>], faults: &mut Faults) {
     });
     let words = |id: &str| {
         format!(
-            "the client id `{id}` is used twice at this broker, which would throw the one out when \
-             the other comes"
+            "the client id `{id}` is used twice at this broker: each session would end the other"
         )
     };
     repeated(&sessions.collect::<Vec<_>>(), &words, faults);
@@ -169,7 +168,7 @@ fn identity<'p>(name: &'p str, place: &'p Place) -> Identity<'p> {
     (name.to_owned(), name, place)
 }
 
-/// Notes every identity that is there already.
+/// Notes every identity that has occurred before.
 fn repeated(all: &[Identity<'_>], words: &dyn Fn(&str) -> String, faults: &mut Faults) {
     for (index, (identity, shown, place)) in all.iter().enumerate() {
         if !identity.is_empty() && all[..index].iter().any(|(other, ..)| other == identity) {
@@ -178,7 +177,7 @@ fn repeated(all: &[Identity<'_>], words: &dyn Fn(&str) -> String, faults: &mut F
     }
 }
 
-/// Gives the key of the unit, if it has one, to every event rule without a key.
+/// Gives the unit's key, if it has one, to every event rule without a key.
 fn default_key(config: &mut Config, around: &Surroundings<'_>, faults: &mut Faults) {
     let of_brokers = config.brokers.iter_mut().flat_map(|broker| &mut broker.rules);
     let rules = of_brokers.chain(config.clusters.iter_mut().flat_map(|cluster| &mut cluster.rules));
@@ -187,7 +186,7 @@ fn default_key(config: &mut Config, around: &Surroundings<'_>, faults: &mut Faul
         Target::Event(_) | Target::Heartbeat | Target::Policy(_) => None,
     });
     let mut without = without.peekable();
-    // The credential is not looked for where nobody needs it.
+    // Look for the credential only if a rule needs it.
     if without.peek().is_some()
         && let Some(key) = around.secret(None, "event_key", faults)
     {
@@ -195,7 +194,7 @@ fn default_key(config: &mut Config, around: &Surroundings<'_>, faults: &mut Faul
     }
 }
 
-/// What everybody who runs this configuration should know, one line each.
+/// What is risky about a configuration, one line each.
 #[must_use]
 pub fn warnings(config: &Config) -> Vec<String> {
     let mut warnings = Vec::new();
@@ -254,8 +253,7 @@ mod tests {
         let part = Part { brokers, files: files.into(), ..Part::default() };
         let wanted = [
             "x-name: there is another broker of the name `x`",
-            "y-id: the client id `ilagent` is used twice at this broker, which would throw the one \
-             out when the other comes",
+            "y-id: the client id `ilagent` is used twice at this broker: each session would end the other",
             "ilert-name: there is another sink of the name `ilert`",
             "path: another sink writes to this file",
         ];

@@ -1,4 +1,4 @@
-//! A table, read key by key: every key that nobody asked for is a fault.
+//! A table, read key by key; a key that was not asked for is a fault.
 
 use super::{Entry, Node, Source, Value};
 use crate::config::values::put;
@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 /// A file being read, and what was found wrong in it.
 pub(crate) struct File<'a> {
     source: Source<'a>,
-    /// JSON is often one long line, written by a program: faults then name the keys on the way.
+    /// JSON is often one long line, written by a program, so its faults also name the keys that
+    /// lead to the place.
     ways: Option<&'a Node>,
     pub(crate) around: &'a Surroundings<'a>,
     found: RefCell<Faults>,
@@ -51,24 +52,24 @@ impl<'a> File<'a> {
         place
     }
 
-    /// Keeps a value, or notes why there is none.
+    /// Returns a value, or notes why there is none.
     pub(crate) fn keep<T>(&self, at: usize, parsed: Result<T, String>) -> Option<T> {
         parsed.map_err(|what| self.add(at, what)).ok()
     }
 
-    /// A secret is written in the file itself.
+    /// Notes that the file itself holds a secret.
     pub(crate) fn holds_secret(&self) {
         self.holds_secret.set(true);
     }
 
-    /// A file that holds a secret, as it is written; notes what somebody should know about it.
+    /// The path of a file that holds a secret; warns if everybody can read it.
     pub(crate) fn secret_path(&self, written: &str) -> Result<PathBuf, String> {
         let path = self.around.path(written)?;
         self.warnings.borrow_mut().extend(self.around.warning(&path));
         Ok(path)
     }
 
-    /// What somebody should know, each thing once.
+    /// Warnings, each once.
     pub(crate) fn warnings(&self) -> Vec<String> {
         let mut warnings = self.warnings.take();
         if self.holds_secret.get() {
@@ -85,7 +86,7 @@ impl<'a> File<'a> {
     }
 }
 
-/// What makes use of a value that is there, or says why it cannot.
+/// Uses a value, or says why it cannot.
 type Read<'r, T> = &'r mut dyn FnMut(&T) -> Result<(), String>;
 
 /// One table of a file.
@@ -103,7 +104,7 @@ pub(crate) struct Fields<'f> {
 const NONE: &[Entry] = &[];
 
 impl<'f> Fields<'f> {
-    /// The fields of a node, which are none if it is no table.
+    /// The fields of a node; none if it is not a table.
     pub(crate) fn new(file: &'f File<'f>, node: &'f Node, what: &'static str) -> Self {
         let entries = match &node.value {
             Value::Table(entries) => entries.as_slice(),
@@ -134,12 +135,12 @@ impl<'f> Fields<'f> {
         self.entries.iter().find(|entry| plain(&entry.key) == key).map(|entry| &entry.node)
     }
 
-    /// Where the value of a key stands, or else the table.
+    /// The place of a key's value, or else of the table.
     pub(crate) fn place(&self, key: &'static str) -> usize {
         self.node(key).map_or(self.at, |node| node.at)
     }
 
-    /// Reads the value of a key, if it is there, or notes why it cannot be read.
+    /// Reads the value of a key, if there is one, or notes why it cannot be read.
     pub(crate) fn value(&self, key: &'static str, read: Read<'_, Value>) {
         if let Some(node) = self.node(key)
             && let Err(what) = read(&node.value)
@@ -160,7 +161,7 @@ impl<'f> Fields<'f> {
         found
     }
 
-    /// Reads a number, or a text that says the same: `"64 KB"`.
+    /// Reads a number, or a text with a number in it: `"64 KB"`.
     pub(crate) fn number(&self, key: &'static str, read: Read<'_, str>) {
         self.value(key, &mut |value| match value {
             Value::Number(written) => read(&written.replace('_', "")),
@@ -182,7 +183,7 @@ impl<'f> Fields<'f> {
         found
     }
 
-    /// Reads a list, or the one value that stands for a list of one.
+    /// Reads a list; a single value stands for a list of one.
     pub(crate) fn list(&self, key: &'static str) -> &'f [Node] {
         match self.node(key) {
             Some(Node { value: Value::List(nodes), .. }) => nodes,
@@ -233,13 +234,12 @@ impl<'f> Fields<'f> {
         written.or(in_file)
     }
 
-    /// Reads the files of a TLS connection. `without` says why they have no effect, if they have
-    /// none.
+    /// Reads the files of a TLS connection. `without` says why they have no effect, if that is so.
     pub(crate) fn tls_files(&self, without: Option<&str>) -> Tls {
         let file = |key, path: &dyn Fn(&str) -> Result<PathBuf, String>| {
             let mut found: Option<PathBuf> = None;
             self.text(key, &mut |text| put(&mut found, path(text)));
-            // Kapacitor's sample has them empty where they are not used.
+            // Kapacitor's sample leaves unused ones empty.
             let found = found.filter(|path| !path.as_os_str().is_empty())?;
             if let Some(why) = without {
                 self.file.add(self.place(key), why);
@@ -267,12 +267,12 @@ impl<'f> Fields<'f> {
         keys.iter().any(|key| self.node(key).is_some())
     }
 
-    /// Lets every key pass, because it cannot be told which of them belong here.
+    /// Accepts every key, because we cannot tell which of them belong here.
     pub(crate) fn skip(&self) {
         self.skipped.set(true);
     }
 
-    /// Notes every key that nobody asked for.
+    /// Notes every key that was not asked for.
     pub(crate) fn end(&self) {
         if self.skipped.get() {
             return;

@@ -1,4 +1,4 @@
-//! Documents before dialects: what a file says, before anybody asks what it means. TOML, JSON and
+//! Documents: what a file says, before a dialect decides what it means. TOML, JSON and
 //! YAML end in one tree of values, each with its place; `fields` reads it key by key.
 
 pub(crate) mod fields;
@@ -8,13 +8,13 @@ pub mod yaml;
 
 use crate::config::Place;
 
-/// Deepest nesting that is read; a configuration needs five levels.
+/// Deepest nesting accepted; a configuration needs five levels.
 const DEPTH_MAX: usize = 32;
 
-/// The text of a document, and what it is called in faults.
+/// The text of a document, and its name in faults.
 #[derive(Clone, Copy, Debug)]
 pub struct Source<'a> {
-    /// Its name: a path, as a rule.
+    /// Its name, usually a path.
     pub name: &'a str,
     /// All of it.
     pub text: &'a str,
@@ -33,14 +33,14 @@ impl Source<'_> {
         }
     }
 
-    /// The place at which the text of a node begins: behind its quotes, or in a block of lines. A
-    /// place in it is this one, shifted. Exact where no line of it was escaped, folded or joined.
+    /// Where the text of a node begins: after its quotes, or in a block of lines. Shift it to get a
+    /// place in the text; that is exact unless the lines before were escaped, folded or joined.
     #[must_use]
     pub fn inside(&self, node: &Node) -> Place {
         let rest = self.text.get(node.at..).unwrap_or_default();
         let Value::Text(text) = &node.value else { return self.place(node.at) };
         let filled = text.trim_start_matches('\n');
-        // Lines above the first that is not empty are part of a block.
+        // In a block, leading empty lines belong to the text.
         if rest.starts_with(filled.lines().next().unwrap_or_default()) {
             let above = text.len() - filled.len();
             return match self.place(node.at) {
@@ -52,7 +52,7 @@ impl Source<'_> {
         }
         let quotes = ["\"\"\"", "\'\'\'", "\"", "\'"];
         let quote = quotes.into_iter().find(|quote| rest.starts_with(quote)).map_or(0, str::len);
-        // TOML leaves out a line that ends right behind three quotes.
+        // TOML drops a line break right after three quotes.
         let line = if quote == 3 { rest[quote..].find('\n').filter(|end| *end < 2) } else { None };
         self.place(node.at + quote + line.map_or(0, |end| end + 1))
     }
@@ -72,7 +72,7 @@ pub struct Node {
 pub enum Value {
     /// A text.
     Text(String),
-    /// A number as written, because a fault shows it like that.
+    /// A number, as written: faults show it that way.
     Number(String),
     /// `true` or `false`.
     Truth(bool),
@@ -80,7 +80,7 @@ pub enum Value {
     List(Vec<Node>),
     /// Keys and their values, in the order of the file.
     Table(Vec<Entry>),
-    /// A value that says that there is none.
+    /// The value that stands for none.
     Null,
     /// A value of YAML with a tag: `!ref name`.
     Tagged(Box<Tagged>),
@@ -125,7 +125,7 @@ impl Value {
 }
 
 impl Node {
-    /// The way to what begins at a byte, as people write it: `mqtt[0].url`. Empty for the root.
+    /// The keys that lead to what begins at a byte: `mqtt[0].url`. Empty for the root.
     pub fn path_to(&self, at: usize) -> Option<String> {
         if self.at == at {
             return Some(String::new());

@@ -1,44 +1,44 @@
-//! An MQTT broker: how to reach it, who we are there, and what is wanted from it.
+//! An MQTT broker: how to reach it, our identity there, and what to read from it.
 
 use super::{Routing, Rule, Secret, defaults};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// One MQTT broker and what is wanted from it.
+/// One MQTT broker and what to read from it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Broker {
-    /// How log, `/ready` and `check` call it; unique.
+    /// Its name in the log, `/ready` and `check`; unique among brokers.
     pub name: String,
     /// Host name or address, without a port; an IPv6 address without brackets.
     pub host: String,
     /// TCP port.
     pub port: u16,
-    /// The MQTT client id, never empty (the session is kept under it).
+    /// The MQTT client id, never empty; the broker keeps the session under it.
     pub client_id: String,
-    /// User name, if the broker wants one.
+    /// User name, if the broker needs one.
     pub username: Option<String>,
     /// Password; only with a user name.
     pub password: Option<Secret>,
-    /// TLS, if wanted.
+    /// TLS, if used.
     pub tls: Option<Tls>,
-    /// The protocol to begin with.
+    /// The protocol version to try first.
     pub version: Version,
-    /// Seconds between signs of life.
+    /// Longest silence before we ping.
     pub keep_alive: Duration,
-    /// The largest MQTT packet taken in, in bytes; a larger one becomes a dead letter.
+    /// Largest MQTT packet accepted, in bytes; a larger one becomes a dead letter.
     pub packet_bytes_max: usize,
     /// The group of a shared subscription (`$share/<group>/…`).
     pub shared_group: Option<String>,
     /// Messages are stored before they are acknowledged (otherwise: acknowledged once delivered).
     pub buffer: bool,
-    /// Whether a message is for the first rule that matches or for every one.
+    /// Whether a message goes to the first rule that matches or to every one.
     pub routing: Routing,
-    /// What is subscribed to, and what becomes of it, in order of precedence.
+    /// What to subscribe to and what becomes of it, in order of precedence.
     pub rules: Vec<Rule>,
 }
 
 impl Broker {
-    /// A broker at an address, called like its host, with all defaults and without rules.
+    /// A broker at an address, named after its host, with all defaults and no rules.
     #[must_use]
     pub fn at(address: Address) -> Self {
         let tls = address.scheme == Some(Scheme::Tls);
@@ -61,14 +61,14 @@ impl Broker {
         }
     }
 
-    /// Shares the subscriptions with a group; only MQTT 5 promises that a broker can do that.
+    /// Shares the subscriptions with a group, which only MQTT 5 guarantees.
     pub fn share(&mut self, group: String) {
         self.version = Version::V5;
         self.shared_group = Some(group);
     }
 }
 
-/// How a broker's address says it is to be reached.
+/// How an address says to connect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scheme {
     /// `mqtt://` or `tcp://`.
@@ -80,7 +80,7 @@ pub enum Scheme {
 /// Where a broker is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Address {
-    /// What stood before `://`, if anything.
+    /// What the part before `://` means, if there is one.
     pub scheme: Option<Scheme>,
     /// Host name or address; an IPv6 address without brackets.
     pub host: String,
@@ -88,12 +88,12 @@ pub struct Address {
     pub port: Option<u16>,
 }
 
-/// Which MQTT a session speaks.
+/// The version of MQTT that a session speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Version {
     /// 3.1.1.
     V311,
-    /// 5; a broker that refuses it is used with 3.1.1 and a warning.
+    /// 5; if the broker refuses it we warn and use 3.1.1.
     V5,
 }
 
@@ -101,7 +101,7 @@ pub enum Version {
 /// every 30 s; a Kafka consumer reads them when it starts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tls {
-    /// Only this bundle is trusted; without one, the system's roots.
+    /// The only bundle to trust; without one, the system's roots.
     pub ca: Option<PathBuf>,
     /// Client certificate chain and its key: both or none.
     pub client: Option<ClientCertificate>,

@@ -1,37 +1,37 @@
-//! A Kafka cluster: how to reach it, who we are there, and what is wanted from it.
+//! A Kafka cluster: how to reach it, our identity there, and what to read from it.
 
 use super::{Routing, Rule, Secret, Tls, defaults};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// One Kafka cluster and what is wanted from it.
+/// One Kafka cluster and what to read from it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cluster {
-    /// How log, `/ready` and `check` call it; unique among clusters.
+    /// Its name in the log, `/ready` and `check`; unique among clusters.
     pub name: String,
-    /// Brokers that are asked for all others, each `host` or `host:port`; at least one.
+    /// Brokers to ask for the rest of the cluster, each `host` or `host:port`; at least one.
     pub bootstrap: Vec<String>,
-    /// The consumer group; the offsets are kept under it.
+    /// The consumer group; the cluster keeps our offsets under it.
     pub group_id: String,
-    /// TLS, if wanted.
+    /// TLS, if used.
     pub tls: Option<Tls>,
-    /// SASL, if wanted.
+    /// SASL, if used.
     pub sasl: Option<Sasl>,
     /// Settings of librdkafka, by their own names. Any of them may be a secret.
     pub options: BTreeMap<String, Secret>,
-    /// The largest message taken in, in bytes; a larger one becomes a dead letter.
+    /// Largest message accepted, in bytes; a larger one becomes a dead letter.
     pub message_bytes_max: usize,
     /// Offsets are committed when their messages are stored (otherwise: when they are delivered).
     pub buffer: bool,
-    /// Whether a message is for the first rule that matches or for every one.
+    /// Whether a message goes to the first rule that matches or to every one.
     pub routing: Routing,
-    /// What is subscribed to, and what becomes of it, in order of precedence.
+    /// What to subscribe to and what becomes of it, in order of precedence.
     pub rules: Vec<Rule>,
 }
 
 impl Cluster {
-    /// A cluster behind these brokers, called like the first of them, with all defaults and
-    /// without rules.
+    /// A cluster behind these brokers, named after the first of them, with all defaults and no
+    /// rules.
     #[must_use]
     pub fn at(bootstrap: Vec<String>) -> Self {
         Cluster {
@@ -48,7 +48,7 @@ impl Cluster {
         }
     }
 
-    /// Options that say again what a setting of ours says.
+    /// Options that repeat one of our own settings.
     #[must_use]
     pub fn said_twice(&self) -> Vec<&'static str> {
         let tls = self.tls.as_ref();
@@ -68,26 +68,26 @@ impl Cluster {
     }
 }
 
-/// How a Kafka cluster is told who we are.
+/// How we authenticate to a Kafka cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Sasl {
     /// With a password.
     Password {
-        /// How it is shown.
+        /// How it is sent.
         mechanism: Mechanism,
         /// The user.
         username: String,
         /// The user's password.
         password: Secret,
     },
-    /// With the OAuth bearer token in this file, which is read again before it runs out.
+    /// With the OAuth bearer token in this file, which is read again before the token expires.
     Token(PathBuf),
 }
 
-/// How a password is shown.
+/// How a password is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mechanism {
-    /// As it is.
+    /// In clear text.
     Plain,
     /// SCRAM with SHA-256.
     Scram256,
@@ -96,7 +96,7 @@ pub enum Mechanism {
 }
 
 impl Mechanism {
-    /// The name that SASL has for it.
+    /// Its name in SASL.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

@@ -1,4 +1,4 @@
-//! Values that are used when nothing else is said.
+//! Default values.
 
 use std::time::Duration;
 
@@ -14,13 +14,13 @@ pub const ATTEMPTS_MAX: u32 = 100;
 pub const CLIENT_ID: &str = "ilagent";
 /// Kafka consumer group.
 pub const GROUP_ID: &str = "ilagent";
-/// Largest Kafka message, in bytes; brokers take no larger ones unless they are told to.
+/// Largest Kafka message, in bytes; by default brokers accept no larger ones.
 pub const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
 /// MQTT port; as documented upstream, also with `--mqtt_tls`.
 pub const MQTT_PORT: u16 = 1883;
 /// MQTT port of a URL that asks for TLS.
 pub const MQTT_TLS_PORT: u16 = 8883;
-/// Signs of life.
+/// Longest silence on an MQTT connection.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(60);
 /// Largest MQTT packet, in bytes.
 pub const PACKET_BYTES_MAX: usize = 1024 * 1024;
@@ -36,11 +36,11 @@ pub const TIMEOUT: Duration = Duration::from_secs(25);
 pub const QUEUE_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// Most dead letters kept.
 pub const DEAD_LETTERS_MAX: u64 = 1_000;
-/// Age of the oldest delivery at which the agent stops calling itself healthy.
+/// Age of the oldest delivery beyond which the agent is not healthy.
 pub const AGE_MAX: Duration = Duration::from_secs(600);
 /// Name of a file sink.
 pub const JOURNAL: &str = "journal";
-/// Bytes at which the file of a file sink is put aside.
+/// Bytes at which a file sink begins a new file.
 pub const ROTATE_AT: u64 = 1024 * 1024;
 /// Older files that a file sink keeps.
 pub const OLDER_FILES: u32 = 1;

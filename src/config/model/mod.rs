@@ -1,5 +1,5 @@
-//! The model that every dialect ends in, in files by noun. It says what is wanted, not how it is
-//! done, and holds nothing that would have to be opened, asked or waited for.
+//! The model that every dialect ends in, in files by noun. It says what to do, not how,
+//! and holds nothing that would have to be opened or waited for.
 
 mod broker;
 mod cluster;
@@ -20,12 +20,12 @@ pub use rule::{
 };
 pub use sink::{FileSink, Ilert, Sink};
 
-/// All that `ilagent daemon` is asked to do.
+/// Everything `ilagent daemon` has to do.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
-    /// One session each.
+    /// MQTT brokers; one session each.
     pub brokers: Vec<Broker>,
-    /// One consumer each.
+    /// Kafka clusters; one consumer each.
     pub clusters: Vec<Cluster>,
     /// The HTTP listener, if there is one.
     pub http: Option<Http>,

@@ -9,22 +9,22 @@ use std::time::Duration;
 pub struct Queue {
     /// The database file.
     pub path: PathBuf,
-    /// Most bytes of deliveries waiting; beyond it sources are refused.
+    /// Most bytes of waiting deliveries; beyond that sources are refused.
     pub bytes_max: u64,
-    /// Most dead letters kept; beyond it the oldest goes.
+    /// Most dead letters kept; beyond that the oldest is removed.
     pub dead_letters_max: u64,
     /// When a commit counts as safe.
     pub sync: Safety,
-    /// `/ready` and the heartbeat fail when the oldest delivery is older.
+    /// `/ready` and the heartbeat fail while the oldest delivery is older than this.
     pub age_max: Duration,
 }
 
 /// When a commit counts as safe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Safety {
-    /// When the disk says so: survives a power cut.
+    /// Once the disk has it: survives a power cut.
     Full,
-    /// When the system has it: survives a crash of the agent, and spares flash.
+    /// Once the kernel has it: survives a crash of the agent, and spares flash.
     Normal,
 }
 

@@ -3,7 +3,7 @@
 use super::Secret;
 use std::collections::BTreeMap;
 
-/// Which rules a message is for.
+/// Which rules a message goes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Routing {
     /// The first that matches: ilagent's heartbeat, then policy, then event topics.
@@ -45,10 +45,10 @@ pub enum Target {
     Policy(Box<PolicyRule>),
 }
 
-/// How a payload becomes an event (`spec/ilagent.md` 4 and 12.1 of upstream's behaviour).
+/// How a payload becomes an event.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct EventRule {
-    /// Only payloads that pass.
+    /// Ignores payloads that do not match.
     pub filter: Option<PayloadFilter>,
     /// Replaces the integration key of every event.
     pub event_key: Option<Secret>,
@@ -64,7 +64,7 @@ pub struct EventRule {
     pub routing_key: Option<JsonPath>,
     /// Paths of labels, by label name.
     pub labels: BTreeMap<String, JsonPath>,
-    /// The whole payload becomes `customDetails` unless it brings its own.
+    /// The whole payload becomes `customDetails`, unless it has its own.
     pub forward_payload: bool,
     /// What is added to every event.
     pub enrichment: Enrichment,
@@ -90,16 +90,16 @@ pub enum Service {
     Alias(String),
 }
 
-/// Only payloads whose top-level member `key` is there and, if `value` is set, is that string.
+/// Matches payloads that have the top-level member `key`, with the string `value` if that is set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PayloadFilter {
     /// Name of a top-level member, literally.
     pub key: String,
-    /// The string it has to be.
+    /// The string it must be.
     pub value: Option<String>,
 }
 
-/// Where the event type stands and what its values mean.
+/// Where the event type is and what its values mean.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EventTypeMap {
     /// Path of the value.
@@ -119,7 +119,7 @@ pub struct JsonPath(pub String);
 /// How a payload becomes an update of an escalation policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PolicyRule {
-    /// Only payloads that pass.
+    /// Ignores payloads that do not match.
     pub filter: Option<PayloadFilter>,
     /// Top-level members whose values make the routing key, in order.
     pub routing_keys: Vec<String>,

@@ -4,8 +4,7 @@ use super::{Secret, defaults};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// A place that deliveries are handed to. Each is an instance: what holds up one of them does not
-/// hold up another.
+/// A place to hand deliveries to. Each is an instance: one that is stuck does not hold up another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sink<'a> {
     /// ilert's API.
@@ -18,7 +17,7 @@ impl Sink<'_> {
     /// ilert's name among the sinks; no other may have it.
     pub const ILERT: &'static str = "ilert";
 
-    /// How the queue, the log, `/ready` and `/status` call it; unique.
+    /// Its name in the queue, the log, `/ready` and `/status`; unique among sinks.
     #[must_use]
     pub fn name(&self) -> &str {
         match self {
@@ -35,7 +34,7 @@ pub struct FileSink {
     pub name: String,
     /// The file that is written to.
     pub path: PathBuf,
-    /// The size at which it is put aside as `PATH.1` and a new one is begun.
+    /// At this size it becomes `PATH.1` and a new file is begun.
     pub rotate_at: u64,
     /// How many older files are kept: `PATH.1` to `PATH.keep`.
     pub keep: u32,
@@ -67,7 +66,7 @@ pub struct Ilert {
     pub heartbeat: Option<Secret>,
     /// Attempts before a delivery becomes a dead letter; `None` never gives up.
     pub attempts_max: Option<u32>,
-    /// Most requests under way at a time.
+    /// Most requests at a time.
     pub in_flight_max: usize,
     /// Longest time one request may take.
     pub timeout: Duration,

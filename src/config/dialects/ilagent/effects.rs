@@ -3,7 +3,7 @@
 use crate::config::Faults;
 use crate::config::surroundings::NO_KAFKA;
 
-/// What a flag needs so that it does something: one of these.
+/// A flag without one of these has no effect.
 struct Need {
     flags: &'static [&'static str],
     one_of: &'static [&'static str],
@@ -82,13 +82,13 @@ const NEEDS: [Need; 16] = [
     },
 ];
 
-/// What only matters to an agent that takes something in.
+/// What matters only to an agent with a source.
 const DELIVERING: Need = Need {
     flags: &["max_retries", "queue_limit", "queue_sync", "dead_letters", "max_age"],
     one_of: &["mqtt_host", "kafka_brokers", "port"],
 };
 
-/// The same thing said twice.
+/// Flags that say the same thing.
 const EITHER: [(&str, &str); 6] = [
     ("mqtt_password", "mqtt_password_file"),
     ("kafka_password", "kafka_password_file"),
@@ -98,7 +98,7 @@ const EITHER: [(&str, &str); 6] = [
     ("heartbeat", "heartbeat_file"),
 ];
 
-/// Where a configuration file says what a flag says.
+/// The key in a configuration file for each flag.
 const KEYS: [(&str, &str); 64] = [
     ("mqtt_host", "`url` in [[mqtt]]"),
     ("mqtt_port", "`url` in [[mqtt]]"),
@@ -166,7 +166,7 @@ const KEYS: [(&str, &str); 64] = [
     ("heartbeat_file", "`heartbeat-key-file` in [ilert]"),
 ];
 
-/// Notes every flag that would do nothing. `given` holds names with underscores.
+/// Notes every flag that has no effect. `given` holds names with underscores.
 pub(super) fn check(given: &[String], has_kafka: bool, faults: &mut Faults) {
     let has = |name: &&str| given.iter().any(|given| given == name);
     for need in NEEDS.iter().chain([&DELIVERING]) {
@@ -190,7 +190,7 @@ pub(super) fn check(given: &[String], has_kafka: bool, faults: &mut Faults) {
     unsupported(given, faults);
 }
 
-/// Notes every flag that stands beside `--config` and would be overlooked.
+/// Notes every flag that would be ignored beside `--config`.
 pub(super) fn check_beside_file(given: &[String], faults: &mut Faults) {
     for flag in given.iter().filter(|flag| !matches!(flag.as_str(), "config" | "port")) {
         if let Some((_, key)) = KEYS.iter().find(|(known, _)| known == flag) {

@@ -40,7 +40,7 @@ impl Kafka<'_, '_> {
         }
         cluster.rules = self.reading.rules(wanted, Qos::AtLeastOnce, &values::kafka_topic);
         for name in cluster.said_twice() {
-            let what = format!("`{name}` has a flag of its own, which is given as well");
+            let what = format!("`{name}` has its own flag, which is given as well");
             self.reading.faults.add("--kafka_option", what);
         }
         let (name, id) = ("--kafka_brokers".into(), "--kafka_brokers".into());
@@ -121,7 +121,7 @@ impl Kafka<'_, '_> {
             Some("ILAGENT_KAFKA_PASSWORD"),
             "kafka_password",
         )?;
-        // Where a flag said it, the flag has been found without effect already.
+        // A flag without effect has been noted already.
         if !said && flags.kafka_username.is_none() {
             let what = "a password has no effect without --kafka_username";
             self.reading.faults.add("ILAGENT_KAFKA_PASSWORD", what);

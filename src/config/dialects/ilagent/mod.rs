@@ -16,7 +16,7 @@ use crate::config::{
 };
 use std::path::PathBuf;
 
-/// What is said where the whole lacks something.
+/// This dialect's words for what a whole configuration lacks.
 const WORDS: Words = Words {
     // As documented upstream.
     qos_0: "QoS 0 without --mqtt_buffer is rejected at startup because there is no broker \
@@ -27,12 +27,12 @@ const WORDS: Words = Words {
               heartbeat key (-b) or a configuration file (--config)",
 };
 
-/// What was asked for on the command line. It may hold secrets, so it does not print.
+/// The command line. It may hold secrets, so it does not print.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Asked {
     /// The flags, as written.
     pub flags: Flags,
-    /// The names of those that were given, with underscores.
+    /// The names of those given, with underscores.
     pub given: Vec<String>,
     /// `--file`, if it was given.
     pub database: Option<String>,
@@ -42,7 +42,7 @@ pub struct Asked {
 ///
 /// # Errors
 ///
-/// Every fault, named after its flag or variable.
+/// Every fault, under the name of its flag or variable.
 pub fn read(asked: &Asked, around: &Surroundings<'_>) -> Result<Checked, Faults> {
     let mut reading = Reading { asked, around, faults: Faults::default(), warnings: Vec::new() };
     effects::check(&asked.given, around.has_kafka, &mut reading.faults);
@@ -66,8 +66,8 @@ pub fn read(asked: &Asked, around: &Surroundings<'_>) -> Result<Checked, Faults>
     whole::check(part, &WORDS, Place::from("ilagent"), around)
 }
 
-/// Notes every flag that may not stand beside `--config`, with the key that says the same, and
-/// returns the port, which may.
+/// Notes every flag that `--config` rules out, with the key to use instead, and returns the port,
+/// which is allowed.
 pub fn beside_file(asked: &Asked, faults: &mut Faults) -> Option<u16> {
     effects::check_beside_file(&asked.given, faults);
     port(&asked.flags, faults)
@@ -78,10 +78,10 @@ fn port(flags: &Flags, faults: &mut Faults) -> Option<u16> {
     faults.keep("--port", values::port(text, values::LISTENING_PORTS))
 }
 
-/// What makes use of the value of a flag, or says why it cannot.
+/// Uses the value of a flag, or says why it cannot.
 type Read<'r> = &'r mut dyn FnMut(&str) -> Result<(), String>;
 
-/// A reading under way: what was asked, and what was found wrong so far.
+/// A command line being read, and what was found wrong so far.
 struct Reading<'a> {
     asked: &'a Asked,
     around: &'a Surroundings<'a>,
@@ -115,7 +115,7 @@ impl Reading<'_> {
         self.around.secret(variable, credential, &mut self.faults)
     }
 
-    /// A file that holds a secret; notes what somebody should know about it.
+    /// The path of a file that holds a secret; warns if everybody can read it.
     fn secret_path(&mut self, written: &str) -> Result<PathBuf, String> {
         let path = self.around.path(written)?;
         let warning = self.around.warning(&path);
@@ -174,7 +174,7 @@ impl Reading<'_> {
         self.read("--http_body_limit", flags.http_body_limit.as_ref(), &mut |text| {
             put(&mut http.body_bytes_max, values::size_usize(text, values::BODY_BYTES))
         });
-        // Nobody asked for a listener, so nobody looks for its token.
+        // Without a listener its token is not looked for.
         port?;
         http.token = self.secret(
             ("--http_token", flags.http_token.as_ref()),

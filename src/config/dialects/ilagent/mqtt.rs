@@ -55,7 +55,7 @@ impl Mqtt<'_, '_> {
         qos
     }
 
-    /// Who we are, alone or in a group, and in which version we say it.
+    /// Our identity, group and protocol version.
     fn identity(&mut self, broker: &mut Broker) {
         let flags = &self.reading.asked.flags;
         let mut version = None;
@@ -75,7 +75,7 @@ impl Mqtt<'_, '_> {
         });
     }
 
-    /// The port may stand in either place, and in both if it is the same.
+    /// The port may be given in either place, and in both if it is the same.
     fn port(&mut self, broker: &mut Broker, in_host: Option<u16>) {
         let text = self.reading.asked.flags.mqtt_port.as_ref();
         let mut flag = None;
@@ -116,7 +116,7 @@ impl Mqtt<'_, '_> {
             Some("ILAGENT_MQTT_PASSWORD"),
             "mqtt_password",
         )?;
-        // Where a flag said it, the flag has been found without effect already.
+        // A flag without effect has been noted already.
         if !has_username && !said && flags.mqtt_username.is_none() {
             let what = "a password has no effect without --mqtt_username";
             self.reading.faults.add("ILAGENT_MQTT_PASSWORD", what);

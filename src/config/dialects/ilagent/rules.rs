@@ -7,11 +7,11 @@ use crate::config::{
     Enrichment, EventRule, EventTypeMap, PayloadFilter, PolicyRule, Qos, Rule, Target,
 };
 
-/// The documented words for a source that nothing is wanted from.
+/// The documented words for a source without a topic.
 pub(super) const NO_TOPIC: &str =
     "at least one topic (-e, -r, or --policy_topic) must be configured";
 
-/// A topic that was asked for, and what becomes of its messages.
+/// A topic, and what becomes of its messages.
 pub(super) struct Wanted {
     flag: &'static str,
     topic: String,
@@ -51,7 +51,7 @@ impl Reading<'_> {
         wanted
     }
 
-    /// What is wanted as the rules of one source, which may take its topic or refuse it.
+    /// The rules of one source; `topic` says whether the source accepts a topic.
     pub(super) fn rules(
         &mut self,
         wanted: &[Wanted],

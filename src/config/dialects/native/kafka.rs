@@ -15,7 +15,7 @@ pub(super) fn clusters(
     enrichment: &Enrichment,
     outside: &mut Faults,
 ) -> Vec<Placed<Cluster>> {
-    // With several clusters the one variable would tell each of them another's password.
+    // With several clusters, one variable would send one cluster's password to the others.
     let mut outside = (tables.len() == 1).then_some(outside);
     tables.iter().map(|fields| placed(fields, enrichment, outside.as_deref_mut())).collect()
 }
@@ -50,7 +50,7 @@ fn cluster(fields: &Fields<'_>, outside: Option<&mut Faults>) -> Cluster {
     cluster.buffer = fields.truth("buffer").unwrap_or(cluster.buffer);
     fields.text("routing", &mut |text| put(&mut cluster.routing, values::routing(text)));
     for name in cluster.said_twice() {
-        let what = format!("`{name}` has a key of its own, which is there as well");
+        let what = format!("`{name}` has its own key, which is there as well");
         fields.file.add(fields.place("options"), what);
     }
     cluster

@@ -12,7 +12,7 @@ use crate::config::values::{self, put};
 use crate::config::whole::{self, Checked, Part, Words};
 use crate::config::{Enrichment, Faults, Http, Ilert, Queue, Service};
 
-/// What is said where the whole lacks something.
+/// This dialect's words for what a whole configuration lacks.
 const WORDS: Words = Words {
     qos_0: "QoS 0 needs `buffer = true`, because there is no broker acknowledgement to delay when \
             delivery fails; or use QoS 1 or 2",
@@ -40,12 +40,12 @@ impl Syntax {
     }
 }
 
-/// Turns the text of a file into the model. `name` is what it is called in faults; `port`, from
-/// the command line, wins over that of `[http]`.
+/// Turns the text of a file into the model. `name` is its name in faults; `port`, from the command
+/// line, wins over that of `[http]`.
 ///
 /// # Errors
 ///
-/// Every fault, with file, line and column; in JSON with the way to it, too.
+/// Every fault, with file, line and column; in JSON also with the keys that lead there.
 pub fn read(
     name: &str,
     text: &str,
@@ -53,7 +53,7 @@ pub fn read(
     port: Option<u16>,
     around: &Surroundings<'_>,
 ) -> Result<Checked, Faults> {
-    // Some editors begin a file with a byte order mark.
+    // Some editors write a byte order mark first.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let source = Source { name, text };
     let tree = match syntax {
@@ -73,7 +73,7 @@ pub fn read(
     whole::check(part, &WORDS, file.place(0), around)
 }
 
-/// Reads all tables. Where something is wrong, what they hold is not to be used.
+/// Reads all tables. If there are faults the result must not be used.
 fn part(file: &File<'_>, tree: &Node, port: Option<u16>) -> Part {
     let mut outside = Faults::default();
     let empty = Node { at: 0, value: Value::Table(Vec::new()) };
@@ -97,7 +97,7 @@ fn part(file: &File<'_>, tree: &Node, port: Option<u16>) -> Part {
     Part { brokers, clusters, files, http, ilert, queue, faults, warnings }
 }
 
-/// `[ilert]`; says as well whether the API key came with a `Bearer `.
+/// `[ilert]`, and whether the API key begins with `Bearer `.
 fn ilert(fields: &Fields<'_>, outside: &mut Faults) -> (Ilert, bool) {
     let around = fields.file.around;
     let mut ilert = Ilert::default();

@@ -12,7 +12,7 @@ pub(super) fn brokers(
     enrichment: &Enrichment,
     outside: &mut Faults,
 ) -> Vec<Placed<Broker>> {
-    // With several brokers the one variable would tell each of them another's password.
+    // With several brokers, one variable would send one broker's password to the others.
     let mut outside = (tables.len() == 1).then_some(outside);
     tables.iter().map(|fields| placed(fields, enrichment, outside.as_deref_mut())).collect()
 }
@@ -40,7 +40,7 @@ fn placed(
 
 /// The broker without its rules, and without a host if that cannot be read.
 fn broker(fields: &Fields<'_>) -> Broker {
-    // Kapacitor's mark of the broker to publish to; nothing is published here.
+    // Kapacitor's mark of the broker to publish to; we do not publish.
     fields.truth("default");
     let mut address = None;
     fields.text("url", &mut |text| put(&mut address, values::address(text)));
@@ -65,7 +65,7 @@ fn broker(fields: &Fields<'_>) -> Broker {
     broker
 }
 
-/// Who we are at the broker. As Kapacitor has it, an empty client id is the name of the broker.
+/// Our identity at the broker. As in Kapacitor, the broker's name replaces an empty client id.
 fn identity(fields: &Fields<'_>, broker: &mut Broker) {
     fields.text("name", &mut |text| {
         broker.name = values::filled(text)?;
@@ -87,7 +87,7 @@ fn identity(fields: &Fields<'_>, broker: &mut Broker) {
     }
 }
 
-/// `is_known` says that the address could be read, and so whether TLS is wanted.
+/// `is_known` says that the address could be read, so that we know whether TLS is used.
 fn tls(fields: &Fields<'_>, broker: &mut Broker, is_known: bool) {
     let without = (is_known && broker.tls.is_none())
         .then_some("this has no effect without a `url` that begins with mqtts:// or ssl://");

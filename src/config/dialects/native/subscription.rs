@@ -45,7 +45,7 @@ pub(super) fn rules(
         }
         Some(Kind::Event) => Target::Event(Box::new(event(fields, enrichment))),
         None => {
-            // Without a kind nobody can tell which keys belong here, so all of them may.
+            // Without a kind we cannot tell which keys belong here, so accept them all.
             fields.skip();
             return Vec::new();
         }
