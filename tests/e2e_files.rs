@@ -274,7 +274,7 @@ fn a_journal_says_what_was_sent_once_it_was_sent() {
 
     api.go_away();
     post("second");
-    agent.wait_for_log("later again");
+    agent.wait_for_log("will try again");
     assert_eq!(journal(&folder).len(), 1, "nothing was sent");
     api.come_back();
     wait_until("the second line", || journal(&folder).len() == 2);

@@ -100,7 +100,7 @@ fn an_outage_that_is_short_is_bridged() {
     let mut agent = cluster.agent(&api, &[]).ready();
     api.go_away();
     cluster.publish(0, &event("il1key", "a"));
-    agent.wait_for_log("failed, later again");
+    agent.wait_for_log("failed, will try again");
     api.come_back();
     api.wait_for(1);
     cluster.wait_committed(&[1]);
@@ -283,7 +283,7 @@ fn two_agents_share_a_topic_and_one_takes_over_what_the_other_leaves() {
     api.wait_for(publish(40));
     let mut other = cluster.agent(&api, &[]).ready();
     one.wait_for_log("let go of 2 partitions");
-    other.wait_for_log("2 partitions are ours anew");
+    other.wait_for_log("joined; 2 new partitions");
     api.wait_for(publish(40));
     wait_until("both deliver", || other.log().contains("received"));
     cluster.wait_committed(&[20; 4]);
@@ -407,7 +407,7 @@ fn a_coordinator_that_moves_and_commits_that_fail_change_nothing() {
         &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_OFFSET_METADATA_TOO_LARGE],
     );
     cluster.publish(0, &event("il1key", "b"));
-    agent.wait_for_log("offsets are not committed, later again");
+    agent.wait_for_log("offsets are not committed, will try again");
     cluster.wait_committed(&[2, 0]);
     cluster.mock.coordinator(MockCoordinator::Group(GROUP.to_owned()), 2).unwrap();
     cluster.publish(1, &event("il1key", "c"));

@@ -449,7 +449,7 @@ impl Shared {
         if let Push::Delivery { delivery, .. } = push
             && !board.has_number_for(&delivery.lane)
         {
-            log::error!("queue: there are too many lanes: integration keys, that is");
+            log::error!("queue: there are too many integration keys");
             return Some(Error::Full);
         }
         let fits = push.is_perishable() || self.has_room(board, weight_of(push), place);

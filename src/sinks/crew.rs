@@ -225,11 +225,13 @@ impl Roster {
             }
             Outcome::Never { why, .. } => warn!("sink {name}: {id} ({lane}) was refused: {why}"),
             Outcome::Later { why, .. } if first_failure => {
-                warn!("sink {name}: attempt {attempt} of {id} ({lane}) failed, later again: {why}");
+                warn!(
+                    "sink {name}: attempt {attempt} of {id} ({lane}) failed, will try again: {why}"
+                );
             }
             Outcome::Later { why, .. } => {
                 debug!(
-                    "sink {name}: attempt {attempt} of {id} ({lane}) failed, later again: {why}"
+                    "sink {name}: attempt {attempt} of {id} ({lane}) failed, will try again: {why}"
                 );
             }
         }

@@ -203,7 +203,7 @@ impl ConsumerContext for Context {
 
     fn post_rebalance(&self, _consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         if let Rebalance::Assign(partitions) = rebalance {
-            info!("kafka {}: joined; {} partitions are ours anew", self.name, partitions.count());
+            info!("kafka {}: joined; {} new partitions", self.name, partitions.count());
             self.hear(Some(Told::Assigned));
         }
     }

@@ -343,7 +343,7 @@ impl Life {
     }
 
     fn not_committed(&mut self, why: &str) {
-        info!("kafka {}: offsets are not committed, later again: {why}", self.cluster.name);
+        info!("kafka {}: offsets are not committed, will try again: {why}", self.cluster.name);
         self.consumer.context().heard().ledger.not_committed();
         self.commit_not_before = Instant::now() + COMMIT_AGAIN;
     }
