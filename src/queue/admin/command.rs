@@ -39,7 +39,7 @@ pub enum Chosen {
 }
 
 impl Command {
-    /// What to print of the text that [`run`] gave, in bytes.
+    /// What to print of the text that [`run`](super::run) gave, in bytes.
     #[must_use]
     pub fn output(&self, text: &str) -> Vec<u8> {
         match self {
