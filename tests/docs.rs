@@ -181,6 +181,27 @@ fn links_lead_somewhere() {
     assert!(links > 30, "only {links} links were found");
 }
 
+#[test]
+fn files_that_the_architecture_names_are_there() {
+    let mut files = Vec::new();
+    let mut folders = vec![project("src"), project("tests")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { folders.push(path) } else { files.push(path) }
+        }
+    }
+    let page = fs::read_to_string(project("ARCHITECTURE.md")).unwrap();
+    let named: BTreeSet<&str> = page
+        .split(['`', '\n'])
+        .filter(|code| code.ends_with(".rs") && !code.contains(' '))
+        .collect();
+    assert!(named.len() > 20, "{named:?}");
+    for name in named {
+        assert!(files.iter().any(|file| file.ends_with(name)), "there is no {name}");
+    }
+}
+
 /// The headings of a document, as links name them.
 fn anchors(path: &Path) -> BTreeSet<String> {
     let (_, prose) = blocks(&fs::read_to_string(path).unwrap(), "");
