@@ -11,8 +11,8 @@ const PATIENCE_MAX: Duration = Duration::from_secs(30);
 /// How long it counts that somebody asked how we are.
 const WATCHED: Duration = Duration::from_secs(90);
 
-/// How closely a broker is watched while somebody asks how we are: whoever asks wants to know
-/// within half a minute, and nobody else pays for the pings.
+/// How closely a broker is watched while somebody asks how we are: they learn it within half a
+/// minute, and an agent that nobody asks does not pay for the pings.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Watch {
     /// The silence after which it is pinged.
@@ -42,7 +42,7 @@ pub(super) struct Pace {
 pub(super) enum Due {
     Nothing,
     Ping,
-    /// Nothing has been heard for so long that it is to be reported.
+    /// The silence has lasted long enough to be reported.
     Worry,
     /// Nothing has been heard for too long.
     GiveUp,

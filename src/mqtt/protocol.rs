@@ -201,7 +201,7 @@ impl Protocol {
         }
     }
 
-    /// Subscribes to what is wanted, and sees to it that this is repeated until it is granted.
+    /// Subscribes to what is wanted, and repeats that until it is granted.
     fn ask(&mut self, now: Instant, out: &mut BytesMut) {
         self.subscriptions.ask(self.version, out);
         self.asked = self.asked.saturating_add(1);

@@ -22,7 +22,7 @@ pub(super) struct Pump {
     stop: Stop,
 }
 
-/// What has happened to the socket; events are edges, so each is told once.
+/// What has happened to the socket; events are edges, so each is reported once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Ready {
     pub readable: bool,
@@ -61,7 +61,7 @@ impl Pump {
         ready
     }
 
-    /// The same for who does not collect: what is brought meanwhile waits, and wakes nobody.
+    /// Like `wait`, for a caller that does not collect: mail is kept and does not wake us.
     pub(super) fn sleep(&mut self, until: Option<Instant>) -> io::Result<Ready> {
         self.bell.pulse().answer();
         let timeout = until.map(|until| until.saturating_duration_since(Instant::now()));

@@ -92,7 +92,7 @@ pub fn prepare(
 }
 
 impl Session {
-    /// Connects in the background, for ever, until told to stop.
+    /// Connects in the background, without end, until the stop.
     ///
     /// # Errors
     ///

@@ -284,7 +284,7 @@ impl Subscriptions {
     }
 
     /// The broker has ended the connection. Says why in words, if a subscription was not answered;
-    /// one that was asked for alone is then left out for so long, if there are others.
+    /// one that was asked for alone is then left out for that long, if there are others.
     pub(super) fn closed(&mut self, now: Instant, left_out: Duration) -> Option<String> {
         let was_careful = self.is_careful();
         let unanswered: Vec<usize> =

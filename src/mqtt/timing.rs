@@ -11,13 +11,13 @@ pub const IN_HAND_MAX: usize = 4_096;
 pub struct Timing {
     /// For look-up, TCP, TLS and CONNACK together.
     pub connect: Duration,
-    /// A broker that takes no byte for so long is given up.
+    /// A broker that takes no byte for this long is given up.
     pub stall: Duration,
     /// Between two looks at the TLS files.
     pub files: Duration,
     /// Between two tries to connect.
     pub reconnect: Backoff,
-    /// A connection that lasted so long was good: back-off begins anew.
+    /// A connection that lasted this long resets the back-off.
     pub good: Duration,
     /// Between two tries to subscribe to what was refused.
     pub subscribe: Backoff,

@@ -2,7 +2,7 @@
 //!
 //! On a plant's broker most messages below a wildcard are no events: `online`, `23.5`, images. Each
 //! of them as a line in the log and a dead letter would wear out the flash and push out what
-//! somebody could still save. So equal complaints about a topic are told once and then counted,
+//! somebody could still save. So equal complaints about a topic are logged once and then counted,
 //! with a line that sums them up while they go on, and only some examples become dead letters.
 
 use crate::system::plain::plain;
@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::fmt::Write;
 use std::time::{Duration, Instant};
 
-/// The bounds below are for so long.
+/// The bounds below are for this long.
 const WINDOW: Duration = Duration::from_secs(3_600);
 
 /// Most equal complaints of which the messages are kept.
@@ -20,7 +20,7 @@ const EQUAL_KEPT_MAX: u32 = 5;
 const KEPT_MAX: u32 = 60;
 const KEPT_BYTES_MAX: usize = 256 * 1024;
 
-/// Most complaints that get a line of their own, and are told from each other.
+/// Most different complaints that get a line each.
 const COMPLAINTS_MAX: usize = 60;
 
 /// Most characters that are remembered of a topic and of a reason.
@@ -29,7 +29,7 @@ const CHARS_MAX: usize = 120;
 /// Most topics that are named in a sum.
 const NAMED_MAX: usize = 3;
 
-/// When the first sum is told; the wait doubles up to the window while it goes on.
+/// When the first sum is logged; the wait doubles up to the window while it goes on.
 const SUM_FIRST: Duration = Duration::from_secs(60);
 
 /// See the module.
@@ -125,7 +125,7 @@ impl Chatter {
         Verdict { keep, tell }
     }
 
-    /// When the next sum is to be told, if there is something to sum up.
+    /// When the next sum is due, if there is something to sum up.
     pub(super) fn due(&self) -> Option<Instant> {
         self.due
     }

@@ -184,7 +184,7 @@ struct Shared {
     bytes_max: u64,
     /// Sources that were refused and want to know when there is room.
     refused: Mutex<Vec<Refused>>,
-    /// There was no room, and nobody has been told of any since.
+    /// There was no room, and no source has heard of any since.
     no_room: AtomicBool,
     /// Messages that can never be delivered.
     chatter: Mutex<Chatter>,
@@ -456,8 +456,8 @@ impl Shared {
         (!fits).then_some(Error::Full as fn(Vec<Push>) -> Error)
     }
 
-    /// Whether there is room for so many bytes more. What is larger than all the room there is
-    /// has to go, too: it is taken when nothing else is there.
+    /// Whether there is room for this many more bytes. A delivery larger than all the room must
+    /// pass, too: it is taken when nothing else is there.
     fn has_room(&self, board: &Board, bytes: u64, place: Place) -> bool {
         if place == Place::Memory {
             return board.transit_has_room(bytes);

@@ -28,8 +28,8 @@ const REQUESTS_IN_COMMIT_MAX: usize = 1_024;
 /// Most bytes of new deliveries in one commit.
 const BYTES_IN_COMMIT_MAX: usize = 256 * 1024;
 
-/// Settlements join the commit of the next push: so many of them, for so long at most. A crash
-/// in between repeats them like deliveries in flight.
+/// Settlements wait for the commit of the next push: this many of them, for this long at most. A
+/// crash in between repeats them like deliveries in flight.
 const HELD_MAX: usize = 8;
 const HELD_FOR: Duration = Duration::from_millis(2);
 
@@ -72,7 +72,7 @@ pub(super) struct Writer {
     failures: u32,
     /// There is no database to remember in, and none is made for that.
     forgetful: bool,
-    /// The database is to be opened anew before it is used.
+    /// The database must be opened again before it is used.
     reopen: bool,
     /// Committed to a file that is not where the next start looks for it.
     held: Vec<Change>,

@@ -113,7 +113,7 @@ impl File {
         })
     }
 
-    /// What the queue is told of it.
+    /// What the queue needs to know of it.
     #[must_use]
     pub fn terms(&self) -> &Terms {
         &self.terms

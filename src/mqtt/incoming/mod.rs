@@ -25,7 +25,7 @@ pub(super) enum Arrived {
     New(u64),
     /// The same; it is a retained copy.
     NewCopy(u64),
-    /// Nothing: it is in our hands, or was; the acknowledgement is seen to.
+    /// Nothing: we have it, or had it; it will be acknowledged.
     Again,
 }
 
@@ -86,7 +86,7 @@ impl Ledger {
         }
     }
 
-    /// Knows which retained messages were seen to by earlier processes.
+    /// Knows which retained messages earlier processes handled.
     pub(super) fn recall(&mut self, retained: Retained) {
         self.retained = retained;
     }
@@ -160,7 +160,7 @@ impl Ledger {
         if is_copy { Arrived::NewCopy(ticket) } else { Arrived::New(ticket) }
     }
 
-    /// Whether a message is one we had before, and if so sees to its acknowledgement.
+    /// Whether we had a message before; if so, it will be acknowledged.
     fn is_known(&mut self, head: PublishHead, content: u64) -> bool {
         let packet_id = head.packet_id;
         if head.qos == Qos::ExactlyOnce && self.unreleased.contains(&packet_id) {

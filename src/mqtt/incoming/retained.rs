@@ -1,9 +1,9 @@
-//! Which retained messages have been seen to.
+//! Which retained messages have been handled.
 //!
 //! A broker sends the retained message of a topic with every SUBSCRIBE, and nothing in MQTT 3.1.1
 //! tells it not to. A copy that says what its topic said last is a repetition: to hand it in would
-//! raise an alarm again that was resolved by hand. To take a live message for a copy would lose
-//! an alarm, so a copy is only what a SUBSCRIBE explains: a message with the retain flag, and for each
+//! raise an alarm again that was resolved by hand. To take a live message for a copy would lose an
+//! alarm, so a copy is only what a SUBSCRIBE explains: a message with the retain flag, and for each
 //! topic no more of them than there were SUBSCRIBEs that match it. A broker may queue copies when a
 //! connection is lost and send them on the next, so connections are counted together until one has
 //! been good.
@@ -37,7 +37,7 @@ pub(in crate::mqtt) struct Retained {
 /// What a message with the retain flag is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::mqtt) enum Flagged {
-    /// A copy of what was seen to.
+    /// A copy of what was handled.
     Repeats,
     /// A copy that says something else than its topic said last.
     News,

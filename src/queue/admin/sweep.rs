@@ -2,7 +2,7 @@
 //!
 //! A full queue does not fit into memory, and a commit that waits for all of it holds up those of
 //! the sources. So a piece is as small as a few commits, ids and sizes are all that is read of
-//! what is dropped, and between two pieces the queue thread serves whoever waits.
+//! what is dropped, and between two pieces the queue thread serves others.
 
 use super::answer::{Done, Id, Refusal};
 use crate::queue::Store as Kept;

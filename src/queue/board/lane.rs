@@ -82,7 +82,7 @@ pub(super) struct Lane {
     pub(super) sink: SinkId,
     /// May be claimed, in order.
     pub(super) ready: VecDeque<Entry>,
-    /// Order keys that are in flight or waiting, and who comes after them.
+    /// Order keys that are in flight or waiting, and what comes after them.
     pub(super) chains: HashMap<String, Chain>,
     /// Not before a moment: their own back-off.
     pub(super) waiting: BTreeMap<(Instant, u64), Entry>,

@@ -1,4 +1,4 @@
-//! The scheduling state: what may be claimed now, by whom, and what has to wait for what.
+//! The scheduling state: what may be claimed now, by which sink, and what must wait for what.
 //!
 //! Nothing here blocks, reads a clock or touches the database: callers bring `now` and dice. What
 //! has to be written because of what happened here lies in the [`Outbox`], in order, and the queue
@@ -28,7 +28,7 @@ use std::time::Instant;
 /// nothing new is attempted before those are committed.
 const ENDING_MAX: usize = 16;
 
-/// Empty lanes that are remembered, so that a lane in use is not made anew for each delivery.
+/// Empty lanes that are remembered, so that a lane in use is not created again for each delivery.
 const IDLE_LANES_MAX: usize = 256;
 
 /// What the queue thread has to do because of what happened on the board.
@@ -60,7 +60,7 @@ pub(in crate::queue) struct SinkId(usize);
 /// A sink that has lanes, or that claims.
 struct Sink {
     name: SinkName,
-    /// What it told of itself; `None` until it does, and nothing is claimed for it before.
+    /// Its terms; `None` until it gives them, and nothing is claimed for it before.
     terms: Option<Terms>,
     gate: Gate,
     /// When it took a delivery last, or refused one for good.

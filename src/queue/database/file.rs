@@ -1,4 +1,4 @@
-//! The database as a file: where it is, whether it is ours, and who has it.
+//! The database as a file: where it is, whether it is ours, and which process has it.
 //!
 //! People mistype `-f`, and some mean the configuration by it. A file that is not ours is never
 //! made, renamed, emptied or given other permissions: it is refused by name.
@@ -118,9 +118,9 @@ impl DatabaseFile {
         Ok(())
     }
 
-    /// Takes the lock that says who has the database.
+    /// Locks the database; dropping the lock releases it.
     ///
-    /// Somebody who looks at the queue has it for a moment, so it is waited for a little.
+    /// A look at the queue holds it for a moment, so this waits a little.
     pub(in crate::queue) fn lock(&self) -> Result<Lock, String> {
         let give_up = Instant::now() + LOCK_PATIENCE;
         loop {

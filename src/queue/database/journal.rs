@@ -3,7 +3,7 @@
 //! A write-ahead log costs the least. SQLite keeps an index of it in a map of a file that
 //! processes share, and JFFS2, the overlay of most routers, has no such maps, nor have some FUSE
 //! and network file systems. There the index is kept in memory, and the agent has the file for
-//! itself. SQLite does that only on a connection that was told so before it looked at the file,
+//! itself. SQLite does that only on a connection that was set so before it looked at the file,
 //! and a first attempt that failed has changed the file's header. So each attempt is a connection
 //! of its own, and whether a log can be made at all is found out before SQLite is asked.
 

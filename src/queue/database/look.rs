@@ -59,8 +59,8 @@ fn with_others(path: &Path) -> rusqlite::Result<Connection> {
     keeping_the_log(look_only(path, "mode=ro")?)
 }
 
-/// Where files cannot be mapped shared, a log is read by who has the file alone, for which SQLite
-/// wants to be able to write; see `journal`.
+/// Where files cannot be mapped shared, only a process that has the file for itself can read a log,
+/// and for that SQLite must be able to write; see `journal`.
 fn alone(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;

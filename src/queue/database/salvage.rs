@@ -1,6 +1,6 @@
 //! What can be read of a damaged file is carried over into a new one.
 //!
-//! Its pages are looked at one by one; a row is told by its columns and its sum.
+//! Its pages are looked at one by one; a row is recognised by its columns and its sum.
 
 use super::pages::{Found, Pages, Value, is_log};
 use super::schema;

@@ -34,7 +34,7 @@ impl Writer {
     pub(super) fn admin(&mut self, command: &Command, answer: Sender<Result<String, String>>) {
         match self.answer(command) {
             Ok(Answer::Work(work)) => self.sweeps.push_back((work, answer)),
-            // A person who does not wait for the answer needs none.
+            // A person who no longer waits for the answer needs none.
             Ok(Answer::Text(text)) => drop(answer.send(Ok(text))),
             Err(what) => drop(answer.send(Err(what))),
         }
@@ -82,7 +82,7 @@ impl Writer {
     }
 
     pub(super) fn upstream(&mut self, answer: &Sender<Vec<UpstreamMessage>>) {
-        // Rows that are about to go must not be told again.
+        // Rows that are about to be deleted must not be handed in again.
         let written = self.commit().is_ok() && self.changes.is_empty();
         let messages =
             self.database.as_ref().filter(|_| written).map(|open| upstream::messages(&open.store));

@@ -128,7 +128,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Opens the database anew; what can be read of a damaged one is in a new file then.
+    /// Opens the database again; what can be read of a damaged one is then in a new file.
     pub(super) fn look_again(&mut self) -> Result<(), Trouble> {
         let Some(database) = self.database.as_mut().filter(|_| self.reopen) else { return Ok(()) };
         database.store.let_go()?;
