@@ -23,7 +23,7 @@ const CLIENTS: usize = 16;
 
 fn main() {
     println!(
-        "{:<12} {:>10} {:>14} {:>14} {:>10}",
+        "{:<16} {:>10} {:>14} {:>14} {:>10}",
         "", "per s", "CPU s/10,000", "bytes each", "peak KiB"
     );
     let direct = ["-e", "bench/#", "--mqtt_qos", "1"];
@@ -31,7 +31,8 @@ fn main() {
     burst("direct", &direct);
     burst("buffered", &buffered);
     posts();
-    idle(&buffered);
+    idle("idle direct", &direct);
+    idle("idle buffered", &buffered);
 }
 
 fn burst(name: &str, arguments: &[&str]) {
@@ -64,10 +65,10 @@ fn posts() {
     report("http", POSTS, began.elapsed(), &before, &Usage::of(&agent));
 }
 
-fn idle(arguments: &[&str]) {
+fn idle(name: &str, arguments: &[&str]) {
     let (api, broker) = (StandIn::new(), Broker::new());
     let agent = quiet(Agent::mqtt(&api, broker.port(), arguments));
-    usage::idle(&agent);
+    usage::idle(name, &agent);
 }
 
 /// As it runs in the field: without a line for each message.
@@ -84,7 +85,7 @@ fn wait(api: &StandIn, count: usize) {
 fn report(name: &str, count: usize, time: Duration, before: &Usage, after: &Usage) {
     let each = |amount: f64| amount / count as f64;
     println!(
-        "{name:<12} {:>10.0} {:>14.2} {:>14.0} {:>10}",
+        "{name:<16} {:>10.0} {:>14.2} {:>14.0} {:>10}",
         count as f64 / time.as_secs_f64(),
         each(after.cpu_seconds - before.cpu_seconds) * 10_000.0,
         each((after.written - before.written) as f64),

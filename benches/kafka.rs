@@ -64,7 +64,7 @@ fn consume(name: &str, count: usize, answer: Answer, arguments: &[&str]) {
 fn idle(arguments: &[&str]) {
     let api = StandIn::new();
     let agent = Agent::new(&api, arguments).env("RUST_LOG", "warn").ready();
-    usage::idle(&agent);
+    usage::idle("idle", &agent);
 }
 
 fn wait(api: &StandIn, count: usize) {

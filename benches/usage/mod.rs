@@ -10,14 +10,14 @@ use std::time::Duration;
 const IDLE: Duration = Duration::from_secs(30);
 
 /// Prints what an agent does that has nothing to do.
-pub fn idle(agent: &Agent) {
+pub fn idle(name: &str, agent: &Agent) {
     let before = Usage::of(agent);
     std::thread::sleep(IDLE);
     let after = Usage::of(agent);
     let wakes = (after.wakes - before.wakes) as f64 / IDLE.as_secs_f64();
     let cpu = (after.cpu_seconds - before.cpu_seconds) / IDLE.as_secs_f64() * 3_600.0;
     let resident = after.resident_kib;
-    println!("{:<12} {wakes:>10.2} wake-ups/s, {cpu:.1} CPU s/h, resident {resident} KiB", "idle");
+    println!("{name:<16} {wakes:>10.2} wake-ups/s, {cpu:.1} CPU s/h, resident {resident} KiB");
 }
 
 /// What the kernel knows of the agent's process.
