@@ -2,13 +2,12 @@
 
 use super::judge::{Reply, excerpt, judge};
 use super::secrets::Secrets;
-use super::{Client, within};
+use super::{Client, JSON, answer};
 use crate::message::{Holds, Outcome, PolicyUpdate};
 use crate::system::plain::plain;
+use crate::system::web::Call;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
-use std::time::Duration;
-use ureq::Error;
-use ureq::http::header;
 
 /// Minutes a level waits if the policy does not say.
 const TIMEOUT: i64 = 1;
@@ -49,60 +48,43 @@ impl Api<'_> {
         let timeout = rule.and_then(|rule| rule["escalationTimeout"].as_i64()).unwrap_or(TIMEOUT);
         let level = json!({ "escalationTimeout": timeout, "users": [{ "id": user }] });
         let path = format!("/api/escalation-policies/{id}/levels/{}", update.shift);
-        let put =
-            |limit| self.with_body(within(limit, self.client.api.put(self.url(&path))), &level);
-        self.call("level", &put).map(|_| ())
+        self.call("level", "PUT", &path, Some(&level)).map(|_| ())
     }
 
     fn user(&self, email: &str) -> Result<i64, Outcome> {
         let asked = json!({ "email": email });
-        let url = self.url("/api/users/search-email");
-        let post = |limit| self.with_body(within(limit, self.client.api.post(&url)), &asked);
-        let user = self.call("user", &post)?;
+        let user = self.call("user", "POST", "/api/users/search-email", Some(&asked))?;
         self.id(&user, "the user")
     }
 
     fn policy(&self, routing_key: &str) -> Result<Value, Outcome> {
-        let url = self.url("/api/escalation-policies/resolve");
-        self.call("policy", &|limit| {
-            let request =
-                within(limit, self.client.api.get(&url)).query("routing-key", routing_key);
-            match self.authorization() {
-                Some(token) => request.header(header::AUTHORIZATION, token).call(),
-                None => request.call(),
-            }
-        })
-    }
-
-    fn with_body(
-        &self,
-        request: ureq::RequestBuilder<ureq::typestate::WithBody>,
-        body: &Value,
-    ) -> Result<ureq::http::Response<ureq::Body>, Error> {
-        let request = request.header(header::CONTENT_TYPE, "application/json");
-        let request = match self.authorization() {
-            Some(token) => request.header(header::AUTHORIZATION, token),
-            None => request,
-        };
-        request.send(body.to_string())
-    }
-
-    fn authorization(&self) -> Option<String> {
-        self.client.settings.api_key.as_ref().map(|key| format!("Bearer {}", key.expose()))
-    }
-
-    fn url(&self, path: &str) -> String {
-        format!("{}{path}", self.client.settings.api)
+        let key = utf8_percent_encode(routing_key, NON_ALPHANUMERIC);
+        let path = format!("/api/escalation-policies/resolve?routing-key={key}");
+        self.call("policy", "GET", &path, None)
     }
 
     /// Makes one request and reads the document in the answer.
     fn call(
         &self,
         what: &str,
-        request: &dyn Fn(Duration) -> Result<ureq::http::Response<ureq::Body>, Error>,
+        method: &'static str,
+        path: &str,
+        body: Option<&Value>,
     ) -> Result<Value, Outcome> {
-        let Client { ways, settings, .. } = self.client;
-        let reply = self.client.answer(&ways.api, settings.timeout, request, &self.secrets)?;
+        let Client { api, settings, .. } = self.client;
+        let bearer = settings.api_key.as_ref().map(|key| format!("Bearer {}", key.expose()));
+        let content_type = body.map(|_| ("content-type", JSON));
+        let authorization = bearer.as_deref().map(|bearer| ("authorization", bearer));
+        let headers: Vec<_> = content_type.into_iter().chain(authorization).collect();
+        let body = body.map(Value::to_string);
+        let call = Call {
+            method,
+            url: &format!("{}{path}", settings.api),
+            headers: &headers,
+            body: body.as_deref().map(str::as_bytes),
+            limit: settings.timeout,
+        };
+        let reply = answer(api, &call, &self.secrets)?;
         match judge(&reply, &self.secrets) {
             Outcome::Delivered => self.document(&reply, what),
             Outcome::Later { why, holds, after } => {

@@ -16,7 +16,7 @@ use std::time::Duration;
 /// A sink that is ready to start.
 pub enum Sink {
     /// ilert's API.
-    Ilert(ilert::Ilert),
+    Ilert(Box<ilert::Ilert>),
     /// A journal of what the others took.
     File(file::File),
     /// What a test wants it to be.
@@ -54,7 +54,9 @@ impl Sink {
     /// Says what cannot be prepared.
     pub fn prepare(config: &Config) -> Result<Vec<Self>, String> {
         let prepared = config.sinks().map(|sink| match sink {
-            config::Sink::Ilert(settings) => ilert::Ilert::prepare(settings).map(Sink::Ilert),
+            config::Sink::Ilert(settings) => {
+                ilert::Ilert::prepare(settings).map(Box::new).map(Sink::Ilert)
+            }
             config::Sink::File(settings) => file::File::prepare(settings).map(Sink::File),
         });
         prepared.collect()

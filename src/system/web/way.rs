@@ -1,4 +1,4 @@
-//! What clients and listeners of HTTP have in common: media types, and the way to a host.
+//! The way to a host: directly, or through a proxy.
 //!
 //! People name a proxy because the direct way is forbidden, watched or missing. So a proxy that
 //! cannot be used is a fault, and never a reason to connect directly.
@@ -24,6 +24,16 @@ pub enum Way {
 }
 
 impl Way {
+    /// The way to `url` by the environment of this process; see [`Way::to`].
+    ///
+    /// # Errors
+    ///
+    /// Names the variable that cannot be used, and for what.
+    pub fn by_environment(url: &str) -> Result<Self, String> {
+        Way::to(url, &|name| std::env::var_os(name))
+            .map_err(|what| format!("{what} (on the way to {url})"))
+    }
+
     /// The way to `url` (scheme, host, port) by the variables of the environment: the one for its
     /// scheme, `ALL_PROXY`, or else the one for the other scheme, unless `NO_PROXY` names the host.
     ///
@@ -173,16 +183,6 @@ fn covers_name(name: &str, host: &str) -> bool {
             above.is_some_and(|above| above.is_empty() || above.ends_with('.'))
         }
     }
-}
-
-/// Whether a media type is `application/json` or a relative of it, parameters aside.
-#[must_use]
-pub fn is_json(content_type: &str) -> bool {
-    let essence = content_type.split(';').next().unwrap_or_default().trim();
-    let Some((kind, subtype)) = essence.split_once('/') else { return false };
-    let suffix = subtype.rsplit_once('+').map(|(_, suffix)| suffix);
-    (kind.eq_ignore_ascii_case("application") && subtype.eq_ignore_ascii_case("json"))
-        || suffix.is_some_and(|suffix| suffix.eq_ignore_ascii_case("json"))
 }
 
 #[cfg(test)]
