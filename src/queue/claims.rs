@@ -1,5 +1,6 @@
 //! What a sink takes from the queue: claims, and a place of its own to wait for them.
 
+use super::board::lane::Doubt;
 use super::board::{Board, Probes, SinkId};
 use super::{Queue, Shared, lock};
 use crate::message::{Delivery, Outcome, Receipt, SinkName};
@@ -36,6 +37,7 @@ pub struct Claim {
     pub(super) lane: u32,
     pub(super) stored: bool,
     pub(super) patient: bool,
+    pub(super) doubt: Option<Box<Doubt>>,
     pub(super) receipt: Option<Receipt>,
     pub(super) since: Instant,
     pub(super) probes: Probes,
@@ -190,5 +192,61 @@ impl Waiting {
         if let Some(ring) = &self.ring {
             ring();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+    use crate::message::{Desk, Errand, Keep, LaneName};
+    use crate::queue::{Push, Store};
+    use crate::system::health::Health;
+    use crate::system::threads::Failures;
+    use crossbeam_channel::{Sender, bounded};
+    use std::time::Duration;
+
+    /// Says of each signature whether the board was held meanwhile.
+    struct Watch(Arc<Shared>, Sender<bool>);
+
+    impl Desk for Watch {
+        fn signed(&self, _: u64) {
+            self.1.send(self.0.board.try_lock().is_err()).unwrap();
+        }
+        fn room(&self) {}
+    }
+
+    /// So that nothing that happens later is signed earlier.
+    #[test]
+    fn receipts_are_signed_before_anything_else_can_happen_on_the_board() {
+        let folder = std::env::temp_dir().join(format!("ilagent-claims-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let settings = config::Queue { path: folder.join("q.db3"), ..config::Queue::default() };
+        let failures = Failures(bounded(1).0);
+        let queue = Queue::open(&settings, true, &Health::default(), &failures).unwrap();
+        let second = Duration::from_secs(1);
+        let backoff = Backoff { first: second, longest: second };
+        let terms = Terms { sink: "s".into(), in_flight_max: 1, backoff, attempts_max: None };
+        let claims = queue.claims(terms, None);
+        let (tell, held) = bounded(1);
+        let desk: Arc<dyn Desk> = Arc::new(Watch(Arc::clone(&queue.0), tell));
+        for store in [Store::Durable, Store::Transit] {
+            let delivery = Delivery {
+                lane: LaneName { sink: "s".into(), key: String::new() },
+                order_key: None,
+                errand: Errand::Event { path: "/".to_owned() },
+                keep: Keep::UntilDelivered,
+                body: Vec::new(),
+                origin: String::new(),
+            };
+            let receipt = Some(Receipt::new(Arc::clone(&desk), 1, 1));
+            queue.push(vec![Push::Delivery { delivery, store, receipt }], None).unwrap();
+            let claim = claims.wait(None).unwrap();
+            claims.settle(claim, Outcome::Delivered);
+            assert_eq!(held.recv(), Ok(true), "{store:?}");
+        }
+        queue.stop_claims();
+        queue.close();
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 }

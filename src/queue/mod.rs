@@ -470,12 +470,9 @@ impl Shared {
 
     /// Keeps a delivery in memory.
     fn keep(board: &mut Board, push: Push, now: Instant) {
-        let Push::Delivery { delivery, store, receipt } = push else { return };
-        // What is only worth something now is waited for by nobody.
-        let (kept, done) =
-            if delivery.keep.is_perishable() { (None, receipt) } else { (receipt, None) };
-        board.add_transit(delivery, store, kept, now);
-        done.into_iter().for_each(Receipt::sign);
+        if let Push::Delivery { delivery, store, receipt } = push {
+            board.add_transit(delivery, store, receipt, now);
+        }
     }
 
     fn next(&self, board: &mut Board, sink: SinkId, now: Instant) -> Next {
@@ -487,7 +484,12 @@ impl Shared {
         let (effects, nudge) = (board.take_effects(), board.wants_nudge());
         let arriving = usize::try_from(effects.arriving).unwrap_or(usize::MAX);
         self.on_the_way.fetch_add(arriving, Ordering::AcqRel);
+        // Under the lock: what happens later on the board is signed later, too.
+        effects.receipts.into_iter().for_each(Receipt::sign);
         drop(board);
+        for warning in effects.warnings {
+            log::warn!("queue: {warning}");
+        }
         self.call(&effects.calls);
         self.nudge(nudge);
     }

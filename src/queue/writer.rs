@@ -12,7 +12,7 @@ use super::database::file::Lock;
 use super::database::store::Read;
 use super::{Push, Shared, UpstreamMessage, admin, lock, size};
 use crate::config;
-use crate::message::{LaneName, Receipt};
+use crate::message::LaneName;
 use crate::retry::Backoff;
 use crate::system::plain::plain;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
@@ -305,11 +305,10 @@ impl Writer {
         }
         self.tell_of_lost_letters();
         let mut board = lock(&self.shared.board);
-        let done = board.committed(changes, Instant::now());
+        let arrived = board.committed(changes, Instant::now());
         self.shared.act(board);
-        let arrived = usize::try_from(done.arrived).unwrap_or(usize::MAX);
+        let arrived = usize::try_from(arrived).unwrap_or(usize::MAX);
         self.shared.on_the_way.fetch_sub(arrived, Ordering::AcqRel);
-        done.receipts.into_iter().for_each(Receipt::sign);
     }
 
     /// A dead letter is kept for somebody who may still save it, so one that had to go is told.

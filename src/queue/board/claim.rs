@@ -21,7 +21,7 @@ impl Board {
         next
     }
 
-    pub(super) fn find(&mut self, id: SinkId, now: Instant) -> Next {
+    fn find(&mut self, id: SinkId, now: Instant) -> Next {
         self.wake_due(id, now);
         if self.ending >= ENDING_MAX && !self.unwritable {
             // The commit that is due calls all sinks.
@@ -51,7 +51,9 @@ impl Board {
             };
             let Some(entry) = lane.pop() else { continue };
             if is_stale(&entry, now) {
-                log::warn!("queue: {} was not delivered in time and is dropped", entry.delivery);
+                let warning =
+                    format!("{} was not delivered in time and is dropped", entry.delivery);
+                self.effects.warnings.push(warning);
             } else if !is_withdrawn(&entry) {
                 let probes = Probes { lane: lane_probe, sink: sink_probe };
                 return Next::Claim(self.hand_out(number, entry, probes));
@@ -65,7 +67,7 @@ impl Board {
     }
 
     /// Wakes lanes whose time has come.
-    pub(super) fn wake_due(&mut self, sink: SinkId, now: Instant) {
+    fn wake_due(&mut self, sink: SinkId, now: Instant) {
         while let Some((at, number)) = self.sinks[sink.0].timers.first().copied() {
             if at > now {
                 break;
@@ -78,7 +80,7 @@ impl Board {
         }
     }
 
-    pub(super) fn hand_out(&mut self, number: u32, entry: Entry, probes: Probes) -> Claim {
+    fn hand_out(&mut self, number: u32, entry: Entry, probes: Probes) -> Claim {
         let lane = self.lanes.get_mut(&number).expect("the claimed lane is known");
         lane.in_flight += 1;
         if probes.lane {
@@ -102,6 +104,7 @@ impl Board {
             lane: number,
             stored: entry.stored,
             patient: entry.patient,
+            doubt: entry.doubt,
             receipt: entry.receipt,
             since: entry.since,
             probes,
@@ -110,10 +113,10 @@ impl Board {
     }
 
     /// An entry in transit that nobody attempts.
-    pub(super) fn forget(&mut self, entry: Entry) {
+    fn forget(&mut self, entry: Entry) {
         self.transit.take(entry.bytes());
         self.ages.remove(&entry.seq);
-        entry.receipt.into_iter().for_each(Receipt::sign);
+        self.effects.receipts.extend(entry.receipt);
     }
 }
 

@@ -1,44 +1,45 @@
 //! What follows from a commit, or from one that failed.
 
 use super::lane::{Entry, Head};
-use super::{Board, Committed, ENDING_MAX};
+use super::{Board, ENDING_MAX};
 use crate::queue::Store;
 use crate::queue::change::{Buried, Change};
 use crate::queue::row::weight;
 use std::time::Instant;
 
 impl Board {
-    /// What was written: the board knows of the rows.
-    pub(in crate::queue) fn committed(&mut self, changes: Vec<Change>, now: Instant) -> Committed {
-        let mut done = Committed::default();
+    /// What was written: the board knows of the rows. Says how many bytes are not on the way any
+    /// more.
+    pub(in crate::queue) fn committed(&mut self, changes: Vec<Change>, now: Instant) -> u64 {
+        let mut arrived = 0;
         if self.ending >= ENDING_MAX {
             self.call_all();
         }
         for change in changes {
             match change {
                 Change::Insert(row, delivery, _, receipt) => {
-                    done.arrived += weight(&delivery);
+                    arrived += weight(&delivery);
                     self.add_stored(row, delivery, 0, now);
-                    done.receipts.extend(receipt);
+                    self.effects.receipts.extend(receipt);
                 }
                 Change::SetAside(lane, mut entry, head, until) => {
-                    done.receipts.extend(entry.receipt.take());
+                    self.effects.receipts.extend(entry.receipt.take());
                     self.give_back(lane, entry, head, until, true);
                 }
                 Change::Bury(from, letter, receipt) => {
                     match from {
-                        Buried::Message => done.arrived += letter.body.len() as u64,
+                        Buried::Message => arrived += letter.body.len() as u64,
                         Buried::Row(_) | Buried::Memory => {
                             self.burying = self.burying.saturating_sub(letter.body.len() as u64);
                         }
                     }
                     self.ending = self.ending.saturating_sub(usize::from(from.row().is_some()));
-                    done.receipts.extend(receipt);
+                    self.effects.receipts.extend(receipt);
                 }
                 Change::Delete(_) | Change::GiveWay(_) => {
                     self.ending = self.ending.saturating_sub(1);
                 }
-                Change::Sign(receipt) => done.receipts.push(receipt),
+                Change::Sign(receipt) => self.effects.receipts.push(receipt),
                 Change::AddLane(..)
                 | Change::Unbury(..)
                 | Change::Attempts(..)
@@ -48,7 +49,7 @@ impl Board {
                 | Change::Remember(..) => {}
             }
         }
-        done
+        arrived
     }
 
     /// Gives an entry back that was set aside, with its row or, if it could not be written,
@@ -117,7 +118,7 @@ impl Board {
         self.unwritable = false;
     }
 
-    pub(super) fn has_unread(&self, number: u32) -> bool {
+    fn has_unread(&self, number: u32) -> bool {
         self.lanes.get(&number).is_some_and(|lane| lane.unread_from.is_some())
     }
 }

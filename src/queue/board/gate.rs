@@ -85,6 +85,11 @@ impl Gate {
         self.closed.take().is_some()
     }
 
+    /// When a probe may go, if the gate is closed.
+    pub(super) fn probe_at(&self) -> Option<Instant> {
+        self.closed.as_ref().map(|closed| closed.probe_at)
+    }
+
     pub(super) fn is_closed(&self) -> bool {
         self.closed.is_some()
     }

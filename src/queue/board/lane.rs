@@ -19,10 +19,20 @@ pub(in crate::queue) struct Entry {
     pub(in crate::queue) stored: bool,
     /// It stays in memory while its sink takes nothing at all.
     pub(in crate::queue) patient: bool,
+    /// What speaks for it being what is wrong, and not its sink or lane.
+    pub(in crate::queue) doubt: Option<Box<Doubt>>,
     /// What its source waits for; only while it is not stored.
     pub(in crate::queue) receipt: Option<Receipt>,
     /// When it was pushed, or read from a database that was there before the start.
     pub(in crate::queue) since: Instant,
+}
+
+/// Attempts at a delivery that failed in ways that were laid to its sink or lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::queue) struct Doubt {
+    /// When the first of them came to its end.
+    pub(super) since: Instant,
+    pub(super) failures: u32,
 }
 
 /// The deliveries of one order key: one in front, which alone may go, and those behind it.
@@ -100,6 +110,10 @@ pub(super) struct Lane {
     pub(super) failures: u32,
     /// Since when, if there are any.
     pub(super) failing_since: Option<Instant>,
+    /// When it had a delivery taken last, or refused for good.
+    pub(super) last_taken: Option<Instant>,
+    /// When an attempt last failed in a way that was laid to the sink, if none was taken since.
+    pub(super) doubted_at: Option<Instant>,
     /// It stands in the rotation of its sink.
     pub(super) in_rotation: bool,
     /// It has a row in the table of lanes.
@@ -122,6 +136,8 @@ impl Lane {
             gate: Gate::default(),
             failures: 0,
             failing_since: None,
+            last_taken: None,
+            doubted_at: None,
             in_rotation: false,
             stored: false,
         }

@@ -1,8 +1,9 @@
 //! The scheduling state: what may be claimed now, by which sink, and what must wait for what.
 //!
-//! Nothing here blocks, reads a clock or touches the database: callers bring `now` and dice. What
-//! has to be written because of what happened here lies in the [`Outbox`], in order, and the queue
-//! thread empties it before it looks at anything that was pushed later.
+//! Nothing here blocks, signs, logs, reads a clock or touches the database: callers bring `now` and
+//! dice, and what follows comes back as values. What has to be written lies in the [`Outbox`], in
+//! order, and the queue thread empties it before it looks at anything that was pushed later; the
+//! rest are [`Effects`].
 
 mod claim;
 mod commit;
@@ -93,6 +94,10 @@ pub(in crate::queue) struct Effects {
     pub(in crate::queue) calls: BTreeSet<SinkId>,
     /// Bytes that are on their way to the database.
     pub(in crate::queue) arriving: u64,
+    /// To be signed in this order, before anything else happens on the board.
+    pub(in crate::queue) receipts: Vec<Receipt>,
+    /// What a person should hear of.
+    pub(in crate::queue) warnings: Vec<String>,
 }
 
 /// See the module.
@@ -122,15 +127,6 @@ pub(in crate::queue) struct Board {
     burying: u64,
     /// The database cannot be written at present, so nothing is set aside.
     unwritable: bool,
-}
-
-/// What follows from a commit, for the queue thread to do without the board.
-#[derive(Default)]
-pub(in crate::queue) struct Committed {
-    /// To be signed, in order.
-    pub(in crate::queue) receipts: Vec<Receipt>,
-    /// Bytes that are not on the way any more.
-    pub(in crate::queue) arrived: u64,
 }
 
 impl Board {
@@ -178,7 +174,10 @@ impl Board {
 
     /// Whether there is something to do without the board.
     pub(in crate::queue) fn has_effects(&self) -> bool {
-        !self.effects.calls.is_empty() || (!self.outbox.is_empty() && !self.nudged)
+        !self.effects.calls.is_empty()
+            || !self.effects.receipts.is_empty()
+            || !self.effects.warnings.is_empty()
+            || (!self.outbox.is_empty() && !self.nudged)
     }
 
     fn call_all(&mut self) {

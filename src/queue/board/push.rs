@@ -54,7 +54,7 @@ impl Board {
     }
 
     /// Whether the sink of a lane takes deliveries of others.
-    pub(super) fn takes_others(&self, lane: &Lane, store: Store) -> bool {
+    fn takes_others(&self, lane: &Lane, store: Store) -> bool {
         let sink = &self.sinks[lane.sink.0];
         match lane.failing_since {
             Some(since) if store == Store::Patient => sink.last_taken >= Some(since),
@@ -77,8 +77,13 @@ impl Board {
         now: Instant,
     ) {
         let number = self.number(&delivery.lane);
-        if delivery.keep.is_perishable() && self.has_another(number, &delivery) {
-            return;
+        let mut receipt = receipt;
+        if delivery.keep.is_perishable() {
+            // What is only worth something now is waited for by nobody.
+            self.effects.receipts.extend(receipt.take());
+            if self.has_another(number, &delivery) {
+                return;
+            }
         }
         let row = RowId { lane: number, seq: self.next_seq() };
         self.add_unstored(row, delivery, store, receipt, now);
@@ -96,13 +101,21 @@ impl Board {
         self.transit.add(weight(&delivery));
         self.ages.insert(seq, now);
         let patient = store == Store::Patient;
-        let entry =
-            Entry { seq, delivery, attempts: 0, stored: false, patient, receipt, since: now };
+        let entry = Entry {
+            seq,
+            delivery,
+            attempts: 0,
+            stored: false,
+            patient,
+            doubt: None,
+            receipt,
+            since: now,
+        };
         self.put(row.lane, entry);
     }
 
     /// Whether another one like a perishable delivery waits.
-    pub(super) fn has_another(&self, number: u32, delivery: &Delivery) -> bool {
+    fn has_another(&self, number: u32, delivery: &Delivery) -> bool {
         self.lanes.get(&number).is_some_and(|lane| {
             lane.ready.iter().chain(lane.waiting.values()).any(|entry| {
                 entry.delivery.errand == delivery.errand && entry.delivery.body == delivery.body

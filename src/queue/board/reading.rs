@@ -99,8 +99,16 @@ impl Board {
         self.on_board += weight(&delivery);
         self.ages.insert(row.seq, since);
         let seq = row.seq;
-        let entry =
-            Entry { seq, delivery, attempts, stored: true, patient: false, receipt: None, since };
+        let entry = Entry {
+            seq,
+            delivery,
+            attempts,
+            stored: true,
+            patient: false,
+            doubt: None,
+            receipt: None,
+            since,
+        };
         self.put(row.lane, entry);
     }
 

@@ -5,9 +5,9 @@
 //! patient source (Kafka without buffer) the sink must have taken another one since: a sink that is
 //! down for all must end in an uncommitted offset, not in a full database.
 
-use super::Board;
 use super::claim::is_withdrawn;
-use super::lane::{Entry, Head, Lane};
+use super::lane::{Doubt, Entry, Head, Lane};
+use super::{Board, Probes};
 use crate::message::{Delivery, Holds, Outcome};
 use crate::queue::change::{Buried, Change};
 use crate::queue::claims::Claim;
@@ -38,33 +38,19 @@ impl Board {
         }
         match outcome {
             Outcome::Delivered => {
-                self.takes(number, now);
-                self.done(claim);
+                self.sink_took(number, now);
+                self.delivered(claim);
             }
             Outcome::Never { heir: Some(heir), .. } => {
-                self.takes(number, now);
+                self.sink_took(number, now);
                 self.replace(claim, *heir);
             }
             Outcome::Never { why, heir: None } => {
-                self.takes(number, now);
+                self.sink_took(number, now);
                 self.bury(claim, why);
             }
-            Outcome::Later { holds: Holds::Sink, after, .. } => {
-                if let Some(lane) = self.lanes.get_mut(&number) {
-                    self.sinks[lane.sink.0].gate.close(now, claim.probes.sink, after, dice);
-                    if claim.probes.lane {
-                        lane.gate.probe_is_back(now);
-                    }
-                }
-                self.back_in_line(claim, now);
-            }
-            Outcome::Later { holds: Holds::Lane, after, .. } => {
-                self.opens_sink(number, now);
-                if let Some(lane) = self.lanes.get_mut(&number) {
-                    lane.gate.close(now, claim.probes.lane, after, dice);
-                }
-                self.back_in_line(claim, now);
-                self.set_lane_aside(number, now);
+            Outcome::Later { holds: holds @ (Holds::Sink | Holds::Lane), after, .. } => {
+                self.held_up(claim, holds, after, now, dice);
             }
             Outcome::Later { holds: Holds::Delivery, after, why } => {
                 self.opens_sink(number, now);
@@ -88,14 +74,12 @@ impl Board {
     ) {
         let attempts = claim.attempt;
         let (attempts_max, backoff) = self.terms(claim.lane);
-        if let Some(lane) = self.lanes.get_mut(&claim.lane) {
-            lane.failures += 1;
-            lane.failing_since.get_or_insert(now);
-            if lane.failures >= LANE_FAILURES_MAX {
-                lane.gate.close(now, claim.probes.lane, None, dice);
-            } else if claim.probes.lane && lane.gate.open() {
-                lane.wake_all();
-            }
+        if let Some(lane) = self.lanes.get_mut(&claim.lane)
+            && !has_failed_too_often(lane, claim.probes, now, dice)
+            && claim.probes.lane
+            && lane.gate.open()
+        {
+            lane.wake_all();
         }
         if !claim.delivery.keep.is_perishable() && attempts_max.is_some_and(|max| attempts >= max) {
             self.bury(claim, format!("given up after {attempts} attempts, the last one: {why}"));
@@ -106,25 +90,104 @@ impl Board {
         let until = now + after.map_or(own, |after| after.max(own));
         let number = claim.lane;
         let entry = self.entry(claim, attempts);
-        let patient = entry.patient && !self.has_taken_since(number, entry.since);
-        let stays = patient || self.unwritable;
         if entry.stored {
             let row = RowId { lane: number, seq: entry.seq };
             self.outbox.changes.push(Change::Attempts(row, attempts));
-        } else if !entry.delivery.keep.is_perishable() && !stays {
-            // The sink takes others, so this one may not hold the broker's window.
+        } else if !self.stays_in_memory(&entry, number) {
             self.set_chain_aside(number, entry, until);
             return;
         }
         self.wait(number, entry, until);
     }
 
-    /// An attempt that says nothing about the delivery: it goes when its gate opens, first.
-    fn back_in_line(&mut self, claim: Claim, now: Instant) {
+    /// An attempt that says something about the sink or the lane, and nothing about the delivery,
+    /// unless others were taken meanwhile: then it waits alone, and holds up nobody.
+    fn held_up(
+        &mut self,
+        mut claim: Claim,
+        holds: Holds,
+        after: Option<Duration>,
+        now: Instant,
+        dice: f64,
+    ) {
+        let is_poison = self.is_poison(&claim, holds);
+        let doubt = Doubt { since: now, failures: 0 };
+        let doubt = claim.doubt.get_or_insert_with(|| Box::new(doubt));
+        doubt.failures += 1;
+        let failures = doubt.failures;
+        let (number, probes) = (claim.lane, claim.probes);
+        let (_, backoff) = self.terms(number);
+        let Some(lane) = self.lanes.get_mut(&number) else { return };
+        let sink = &mut self.sinks[lane.sink.0];
+        if holds == Holds::Sink {
+            lane.doubted_at = Some(now);
+        }
+        if is_poison {
+            if probes.sink {
+                sink.gate.probe_is_back(now);
+            }
+            if !has_failed_too_often(lane, probes, now, dice) && probes.lane {
+                lane.gate.probe_is_back(now);
+            }
+            let own = backoff.wait_after(failures, dice);
+            self.wait_alone(claim, now + after.map_or(own, |after| after.max(own)));
+            return;
+        }
+        let gate = match holds {
+            Holds::Sink => {
+                sink.gate.close(now, probes.sink, after, dice);
+                if probes.lane {
+                    lane.gate.probe_is_back(now);
+                }
+                &sink.gate
+            }
+            Holds::Lane | Holds::Delivery => {
+                lane.gate.close(now, probes.lane, after, dice);
+                &lane.gate
+            }
+        };
+        // The next probe is somebody else's, if somebody waits.
+        let until = gate.probe_at().unwrap_or(now);
+        if holds == Holds::Lane {
+            self.opens_sink(number, now);
+        }
         let attempts = claim.attempt - 1;
-        let number = claim.lane;
         let entry = self.entry(claim, attempts);
-        self.wait(number, entry, now);
+        self.wait(number, entry, until);
+        if holds == Holds::Lane {
+            self.set_lane_aside(number, now);
+        }
+    }
+
+    /// Whether what an attempt lays to its sink or lane is the delivery's own doing: others were
+    /// taken since it failed like this first, or since its lane did last.
+    fn is_poison(&self, claim: &Claim, holds: Holds) -> bool {
+        let Some(lane) = self.lanes.get(&claim.lane) else { return false };
+        let first = claim.doubt.as_ref().map(|doubt| doubt.since);
+        let taken = match holds {
+            Holds::Sink => self.sinks[lane.sink.0].last_taken,
+            Holds::Lane | Holds::Delivery => lane.last_taken,
+        };
+        let lane_failed = lane.doubted_at.filter(|_| holds == Holds::Sink);
+        [first, lane_failed].into_iter().flatten().any(|since| taken > Some(since))
+    }
+
+    /// It waits without an attempt being held against it, in the database if it can.
+    fn wait_alone(&mut self, claim: Claim, until: Instant) {
+        let (number, attempts) = (claim.lane, claim.attempt - 1);
+        let entry = self.entry(claim, attempts);
+        if entry.stored || self.stays_in_memory(&entry, number) {
+            self.wait(number, entry, until);
+        } else {
+            self.set_chain_aside(number, entry, until);
+        }
+    }
+
+    /// Whether a delivery that has no row and has failed stays where it is. If the sink takes
+    /// others it may not hold the broker's window.
+    fn stays_in_memory(&self, entry: &Entry, number: u32) -> bool {
+        let patient = entry.patient && !self.has_taken_since(number, entry.since);
+        entry.delivery.keep.is_perishable() || patient || self.unwritable
     }
 
     fn entry(&mut self, claim: Claim, attempts: u32) -> Entry {
@@ -134,6 +197,7 @@ impl Board {
             attempts,
             stored: claim.stored,
             patient: claim.patient,
+            doubt: claim.doubt,
             receipt: claim.receipt,
             since: claim.since,
         };
@@ -183,9 +247,9 @@ impl Board {
         self.outbox.changes.push(Change::SetAside(number, entry, head, until));
     }
 
-    fn done(&mut self, claim: Claim) {
+    fn delivered(&mut self, claim: Claim) {
         let number = claim.lane;
-        self.gone(number, &claim);
+        self.leave_board(number, &claim);
         if claim.stored {
             self.outbox.changes.push(Change::Delete(RowId { lane: number, seq: claim.id }));
             self.ending += 1;
@@ -196,7 +260,7 @@ impl Board {
             Some(receipt) if self.ending > 0 && claim.delivery.order_key.is_some() => {
                 self.outbox.changes.push(Change::Sign(receipt));
             }
-            Some(receipt) => receipt.sign(),
+            Some(receipt) => self.effects.receipts.push(receipt),
             None => {}
         }
     }
@@ -204,7 +268,7 @@ impl Board {
     /// Another delivery takes the place of one that is given up, in one transaction.
     fn replace(&mut self, claim: Claim, heir: Delivery) {
         let number = claim.lane;
-        self.gone(number, &claim);
+        self.leave_board(number, &claim);
         self.expect(&heir);
         self.effects.arriving += weight(&heir);
         let mut changes = std::mem::take(&mut self.outbox.changes);
@@ -218,9 +282,9 @@ impl Board {
 
     fn bury(&mut self, claim: Claim, reason: String) {
         let number = claim.lane;
-        self.gone(number, &claim);
+        self.leave_board(number, &claim);
         if claim.delivery.keep.is_perishable() {
-            log::warn!("queue: {} is dropped: {reason}", claim.delivery);
+            self.effects.warnings.push(format!("{} is dropped: {reason}", claim.delivery));
             return;
         }
         let from = if claim.stored {
@@ -234,7 +298,7 @@ impl Board {
         self.outbox.changes.push(Change::Bury(from, letter, claim.receipt));
     }
 
-    fn gone(&mut self, number: u32, claim: &Claim) {
+    fn leave_board(&mut self, number: u32, claim: &Claim) {
         let bytes = weight(&claim.delivery);
         self.ages.remove(&claim.id);
         if claim.stored {
@@ -248,10 +312,12 @@ impl Board {
     }
 
     /// A sink that takes a delivery opens its gate, and that of the delivery's lane.
-    fn takes(&mut self, number: u32, now: Instant) {
+    fn sink_took(&mut self, number: u32, now: Instant) {
         self.opens_sink(number, now);
         let Some(lane) = self.lanes.get_mut(&number) else { return };
         self.sinks[lane.sink.0].last_taken = Some(now);
+        lane.last_taken = Some(now);
+        lane.doubted_at = None;
         lane.failures = 0;
         lane.failing_since = None;
         if lane.gate.open() {
@@ -290,4 +356,15 @@ impl Board {
             self.rotate(number);
         }
     }
+}
+
+/// Counts a failure of a delivery's own. Too many of them in a row close the gate of its lane.
+fn has_failed_too_often(lane: &mut Lane, probes: Probes, now: Instant, dice: f64) -> bool {
+    lane.failures += 1;
+    lane.failing_since.get_or_insert(now);
+    let too_often = lane.failures >= LANE_FAILURES_MAX;
+    if too_often {
+        lane.gate.close(now, probes.lane, None, dice);
+    }
+    too_often
 }

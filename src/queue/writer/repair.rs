@@ -33,7 +33,7 @@ impl Writer {
         }
         database.store.checkpoint();
         let mut board = lock(&self.shared.board);
-        let _ = board.committed(deletes, Instant::now());
+        board.committed(deletes, Instant::now());
         self.shared.act(board);
         Ok(())
     }

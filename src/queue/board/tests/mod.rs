@@ -1,5 +1,7 @@
 //! The board in virtual time, with a database that is a map and a broker that is a list.
 
+mod table;
+
 use super::*;
 use crate::message::{Delivery, Desk, Errand, Holds, Keep, Outcome};
 use crate::queue::Store;
@@ -51,6 +53,7 @@ struct World {
     tickets: u64,
     claims: Vec<Claim>,
     heard: Vec<u64>,
+    dice: f64,
 }
 
 fn terms() -> Terms {
@@ -99,6 +102,7 @@ impl World {
             tickets: 0,
             claims: Vec::new(),
             heard: Vec::new(),
+            dice: 0.5,
         }
     }
 
@@ -127,7 +131,9 @@ impl World {
     }
 
     fn claim(&mut self) -> Option<u64> {
-        match self.board.claim(self.sink, self.now) {
+        let next = self.board.claim(self.sink, self.now);
+        self.sign();
+        match next {
             Next::Claim(claim) => {
                 self.claims.push(claim);
                 self.claims.last().map(|claim| number(&claim.delivery))
@@ -147,7 +153,13 @@ impl World {
             }
             Outcome::Later { .. } => {}
         }
-        self.board.settle(claim, outcome, self.now, 0.5);
+        self.board.settle(claim, outcome, self.now, self.dice);
+        self.sign();
+    }
+
+    /// As whoever holds the board does, before anybody else has it.
+    fn sign(&mut self) {
+        self.board.take_effects().receipts.into_iter().for_each(Receipt::sign);
     }
 
     /// The queue thread takes the next request, as far as it goes before a commit.
@@ -183,8 +195,8 @@ impl World {
                 _ => {}
             }
         }
-        let done = self.board.committed(std::mem::take(&mut self.changes), self.now);
-        done.receipts.into_iter().for_each(Receipt::sign);
+        self.board.committed(std::mem::take(&mut self.changes), self.now);
+        self.sign();
         for number in std::mem::take(&mut self.reads) {
             let Some((from, limit)) = self.board.to_read(number) else { continue };
             let of_lane = RowId { lane: number, seq: from }..RowId { lane: number + 1, seq: 0 };
@@ -418,7 +430,7 @@ fn what_happens_at_one_sink_calls_nobody_of_another() {
     let of_b = claim(&mut board, b, 20).expect("the other one's gate is open");
     board.settle(of_b, later(Holds::Delivery), at(30), 1.0);
     let changes = board.take_outbox().changes;
-    let _ = board.committed(changes, at(30));
+    board.committed(changes, at(30));
     assert_eq!(claim(&mut board, b, 30).unwrap_err(), Some(at(530)), "its own back-off");
     let probe = claim(&mut board, a, 410).expect("it is due");
     board.settle(probe, Outcome::Delivered, at(420), 1.0);
