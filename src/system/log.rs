@@ -6,7 +6,7 @@ use simplelog::{ConfigBuilder, WriteLogger};
 use std::io::{LineWriter, Write, stderr, stdout};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Only our own lines: those of the crates we use may show keys, which stand in URLs.
+/// Only our own lines: those of other crates may show keys, which are in URLs.
 const OURS: &str = "ilagent";
 
 /// Room for the longest line: the 4,000 characters of [`plain::line`], time and level.
@@ -15,7 +15,7 @@ const LINE_BYTES_MAX: usize = 4 * 4_100;
 /// Seconds from 1970 to the first year with five digits.
 const YEAR_10000: u64 = 253_402_300_800;
 
-/// The level for a count of `-v`; `RUST_LOG`, where it says something for us, replaces it.
+/// The level for a count of `-v`. `RUST_LOG` overrides it if it names us.
 #[must_use]
 pub fn level(verbosity: u32, rust_log: Option<&str>) -> LevelFilter {
     let from_count = match verbosity {
@@ -32,7 +32,7 @@ pub fn level(verbosity: u32, rust_log: Option<&str>) -> LevelFilter {
     rust_log.and_then(|text| text.split(',').rev().find_map(directive)).unwrap_or(from_count)
 }
 
-/// Who collects the lines.
+/// What collects the lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reader {
     /// A person or a file: time and level in every line, on stderr.

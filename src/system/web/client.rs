@@ -12,14 +12,14 @@ use ureq::http::{HeaderMap, Request, Response, Version};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::{Agent, Body, Error, ProxyProtocol};
 
-/// How long a connection may take to be made, TLS included.
+/// How long connecting may take, TLS included.
 const CONNECT_MAX: Duration = Duration::from_secs(10);
 
-/// A connection that rested longer is not used again: address translation on the way may have
-/// forgotten it, and so may the other side.
+/// A connection that was idle for longer is not used again: a NAT on the way, or the other side,
+/// may have forgotten it.
 const IDLE_MAX: Duration = Duration::from_secs(10);
 
-/// Most bytes of a reply that are read.
+/// Most bytes read of a reply.
 const REPLY_MAX: u64 = 256 * 1024;
 
 /// Buffers of a connection, in each direction, in bytes.
@@ -31,7 +31,7 @@ pub struct Client {
     agent: Agent,
     dialer: Dialer,
     way: Way,
-    /// Where nothing asks for TLS, no roots are read.
+    /// Without TLS no roots are read.
     tls: Option<TlsConfig>,
     limits: Limits,
 }
@@ -39,7 +39,7 @@ pub struct Client {
 /// Bounds of a client.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// The longest silence of the other side, and the longest stall of a write.
+    /// The longest silence of the other side, and the longest stall of a write, that we accept.
     pub timeout: Duration,
     /// Most connections that are kept for the next request.
     pub connections_max: usize,
@@ -73,7 +73,7 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// A header, as far as it can be read: one with strange bytes in it is still there.
+    /// A header, as far as it can be read: strange bytes do not make it absent.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<String> {
         let value = self.headers.get(name)?;
@@ -86,14 +86,14 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// Says in words what is wrong with the environment: a bad proxy or roots that cannot be read.
+    /// Says what is wrong with the environment: a bad proxy, or roots that cannot be read.
     pub fn new(url: &str, limits: Limits) -> Result<Self, String> {
         let way = Way::by_environment(url)?;
         let tls = if needs_tls(url, &way) { Some(trust()?) } else { None };
         Ok(Self::with(Dialer::default(), way, tls, limits))
     }
 
-    /// A client of another host that shares what it can with this one, and ends with it.
+    /// A client of another host, which shares what it can with this one and ends with it.
     ///
     /// # Errors
     ///
@@ -119,21 +119,20 @@ impl Client {
         &self.way
     }
 
-    /// Ends all calls under way, and lets no other begin.
+    /// Ends all calls under way, and lets no new one begin.
     pub fn cut(&self) {
         self.dialer.cut();
     }
 
     /// Makes a request and reads its reply.
     ///
-    /// A connection that rested may have been closed by the other side just now. A request that
-    /// fails so is made once more, on a new one: the other side has not answered, and deliveries
-    /// are made at least once anyway.
+    /// The other side may just have closed an idle connection. A request that fails for that reason
+    /// is made once more, on a new connection: there was no answer, and deliveries are made at
+    /// least once anyway.
     ///
     /// # Errors
     ///
-    /// Says in words why there is no whole reply. They are those of others, too, so they may hold
-    /// secrets.
+    /// Says why there is no whole reply. The words may come from outside and contain secrets.
     pub fn call(&self, call: &Call<'_>) -> Result<Reply, String> {
         let began = Instant::now();
         let replied = match self.run(call, call.limit) {
