@@ -351,6 +351,64 @@ fn a_read_that_fails_once_is_no_damage() {
     agent.wait_ready();
 }
 
+/// Starts the agent in the hands of strace, in which reads fail as `when` says.
+fn start_with_failing_reads(agent: &Agent, when: &str) -> Option<std::process::Child> {
+    let command = agent.command();
+    let mut traced = Command::new("strace");
+    traced.args(["-f", "-qq", "-e", "trace=pread64", "-e"]);
+    traced.arg(format!("inject=pread64:error=EIO:when={when}"));
+    traced.arg("-o").arg(agent.folder().join("trace"));
+    // The loader of programs reads, too.
+    for name in ["ilagent.db3", "ilagent.db3-wal"] {
+        traced.arg("-P").arg(agent.folder().join(name));
+    }
+    traced.arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        traced.env(name, value.unwrap_or_default());
+    }
+    traced.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::piped());
+    traced.spawn().ok()
+}
+
+#[test]
+fn a_read_that_fails_at_the_start_is_no_damage() {
+    let api = StandIn::new();
+    api.answer_all(Answer::Status(503));
+    let mut agent = Agent::new(&api, &[]).ready();
+    for number in 0..10 {
+        assert_eq!(agent.post(&event("k", &format!("id-{number}"))).unwrap().0, 200);
+    }
+    agent.kill();
+    // The first, one of those behind it, and each of the first look.
+    for when in ["1", "2", "4", "9", "1..3"] {
+        let Some(mut traced) = start_with_failing_reads(&agent, when) else {
+            support::not_tested("there is no strace here");
+            return;
+        };
+        wait_until("it is ready all the same", || {
+            agent.get("/ready").is_some_and(|(status, _)| status == 204)
+        });
+        let id = fs::read_to_string(format!("/proc/{0}/task/{0}/children", traced.id())).unwrap();
+        support::agent::signal(id.trim().parse().unwrap(), "KILL");
+        traced.wait().unwrap();
+        let trace = fs::read_to_string(agent.folder().join("trace")).unwrap();
+        assert!(trace.contains("INJECTED"), "{when}: no read failed");
+    }
+    // All of them: it says so, and leaves the file alone.
+    let traced = start_with_failing_reads(&agent, "1+").unwrap();
+    let ended = traced.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert!(said.contains("disk I/O error"), "{said}");
+    for entry in fs::read_dir(agent.folder().path()).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        assert!(!name.contains("corrupt") && !name.contains("aside"), "{name}");
+    }
+    api.answer_all(Answer::Status(202));
+    agent.start();
+    api.wait_for(10);
+}
+
 const WAIT: usize = 20;
 
 /// An agent whose API is down, with alarms in a database in the folder `disk`.

@@ -14,6 +14,7 @@ use ilagent::system::health::Health;
 use ilagent::system::threads::Failures;
 use proptest::prelude::*;
 use std::collections::HashMap;
+use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -596,6 +597,34 @@ fn a_damaged_page_costs_what_was_on_it_and_no_more() {
         let aside = (1..9).filter(|n| rig.folder.join(&format!("q.db3.corrupt-{n}")).exists());
         assert!(aside.count() <= 2);
     }
+}
+
+#[test]
+fn a_file_that_is_damaged_while_it_is_in_use_is_salvaged_by_the_agent_that_runs() {
+    const COUNT: usize = 2_000;
+    let mut rig = Rig::new(None);
+    let push = |delivery| Push::Delivery { delivery, store: Store::Durable, receipt: None };
+    rig.push_all((0..COUNT).map(|number| push(long(number))).collect());
+    wait_until("all are stored", || rig.health.snapshot().queue.waiting == COUNT as u64);
+    rig.restart(None);
+    let file = std::fs::File::options().write(true).open(&rig.settings.path).unwrap();
+    let middle = file.metadata().unwrap().len() / 2;
+    file.write_all_at(&[0xff; 10 * 1_024], middle).unwrap();
+    let mut seen = std::collections::HashSet::new();
+    wait_until("nothing waits", || {
+        while let Some(claim) = rig.claims.wait(Some(Duration::ZERO)) {
+            let number = number(&claim.delivery);
+            assert_eq!(claim.delivery, long(number));
+            assert!(seen.insert(number), "{number} is delivered once");
+            rig.claims.settle(claim, Outcome::Delivered);
+        }
+        rig.health.snapshot().queue.waiting == 0
+    });
+    assert!(seen.len() >= COUNT - 50, "{} of {COUNT}", seen.len());
+    assert!(rig.folder.join("q.db3.corrupt-1").exists());
+    assert_eq!(rig.health.snapshot().queue.put_aside.len(), 1);
+    rig.push_all(vec![push(delivery(7, "lane", None))]);
+    assert_eq!(work(&rig.claims, 1, &|_, _| Outcome::Delivered), [7]);
 }
 
 /// `FLIP_ROUNDS=1000` takes longer and finds more.

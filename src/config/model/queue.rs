@@ -11,7 +11,8 @@ pub struct Queue {
     pub path: PathBuf,
     /// Most bytes of waiting deliveries; beyond that sources are refused.
     pub bytes_max: u64,
-    /// Most dead letters kept; beyond that the oldest is removed.
+    /// Most dead letters kept; beyond it messages that are no events are removed first, then the
+    /// oldest.
     pub dead_letters_max: u64,
     /// When a commit counts as safe.
     pub sync: Safety,

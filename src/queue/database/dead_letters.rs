@@ -6,7 +6,7 @@ use crate::queue::row::{self, Unchecked};
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
 
-/// Most bytes of dead letters kept; beyond it the oldest go.
+/// Most bytes of dead letters kept; beyond it some are removed.
 const BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// What never became a delivery; version 0.12.0 wrote down what it would have been.

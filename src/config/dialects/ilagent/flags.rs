@@ -224,7 +224,8 @@ pub struct Flags {
     /// full)
     #[argh(option, arg_name = "MODE")]
     pub queue_sync: Option<String>,
-    /// most dead letters kept; beyond it the oldest is removed (default: 1000)
+    /// most dead letters kept (default: 1000); beyond it messages that are no events are removed
+    /// first, then the oldest
     #[argh(option, arg_name = "NUMBER")]
     pub dead_letters: Option<String>,
     /// not ready once the oldest delivery is older than this (default: 10 min)

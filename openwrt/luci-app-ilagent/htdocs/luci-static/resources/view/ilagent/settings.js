@@ -23,7 +23,7 @@ const QUEUE = [
 		{ check: 'checkSize', placeholder: '256 MB' } ],
 	[ 'sync', _('Safety'), _('full survives a power cut; normal survives a crash of the agent, and spares flash'),
 		{ values: [ 'full', 'normal' ], placeholder: 'full' } ],
-	[ 'dead_letters', _('Dead letters'), _('Beyond this, the oldest is removed'),
+	[ 'dead_letters', _('Dead letters'), _('Beyond this, messages that are no events are removed first, then the oldest'),
 		{ datatype: 'uinteger', placeholder: '1000' } ],
 	[ 'max_age', _('Maximum age'), _('The agent is not ready once the oldest delivery is older'),
 		{ check: 'checkTime', placeholder: '10 min' } ]
