@@ -12,7 +12,7 @@ use support::agent::Agent;
 use support::broker::Broker;
 use support::publisher::Publisher;
 use support::stand_in::{Answer, StandIn};
-use support::{event, wait_until};
+use support::{event, wait_until, words};
 
 const DIRECT: [&str; 4] = ["-e", "events/#", "--mqtt_qos", "1"];
 const BUFFER: [&str; 5] = ["-e", "events/#", "--mqtt_qos", "1", "--mqtt_buffer"];
@@ -173,23 +173,9 @@ fn a_broker_that_is_killed_and_comes_back_loses_nothing_that_was_confirmed() {
 #[test]
 fn the_documented_command_works_as_it_stands() {
     let (api, broker) = (StandIn::new(), Broker::new());
-    let arguments = [
-        "-n",
-        "ilagent",
-        "-e",
-        "#",
-        "-e",
-        "ilert/+",
-        "-r",
-        "ilert/heartbeats",
-        "--mqtt_username",
-        "my-user",
-        "--mqtt_password",
-        "my-pass",
-        "--mqtt_qos",
-        "1",
-    ];
-    let agent = Agent::mqtt(&api, broker.port(), &arguments).ready();
+    let line = "-n ilagent -e # -e ilert/+ -r ilert/heartbeats --mqtt_username my-user \
+                --mqtt_password my-pass --mqtt_qos 1";
+    let agent = Agent::mqtt(&api, broker.port(), &words(line)).ready();
     let mut publisher = Publisher::new(broker.port());
     publisher.publish(
         "ilert/events",
@@ -255,20 +241,8 @@ fn a_resolve_never_overtakes_its_alert() {
 #[test]
 fn a_key_stays_inside_its_path_segment_and_the_token_at_home() {
     let (api, broker) = (StandIn::new(), Broker::new());
-    let agent = Agent::mqtt(
-        &api,
-        broker.port(),
-        &[
-            "-e",
-            "events/#",
-            "--mqtt_qos",
-            "1",
-            "--policy_topic",
-            "policies",
-            "--policy_routing_keys",
-            "site",
-        ],
-    );
+    let line = "-e events/# --mqtt_qos 1 --policy_topic policies --policy_routing_keys site";
+    let agent = Agent::mqtt(&api, broker.port(), &words(line));
     let _agent = agent.env("ILERT_API_KEY", "Bearer secret-token").ready();
     api.answer(|request| match request.path.split('?').next().unwrap() {
         "/api/users/search-email" => Answer::Full(
@@ -399,27 +373,21 @@ fn a_key_without_its_line_ends_is_a_fault_that_shows_nothing_of_it() {
     let whole = std::fs::read_to_string(folder.join("own.key")).unwrap();
     let secret = whole.lines().nth(1).unwrap();
     let bytes: Vec<String> = secret.bytes().take(8).map(|byte| byte.to_string()).collect();
-    for (name, text, words) in [
+    for (name, text, wanted) in [
         ("one-line.key", whole.replace('\n', ""), "its line ends are lost"),
         ("written.key", whole.replace('\n', "\\n"), "written out where its lines should end"),
     ] {
         std::fs::write(folder.join(name), text).unwrap();
         let (chain, key) = (folder.join("own.pem"), folder.join(name));
-        let arguments = [
-            "--mqtt_tls",
-            "--mqtt_client_cert",
-            chain.to_str().unwrap(),
-            "--mqtt_client_key",
-            key.to_str().unwrap(),
-            "-e",
-            "a",
-            "--mqtt_qos",
-            "1",
-        ];
-        let output = Agent::mqtt(&api, 1, &arguments).command().output().unwrap();
+        let line = format!(
+            "-e a --mqtt_qos 1 --mqtt_tls --mqtt_client_cert {} --mqtt_client_key {}",
+            chain.display(),
+            key.display()
+        );
+        let output = Agent::mqtt(&api, 1, &words(&line)).command().output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(said.contains(&format!("{name} is not valid PEM: ")), "{said}");
-        assert!(said.contains(words), "{said}");
+        assert!(said.contains(wanted), "{said}");
         assert_eq!(said.matches("mqtt 127.0.0.1: ").count(), 1, "said once, prefix once: {said}");
         assert!(!said.contains(&secret[..8]) && !said.contains(&bytes.join(", ")), "{said}");
     }

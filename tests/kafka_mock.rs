@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use support::agent::{Agent, BINARY};
 use support::cluster::{Cluster, GROUP, TOPIC};
 use support::stand_in::{Answer, StandIn};
-use support::{event, wait_until, wait_within};
+use support::{event, wait_until, wait_within, words};
 
 /// The documented time after which the agent gives up.
 const GIVE_UP: Duration = Duration::from_secs(5);
@@ -444,18 +444,10 @@ fn a_topic_that_is_not_there_is_told_and_found_when_it_is_made() {
 fn a_queue_that_is_full_pauses_the_partitions_and_keeps_the_membership() {
     let (api, cluster) = (StandIn::new(), Cluster::new(2));
     api.answer_all(Answer::Status(503));
-    let arguments = [
-        "--kafka_buffer",
-        "--queue_limit",
-        "64 KB",
-        // The group gives us up if nobody polls for this long.
-        "--kafka_option",
-        "max.poll.interval.ms=6000",
-        "-v",
-        "-v",
-        "-v",
-    ];
-    let mut agent = cluster.agent(&api, &arguments).ready();
+    // The group gives us up if nobody polls for as long as this option says.
+    let line = "--kafka_buffer --queue_limit '64 KB' --kafka_option max.poll.interval.ms=6000 \
+                -v -v -v";
+    let mut agent = cluster.agent(&api, &words(line)).ready();
     let filler = "x".repeat(500);
     for number in 0..1_000 {
         let body =

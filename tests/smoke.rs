@@ -10,7 +10,7 @@ use support::broker::Broker;
 use support::certificates::Authority;
 use support::publisher::Publisher;
 use support::stand_in::{Answer, StandIn};
-use support::{Folder, event, free_port, wait_until};
+use support::{Folder, event, free_port, wait_until, words};
 
 const MESSAGES: usize = 60;
 
@@ -37,26 +37,12 @@ fn work(date: &str) {
     fs::write(&date_file, format!("@{date} 12:00:00")).unwrap();
     let file = |name: &str| broker.folder().join(name).display().to_string();
     let (ca, cert, key) = (file("ca.pem"), file("client.pem"), file("client.key"));
-    let mut agent = Agent::mqtt(
-        &api,
-        tls_port,
-        &[
-            "-e",
-            "events/#",
-            "--mqtt_qos",
-            "1",
-            "--mqtt_buffer",
-            "--mqtt_tls",
-            "--mqtt_ca",
-            &ca,
-            "--mqtt_client_cert",
-            &cert,
-            "--mqtt_client_key",
-            &key,
-        ],
-    )
-    .clock(&date_file)
-    .ready();
+    let line = format!(
+        "-e events/# --mqtt_qos 1 --mqtt_buffer --mqtt_tls --mqtt_ca {ca} \
+         --mqtt_client_cert {cert} --mqtt_client_key {key}"
+    );
+    let agent = Agent::mqtt(&api, tls_port, &words(&line));
+    let mut agent = agent.clock(&date_file).ready();
     assert!(agent.log().contains(&date[..4]), "the clock is not faked:\n{}", agent.log());
 
     api.answer_all(Answer::Status(503));

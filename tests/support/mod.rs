@@ -21,6 +21,7 @@ pub mod session;
 pub mod stand_in;
 pub mod tmpfs;
 pub mod version_1;
+mod words;
 
 pub use ports::free_port;
 use std::fs;
@@ -28,6 +29,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+pub use words::words;
 
 /// How long anything may take that is bound to happen.
 pub const PATIENCE: Duration = Duration::from_secs(30);
