@@ -45,6 +45,7 @@ pub struct Claim {
 
 /// What there is to do for a sink.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "it is taken apart at once")]
 pub enum Next {
     /// This.
     Claim(Claim),
