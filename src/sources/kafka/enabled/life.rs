@@ -7,6 +7,8 @@
 //! Without buffer, when a message has waited and its sink has failed for five seconds, the agent
 //! ends with 1; lanes that are refused alone are set aside instead.
 
+mod end;
+
 use super::bell::Bell;
 use super::context::{Context, Told, offsets};
 use super::ledger::Ledger;
@@ -60,9 +62,6 @@ const LOOK_TIME: Duration = Duration::from_millis(500);
 
 /// librdkafka leaves the group if it is not polled; this is far more often than necessary.
 const POLL_AT_LEAST: Duration = Duration::from_secs(2);
-
-/// At the stop: how long to wait for receipts that are still out.
-const LAST_SIGNATURES: Duration = Duration::from_millis(250);
 
 /// Errors remembered of one trouble; each broker of a cluster has its own words.
 const SAID_MAX: usize = 100;
@@ -381,40 +380,6 @@ impl Life {
         self.report();
     }
 
-    /// Ends the agent when messages wait and ilert takes nothing: its supervisor sees that
-    /// something is wrong, and Kafka keeps what was not committed.
-    fn judge(&mut self, now: Instant, failures: &Failures) {
-        let waiting = self.waiting(now);
-        if self.gave_up || waiting.is_none_or(|waiting| waiting < GIVE_UP) {
-            return;
-        }
-        let sinks = self.health.snapshot().sinks;
-        let failing = sinks.iter().filter(|(_, sink)| !sink.is_journal).find_map(|(name, sink)| {
-            let failing = now.saturating_duration_since(sink.failing_since?);
-            (GIVE_UP <= failing).then_some((name, &sink.error))
-        });
-        if let Some((sink, error)) = failing {
-            let count = self.consumer.context().heard().ledger.unsigned();
-            // A full channel means that another failure is already ending the agent.
-            let _ = failures.0.try_send(format!(
-                "kafka {}: {sink} took nothing for {} s, and the offsets of {count} messages are \
-                 not committed: {error}",
-                self.cluster.name,
-                GIVE_UP.as_secs()
-            ));
-            self.gave_up = true;
-        }
-    }
-
-    /// How long the oldest message that is only in our hands has been waiting.
-    fn waiting(&self, now: Instant) -> Option<Duration> {
-        if self.cluster.buffer {
-            return None;
-        }
-        let oldest = self.consumer.context().heard().ledger.oldest()?;
-        Some(now.saturating_duration_since(oldest))
-    }
-
     /// How long to sleep if nobody rings.
     fn patience(&self, now: Instant) -> Duration {
         let due = self.consumer.context().heard().ledger.is_due();
@@ -429,39 +394,6 @@ impl Life {
             .map(|waiting| GIVE_UP.saturating_sub(waiting).max(LOOK_AT_SINK));
         let waits = until.into_iter().flatten().map(|at| at.saturating_duration_since(now));
         waits.chain(give_up).fold(POLL_AT_LEAST, Duration::min)
-    }
-
-    /// The orderly end: commits what is finished, and leaves the group.
-    fn leave(self) {
-        let signatures = Instant::now() + LAST_SIGNATURES;
-        while self.consumer.context().heard().ledger.unsigned() > 0 {
-            let now = Instant::now();
-            if signatures <= now {
-                break;
-            }
-            self.bell.wait(signatures.saturating_duration_since(now));
-            self.consumer.context().collect();
-        }
-        let name = self.cluster.name.clone();
-        let mut heard = self.consumer.context().heard();
-        // Waiting for a commit again while the group is left would take twice as long.
-        heard.closing = true;
-        let (open, done) = (heard.ledger.unsigned(), heard.ledger.finished());
-        drop(heard);
-        // Without a coordinator a commit could take any time.
-        let mode = if self.standing.is_well() { CommitMode::Sync } else { CommitMode::Async };
-        if !done.is_empty()
-            && let Err(error) = self.consumer.commit(&offsets(&done), mode)
-        {
-            warn!("kafka {name}: the last offsets are not committed: {error}");
-        }
-        self.health.consumer(&name, |session| {
-            session.connected = false;
-            session.subscriptions_ready = false;
-            "stopped".clone_into(&mut session.error);
-        });
-        drop(self.consumer);
-        info!("kafka {name}: stopped; {open} messages in our hands come again");
     }
 }
 
