@@ -9,8 +9,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Where receipts are handed in, and what wakes the session.
 ///
-/// A wake-up is a system call, so only the first who brings something to a sleeping session pays
-/// for it: `awake` says that the session will look anyway before it sleeps again.
+/// A wake-up is a system call, so only the first to bring something to a sleeping session pays for
+/// it: `awake` means that the session will look before it sleeps again anyway.
 pub(super) struct Bell {
     waker: Waker,
     awake: AtomicBool,
@@ -36,7 +36,7 @@ pub(super) enum Slip {
 }
 
 impl Bell {
-    /// A bell of a session that is awake.
+    /// The bell of a session that is awake.
     pub(super) fn new(waker: Waker) -> Self {
         Bell {
             waker,
@@ -54,24 +54,24 @@ impl Bell {
         }
     }
 
-    /// Asks how the session is, which makes it look more closely.
+    /// Somebody asks how the session is, so it should watch its broker more closely.
     pub(super) fn ask(&self) {
         self.asked.store(true, Ordering::Release);
         self.ring();
     }
 
-    /// Whether somebody has asked since.
+    /// Whether somebody has asked since the last call.
     pub(super) fn was_asked(&self) -> bool {
         self.asked.swap(false, Ordering::AcqRel)
     }
 
-    /// Where the session gives its signs of life.
+    /// Where the session shows that it is alive.
     pub(super) fn pulse(&self) -> &Pulse {
         &self.pulse
     }
 
-    /// Takes what was brought, which replaces the content of `slips`. Says whether there is room
-    /// in the queue again.
+    /// Moves what was brought into `slips`, in place of its content. Returns whether the queue has
+    /// room again.
     pub(super) fn collect(&self, slips: &mut Vec<Slip>) -> bool {
         slips.clear();
         let mut mail = self.mail();
@@ -79,15 +79,15 @@ impl Bell {
         mem::take(&mut mail.room)
     }
 
-    /// The session is about to sleep. `true` if something has been brought, and it should not.
+    /// The session is about to sleep. `true` if something was brought, so that it must not.
     pub(super) fn doze(&self) -> bool {
-        // Whoever brings something later takes the lock after us, and so sees this.
+        // Anybody who brings something later takes the lock after us, and so sees this.
         self.awake.store(false, Ordering::Release);
         let mail = self.mail();
         mail.room || !mail.slips.is_empty()
     }
 
-    /// The session does not sleep any more.
+    /// The session has woken up.
     pub(super) fn rise(&self) {
         self.awake.store(true, Ordering::Release);
     }
@@ -110,7 +110,7 @@ impl Desk for Bell {
     }
 
     fn partly_signed(&self, ticket: u64) {
-        // Nothing follows from it until the end, so nobody is woken.
+        // It matters only at the stop, so it wakes nobody.
         self.mail().slips.push(Slip::PartlySigned(ticket));
     }
 

@@ -16,10 +16,10 @@ use rustls::ClientConnection;
 use std::io::{self, ErrorKind};
 use std::time::{Duration, Instant};
 
-/// After so many reads acknowledgements go out and timers are looked at.
+/// After this many reads acknowledgements go out and timers are checked.
 const READS_PER_TURN: usize = 8;
 
-/// With so many bytes that a broker does not take, nothing more is read from it.
+/// While the broker leaves more than this many bytes unread, nothing is read from it.
 const BACKLOG_MAX: usize = 64 * 1024;
 
 /// How long the last bytes may take at the end, and how long the broker may take to close.
@@ -29,7 +29,7 @@ const GOODBYE_MAX: Duration = Duration::from_millis(300);
 struct Connection {
     wire: Wire,
     reader: Reader,
-    /// Since when the broker has read nothing of what waits.
+    /// Since when the broker has read nothing of what is waiting.
     stalled: Option<Instant>,
     /// When the TLS files are looked at.
     look_at: Option<Instant>,
@@ -126,14 +126,14 @@ impl Connection {
         self.parse(life)
     }
 
-    /// Makes sense of all packets that are complete, and hands the messages in together.
+    /// Goes through all packets that are complete, and hands their messages in together.
     fn parse(&mut self, life: &mut Life) -> Result<(), End> {
         if self.is_paused(life) {
             return Ok(());
         }
         let mut batch = Vec::new();
         let parsed = self.parse_into(life, &mut batch);
-        // Messages in front of a malformed packet are entered, so they have to be handed in.
+        // Messages in front of a malformed packet are in the ledger, so they must be handed in.
         life.hand_in(batch)?;
         parsed
     }

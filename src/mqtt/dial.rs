@@ -29,7 +29,7 @@ impl From<io::Error> for NoDial {
 pub(super) struct Dialer {
     host: String,
     port: u16,
-    /// The system's look-up cannot be interrupted: one that hangs is waited for the next time.
+    /// The system's look-up cannot be interrupted, so one that hangs is kept for the next try.
     look_up: Option<LookUp>,
     memory: Memory,
 }
@@ -65,7 +65,7 @@ impl Dialer {
         }
     }
 
-    /// Nothing came of the last connection: another address of the host may be better.
+    /// The last connection failed; another address of the host may be better.
     pub(super) fn doubt_latest(&self) {
         self.memory.doubt_latest();
     }

@@ -3,18 +3,18 @@
 use crate::mqtt::packet::Malformed;
 use std::io;
 
-/// Why there is no connection any more.
+/// Why the connection is over.
 #[derive(Debug)]
 pub(super) enum End {
     /// The stop has come, or the queue is closed.
     Stopped,
-    /// It is to be made again at once, for this reason.
+    /// Connect again at once, for this reason.
     Again(String),
-    /// It failed, for this reason, and is made again after a wait.
+    /// It failed, for this reason. Connect again after a wait.
     Lost(String),
-    /// The broker ended it, for this reason if it gave one, and it is made again after a wait.
+    /// The broker ended it, with this reason if it gave one. Connect again after a wait.
     Closed(Option<String>),
-    /// The system cannot wait for sockets.
+    /// The system can no longer wait for sockets.
     Broken(io::Error),
 }
 

@@ -1,4 +1,4 @@
-//! From CONNECT to CONNACK, and what a refusal means for the next try.
+//! From CONNECT to CONNACK, and what a refusal means for the next attempt.
 
 use crate::config::Version;
 use crate::mqtt::codec;
@@ -17,13 +17,13 @@ use std::time::Instant;
 enum NoHandshake {
     /// The stop has come, or the system is broken.
     End(End),
-    /// It said so.
+    /// The broker said no.
     Refused(ConnAck),
-    /// It closed the connection when it had heard our CONNECT.
+    /// It closed the connection after our CONNECT.
     Closed(String),
     /// TLS failed.
     Tls(String),
-    /// Its answer was none.
+    /// It did not answer, or not with a CONNACK.
     Failed(String),
 }
 
@@ -94,8 +94,8 @@ fn wait_for_connack(
     }
 }
 
-/// With TLS 1.3 the broker looks at our certificate after the handshake has ended for us, so an
-/// alert may come late.
+/// With TLS 1.3 the broker checks our certificate after the handshake is over for us, so its alert
+/// may come late.
 fn broke(wire: &Wire, error: &io::Error) -> NoHandshake {
     if error.kind() == io::ErrorKind::InvalidData {
         NoHandshake::Tls(format!("TLS with the broker failed: {}", io_in_words(error)))
@@ -108,7 +108,7 @@ fn broke(wire: &Wire, error: &io::Error) -> NoHandshake {
     }
 }
 
-/// What was only tried is settled now.
+/// What was a guess is now known.
 fn accepted(life: &mut Life) {
     if let Some(materials) = &mut life.materials {
         materials.accepted();
@@ -144,8 +144,8 @@ fn judge(life: &mut Life, no: NoHandshake) -> End {
             warn_of_fallback(life);
             return End::Again("with MQTT 3.1.1".to_owned());
         }
-        // An old broker may close without a word. So may one that is stopping, or a proxy in
-        // front of it, so 3.1.1 is a guess until it has been accepted.
+        // An old broker may close without a word. So may one that is shutting down, or a proxy in
+        // front of it, so 3.1.1 is a guess until it is accepted.
         (NoHandshake::Closed(_), Version::V5) if !life.speaks_five => {
             life.version = Version::V311;
             life.guessing = true;
@@ -159,7 +159,7 @@ fn judge(life: &mut Life, no: NoHandshake) -> End {
     End::Lost(why)
 }
 
-/// A refusal that has nothing to do with who we are: the broker is busy, or too old.
+/// Whether the refusal has nothing to do with our credentials: the broker is busy, or too old.
 fn says_nothing_of_us(connack: &ConnAck) -> bool {
     let busy = match connack.legacy {
         true => connack.code == 3,

@@ -20,17 +20,17 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// After so many connections that the broker closed soon the words hint at a second client.
+/// After this many connections that the broker closed soon, the message suggests a second client.
 const SHORT_LIVES_MAX: u32 = 3;
 
-/// A connection that ended earlier ended soon. Two clients that take turns with one client id each
-/// live as long as the other waits before it connects again, which is 30 s at most.
+/// A connection that lasted less than this ended soon. Two clients that fight over one client id
+/// each last as long as the other waits before it reconnects, which is 30 s at most.
 const SHORT_LIFE: Duration = Duration::from_secs(45);
 
-/// A connection that ended earlier ended at once, which nothing on the way does.
+/// A connection that lasted less than this was ended at once, which no firewall or NAT does.
 const SHORTEST_LIFE: Duration = Duration::from_secs(5);
 
-/// How many different troubles are each said once, until a connection has been good.
+/// How many different problems are remembered as logged, until a connection has been good.
 const SAID_MAX: usize = 8;
 
 /// What a session is made of.
@@ -56,9 +56,9 @@ pub(super) struct Life {
     pub protocol: Protocol,
     /// What the next connection speaks.
     pub version: Version,
-    /// MQTT 3.1.1 is tried because the broker closed without a word when it heard MQTT 5.
+    /// MQTT 3.1.1 is tried because the broker closed the connection at a CONNECT of MQTT 5.
     pub guessing: bool,
-    /// The broker has accepted MQTT 5 before, so when it closes that has another reason.
+    /// The broker has accepted MQTT 5 before, so if it closes there is another reason.
     pub speaks_five: bool,
     /// When the broker accepted the present connection.
     up_since: Option<Instant>,
@@ -66,13 +66,13 @@ pub(super) struct Life {
     memory: Box<dyn Memory>,
     health: Health,
     desk: Arc<dyn Desk>,
-    /// Why the queue does not take messages, if it does not.
+    /// Why the queue takes no messages, if it does not.
     refused: Option<Refused>,
-    /// Kept for its memory.
+    /// A buffer, kept for its memory.
     slips: Vec<Slip>,
     failures: u32,
     short_lives: u32,
-    /// What was said since the last good connection, so that it is not said again at every try.
+    /// What was logged since the last good connection, so that it is not repeated at every attempt.
     said: Vec<String>,
 }
 
@@ -139,7 +139,7 @@ impl Life {
         info!("mqtt {}: stopped", self.broker.name);
     }
 
-    /// Takes up what earlier processes left.
+    /// Recalls what earlier processes left.
     pub(super) fn begin(&mut self) {
         let memory = &self.memory;
         if let Effect::Remember(name, record) = self.protocol.recall(&|name| memory.recall(name)) {
@@ -203,7 +203,7 @@ impl Life {
         why
     }
 
-    /// Waits before the next try, longer each time until a connection has been good for a while.
+    /// Waits before the next attempt, longer each time until a connection has lasted.
     fn rest(&mut self, why: &str, up: Option<Duration>) -> Result<(), io::Error> {
         let reconnect = self.timing.reconnect;
         let present = reconnect.wait_after(self.failures, 1.0);
@@ -234,7 +234,7 @@ impl Life {
         Ok(())
     }
 
-    /// Notes that something was said; what was said long ago may be said again.
+    /// Remembers that something was logged; the oldest may be logged again.
     fn note(&mut self, words: String) {
         if self.said.len() == SAID_MAX {
             self.said.remove(0);
@@ -264,12 +264,12 @@ impl Life {
         });
     }
 
-    /// Whether messages may not be read at present.
+    /// Whether nothing may be read at present.
     pub(super) fn is_paused(&self) -> bool {
         self.refused.is_some() || self.protocol.is_full()
     }
 
-    /// Takes what was brought to the bell.
+    /// Collects what was brought to the bell.
     pub(super) fn collect(&mut self) -> Result<(), End> {
         let room = self.pump.bell().collect(&mut self.slips);
         for &slip in &self.slips {
@@ -278,7 +278,7 @@ impl Life {
         if room { self.try_again() } else { Ok(()) }
     }
 
-    /// Offers the batch that was refused once more, if there is one.
+    /// Offers the batch that was refused again, if there is one.
     pub(super) fn try_again(&mut self) -> Result<(), End> {
         if self.refused.is_none() {
             return Ok(());

@@ -1,4 +1,4 @@
-//! Which TLS files are in use: looked at again, taken over, rolled back.
+//! Which TLS files are in use: checked for changes, adopted, rolled back.
 
 use crate::config::Tls;
 use crate::system::tls::{self, Material};
@@ -15,9 +15,9 @@ pub(super) struct Materials {
     current: Material,
     /// What the broker accepted last.
     good: Option<Material>,
-    /// The fingerprint of what the broker did not accept, so that it is not tried for ever.
+    /// The fingerprint of what the broker rejected, so that it is not tried again and again.
     refused: Option<u64>,
-    /// What was last said about files that cannot be used: each thing is said once.
+    /// The last complaint about files that cannot be used; each is logged once.
     complaint: String,
 }
 
@@ -39,7 +39,7 @@ impl Materials {
         })
     }
 
-    /// Whether there is a file to look at.
+    /// Whether there are files that may change.
     pub(super) fn has_files(&self) -> bool {
         self.files != Tls::default()
     }
@@ -49,8 +49,8 @@ impl Materials {
         self.current.client.clone()
     }
 
-    /// Looks at the files. `true` when they hold something new that can be used; files that cannot
-    /// be used change nothing.
+    /// Checks the files. `true` when they hold something new and usable; files that cannot be used
+    /// change nothing.
     pub(super) fn look(&mut self) -> bool {
         if !self.has_files() {
             return false;
@@ -87,11 +87,11 @@ impl Materials {
         self.good = Some(self.current.clone());
     }
 
-    /// The connection failed in a way that may be due to the material. `true` when an older one
-    /// that was good is used instead.
+    /// The connection failed, perhaps because of the files. `true` when the last good ones are used
+    /// instead.
     ///
-    /// When the older one fails as well, the newer one gets another chance: a new CA may have been
-    /// put in place before the broker had its new certificate.
+    /// When those fail as well, the newer ones get another chance: a new CA may have been installed
+    /// before the broker had its new certificate.
     pub(super) fn rejected(&mut self, why: &str) -> bool {
         match &self.good {
             Some(good) if good.fingerprint != self.current.fingerprint => {

@@ -1,12 +1,12 @@
-//! The seam towards the queue's database: what a session knows over restarts.
+//! The seam towards the queue's database: what a session remembers over restarts.
 
-/// What outlives the process. A session keeps a few short texts of its own under fixed names.
+/// What outlives the process: a few short texts under fixed names.
 pub trait Memory: Send {
-    /// What was remembered under this name. It may block: it is asked at the start.
+    /// What was remembered under this name. Called at the start only, so it may block.
     fn recall(&self, name: &str) -> Option<String>;
 
-    /// Remembers a text in place of the former one. It does not block, and may fail: then the
-    /// session does at its next start what it does at its first.
+    /// Remembers a text in place of the former one. It does not block, and it may fail: then the
+    /// next start is like the first.
     fn remember(&self, name: &str, text: String);
 }
 

@@ -1,23 +1,23 @@
-//! When to ping, and when to give a silent connection up.
+//! When to ping, and when to give up a silent connection.
 
 use std::time::{Duration, Instant};
 
-/// The least time an answer may take.
+/// The shortest time we allow for an answer.
 const PATIENCE_MIN: Duration = Duration::from_secs(2);
 
-/// The longest time an answer may take.
+/// The longest time we allow for an answer.
 const PATIENCE_MAX: Duration = Duration::from_secs(30);
 
-/// How long it counts that somebody asked how we are.
+/// For how long after a question about our state the broker is watched.
 const WATCHED: Duration = Duration::from_secs(90);
 
-/// How closely a broker is watched while somebody asks how we are: they learn it within half a
-/// minute, and an agent that nobody asks does not pay for the pings.
+/// How closely a broker is watched while somebody asks for our state: a probe wants to know within
+/// half a minute, and without one nobody pays for the pings.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Watch {
     /// The silence after which it is pinged.
     pub interval: Duration,
-    /// The time without an answer after which that is reported, the connection kept.
+    /// The time without an answer after which that is reported; the connection is kept.
     pub worry: Duration,
 }
 
@@ -28,12 +28,12 @@ pub(super) struct Pace {
     watched_until: Option<Instant>,
     /// It has been reported that the broker does not answer.
     worried: bool,
-    /// Pings after that much silence; `None` is never.
+    /// The silence after which we ping; `None` means never.
     interval: Option<Duration>,
     patience: Duration,
     sent: Instant,
     heard: Instant,
-    /// When the ping went out that nothing has been heard since.
+    /// When the first ping went out after which nothing was heard.
     pinged: Option<Instant>,
 }
 
@@ -42,9 +42,9 @@ pub(super) struct Pace {
 pub(super) enum Due {
     Nothing,
     Ping,
-    /// The silence has lasted long enough to be reported.
+    /// The silence is long enough to be reported.
     Worry,
-    /// Nothing has been heard for too long.
+    /// The silence is too long.
     GiveUp,
 }
 
@@ -66,7 +66,7 @@ impl Pace {
         }
     }
 
-    /// Somebody asks how we are.
+    /// Somebody asks for our state.
     pub(super) fn watched(&mut self, now: Instant) {
         self.watched_until = Some(now + WATCHED);
     }
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_asked_pings_sooner_and_only_for_a_while() {
+    fn a_session_that_is_asked_for_pings_sooner_and_only_for_a_while() {
         let start = Instant::now();
         let at = |secs| start + Duration::from_secs(secs);
         let mut pace = Pace::new(Duration::from_secs(60), WATCH, start);

@@ -6,7 +6,7 @@ use std::fmt;
 /// The longest text or binary field of a packet, in bytes.
 pub const FIELD_BYTES_MAX: usize = 65_535;
 
-/// How many unacknowledged messages we let a broker of MQTT 5 have under way.
+/// How many unacknowledged messages a broker of MQTT 5 may have in flight to us.
 pub const RECEIVE_MAX: u16 = 2_048;
 
 /// A session of MQTT 5 with this expiry never expires.
@@ -21,7 +21,7 @@ pub enum Packet<'a> {
     Publish(Publish<'a>),
     /// A message that was larger than the limit; its payload has been thrown away.
     Oversized(Oversized),
-    /// The broker has let go of a QoS 2 message.
+    /// The broker releases a QoS 2 message.
     PubRel {
         /// Which one.
         packet_id: u16,
@@ -34,14 +34,14 @@ pub enum Packet<'a> {
     PingResp,
     /// The broker ends the connection (MQTT 5 only).
     Disconnect(Disconnect),
-    /// Something legal that says nothing to a subscriber, by name.
+    /// A legal packet that means nothing to a subscriber, by name.
     Ignored(&'static str),
 }
 
 /// The answer to CONNECT.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ConnAck {
-    /// The broker kept the session: what is not acknowledged comes again.
+    /// The broker kept the session: it sends again what is not acknowledged.
     pub session_present: bool,
     /// 0 is success; see [`words::connect_refusal`](crate::mqtt::words::connect_refusal).
     pub code: u8,
@@ -49,8 +49,8 @@ pub struct ConnAck {
     pub legacy: bool,
     /// The keep-alive that the broker wants instead of ours, in seconds.
     pub keep_alive: Option<u16>,
-    /// How long the broker keeps the session after a connection, in seconds, if that is not as
-    /// long as we asked for.
+    /// How long the broker keeps the session after a connection, in seconds, if that is shorter
+    /// than we asked for.
     pub expiry: Option<u32>,
     /// The broker's own words, or empty.
     pub text: String,
@@ -94,10 +94,10 @@ pub struct Oversized {
 /// The answer to SUBSCRIBE or UNSUBSCRIBE.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SubAck {
-    /// Of what it answers.
+    /// The packet id of what it answers.
     pub packet_id: u16,
-    /// The granted QoS, or 0x80 and above. We ask for one filter at a time. Nothing is said by an
-    /// UNSUBACK of MQTT 3.1.1, which is 0.
+    /// The granted QoS, or 0x80 and above for a refusal; one code, because each packet of ours has
+    /// one filter. An UNSUBACK of MQTT 3.1.1 has no code, which is 0 here.
     pub code: u8,
     /// The broker's own words, or empty.
     pub text: String,
@@ -135,7 +135,7 @@ pub struct Connect<'a> {
     pub username: Option<&'a str>,
     /// Password; left out without a user name, as MQTT 3.1.1 demands.
     pub password: Option<&'a str>,
-    /// Seconds between signs of life; 0 turns them off.
+    /// The keep-alive, in seconds; 0 turns it off.
     pub keep_alive: u16,
 }
 

@@ -1,10 +1,10 @@
-//! What a session answers to what it hears, and to time that passes: decided here, without a
-//! socket, a clock or a thread, so that a table can test it.
+//! How a session responds to packets and to the passing of time: decided here, without a socket, a
+//! clock or a thread, so that a table can test it.
 //!
-//! What is to be sent is appended to `out`; everything else that follows is an [`Effect`], which is
-//! for the connection to carry out. It calls [`Protocol::received`] for every packet, and then
-//! [`Protocol::acknowledge`] and [`Protocol::due`], until nothing is due any more, before it writes
-//! `out` to the socket: so a filter is on record before the broker is asked for it.
+//! What is to be sent is appended to `out`; everything else is an [`Effect`] for the connection to
+//! carry out. It calls [`Protocol::received`] for every packet, then [`Protocol::acknowledge`],
+//! then [`Protocol::due`] until nothing is due, and only then writes `out` to the socket. So a
+//! filter is on record before the broker is asked for it.
 
 use crate::config::{Broker, Version};
 use crate::message::Arrival;
@@ -36,8 +36,8 @@ pub(super) enum Effect {
     Remember(&'static str, String),
     /// The [`Standing`] may have changed.
     Report,
-    /// A ping went out. That is often enough to offer once more what was refused, should its room
-    /// never be announced.
+    /// A ping went out. This is also the moment to offer again what was refused, in case its room
+    /// is never announced.
     Pinged,
     /// The connection is over.
     End(End),
@@ -67,8 +67,8 @@ pub(super) struct Protocol {
     has_connected: bool,
     /// When the connection before this one ended.
     down_since: Option<Instant>,
-    /// It was said that the session is lost, and no connection has been good since.
-    loss_is_told: bool,
+    /// The loss of the session was logged, and no connection has been good since.
+    loss_is_logged: bool,
     /// The broker's idea of how long a session is kept, once it has said so.
     expiry: Option<u32>,
     dice: fastrand::Rng,
@@ -102,7 +102,7 @@ impl Protocol {
             subscriptions,
             has_connected: false,
             down_since: None,
-            loss_is_told: false,
+            loss_is_logged: false,
             expiry: None,
             dice: fastrand::Rng::new(),
             version: broker.version,
@@ -115,8 +115,8 @@ impl Protocol {
         }
     }
 
-    /// Takes up what earlier processes left, as `recall` knows it by name. The record of an orderly
-    /// stop is true only until messages come, so there may be another in its place.
+    /// Recalls what earlier processes left; `recall` finds it by name. The record of an orderly
+    /// stop is true only until messages come, so another may have to take its place.
     pub(super) fn recall(&mut self, recall: &dyn Fn(&str) -> Option<String>) -> Effect {
         if let Some(record) = recall(SUBSCRIPTIONS) {
             self.subscriptions.recall(&record);
@@ -130,7 +130,7 @@ impl Protocol {
         }
     }
 
-    /// At the orderly end: what was known last of retained messages.
+    /// At the orderly end: all that is known of retained messages.
     pub(super) fn remember_last(&mut self) -> Effect {
         match self.ledger.retained().is_empty() {
             true => Effect::Nothing,
@@ -166,8 +166,8 @@ impl Protocol {
 
     fn tell_losses(&mut self, connack: &ConnAck, now: Instant) {
         let name = &self.name;
-        if !connack.session_present && self.subscriptions.holds_any() && !self.loss_is_told {
-            self.loss_is_told = true;
+        if !connack.session_present && self.subscriptions.holds_any() && !self.loss_is_logged {
+            self.loss_is_logged = true;
             let since = match self.down_since {
                 Some(since) => {
                     let ago = now.saturating_duration_since(since).as_secs();
@@ -189,7 +189,7 @@ impl Protocol {
         }
     }
 
-    /// Copies that are asked for have to be known; MQTT 5 sends none where nothing is new.
+    /// We may only ask for copies that we would recognise. MQTT 5 sends none where nothing is new.
     fn begin_subscriptions(&mut self, kept: bool) {
         let retained = self.ledger.retained();
         let knows_copies =
@@ -201,7 +201,7 @@ impl Protocol {
         }
     }
 
-    /// Subscribes to what is wanted, and repeats that until it is granted.
+    /// Subscribes to what is wanted, and arranges for this to be repeated until it is granted.
     fn ask(&mut self, now: Instant, out: &mut BytesMut) {
         self.subscriptions.ask(self.version, out);
         self.asked = self.asked.saturating_add(1);
@@ -298,8 +298,8 @@ impl Protocol {
         End::Lost(format!("the broker ended the connection: {why}"))
     }
 
-    /// What time asks for; to be called until nothing is due any more. While `paused` nothing is
-    /// read, so nothing can be heard.
+    /// What is due by now; call it until nothing is. While `paused` nothing is read, so silence
+    /// means nothing.
     pub(super) fn due(&mut self, now: Instant, paused: bool, out: &mut BytesMut) -> Effect {
         if self.was_paused && !paused {
             self.heard(now); // What came meanwhile is still to be read.
@@ -338,7 +338,7 @@ impl Protocol {
         }
     }
 
-    /// Copies come in a burst, so one write is for all of them; and none before they are safe.
+    /// Copies come in a burst, so they share one write, which waits until they are safe.
     fn retained_record(&mut self, now: Instant) -> Option<String> {
         if !self.ledger.retained().is_stale() {
             return None;
@@ -373,12 +373,12 @@ impl Protocol {
         self.pace.sent(now);
     }
 
-    /// Somebody asks how we are, so the broker is watched more closely for a while.
+    /// Somebody asks for our state, so the broker is watched more closely for a while.
     pub(super) fn watched(&mut self, now: Instant) {
         self.pace.watched(now);
     }
 
-    /// Takes what was brought about a message.
+    /// Takes a slip from the bell.
     pub(super) fn take(&mut self, slip: Slip) {
         match slip {
             Slip::Signed(ticket) => self.ledger.signed(ticket),
@@ -391,7 +391,7 @@ impl Protocol {
         self.ledger.acknowledge(out);
     }
 
-    /// Whether so much is in our hands that nothing more is taken.
+    /// Whether we have so much in hand that reading stops.
     pub(super) fn is_full(&self) -> bool {
         self.ledger.in_hand() >= IN_HAND_MAX
     }
@@ -423,7 +423,7 @@ impl Protocol {
     /// A connection that the broker had accepted has ended; it was good if it lasted.
     pub(super) fn ended(&mut self, now: Instant, was_good: bool) {
         self.down_since = Some(now);
-        self.loss_is_told &= !was_good;
+        self.loss_is_logged &= !was_good;
         if was_good && self.ledger.in_hand() == 0 {
             self.ledger.begin_round();
             self.subscriptions.begin_round();

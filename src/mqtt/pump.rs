@@ -11,7 +11,7 @@ use std::time::Instant;
 const BELL: Token = Token(0);
 const SOCKET: Token = Token(1);
 
-/// A socket and a bell: nothing else happens to a session.
+/// A session waits for its socket and its bell, and for nothing else.
 const EVENTS_MAX: usize = 4;
 
 /// Waits for the socket, the bell, the stop and the time.
@@ -22,7 +22,7 @@ pub(super) struct Pump {
     stop: Stop,
 }
 
-/// What has happened to the socket; events are edges, so each is reported once.
+/// What happened to the socket. Events are edges, so each is reported once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Ready {
     pub readable: bool,
@@ -46,7 +46,7 @@ impl Pump {
         self.stop.is_set()
     }
 
-    /// Hears of a socket; closing it ends that.
+    /// Watches a socket, until it is closed.
     pub(super) fn add(&self, stream: &mut TcpStream) -> io::Result<()> {
         self.poll.registry().register(stream, SOCKET, Interest::READABLE | Interest::WRITABLE)
     }
@@ -61,7 +61,8 @@ impl Pump {
         ready
     }
 
-    /// Like `wait`, for a caller that does not collect: mail is kept and does not wake us.
+    /// Like [`Pump::wait`], for a caller that does not collect: what is brought meanwhile is kept
+    /// and does not wake it.
     pub(super) fn sleep(&mut self, until: Option<Instant>) -> io::Result<Ready> {
         self.bell.pulse().answer();
         let timeout = until.map(|until| until.saturating_duration_since(Instant::now()));

@@ -10,17 +10,17 @@ use crate::mqtt::fields::{Fields, variable};
 use crate::mqtt::packet::{Malformed, Oversized, Packet};
 use crate::mqtt::publish::{self, PUBLISH};
 
-/// The buffer while nothing large is under way, in bytes. A read of this size takes in about a
-/// hundred small messages, and so they share one commit and one write of acknowledgements.
+/// The buffer while nothing large is arriving, in bytes. A read of this size takes in about a
+/// hundred small messages, so they share one commit and one write of acknowledgements.
 const BUFFER_BYTES: usize = 16 * 1024;
 
 /// The buffer is compacted when less than this is free behind what it holds, in bytes.
 const FREE_BYTES_MIN: usize = 4 * 1024;
 
-/// The largest packet that is not a PUBLISH, in bytes. Longer reason texts are no use to anybody.
+/// The largest packet that is not a PUBLISH, in bytes. Nobody needs longer reason texts.
 const CONTROL_BYTES_MAX: usize = 64 * 1024;
 
-/// What can stand in front of the payload of a PUBLISH that is thrown away: header, topic, id.
+/// The longest head of a PUBLISH that is thrown away: header, topic, packet id.
 const HEAD_BYTES_MAX: usize = 5 + 2 + 65_535 + 2;
 
 /// The packets of one connection.
@@ -28,7 +28,7 @@ const HEAD_BYTES_MAX: usize = 5 + 2 + 65_535 + 2;
 pub struct Reader {
     version: Version,
     packet_bytes_max: usize,
-    /// All of it is initialised; what has arrived and was not read yet is `start..end`.
+    /// All of it is initialised; `start..end` has arrived and is still unread.
     buffer: Vec<u8>,
     start: usize,
     end: usize,
@@ -72,7 +72,7 @@ impl Reader {
         if self.start == self.end {
             (self.start, self.end) = (0, 0);
             if self.buffer.len() > BUFFER_BYTES {
-                // A large message has passed; its memory is wanted elsewhere.
+                // A large message has passed; give its memory back.
                 self.buffer = vec![0; BUFFER_BYTES];
             }
         }
@@ -160,7 +160,7 @@ impl Reader {
         let mut fields = Fields(arrived.get(header.length..).unwrap_or_default());
         let (topic, head) = match publish::head(header.first & 0x0F, &mut fields) {
             Ok(found) => found,
-            // Cut short by the declared length, not by what has arrived: it never gets better.
+            // Cut short by its declared length: more bytes will not help.
             Err(why) if arrived.len() == header.whole || arrived.len() >= HEAD_BYTES_MAX => {
                 return Err(why);
             }

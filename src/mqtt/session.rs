@@ -1,4 +1,4 @@
-//! A session from outside: checked, prepared, started, woken and joined. One thread a broker.
+//! A session from outside: checked, prepared, started, woken and joined. Each broker has a thread.
 
 use crate::config::Broker;
 use crate::message::Accept;
@@ -26,7 +26,7 @@ pub use crate::mqtt::timing::{IN_HAND_MAX, Timing};
 /// A session that is ready to start.
 pub struct Session(Kit);
 
-/// What a broker's configuration becomes, if it can be used.
+/// What a usable configuration of a broker becomes.
 struct Checked {
     materials: Option<Materials>,
     server_name: Option<ServerName<'static>>,
@@ -92,7 +92,7 @@ pub fn prepare(
 }
 
 impl Session {
-    /// Connects in the background, without end, until the stop.
+    /// Connects in the background, and reconnects until the stop.
     ///
     /// # Errors
     ///
@@ -126,8 +126,8 @@ fn run(mut life: Life) -> io::Result<()> {
 /// A session that runs.
 ///
 /// To end it, drop the [`Stopper`](crate::system::stop::Stopper), call [`Running::wake`], and
-/// [`Running::join`] it: it goes on acknowledging what is signed for a bounded time
-/// ([`Timing::farewell`]), so let the sinks run on meanwhile.
+/// [`Running::join`] it: for a bounded time ([`Timing::farewell`]) it still acknowledges what is
+/// signed, so keep the sinks running meanwhile.
 pub struct Running {
     name: String,
     join: JoinHandle<()>,
@@ -135,7 +135,7 @@ pub struct Running {
 }
 
 impl Running {
-    /// As its thread is called.
+    /// The name of its thread.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
@@ -146,7 +146,7 @@ impl Running {
         self.bell.ring();
     }
 
-    /// Where its thread gives signs of life, and what wakes it for that.
+    /// Where its thread shows that it is alive, and what wakes it to do so.
     pub fn pulse(&self) -> (Pulse, impl Fn() + Send + 'static) {
         let bell = Arc::clone(&self.bell);
         (bell.pulse().clone(), move || bell.ring())

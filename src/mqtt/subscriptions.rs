@@ -1,9 +1,9 @@
 //! What is asked of the broker, what it granted, and what it holds for us from earlier.
 //!
-//! The broker keeps subscriptions with the session, so those of an earlier configuration go on
-//! until they are taken back: what was asked for is remembered over restarts, and what is not
-//! wanted any more is unsubscribed from, behind the new subscriptions in the same write, so that
-//! no message falls between the two.
+//! The broker keeps subscriptions with the session, so those of an earlier configuration live on
+//! until they are cancelled: what was asked for is remembered over restarts, and what is no longer
+//! wanted is unsubscribed from, behind the new subscriptions in the same write, so that no message
+//! falls between the two.
 //!
 //! A broker may say that it kept the session when the subscriptions in it are gone, so everything
 //! is asked for again on every connection. MQTT 5 then brings retained messages only where the
@@ -11,8 +11,8 @@
 //! crash, at the start) what is on record is believed.
 //!
 //! Some brokers close the connection when they dislike a subscription. After a few such ends
-//! subscriptions are asked for one by one, each when the one before is answered: then the one in
-//! the way is known, and it is left out for a while so that the others work.
+//! subscriptions are asked for one by one, each when the one before is answered. That finds the
+//! culprit, which is left out for a while so that the others work.
 
 use crate::config::{Qos, Rule, Version};
 use crate::mqtt::codec;
@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 /// The first code of a SUBACK or UNSUBACK that means no.
 const REFUSED: u8 = 0x80;
 
-/// After so many connections that ended with a subscription unanswered they are asked for one by
+/// After this many connections that ended with a subscription unanswered they are asked for one by
 /// one.
 const CLOSED_MAX: u32 = 2;
 
@@ -111,7 +111,7 @@ impl Subscriptions {
         Ok(Subscriptions { all, held, changed: false, leaving, closed: 0 })
     }
 
-    /// Takes up what an earlier process had on record. Copies that it asked for may still come.
+    /// Recalls what an earlier process had on record. Copies that it asked for may still come.
     pub(super) fn recall(&mut self, record: &str) {
         self.held = serde_json::from_str(record).unwrap_or_default();
         for subscription in &mut self.all {
@@ -195,7 +195,7 @@ impl Subscriptions {
         }
     }
 
-    /// Wants again what was refused or never answered, and says the latter in words once.
+    /// Wants again what was refused or never answered, and says the latter once.
     pub(super) fn want_again(&mut self, now: Instant) -> Vec<String> {
         let mut news = Vec::new();
         for subscription in &mut self.all {
@@ -275,7 +275,7 @@ impl Subscriptions {
         if unsuback.code >= REFUSED {
             let reason = words::with_text(&words::reason(unsuback.code), &unsuback.text);
             return Answer::Refused(format!(
-                "the broker goes on with the subscription to '{filter}' of an earlier \
+                "the broker keeps the subscription to '{filter}' of an earlier \
                  configuration: {reason}"
             ));
         }
@@ -283,8 +283,8 @@ impl Subscriptions {
         Answer::Granted(format!("unsubscribed from '{filter}' of an earlier configuration"))
     }
 
-    /// The broker has ended the connection. Says why in words, if a subscription was not answered;
-    /// one that was asked for alone is then left out for that long, if there are others.
+    /// The broker has ended the connection. Says why, if a subscription was not answered. One that
+    /// was asked for alone is then left out for the given time, if there are others.
     pub(super) fn closed(&mut self, now: Instant, left_out: Duration) -> Option<String> {
         let was_careful = self.is_careful();
         let unanswered: Vec<usize> =
@@ -310,7 +310,7 @@ impl Subscriptions {
         Some(why)
     }
 
-    /// No retained copy is under way any more that was asked for.
+    /// Every retained copy that was asked for has come.
     pub(super) fn begin_round(&mut self) {
         self.all.iter_mut().for_each(|subscription| subscription.asked = 0);
     }

@@ -11,25 +11,25 @@ pub const IN_HAND_MAX: usize = 4_096;
 pub struct Timing {
     /// For look-up, TCP, TLS and CONNACK together.
     pub connect: Duration,
-    /// A broker that takes no byte for this long is given up.
+    /// A broker that reads nothing for this long is given up.
     pub stall: Duration,
     /// Between two looks at the TLS files.
     pub files: Duration,
-    /// Between two tries to connect.
+    /// Between two attempts to connect.
     pub reconnect: Backoff,
     /// A connection that lasted this long resets the back-off.
     pub good: Duration,
-    /// Between two tries to subscribe to what was refused.
+    /// Between two attempts to subscribe to what was refused.
     pub subscribe: Backoff,
     /// Before a subscription that makes the broker close the connection is tried again.
     pub left_out: Duration,
-    /// Before what is new about retained messages is remembered.
+    /// Before news about retained messages is written down.
     pub remember: Duration,
-    /// While somebody asks how we are: the silence after which the broker is pinged.
+    /// While somebody asks for our state: the silence after which the broker is pinged.
     pub watch: Duration,
     /// Before a ping without an answer is reported.
     pub worry: Duration,
-    /// At the stop, for receipts that are still out.
+    /// At the stop, for receipts that are not signed yet.
     pub farewell: Duration,
 }
 

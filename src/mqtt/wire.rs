@@ -11,9 +11,9 @@ use std::net::Shutdown;
 pub(super) struct Wire {
     stream: TcpStream,
     tls: Option<Box<ClientConnection>>,
-    /// Bytes that are to go out; packets are appended to it.
+    /// Bytes to be sent; packets are appended to it.
     pub out: BytesMut,
-    /// Reading may bring something. Cleared only when there is nothing left to read.
+    /// There may be something to read. Cleared only when there is nothing left.
     readable: bool,
     writable: bool,
     closed: bool,
@@ -50,17 +50,17 @@ impl Wire {
         self.out.is_empty() && !self.tls.as_ref().is_some_and(|tls| tls.wants_write())
     }
 
-    /// Whether the handshake of TLS is still under way.
+    /// Whether the TLS handshake is not finished.
     pub(super) fn is_shaking_hands(&self) -> bool {
         self.tls.as_ref().is_some_and(|tls| tls.is_handshaking())
     }
 
-    /// Reads what is there: `None` when nothing is at present, `Some(0)` at the end.
+    /// Reads what is there: `None` when there is nothing at present, `Some(0)` at the end.
     pub(super) fn read(&mut self, into: &mut [u8]) -> io::Result<Option<usize>> {
         let Some(tls) = &mut self.tls else {
             let read = patient(self.stream.read(into))?;
-            // After a short read the socket is empty, which saves asking it once more; only the
-            // end of the stream is not announced a second time.
+            // After a short read the socket is empty, which saves one more call; only the end of
+            // the stream is not announced twice.
             self.readable = self.closed || read == Some(into.len());
             return Ok(read);
         };
@@ -79,14 +79,14 @@ impl Wire {
                 Some(_) => (),
             }
             if let Err(error) = tls.process_new_packets() {
-                // There may be an alert that tells the broker what we do not like.
+                // There may be an alert for the broker.
                 let _ = tls.write_tls(&mut self.stream);
                 return Err(io::Error::new(ErrorKind::InvalidData, error));
             }
         }
     }
 
-    /// Writes what the socket takes. Says whether it took anything.
+    /// Writes as much as the socket takes. Returns whether it took anything.
     pub(super) fn flush(&mut self) -> io::Result<bool> {
         let mut wrote = false;
         while self.writable && !self.is_flushed() {
@@ -114,7 +114,7 @@ impl Wire {
         Ok(wrote)
     }
 
-    /// Says that nothing more will come from us; the last of it goes out with [`Wire::flush`].
+    /// Announces the end of what we send; the last of it goes out with [`Wire::flush`].
     pub(super) fn say_goodbye(&mut self) {
         if let Some(tls) = &mut self.tls {
             let _ = tls.writer().write_all(&self.out);
@@ -128,8 +128,8 @@ impl Wire {
         let _ = self.stream.shutdown(Shutdown::Write);
     }
 
-    /// Throws away what still comes; `true` at the end. A socket that is closed with bytes in it
-    /// sends a reset, and a broker may then not read what we sent last.
+    /// Discards what still arrives; `true` at the end. A socket closed with unread bytes sends a
+    /// reset, and the broker may then not read what we sent last.
     pub(super) fn drain(&mut self) -> bool {
         let mut scrap = [0; 4096];
         loop {
@@ -142,7 +142,7 @@ impl Wire {
     }
 }
 
-/// `None` instead of an error when it only takes time.
+/// Turns `WouldBlock` into `None`.
 fn patient(result: io::Result<usize>) -> io::Result<Option<usize>> {
     match result {
         Ok(bytes) => Ok(Some(bytes)),

@@ -15,13 +15,13 @@ pub fn connect_refusal(connack: &ConnAck) -> String {
     with_text(&words, &connack.text)
 }
 
-/// Whether the refusal says that another version of MQTT might be welcome.
+/// Whether the refusal is about the version of MQTT.
 #[must_use]
 pub fn is_version_refusal(connack: &ConnAck) -> bool {
     connack.code == if connack.legacy { UNACCEPTABLE_VERSION } else { UNSUPPORTED_VERSION }
 }
 
-/// Words of ours, and those of the broker if it had any.
+/// Our words, and the broker's if it gave any.
 #[must_use]
 pub fn with_text(words: &str, text: &str) -> String {
     if text.is_empty() { words.to_owned() } else { format!("{words} (`{text}`)") }
@@ -49,7 +49,7 @@ pub fn reason(code: u8) -> String {
         0x80 => "unspecified error",
         0x81 => "it calls our packet malformed",
         0x82 => "it says that we broke the protocol",
-        0x83 => "it does not accept this for reasons of its own",
+        0x83 => "it does not accept this (implementation specific)",
         UNSUPPORTED_VERSION => "it does not speak this version of MQTT",
         0x85 => "the client id is not allowed",
         0x86 => "user name or password is wrong",

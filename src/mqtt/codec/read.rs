@@ -7,7 +7,7 @@ use bytes::Bytes;
 use rumqttc::mqttbytes::{self, v4};
 use rumqttc::v5::mqttbytes::{self as mqttbytes5, v5};
 
-/// Of a broker's own words so many characters are kept.
+/// How many characters of a broker's own words are kept.
 const CHARS_MAX: usize = 200;
 
 /// Makes sense of one packet that is no PUBLISH: its first byte, and all that follows its length.
@@ -88,9 +88,8 @@ fn connack(version: Version, body: Body<'_>) -> Result<ConnAck, Malformed> {
     })
 }
 
-/// PUBACK, PUBREC, PUBREL or PUBCOMP: what a reason and properties say there is nothing to us.
-/// All but PUBREL answer a message that we never sent: they may belong to somebody who had our
-/// client id before.
+/// PUBACK, PUBREC, PUBREL or PUBCOMP; their reason and properties mean nothing to us. All but
+/// PUBREL answer messages that we never sent: they may be for an earlier owner of our client id.
 fn acknowledgement(version: Version, body: Body<'_>) -> Result<u16, Malformed> {
     let mut fields = body.fields();
     fields.packet_id()?;

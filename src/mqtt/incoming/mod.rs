@@ -23,9 +23,9 @@ use std::hash::{BuildHasher, Hasher};
 pub(super) enum Arrived {
     /// Hand it in under this ticket.
     New(u64),
-    /// The same; it is a retained copy.
+    /// As [`Arrived::New`], and it is a retained copy.
     NewCopy(u64),
-    /// Nothing: we have it, or had it; it will be acknowledged.
+    /// Nothing: it is in our hands, or was. It will be acknowledged.
     Again,
 }
 
@@ -40,7 +40,7 @@ pub(super) struct Ledger {
     by_id: HashMap<u16, u64>,
     /// What has arrived on this connection and is not acknowledged, in order of arrival.
     line: VecDeque<Turn>,
-    /// QoS 2: acknowledged with PUBREC, and not yet let go of by the broker with PUBREL.
+    /// QoS 2: acknowledged with PUBREC, and not yet released by the broker with PUBREL.
     unreleased: HashSet<u16>,
     recent: Recent,
     retained: Retained,
@@ -54,7 +54,7 @@ struct Held {
     packet_id: u16,
     content: u64,
     topic: u64,
-    /// Of several deliveries one is done, so what shares its order key may have followed.
+    /// One of several deliveries is done, so what shares its order key may have followed.
     begun: bool,
     signed: bool,
 }
@@ -86,17 +86,17 @@ impl Ledger {
         }
     }
 
-    /// Knows which retained messages earlier processes handled.
+    /// Recalls which retained messages earlier processes have handled.
     pub(super) fn recall(&mut self, retained: Retained) {
         self.retained = retained;
     }
 
-    /// No copy is under way any more.
+    /// No more copies are on their way.
     pub(super) fn begin_round(&mut self) {
         self.retained.begin_round();
     }
 
-    /// Everything is subscribed to, in a way that brings every retained message.
+    /// Everything was subscribed to in a way that brings every retained message.
     pub(super) fn sees_all_copies(&mut self) {
         self.retained.sees_all();
     }
@@ -106,7 +106,7 @@ impl Ledger {
         &self.retained
     }
 
-    /// What is to be remembered of retained messages; at the orderly end that is more.
+    /// The record of retained messages; at the orderly end it says more.
     pub(super) fn remembered(&mut self, last: bool) -> String {
         let unsigned = self.held.values().filter(|held| !held.signed);
         let topics = unsigned.map(|held| held.topic).collect();
@@ -118,8 +118,7 @@ impl Ledger {
         self.unsettled == 0
     }
 
-    /// Says what is to be done with a message. Subscriptions explain `copies` retained copies of
-    /// it.
+    /// Decides what to do with a message of which subscriptions explain `copies` retained copies.
     pub(super) fn arrived(
         &mut self,
         topic: &[u8],
@@ -145,7 +144,7 @@ impl Ledger {
                 return Arrived::Again;
             }
             Some(Flagged::News) => true,
-            // What is sent once more is a copy still.
+            // Sent again, it is still a copy.
             Some(Flagged::Live) => head.dup,
         };
         let ticket = self.ticket_next;
@@ -160,7 +159,7 @@ impl Ledger {
         if is_copy { Arrived::NewCopy(ticket) } else { Arrived::New(ticket) }
     }
 
-    /// Whether we had a message before; if so, it will be acknowledged.
+    /// Whether a message is one we had before. If so, its acknowledgement is arranged.
     fn is_known(&mut self, head: PublishHead, content: u64) -> bool {
         let packet_id = head.packet_id;
         if head.qos == Qos::ExactlyOnce && self.unreleased.contains(&packet_id) {
@@ -175,7 +174,7 @@ impl Ledger {
                 }
                 return true;
             }
-            // The broker gave the id to another message, so it waits for no answer to this one.
+            // The broker gave the id to another message, so it no longer waits for this one.
             if let Some(held) = held {
                 held.packet_id = 0;
             }
@@ -231,7 +230,7 @@ impl Ledger {
                     self.by_id.remove(&turn.packet_id);
                     Some(content)
                 }
-                // The id has gone to another message, which has a turn of its own.
+                // The id belongs to another message by now, which has its own turn.
                 Some(_) => {
                     self.line.pop_front();
                     continue;
@@ -250,15 +249,15 @@ impl Ledger {
         }
     }
 
-    /// The last chance before the end: lets go of what would hold up acknowledgements that are due.
+    /// The last chance before the end: drops what would hold up acknowledgements that are due.
     ///
     /// Messages that are not safe stay with the broker. Those behind them would be sent again
-    /// after a restart and be delivered twice, which is worse than a gap in the order.
+    /// after a restart and delivered twice, which is worse than a gap in the order.
     ///
-    /// One of which a part is done ends that. All of it is delivered again after a restart, and
-    /// what is behind it may be about the same alert: acknowledged, a RESOLVE would not come
-    /// again behind its ALERT. As long as nothing of a message is done, nothing of its order key
-    /// behind it can be safe.
+    /// A message of which only a part is done ends that. After a restart all of it is delivered
+    /// again, and what came behind it may be about the same alert: once acknowledged, a RESOLVE
+    /// would not follow its ALERT a second time. While nothing of a message is done, nothing
+    /// behind it with the same order key can be safe.
     pub(super) fn leave_unsigned(&mut self) {
         let held = &self.held;
         let unsigned = |turn: &Turn| {
@@ -271,7 +270,7 @@ impl Ledger {
         self.line.retain(|turn| unsigned(turn).is_none());
     }
 
-    /// The broker let go of a QoS 2 message. PUBCOMP is due whether we know the id or not: the
+    /// The broker released a QoS 2 message. PUBCOMP is due whether or not we know the id: the
     /// PUBREC may have been sent before a restart.
     pub(super) fn released(&mut self, packet_id: u16, out: &mut BytesMut) {
         self.unreleased.remove(&packet_id);
@@ -429,8 +428,7 @@ mod tests {
         assert_eq!(due(&mut ledger), [(0x40, 6)]);
     }
 
-    /// A message that becomes events, each of an order key of its own lane, of which not all may
-    /// be delivered.
+    /// A message and its deliveries, each with an order key; some of them may be done.
     struct Several {
         keys: Vec<u8>,
         ticket: u64,
@@ -604,7 +602,7 @@ mod tests {
         assert_eq!(ledger.arrived(b"u", b"on", copy(qos_1(2)), 1), NewCopy(4));
     }
 
-    /// A broker as MQTT 4.3 and 4.4 describe it, over a network that loses what is under way.
+    /// A broker as MQTT 4.3 and 4.4 describe it, over a network that loses what is in flight.
     #[derive(Default)]
     struct Simulation {
         ledger: Ledger,

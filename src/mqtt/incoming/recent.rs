@@ -1,10 +1,10 @@
 //! QoS 1 acknowledgements that may have been lost with their connection.
 //!
 //! A message that comes again after its acknowledgement was lost has the id and content of one
-//! that we had, and the DUP flag. So may a message that is new to us, if the broker gives an id
-//! again as soon as it is free and publishers repeat themselves. Taking the one for the other
-//! would lose a message, so nothing is recognised until the broker has shown that it counts its
-//! ids up, which makes an id come back only after 65,535 messages.
+//! that we had, and the DUP flag. So may a new message, if the broker reuses an id as soon as it is
+//! free and publishers repeat themselves. Confusing the two would lose a message, so nothing is
+//! recognised until the broker has shown that it counts its ids up: then an id comes back only
+//! after 65,535 messages.
 
 use crate::mqtt::packet::PublishHead;
 use std::collections::{HashMap, VecDeque};
@@ -24,7 +24,7 @@ pub(super) struct Recent {
     /// The id acknowledged last on this connection, and as it was at the first of the pings.
     last: Option<u16>,
     last_pinged: Option<u16>,
-    /// An id that the broker has certainly got back: the ping behind it was answered.
+    /// An id that is certainly free for the broker: the ping behind it was answered.
     free: Option<u16>,
     counts_up: Option<bool>,
 }

@@ -1,12 +1,12 @@
 //! Which retained messages have been handled.
 //!
 //! A broker sends the retained message of a topic with every SUBSCRIBE, and nothing in MQTT 3.1.1
-//! tells it not to. A copy that says what its topic said last is a repetition: to hand it in would
-//! raise an alarm again that was resolved by hand. To take a live message for a copy would lose an
-//! alarm, so a copy is only what a SUBSCRIBE explains: a message with the retain flag, and for each
+//! tells it not to. A copy that says what its topic said last is a repetition: handing it in would
+//! raise an alarm again that somebody has resolved. Taking a live message for a copy would lose an
+//! alarm. So a copy is only what a SUBSCRIBE explains: a message with the retain flag, and for each
 //! topic no more of them than there were SUBSCRIBEs that match it. A broker may queue copies when a
-//! connection is lost and send them on the next, so connections are counted together until one has
-//! been good.
+//! connection is lost and send them on the next, so connections count together until one has been
+//! good.
 
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
@@ -66,7 +66,7 @@ struct Record {
     complete: bool,
 }
 
-/// The same over restarts, so it has no dice in it.
+/// It must be the same after a restart, so it has no random seed.
 pub(in crate::mqtt) fn hash(bytes: &[u8]) -> u64 {
     let mut hasher = DefaultHasher::new();
     hasher.write(bytes);
@@ -127,7 +127,7 @@ impl Retained {
         serde_json::to_string(&record).unwrap_or_default()
     }
 
-    /// A round of connections begins: its subscriptions explain copies of their own.
+    /// A round of connections begins, and its subscriptions explain new copies.
     pub(in crate::mqtt) fn begin_round(&mut self) {
         self.round = self.round.wrapping_add(1);
     }
@@ -151,8 +151,8 @@ impl Retained {
         self.is_stale
     }
 
-    /// Whether everything is known that was said before this process, so that copies bring
-    /// nothing that was seen to.
+    /// Whether everything is known that was said before this process, so that copies bring nothing
+    /// that was handled.
     pub(in crate::mqtt) fn is_complete(&self) -> bool {
         self.is_complete && !self.is_full()
     }

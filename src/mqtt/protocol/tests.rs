@@ -165,7 +165,7 @@ fn an_idle_broker_is_pinged_reported_and_given_up() {
 }
 
 #[test]
-fn who_is_asked_looks_more_closely() {
+fn a_session_that_is_asked_for_watches_its_broker_more_closely() {
     Table::ready().check(&[
         (1_000, "asked", ""),
         (15_000, "time", "pinged, PINGREQ"),
