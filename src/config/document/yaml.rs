@@ -6,7 +6,7 @@
 use super::{DEPTH_MAX, Entry, Node, SyntaxError, Tagged, Value};
 use saphyr_parser::{Event, Parser, ScalarStyle, StrInput, Tag};
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Most that all aliases of a file may repeat, in bytes: a few lines could ask for more memory than
 /// there is.
@@ -103,14 +103,15 @@ impl<'t> Reader<'t> {
     }
 
     fn table(&mut self, depth: usize) -> Result<Value, SyntaxError> {
-        let mut entries: Vec<Entry> = Vec::new();
+        let mut entries = Vec::new();
+        let mut keys = BTreeSet::new();
         loop {
             let (key, at) = match self.next()? {
                 (Event::MappingEnd, _) => return Ok(Value::Table(entries)),
                 (Event::Scalar(key, _, _, None), at) => (key.into_owned(), at),
                 (_, at) => return Err((at, "a key is a text".to_owned())),
             };
-            if entries.iter().any(|entry| entry.key == key) {
+            if !keys.insert(key.clone()) {
                 return Err((at, format!("the key `{key}` is there twice")));
             }
             let (event, value_at) = self.next()?;
