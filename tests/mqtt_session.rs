@@ -272,8 +272,8 @@ fn a_full_queue_stops_reading_and_keeps_the_connection() {
     peer.publish(QOS_1, "a", 1, b"one");
     rig.wait_until("full", |session| session.error == "the queue is full: reading stopped");
     peer.publish(QOS_1, "a", 2, b"two");
-    // Longer than a silent broker is forgiven; the answers are not read either.
-    for _ in 0..5 {
+    // The answers are not read either; that this is forgiven for ever is tested in virtual time.
+    for _ in 0..2 {
         assert_eq!(peer.read().0, 0xC0, "pings go on");
         peer.send(&[0xD0, 0]);
     }
