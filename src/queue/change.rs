@@ -2,8 +2,9 @@
 
 use super::board::lane::{Entry, Head};
 use super::database::store::Store;
+use super::database::upstream;
 use super::row::{RowId, weight};
-use super::{DeadLetter, Store as Kept, upstream};
+use super::{DeadLetter, Store as Kept};
 use crate::message::{Delivery, LaneName, Receipt};
 use std::time::Instant;
 

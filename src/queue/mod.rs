@@ -11,7 +11,6 @@ mod chatter;
 mod claims;
 mod database;
 mod row;
-mod upstream;
 mod writer;
 
 use crate::config;
@@ -233,7 +232,8 @@ impl Queue {
         let door = file.lock()?;
         let database = if durable || file.is_there() || moved::has_remains(file.path()) {
             let (database, waiting) = Database::open(&settings, door)?;
-            waiting.onto(&mut board);
+            board.restore(waiting.lanes);
+            board.stored = waiting.amount;
             Ok(database)
         } else {
             Err(door)

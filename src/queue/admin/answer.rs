@@ -1,6 +1,7 @@
 //! What `ilagent queue` prints, and what it sets off.
 
 use super::command::{Chosen, Command};
+use super::recover::Recovery;
 use super::sweep::{Sweep, Verb};
 use super::work::Work;
 use crate::message::{Delivery, Errand, masked};
@@ -8,7 +9,6 @@ use crate::queue::DeadLetter;
 use crate::queue::board::Board;
 use crate::queue::database::dead_letters::Stored;
 use crate::queue::database::moved;
-use crate::queue::database::recover::Recovery;
 use crate::queue::database::store::{Shown, Store, wall_clock};
 use crate::queue::lock;
 use crate::system::plain::{plain, plain_bytes};

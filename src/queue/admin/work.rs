@@ -1,9 +1,9 @@
 //! What a command sets off that takes its time: it is done in pieces.
 
+use super::recover::Recovery;
 use super::sweep::Sweep;
 use crate::queue::board::Board;
 use crate::queue::change::Change;
-use crate::queue::database::recover::Recovery;
 use crate::queue::database::store::Store;
 use std::sync::Mutex;
 

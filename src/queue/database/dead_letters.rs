@@ -250,7 +250,7 @@ pub(in crate::queue) fn shown(
 }
 
 /// What is damaged is shown as far as it can be read, and is of no kind: it cannot be tried again.
-pub(super) fn stored(columns: &[ValueRef], unchecked: Unchecked) -> Stored {
+pub(in crate::queue) fn stored(columns: &[ValueRef], unchecked: Unchecked) -> Stored {
     let id = row::integer(columns[0]).unwrap_or_default();
     let sound = match columns[10] {
         ValueRef::Null => id < unchecked.letters,

@@ -212,7 +212,7 @@ fn is_in_use(path: &Path) -> bool {
 }
 
 /// Whether a file may be a database of ours, or the log of one; looks, and changes nothing.
-pub(super) fn could_be_ours(path: &Path) -> io::Result<bool> {
+pub(in crate::queue) fn could_be_ours(path: &Path) -> io::Result<bool> {
     let metadata = fs::metadata(path)?;
     if let Some(kind) = no_regular_file(&metadata) {
         return Err(io::Error::other(format!("it is {kind}")));

@@ -6,17 +6,15 @@ mod journal;
 mod look;
 pub(in crate::queue) mod moved;
 mod orphans;
-mod pages;
-pub(in crate::queue) mod recover;
-mod salvage;
+pub(in crate::queue) mod pages;
+pub(in crate::queue) mod salvage;
 pub(in crate::queue) mod schema;
 pub(in crate::queue) mod spare;
 pub(in crate::queue) mod store;
+pub(in crate::queue) mod upstream;
 
 use crate::config;
-use crate::queue::board::Board;
 use crate::queue::row::{Amount, StoredLane};
-use crate::queue::upstream;
 use file::Lock;
 use spare::Spare;
 use std::path::{Path, PathBuf};
@@ -96,12 +94,5 @@ impl Database {
 /// What an opened database holds, for the board.
 pub(in crate::queue) struct Waiting {
     pub(in crate::queue) lanes: Vec<StoredLane>,
-    amount: Amount,
-}
-
-impl Waiting {
-    pub(in crate::queue) fn onto(self, board: &mut Board) {
-        board.restore(self.lanes);
-        board.stored = self.amount;
-    }
+    pub(in crate::queue) amount: Amount,
 }

@@ -39,10 +39,7 @@ pub(super) fn adopt(store: &mut Store) -> rusqlite::Result<()> {
             store.begin()?;
             for orphan in &rows {
                 let name = name(store, lane, orphan)?;
-                let number = match numbers.get(&name) {
-                    Some(number) => *number,
-                    None => *numbers.entry(name.clone()).or_insert(number(store, &name)?),
-                };
+                let number = number(store, &name, &mut numbers)?;
                 if !take_in(store, orphan.id, number)? {
                     store.put_away(orphan.id, row::ALTERED)?;
                 }
@@ -115,7 +112,20 @@ fn name(store: &Store, lane: i64, orphan: &Orphan) -> rusqlite::Result<LaneName>
 }
 
 /// The number of the lane with this name, which is made if it is not there.
-fn number(store: &Store, name: &LaneName) -> rusqlite::Result<u32> {
+pub(super) fn number(
+    store: &Store,
+    name: &LaneName,
+    numbers: &mut HashMap<LaneName, u32>,
+) -> rusqlite::Result<u32> {
+    if let Some(number) = numbers.get(name) {
+        return Ok(*number);
+    }
+    let number = find_number(store, name)?;
+    numbers.insert(name.clone(), number);
+    Ok(number)
+}
+
+fn find_number(store: &Store, name: &LaneName) -> rusqlite::Result<u32> {
     let known = store
         .connection
         .query_row(

@@ -39,14 +39,14 @@ const ROOTS: [u32; 3] = [2, 3, 4];
 
 /// A row of any table, its columns as the file has them, and where it lies: the number of its page
 /// and the place in it.
-pub(super) struct Found {
-    pub(super) id: Option<i64>,
-    pub(super) columns: Vec<Value>,
-    pub(super) place: (u32, usize),
+pub(in crate::queue) struct Found {
+    pub(in crate::queue) id: Option<i64>,
+    pub(in crate::queue) columns: Vec<Value>,
+    pub(in crate::queue) place: (u32, usize),
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum Value {
+pub(in crate::queue) enum Value {
     Null,
     Integer(i64),
     Real(f64),
@@ -55,7 +55,7 @@ pub(super) enum Value {
 }
 
 impl Value {
-    pub(super) fn as_ref(&self) -> ValueRef<'_> {
+    pub(in crate::queue) fn as_ref(&self) -> ValueRef<'_> {
         match self {
             Value::Null => ValueRef::Null,
             Value::Integer(number) => ValueRef::Integer(*number),
@@ -68,7 +68,7 @@ impl Value {
 
 /// A file of SQLite, page by page, with its log or without; or a log alone, with the pages that
 /// are in it.
-pub(super) struct Pages {
+pub(in crate::queue) struct Pages {
     file: File,
     /// How many pages the file itself has.
     in_file: u32,
@@ -79,7 +79,7 @@ pub(super) struct Pages {
     headed: bool,
     /// Pages that no table reaches are looked at, too.
     every: bool,
-    pub(super) rows_lost: usize,
+    pub(in crate::queue) rows_lost: usize,
     walk: Option<Walk>,
 }
 
@@ -98,7 +98,7 @@ struct Walk {
 }
 
 impl Pages {
-    pub(super) fn open(path: &Path) -> io::Result<Self> {
+    pub(in crate::queue) fn open(path: &Path) -> io::Result<Self> {
         let file = File::open(path)?;
         if let Some(log) = Log::of(File::open(path)?)? {
             let (size, in_file, rows_lost) = (log.size, 0, 0);
@@ -138,7 +138,7 @@ impl Pages {
     }
 
     /// With the log beside the file, if there is one that fits.
-    pub(super) fn open_with_log(path: &Path) -> io::Result<Self> {
+    pub(in crate::queue) fn open_with_log(path: &Path) -> io::Result<Self> {
         let pages = Pages::open(path)?;
         let log = File::open(schema::beside(path, "-wal")).and_then(Log::of);
         let fits = |log: &Log| pages.count == 0 || log.size == pages.size;
@@ -157,7 +157,7 @@ impl Pages {
     }
 
     /// The next row that can be read, of any table; `None` behind the last one.
-    pub(super) fn next_row(&mut self) -> io::Result<Option<Found>> {
+    pub(in crate::queue) fn next_row(&mut self) -> io::Result<Option<Found>> {
         let mut walk = match self.walk.take() {
             Some(walk) => walk,
             None => self.begin()?,
@@ -168,13 +168,13 @@ impl Pages {
     }
 
     /// Every page is looked at, but none behind this one.
-    pub(super) fn look_at_first(&mut self, number: u32) {
+    pub(in crate::queue) fn look_at_first(&mut self, number: u32) {
         self.every = true;
         self.count = self.count.min(number);
     }
 
     /// Begins again at the first page.
-    pub(super) fn rewind(&mut self) {
+    pub(in crate::queue) fn rewind(&mut self) {
         (self.walk, self.rows_lost) = (None, 0);
     }
 
@@ -228,12 +228,12 @@ impl Pages {
     }
 
     /// Pages that are none of rows, as far as the walk has come.
-    pub(super) fn pages_lost(&self) -> usize {
+    pub(in crate::queue) fn pages_lost(&self) -> usize {
         self.walk.as_ref().map_or(0, |walk| walk.odd.difference(&walk.chained).count())
     }
 
     /// The row of a table that was found at a place.
-    pub(super) fn row_at(&self, place: (u32, usize)) -> io::Result<Option<Found>> {
+    pub(in crate::queue) fn row_at(&self, place: (u32, usize)) -> io::Result<Option<Found>> {
         let found = self.cell(&self.page(place.0)?, place.1, true, &mut HashSet::new())?;
         Ok(found.map(|(id, columns)| Found { id, columns, place }))
     }
@@ -341,7 +341,7 @@ impl Pages {
     }
 }
 
-pub(super) fn is_log(path: &Path) -> bool {
+pub(in crate::queue) fn is_log(path: &Path) -> bool {
     File::open(path).and_then(Log::of).is_ok_and(|log| log.is_some())
 }
 

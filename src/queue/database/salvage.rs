@@ -132,7 +132,7 @@ fn settle_journal(damaged: &Path) {
 }
 
 /// Which rows have no sum, if this is the record that says so.
-pub(super) fn bounds(found: &Found) -> Option<Unchecked> {
+pub(in crate::queue) fn bounds(found: &Found) -> Option<Unchecked> {
     let (scope, key, value) = record(found)?;
     ((scope.as_str(), key.as_str()) == Unchecked::RECORD).then(|| Unchecked::parse(&value))?
 }
@@ -195,7 +195,7 @@ fn keep(
 }
 
 /// The number and the name of a lane, if the row is that of one.
-pub(super) fn lane_of(found: &Found) -> Option<(u32, LaneName)> {
+pub(in crate::queue) fn lane_of(found: &Found) -> Option<(u32, LaneName)> {
     let id = found.id.filter(|_| matches!(found.columns.len(), 3 | 4))?;
     let text = |at: usize| row::text(found.columns[at].as_ref());
     let (sink, key) = text(1).zip(text(2))?;

@@ -4,7 +4,8 @@ use super::{Request, Writer};
 use crate::queue::admin::answer::{Answer, carry_out};
 use crate::queue::admin::{Command, control};
 use crate::queue::change::Change;
-use crate::queue::{UpstreamMessage, lock, upstream};
+use crate::queue::database::upstream;
+use crate::queue::{UpstreamMessage, lock};
 use crossbeam_channel::{Sender, bounded, select};
 use std::sync::atomic::Ordering;
 

@@ -5,15 +5,15 @@
 //! key must be. So each walk through the file notes where the oldest rows lie that are still to
 //! come, as many as a bounded memory holds, and takes those in their order.
 
-use super::dead_letters::{self, Stored};
-use super::file;
-use super::pages::{Found, Pages, Value};
-use super::salvage::{bounds, lane_of};
-use super::store::Store;
 use crate::message::LaneName;
 use crate::queue::Store as Kept;
 use crate::queue::board::Board;
 use crate::queue::change::{Buried, Change};
+use crate::queue::database::dead_letters::{self, Stored};
+use crate::queue::database::file;
+use crate::queue::database::pages::{Found, Pages, Value};
+use crate::queue::database::salvage::{bounds, lane_of};
+use crate::queue::database::store::Store;
 use crate::queue::lock;
 use crate::queue::row::{self, RowId, SEQ_MAX, Unchecked};
 use rusqlite::types::ValueRef;

@@ -3,17 +3,16 @@
 //! Its columns came and went over the versions, and one migration can stop half way, so they are
 //! looked up before they are read. The tables stay, empty, so that one can go back.
 
-use super::board::Board;
-use super::database::store::Store;
-use super::row;
-use super::row::RowId;
-use super::{DeadLetter, UpstreamMessage};
+use super::orphans;
+use super::store::Store;
 use crate::message::{Delivery, Errand, ILERT, Keep, LaneName, path_segment};
+use crate::queue::row::{self, RowId};
+use crate::queue::{DeadLetter, UpstreamMessage};
 use percent_encoding::percent_decode_str;
 use rusqlite::Row;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// Rows converted in one transaction.
 const CHUNK: usize = 500;
@@ -25,14 +24,14 @@ const MESSAGES: usize = 256;
 const EVENTS: &str = "/events";
 
 /// Turns the rows of `event_items` into deliveries, in their order.
-pub(super) fn convert(store: &mut Store) -> rusqlite::Result<()> {
+pub(in crate::queue) fn convert(store: &mut Store) -> rusqlite::Result<()> {
     let columns = columns(store, "event_items")?;
     if columns.is_empty() {
         return Ok(());
     }
     let query = select(&columns);
-    let mut numbers = Board::new();
-    numbers.restore(store.lanes()?);
+    let mut last = store.lanes()?.iter().map(|lane| lane.seqs.1).max().unwrap_or(0);
+    let mut numbers = HashMap::new();
     let mut converted = 0;
     loop {
         let rows: Vec<(i64, Result<Delivery, DeadLetter>)> = store
@@ -49,11 +48,9 @@ pub(super) fn convert(store: &mut Store) -> rusqlite::Result<()> {
         for (rowid, delivery) in &rows {
             match delivery {
                 Ok(delivery) => {
-                    let (lane, new) = numbers.lane_to_store(&delivery.lane);
-                    if new {
-                        store.add_lane(lane, &delivery.lane)?;
-                    }
-                    store.insert(RowId { lane, seq: numbers.next_seq() }, delivery, 0)?;
+                    let lane = orphans::number(store, &delivery.lane, &mut numbers)?;
+                    last += 1;
+                    store.insert(RowId { lane, seq: last }, delivery, 0)?;
                 }
                 Err(letter) => {
                     log::error!("queue: {}; `ilagent queue list` shows it", letter.reason);
@@ -180,7 +177,7 @@ fn encoded(path: &str) -> String {
 }
 
 /// The oldest raw messages in `mqtt_queue`.
-pub(super) fn messages(store: &Store) -> Vec<UpstreamMessage> {
+pub(in crate::queue) fn messages(store: &Store) -> Vec<UpstreamMessage> {
     read_messages(store).unwrap_or_else(|error| {
         log::error!("queue: the messages that iLert's agent had queued cannot be read: {error}");
         Vec::new()
@@ -205,7 +202,7 @@ fn read_messages(store: &Store) -> rusqlite::Result<Vec<UpstreamMessage>> {
 }
 
 /// Deletes rows of `mqtt_queue`.
-pub(super) fn forget(store: &Store, rows: &[String]) -> rusqlite::Result<()> {
+pub(in crate::queue) fn forget(store: &Store, rows: &[String]) -> rusqlite::Result<()> {
     for row in rows {
         store
             .connection
