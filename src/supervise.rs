@@ -103,7 +103,8 @@ fn status(snapshot: &Snapshot, now: Instant, limits: Limits) -> String {
         Some(trouble) => format!("not ready, {trouble}"),
     };
     let queue = &snapshot.queue;
-    format!("{state}; {} waiting, {} dead letters", queue.waiting, queue.dead_letters)
+    let letters = if queue.dead_letters == 1 { "letter" } else { "letters" };
+    format!("{state}; {} waiting, {} dead {letters}", queue.waiting, queue.dead_letters)
 }
 
 #[cfg(test)]
@@ -127,7 +128,7 @@ mod tests {
         health.queue(|queue| (queue.waiting, queue.dead_letters) = (12, 1));
         assert_eq!(
             line(),
-            "not ready, mqtt plant: not connected, connection refused; 12 waiting, 1 dead letters"
+            "not ready, mqtt plant: not connected, connection refused; 12 waiting, 1 dead letter"
         );
     }
 

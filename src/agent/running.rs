@@ -106,7 +106,7 @@ pub(super) struct Running {
     health: Health,
     queue: Queue,
     sinks: Vec<Crew>,
-    /// In the order of their start; they end the other way round.
+    /// In the order of their start; they end in reverse.
     sources: Vec<sources::Running>,
     /// Those that are not in use.
     sockets: Sockets,
@@ -145,7 +145,7 @@ impl Running {
         };
         match running.start_parts(config, sinks, &services) {
             Ok(()) => {
-                // The others are in nobody's use any more.
+                // The others are not used any more.
                 running.sockets = Sockets::default();
                 Ok((running, failed))
             }

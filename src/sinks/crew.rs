@@ -11,15 +11,14 @@ use crate::system::stop::Stopper;
 use crate::system::threads;
 use log::{Level, debug, info, log, warn};
 use std::io;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// An extra worker that is idle for this long ends.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// How often the end of the workers is looked for while the agent ends.
+/// How often it is looked whether everything is noted while the agent ends.
 const END_LOOK: Duration = Duration::from_millis(5);
 
 /// The workers of one sink. They hand over what is due until [`Queue::stop_claims`].
@@ -46,8 +45,8 @@ impl Crew {
             journals: Arc::clone(journals),
             claims: queue.claims(terms, None),
             health: services.health.clone(),
-            alive: AtomicUsize::new(0),
-            claiming: AtomicUsize::new(0),
+            counts: Mutex::default(),
+            ended: Condvar::new(),
             running: Mutex::default(),
             _here: services.here.clone(),
         });
@@ -76,13 +75,10 @@ impl Crew {
     /// Waits until all of them have ended, or `deadline` has passed; says whether all have.
     #[must_use]
     pub fn join(&self, deadline: Instant) -> bool {
-        while self.0.alive.load(Ordering::Acquire) > 0 {
-            if deadline <= Instant::now() {
-                return false;
-            }
-            std::thread::sleep(END_LOOK);
-        }
-        true
+        let left = deadline.saturating_duration_since(Instant::now());
+        let counts = self.0.counts();
+        let waited = self.0.ended.wait_timeout_while(counts, left, |counts| counts.alive > 0);
+        waited.unwrap_or_else(PoisonError::into_inner).0.alive == 0
     }
 
     /// Ends all attempts under way, and lets no other begin.
@@ -97,12 +93,20 @@ struct Roster {
     journals: Arc<[Journal]>,
     claims: Claims,
     health: Health,
-    alive: AtomicUsize,
-    /// Workers that are looking for something to do.
-    claiming: AtomicUsize,
+    counts: Mutex<Counts>,
+    /// The last worker has ended.
+    ended: Condvar,
     /// Attempts under way, in the order of their beginning.
     running: Mutex<Vec<UnderWay>>,
     _here: Stopper,
+}
+
+/// A worker claims and attempts in turn. The last one that claims calls for another before it
+/// attempts, so that somebody always claims, up to the number that may be alive.
+#[derive(Default)]
+struct Counts {
+    alive: usize,
+    claiming: usize,
 }
 
 struct UnderWay {
@@ -116,41 +120,62 @@ struct UnderWay {
 impl Roster {
     /// Starts one more worker. `patience` is how long it stays with nothing to do.
     fn add(roster: &Arc<Self>, patience: Option<Duration>) -> io::Result<JoinHandle<()>> {
-        let number = roster.alive.fetch_add(1, Ordering::AcqRel) + 1;
-        roster.claiming.fetch_add(1, Ordering::AcqRel);
+        let number = roster.count(|counts| {
+            counts.alive += 1;
+            counts.claiming += 1;
+            counts.alive
+        });
         let own = Arc::clone(roster);
         let started = threads::spawn(&format!("sink {} {number}", roster.name()), move || {
             Roster::work(&own, patience);
-            own.alive.fetch_sub(1, Ordering::AcqRel);
+            own.leaves();
         });
         if started.is_err() {
-            roster.alive.fetch_sub(1, Ordering::AcqRel);
-            roster.claiming.fetch_sub(1, Ordering::AcqRel);
+            roster.count(|counts| counts.claiming -= 1);
+            roster.leaves();
         }
         started
     }
 
+    fn leaves(&self) {
+        let mut counts = self.counts();
+        counts.alive -= 1;
+        if counts.alive == 0 {
+            self.ended.notify_all();
+        }
+    }
+
     fn work(roster: &Arc<Self>, patience: Option<Duration>) {
+        let max = roster.sink.terms().in_flight_max;
         loop {
             let claim = roster.claims.wait(patience);
-            let others = roster.claiming.fetch_sub(1, Ordering::AcqRel) - 1;
+            let is_help_wanted = roster.count(|counts| {
+                counts.claiming -= 1;
+                counts.claiming == 0 && counts.alive < max
+            });
             let Some(claim) = claim else { return };
-            if others == 0 {
+            if is_help_wanted {
                 Roster::call_for_help(roster);
             }
             roster.hand_over(claim);
-            roster.claiming.fetch_add(1, Ordering::AcqRel);
+            roster.count(|counts| counts.claiming += 1);
         }
     }
 
     /// Starts another worker, as no other is looking for work: this attempt may take as long as a
     /// timeout, and what comes or falls due meanwhile must not wait for it.
     fn call_for_help(roster: &Arc<Self>) {
-        if roster.alive.load(Ordering::Acquire) < roster.sink.terms().in_flight_max
-            && let Err(error) = Roster::add(roster, Some(PATIENCE))
-        {
+        if let Err(error) = Roster::add(roster, Some(PATIENCE)) {
             debug!("sink {}: no thread for another worker: {error}", roster.name());
         }
+    }
+
+    fn count<T>(&self, change: impl FnOnce(&mut Counts) -> T) -> T {
+        change(&mut self.counts())
+    }
+
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn hand_over(&self, claim: Claim) {

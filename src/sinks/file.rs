@@ -2,10 +2,9 @@
 //! took.
 //!
 //! Lines are made when a delivery is settled, not when it comes in. So they say what was sent, and
-//! they cost no flash but that of the file itself. A line is a delivery of its own, in memory: a
-//! file that cannot be written has a gate and a back-off like every sink, and holds up no other.
-//! Lines that wait are bounded, and what has no room is lost and counted. A kill may cost the lines
-//! of its last moments.
+//! cost no flash beyond the file. A line is a delivery in memory: a file that cannot be written has
+//! a gate and a back-off like every sink, and holds up no other. The lines that wait are bounded;
+//! those without room are lost and counted. A kill may cost the lines of the last moments.
 
 use crate::config::FileSink;
 use crate::message::{Delivery, Desk, Holds, Keep, LaneName, Outcome, Receipt, SinkName, masked};
@@ -30,7 +29,7 @@ const WAITING_BYTES_MAX: usize = 256 * 1024;
 /// The longest time a write should take. It cannot be ended, only reported.
 const WRITE_MAX: Duration = Duration::from_secs(10);
 
-/// Waits between two tries of one line. The gate of the sink has waits of its own.
+/// Waits between two tries of one line.
 const BACKOFF: Backoff =
     Backoff { first: Duration::from_millis(500), longest: Duration::from_secs(60) };
 

@@ -78,8 +78,8 @@ impl Api {
     pub fn new(settings: &config::Http, queue: Queue, ping: Arc<Ping>) -> Self {
         if settings.token.is_none() && !settings.bind.is_loopback() {
             warn!(
-                "http: {} is open to the network and no token is set: whoever reaches it can \
-                 raise and resolve alerts",
+                "http: {} is open to the network and no token is set: anybody who reaches it \
+                 can raise and resolve alerts",
                 settings.bind
             );
         }
