@@ -93,6 +93,13 @@ impl Reading<'_> {
             enrichment: enrichment.clone(),
             ..EventRule::default()
         };
+        self.paths(&mut rule);
+        rule
+    }
+
+    /// Where the parts of an event are in a payload.
+    fn paths(&mut self, rule: &mut EventRule) {
+        let flags = &self.asked.flags;
         for text in &flags.map_key_label {
             self.read("--map_key_label", Some(text), &mut |text| {
                 let (name, path) = values::pair(text)?;
@@ -109,7 +116,6 @@ impl Reading<'_> {
         ] {
             self.read(flag, text.as_ref(), &mut |text| put(path, values::path(text)));
         }
-        rule
     }
 
     fn policy_rule(&mut self, filter: Option<PayloadFilter>) -> PolicyRule {

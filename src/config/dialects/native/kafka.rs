@@ -130,13 +130,7 @@ fn sasl(fields: &Fields<'_>, outside: Option<&mut Faults>) -> Option<Sasl> {
     fields.text("token-file", &mut |text| {
         put(&mut token, fields.file.secret_path(&values::filled(text)?))
     });
-    if !fields.has(&["username"]) {
-        for key in ["password", "password-file", "sasl-mechanism"] {
-            if fields.has(&[key]) {
-                fields.file.add(fields.place(key), "this has no effect without a `username`");
-            }
-        }
-    }
+    without_effect(fields);
     if let Some(file) = token {
         if fields.has(&["username"]) {
             let what = "give this or a `username`, not both";
@@ -157,6 +151,17 @@ fn sasl(fields: &Fields<'_>, outside: Option<&mut Faults>) -> Option<Sasl> {
         fields.file.add(fields.place("username"), "this needs a `password` or `password-file`");
     }
     Some(Sasl::Password { mechanism, username, password: password? })
+}
+
+fn without_effect(fields: &Fields<'_>) {
+    if fields.has(&["username"]) {
+        return;
+    }
+    for key in ["password", "password-file", "sasl-mechanism"] {
+        if fields.has(&[key]) {
+            fields.file.add(fields.place(key), "this has no effect without a `username`");
+        }
+    }
 }
 
 fn rules(

@@ -35,20 +35,10 @@ pub(super) fn rules(
     enrichment: &Enrichment,
     needs: &mut Vec<Needs>,
 ) -> Vec<Rule> {
-    let mut kind = (!fields.has(&["kind"])).then_some(Kind::Event);
-    fields.text("kind", &mut |text| put(&mut kind, Kind::of(text)));
-    let to = match kind {
-        Some(Kind::Heartbeat) => Target::Heartbeat,
-        Some(Kind::Policy) => {
-            needs.push(Needs::ApiKey(fields.file.place(fields.place("kind"))));
-            Target::Policy(Box::new(policy(fields)))
-        }
-        Some(Kind::Event) => Target::Event(Box::new(event(fields, enrichment))),
-        None => {
-            // Without a kind we cannot tell which keys belong here, so accept them all.
-            fields.skip();
-            return Vec::new();
-        }
+    let Some(to) = target(fields, enrichment, needs) else {
+        // Without a kind we cannot tell which keys belong here, so accept them all.
+        fields.skip();
+        return Vec::new();
     };
     let mut rules = Vec::new();
     for node in fields.list("topic") {
@@ -61,6 +51,20 @@ pub(super) fn rules(
         fields.file.add(fields.place("topic"), format!("{} needs a `topic`", fields.what));
     }
     rules
+}
+
+/// `None` if the kind cannot be read.
+fn target(fields: &Fields<'_>, enrichment: &Enrichment, needs: &mut Vec<Needs>) -> Option<Target> {
+    let mut kind = (!fields.has(&["kind"])).then_some(Kind::Event);
+    fields.text("kind", &mut |text| put(&mut kind, Kind::of(text)));
+    Some(match kind? {
+        Kind::Heartbeat => Target::Heartbeat,
+        Kind::Policy => {
+            needs.push(Needs::ApiKey(fields.file.place(fields.place("kind"))));
+            Target::Policy(Box::new(policy(fields)))
+        }
+        Kind::Event => Target::Event(Box::new(event(fields, enrichment))),
+    })
 }
 
 fn filter(fields: &Fields<'_>) -> Option<PayloadFilter> {
