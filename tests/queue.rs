@@ -395,6 +395,43 @@ fn a_database_is_made_to_remember_but_not_to_forget() {
 }
 
 #[test]
+fn what_only_remembers_does_without_a_database_that_cannot_be_used() {
+    let rig = Rig::new(None);
+    let path = rig.folder.join("direct.db3");
+    let settings = config::Queue { path: path.clone(), ..config::Queue::default() };
+    let health = Health::default();
+    let queue = Queue::open(&settings, false, &health, &Failures(bounded(1).0)).unwrap();
+    std::fs::create_dir(&path).unwrap();
+    let remember = |value: &str| queue.remember("mqtt", "client", Some(value.to_owned()));
+    for value in ["granted", "granted again"] {
+        remember(value);
+        wait_until("it is given up", || queue.record("mqtt", "client").is_none());
+        assert_eq!(health.snapshot().queue.error, "");
+    }
+
+    // A dead letter cannot do without.
+    let letter = DeadLetter {
+        reason: "refused".to_owned(),
+        lane: None,
+        order_key: None,
+        errand: None,
+        origin: "test".to_owned(),
+        body: b"x".to_vec(),
+    };
+    let signed = Arc::<Signed>::default();
+    let receipt = Some(Receipt::new(Arc::clone(&signed) as Arc<dyn Desk>, 1, 1));
+    queue.push(vec![Push::DeadLetter { letter, receipt }], None).unwrap();
+    wait_until("it is reported", || !health.snapshot().queue.error.is_empty());
+    assert!(signed.all().is_empty());
+    std::fs::remove_dir(&path).unwrap();
+    wait_until("it is kept", || signed.all() == [1]);
+    wait_until("all is well", || health.snapshot().queue.error.is_empty());
+    remember("granted at last");
+    assert_eq!(queue.record("mqtt", "client").as_deref(), Some("granted at last"));
+    queue.close();
+}
+
+#[test]
 fn a_file_of_version_1_is_taken_over_with_all_that_waits_in_it() {
     const WAITING: &str = "
         INSERT INTO lanes VALUES (1, 'ilert', 'a'), (2, 'ilert', 'b');

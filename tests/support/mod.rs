@@ -21,7 +21,7 @@ pub mod session;
 pub mod stand_in;
 pub mod tmpfs;
 pub mod version_1;
-mod words;
+pub mod words;
 
 pub use ports::free_port;
 use std::fs;
