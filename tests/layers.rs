@@ -18,7 +18,7 @@ const LEVELS: [&[&str]; 8] = [
 ];
 
 /// The same for the files inside a module.
-const INSIDE: [(&str, &[&[&str]]); 2] = [
+const INSIDE: [(&str, &[&[&str]]); 3] = [
     (
         "mqtt",
         &[
@@ -32,6 +32,17 @@ const INSIDE: [(&str, &[&[&str]]); 2] = [
             &["bell", "codec", "publish", "words"],
             &["fields"],
             &["material", "memory", "pace", "packet", "timing"],
+        ],
+    ),
+    (
+        "config",
+        &[
+            &["dialects"],
+            &["document", "whole"],
+            &["surroundings"],
+            &["values"],
+            &["fault", "model"],
+            &["hush", "secret", "suggest"],
         ],
     ),
     (
