@@ -109,6 +109,13 @@ struct Counts {
     claiming: usize,
 }
 
+/// What an outcome changed on the health board.
+struct Shown {
+    /// Since when the sink had failed, if it did.
+    works_again: Option<Instant>,
+    is_first_failure: bool,
+}
+
 struct UnderWay {
     /// The number of its delivery.
     id: u64,
@@ -210,18 +217,22 @@ impl Roster {
         });
     }
 
-    /// Puts the outcome on the health board and into the log. In an outage only the first failure
-    /// is a warning, because the others say nothing new.
     fn report(&self, claim: &Claim, outcome: &Outcome, started: Instant) {
         self.ends(claim.id);
-        let Claim { id, attempt, delivery, .. } = claim;
-        let (name, lane) = (self.name(), &delivery.lane);
-        let (mut works_again, mut first_failure) = (None, false);
-        self.health.sink(name.as_str(), |sink| {
+        let Shown { works_again, is_first_failure } = self.show_outcome(outcome, started);
+        if let Some(since) = works_again {
+            info!("sink {}: works again, after {} s", self.name(), since.elapsed().as_secs());
+        }
+        self.say(claim, outcome, is_first_failure);
+    }
+
+    fn show_outcome(&self, outcome: &Outcome, started: Instant) -> Shown {
+        let mut shown = Shown { works_again: None, is_first_failure: false };
+        self.health.sink(self.name().as_str(), |sink| {
             match outcome {
                 Outcome::Later { why, .. } => {
                     sink.failed_attempts = sink.failed_attempts.wrapping_add(1);
-                    first_failure = sink.failing_since.is_none();
+                    shown.is_first_failure = sink.failing_since.is_none();
                     sink.failing_since.get_or_insert(started);
                     sink.error.clone_from(why);
                     return;
@@ -232,12 +243,17 @@ impl Roster {
                 }
                 Outcome::Never { .. } => sink.given_up = sink.given_up.wrapping_add(1),
             }
-            works_again = sink.failing_since.take();
+            shown.works_again = sink.failing_since.take();
             sink.error.clear();
         });
-        if let Some(since) = works_again {
-            info!("sink {name}: works again, after {} s", since.elapsed().as_secs());
-        }
+        shown
+    }
+
+    /// Logs the outcome. In an outage only the first failure is a warning, because the others say
+    /// nothing new.
+    fn say(&self, claim: &Claim, outcome: &Outcome, is_first_failure: bool) {
+        let Claim { id, attempt, delivery, .. } = claim;
+        let (name, lane) = (self.name(), &delivery.lane);
         match outcome {
             Outcome::Delivered => {
                 let origin = plain(&delivery.origin);
@@ -249,13 +265,10 @@ impl Roster {
                 );
             }
             Outcome::Never { why, .. } => warn!("sink {name}: {id} ({lane}) was refused: {why}"),
-            Outcome::Later { why, .. } if first_failure => {
-                warn!(
-                    "sink {name}: attempt {attempt} of {id} ({lane}) failed, will try again: {why}"
-                );
-            }
             Outcome::Later { why, .. } => {
-                debug!(
+                let level = if is_first_failure { Level::Warn } else { Level::Debug };
+                log!(
+                    level,
                     "sink {name}: attempt {attempt} of {id} ({lane}) failed, will try again: {why}"
                 );
             }

@@ -138,11 +138,7 @@ impl Connection<'_> {
                 Ok(0) => return Ok(Received::Gone),
                 Ok(count) => count,
                 Err(error) if error.kind() == ErrorKind::TimedOut => {
-                    return Ok(match (self.slot.is_for_probes, waiting) {
-                        (true, _) => Received::Answered(Response::crowded()),
-                        (false, true) => Received::Gone,
-                        (false, false) => Received::Refused(Refusal::TIMED_OUT),
-                    });
+                    return Ok(self.timed_out(waiting));
                 }
                 Err(error) => return Err(error),
             };
@@ -154,6 +150,14 @@ impl Connection<'_> {
                     deadline = Instant::now() + self.limits.request_max;
                 }
             }
+        }
+    }
+
+    fn timed_out(&self, waiting: bool) -> Received {
+        match (self.slot.is_for_probes, waiting) {
+            (true, _) => Received::Answered(Response::crowded()),
+            (false, true) => Received::Gone,
+            (false, false) => Received::Refused(Refusal::TIMED_OUT),
         }
     }
 
