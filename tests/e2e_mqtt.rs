@@ -12,7 +12,8 @@ use support::agent::Agent;
 use support::broker::Broker;
 use support::publisher::Publisher;
 use support::stand_in::{Answer, StandIn};
-use support::{event, wait_until, words};
+use support::words::words;
+use support::{event, wait_until};
 
 const DIRECT: [&str; 4] = ["-e", "events/#", "--mqtt_qos", "1"];
 const BUFFER: [&str; 5] = ["-e", "events/#", "--mqtt_qos", "1", "--mqtt_buffer"];

@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 use support::agent::{Agent, BINARY};
 use support::cluster::{Cluster, GROUP, TOPIC};
 use support::stand_in::{Answer, StandIn};
-use support::{event, wait_until, wait_within, words};
+use support::words::words;
+use support::{event, wait_until, wait_within};
 
 /// The documented time after which the agent gives up.
 const GIVE_UP: Duration = Duration::from_secs(5);

@@ -10,7 +10,8 @@ use support::broker::Broker;
 use support::certificates::Authority;
 use support::publisher::Publisher;
 use support::stand_in::{Answer, StandIn};
-use support::{Folder, event, free_port, wait_until, words};
+use support::words::words;
+use support::{Folder, event, free_port, wait_until};
 
 const MESSAGES: usize = 60;
 

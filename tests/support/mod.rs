@@ -29,7 +29,6 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-pub use words::words;
 
 /// How long anything may take that is bound to happen.
 pub const PATIENCE: Duration = Duration::from_secs(30);
