@@ -80,7 +80,7 @@ pub(super) struct Writer {
     put_back: Option<NotPutBack>,
     /// Until when settlements may wait for a push.
     held_until: Option<Instant>,
-    /// What people asked for, a piece at a time, and who waits for the answer.
+    /// What people asked for, a piece at a time, and where the answer goes.
     sweeps: VecDeque<(Work, Sender<Result<String, String>>)>,
     started: Instant,
 }
@@ -311,7 +311,7 @@ impl Writer {
         self.shared.on_the_way.fetch_sub(arrived, Ordering::AcqRel);
     }
 
-    /// A dead letter is kept for somebody who may still save it, so one that had to go is told.
+    /// A dead letter is kept for somebody who may still save it, so one that had to go is reported.
     fn tell_of_lost_letters(&mut self) {
         let Some(database) = &mut self.database else { return };
         let letters = &mut database.store.letters;

@@ -163,48 +163,32 @@ impl Recovery {
         board: &Mutex<Board>,
         changes: &mut Vec<Change>,
     ) -> Result<usize, String> {
-        let words = |error: rusqlite::Error| format!("the database says: {error}");
         let Some(id) = found.id else { return Ok(0) };
         let mut columns: Vec<ValueRef> = found.columns.iter().map(Value::as_ref).collect();
         let from_version_1 = matches!(columns.len(), 8 | 9);
         let unchecked = if from_version_1 { Unchecked::ALL } else { self.unchecked };
         columns[0] = ValueRef::Integer(id);
         row::complete(&mut columns);
-        let sum = if noted.0 { row::letter_sum(&columns) } else { row::lasting_sum(&columns) };
-        let this = Some((noted.0, id, sum));
+        let is_letter = noted.0;
+        let sum = if is_letter { row::letter_sum(&columns) } else { row::lasting_sum(&columns) };
+        let this = Some((is_letter, id, sum));
         if std::mem::replace(&mut self.previous, this) == this {
             return Ok(0);
         }
-        if store.has_row(noted.0, id, sum).map_err(words)? {
+        let known = store.has_row(is_letter, id, sum);
+        if known.map_err(|error| format!("the database says: {error}"))? {
             self.known += 1;
             return Ok(0);
         }
-        if noted.0 {
-            let Stored { letter, sound, .. } = dead_letters::stored(&columns, unchecked);
-            if !sound {
-                self.damaged += 1;
-                return Ok(0);
-            }
-            let bytes = letter.body.len();
-            changes.push(Change::Bury(Buried::Message, letter, None));
-            self.letters += 1;
-            return Ok(bytes);
-        }
-        let name = RowId::of(id).and_then(|row| self.lanes.get(&row.lane)).cloned();
-        let Ok(read) = row::delivery(&columns, name.clone().unwrap_or_default(), unchecked) else {
-            self.damaged += 1;
-            return Ok(0);
+        let taken = if is_letter {
+            take_letter(&columns, unchecked, changes).inspect(|_| self.letters += 1)
+        } else {
+            let name = RowId::of(id).and_then(|row| self.lanes.get(&row.lane)).cloned();
+            take_delivery(&columns, name, unchecked, board, changes)
+                .inspect(|_| self.deliveries += 1)
         };
-        let mut delivery = read.delivery;
-        if name.is_none() {
-            delivery.lane = delivery.errand.lane_after(&delivery.body);
-        }
-        let bytes = delivery.body.len();
-        let mut board = lock(board);
-        board.expect(&delivery);
-        board.insert(delivery, Kept::Durable, None, changes);
-        self.deliveries += 1;
-        Ok(bytes)
+        self.damaged += u64::from(taken.is_none());
+        Ok(taken.unwrap_or(0))
     }
 
     fn words(&self, error: &std::io::Error) -> String {
@@ -223,6 +207,39 @@ impl Recovery {
              already, {damaged} are damaged and were left\n"
         )
     }
+}
+
+/// Adds a dead letter, unless it is damaged.
+fn take_letter(
+    columns: &[ValueRef],
+    unchecked: Unchecked,
+    changes: &mut Vec<Change>,
+) -> Option<usize> {
+    let Stored { letter, sound, .. } = dead_letters::stored(columns, unchecked);
+    let bytes = letter.body.len();
+    sound.then(|| changes.push(Change::Bury(Buried::Message, letter, None)))?;
+    Some(bytes)
+}
+
+/// Adds a delivery, unless it is damaged. One whose lane lost its name is named after its content.
+fn take_delivery(
+    columns: &[ValueRef],
+    name: Option<LaneName>,
+    unchecked: Unchecked,
+    board: &Mutex<Board>,
+    changes: &mut Vec<Change>,
+) -> Option<usize> {
+    let is_named = name.is_some();
+    let read = row::delivery(columns, name.unwrap_or_default(), unchecked).ok()?;
+    let mut delivery = read.delivery;
+    if !is_named {
+        delivery.lane = delivery.errand.lane_after(&delivery.body);
+    }
+    let bytes = delivery.body.len();
+    let mut board = lock(board);
+    board.expect(&delivery);
+    board.insert(delivery, Kept::Durable, None, changes);
+    Some(bytes)
 }
 
 #[cfg(test)]

@@ -189,7 +189,7 @@ pub(in crate::queue) fn last(connection: &Connection) -> rusqlite::Result<i64> {
     connection.query_row("SELECT COALESCE(MAX(id), 0) FROM dead_letters", [], |row| row.get(0))
 }
 
-/// Dead letters behind a number and up to another one: so many, or as many as have so many bytes.
+/// Dead letters behind a number and up to another one, bounded in number and in bytes.
 pub(in crate::queue) fn piece(
     connection: &Connection,
     after: i64,

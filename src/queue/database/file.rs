@@ -38,7 +38,7 @@ pub(in crate::queue) struct DatabaseFile {
 #[derive(Debug)]
 pub(in crate::queue) struct Lock {
     file: File,
-    /// Set when the database has several names, each with a lock file of its own.
+    /// Set when the database has several names, each with its own lock file.
     _database: Option<File>,
 }
 

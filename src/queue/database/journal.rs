@@ -5,7 +5,7 @@
 //! and network file systems. There the index is kept in memory, and the agent has the file for
 //! itself. SQLite does that only on a connection that was set so before it looked at the file,
 //! and a first attempt that failed has changed the file's header. So each attempt is a connection
-//! of its own, and whether a log can be made at all is found out before SQLite is asked.
+//! by itself, and whether a log can be made at all is found out before SQLite is asked.
 
 use super::schema::{Unusable, beside};
 use crate::config::Safety;

@@ -2,7 +2,7 @@
 //!
 //! An open file goes on without a name, and SQLite writes to it without a complaint, but with the
 //! process it is gone. So it is looked at before anything counts as safe, and a copy of what is
-//! open takes the place again. The copy has a name of its own until it is whole: an agent that is
+//! open takes the place again. The copy has another name until it is whole: an agent that is
 //! killed meanwhile leaves either nothing or all of it, and the next one finds it.
 //!
 //! The same deletion may leave the log of a database that is not there. SQLite would delete it,
@@ -67,8 +67,9 @@ impl Place {
             let file = beside(&self.path, suffix);
             match identity(&file) {
                 Ok(found) if Some(found) == ours => fs::remove_file(&file)?,
-                Ok(_) => fs::rename(&file, beside(&aside, suffix))?,
-                Err(_) => {}
+                // An empty one holds nothing of anybody.
+                Ok(_) if has_content(&file) => fs::rename(&file, beside(&aside, suffix))?,
+                Ok(_) | Err(_) => {}
             }
         }
         Ok(foreign.then_some(aside))

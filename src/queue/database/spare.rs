@@ -1,7 +1,7 @@
 //! Room on the disk that is kept for the day it is full.
 //!
 //! A write-ahead log needs room even to delete: on a full disk nothing could be settled, and what
-//! was delivered would stand in the queue for ever. So a file of its own holds as much room as a
+//! was delivered would stand in the queue for ever. So a separate file holds as much room as a
 //! log can take. It is given up when the disk is full, and new deliveries are refused until it
 //! could be made again.
 

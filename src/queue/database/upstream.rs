@@ -20,7 +20,7 @@ const CHUNK: usize = 500;
 /// Raw messages handed out at a time.
 const MESSAGES: usize = 256;
 
-/// Where upstream sends an event that has no path of its own.
+/// Where upstream sends an event that names no path.
 const EVENTS: &str = "/events";
 
 /// Turns the rows of `event_items` into deliveries, in their order.

@@ -8,6 +8,7 @@ use crate::queue::database::moved;
 use crate::queue::database::schema;
 use crate::queue::database::store::Store;
 use crate::queue::lock;
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
@@ -81,20 +82,7 @@ impl Writer {
             self.put_back = Some(failed);
             Trouble { what, damaged: false }
         })?;
-        match aside {
-            None => log::error!(
-                "queue: {} was deleted while the agent had it open; it was written again, and \
-                 nothing is lost",
-                path.display()
-            ),
-            Some(aside) => log::error!(
-                "queue: {} was replaced while the agent had it open; what was put there is {} now, \
-                 and what waits was written to a new file; `ilagent queue recover` takes over what \
-                 an older file holds",
-                path.display(),
-                aside.display()
-            ),
-        }
+        report_return(path, aside.as_deref());
         self.reopen = true;
         self.look_again()?;
         self.listen_again();
@@ -157,6 +145,23 @@ impl Writer {
             return Err(trouble(what.to_owned()));
         }
         Ok(database)
+    }
+}
+
+fn report_return(path: &Path, aside: Option<&Path>) {
+    match aside {
+        None => log::error!(
+            "queue: {} was deleted while the agent had it open; it was written again, and \
+                 nothing is lost",
+            path.display()
+        ),
+        Some(aside) => log::error!(
+            "queue: {} was replaced while the agent had it open; what was put there is {} now, \
+                 and what waits was written to a new file; `ilagent queue recover` takes over what \
+                 an older file holds",
+            path.display(),
+            aside.display()
+        ),
     }
 }
 

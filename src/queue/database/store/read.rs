@@ -189,7 +189,7 @@ impl Store {
         Ok(amount(file / (bytes / count.max(1)).max(1), file, true))
     }
 
-    /// Ids and sizes of rows from an id on: so many rows, or as many as have so many bytes.
+    /// Ids and sizes of rows from an id on, bounded in number and in bytes.
     pub(in crate::queue) fn sizes(
         &self,
         from: i64,
