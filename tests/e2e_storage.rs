@@ -5,6 +5,7 @@
 mod support;
 
 use rusqlite::Connection;
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::process::Command;
@@ -552,4 +553,43 @@ fn a_copy_that_a_killed_agent_had_made_is_used() {
     api.wait_for(WAIT);
     agent.wait_for_log("the copy that the agent had made of it is used");
     assert!(agent.folder().join("disk/ilagent.db3.aside-1-wal").exists());
+}
+
+/// `FLIP_ROUNDS=1000` takes longer and finds more.
+#[test]
+fn bits_flipped_while_it_is_closed_never_stop_the_agent_or_change_an_event() {
+    let rounds = std::env::var("FLIP_ROUNDS").ok().and_then(|text| text.parse().ok());
+    let api = StandIn::new();
+    let mut agent = with_waiting(&api);
+    agent.end("TERM");
+    let whole = fs::read(agent.database()).unwrap();
+    let disk = agent.database().parent().unwrap().to_owned();
+    api.answer_all(Answer::Status(202));
+    let mut right = BTreeSet::new();
+    for round in 0..=rounds.unwrap_or(3) {
+        fs::remove_dir_all(&disk).unwrap();
+        fs::create_dir(&disk).unwrap();
+        let mut bytes = whole.clone();
+        let at = fastrand::usize(0..bytes.len());
+        // The first time it is as it was.
+        bytes[at] ^= u8::from(round > 0) << fastrand::u8(0..8);
+        fs::write(agent.database(), bytes).unwrap();
+        agent.start();
+        agent.wait_ready();
+        wait_until("nothing waits", || agent.list().iter().all(|line| line["state"] == "dead"));
+        let dead = agent.list().len();
+        agent.end("TERM");
+        let taken = api.take_requests().into_iter().filter(|request| request.status == 202);
+        let taken: BTreeSet<Vec<u8>> = taken.map(|request| request.body).collect();
+        if round == 0 {
+            right.clone_from(&taken);
+            assert_eq!(right.len(), WAIT);
+        }
+        assert!(taken.is_subset(&right), "byte {at}: another event");
+        let aside = fs::read_dir(&disk)
+            .unwrap()
+            .any(|entry| entry.unwrap().file_name().to_string_lossy().contains(".corrupt-"));
+        let said = taken.len() == WAIT || dead > 0 || aside;
+        assert!(said, "byte {at}: {} delivered, and not a word", taken.len());
+    }
 }
