@@ -4,7 +4,7 @@
 //! made, renamed, emptied or given other permissions: it is refused by name.
 
 use super::schema::{APPLICATION_ID, beside};
-use super::{pages, salvage};
+use super::{salvage, wal};
 use crate::system::files::open_private;
 use rusqlite::{Connection, OpenFlags};
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -217,7 +217,7 @@ pub(in crate::queue) fn could_be_ours(path: &Path) -> io::Result<bool> {
     if let Some(kind) = no_regular_file(&metadata) {
         return Err(io::Error::other(format!("it is {kind}")));
     }
-    Ok(pages::is_log(path) || is_ours(path, metadata.len())?)
+    Ok(wal::is_log(path) || is_ours(path, metadata.len())?)
 }
 
 /// Whether the agent may write to the file: it is empty, or has or had our tables.

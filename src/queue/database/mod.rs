@@ -12,6 +12,7 @@ pub(in crate::queue) mod schema;
 pub(in crate::queue) mod spare;
 pub(in crate::queue) mod store;
 pub(in crate::queue) mod upstream;
+mod wal;
 
 use crate::config;
 use crate::queue::row::{Amount, StoredLane};

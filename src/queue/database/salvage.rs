@@ -2,9 +2,10 @@
 //!
 //! Its pages are looked at one by one; a row is recognised by its columns and its sum.
 
-use super::pages::{Found, Pages, Value, is_log};
+use super::pages::{Found, Pages, Value};
 use super::schema;
 use super::store::Store;
+use super::wal::is_log;
 use crate::message::LaneName;
 use crate::queue::row::RowId;
 use crate::queue::row::{self, Unchecked};
