@@ -1,20 +1,18 @@
 //! What is written to the database: one change, and what follows from it once it is committed.
 
-use super::board::lane::{Entry, Head};
-use super::database::store::Store;
-use super::database::upstream;
-use super::row::{RowId, weight};
-use super::{DeadLetter, Store as Kept};
 use crate::message::{Delivery, LaneName, Receipt};
+use crate::queue::entry::{Entry, Position};
+use crate::queue::row::{RowId, weight};
+use crate::queue::{DeadLetter, Store};
 use std::time::Instant;
 
 /// One change.
 pub(super) enum Change {
     AddLane(u32, LaneName),
     /// A delivery that was pushed; where its source would have it wait.
-    Insert(RowId, Delivery, Kept, Option<Receipt>),
+    Insert(RowId, Delivery, Store, Option<Receipt>),
     /// An entry that waited in memory. It goes back to the board, to its place.
-    SetAside(u32, Entry, Head, Instant),
+    SetAside(u32, Entry, Position, Instant),
     Bury(Buried, DeadLetter, Option<Receipt>),
     Unbury(i64, u64),
     Delete(RowId),
@@ -53,34 +51,4 @@ impl Change {
     pub(super) fn bytes_arriving(&self) -> u64 {
         if let Change::Insert(_, delivery, ..) = self { weight(delivery) } else { 0 }
     }
-}
-
-/// Writes them in one transaction; after an error the caller rolls back.
-pub(super) fn write_all(store: &mut Store, changes: &[Change]) -> rusqlite::Result<()> {
-    store.begin()?;
-    for change in changes {
-        match change {
-            Change::AddLane(number, name) => store.add_lane(*number, name)?,
-            Change::Insert(row, delivery, ..) => store.insert(*row, delivery, 0)?,
-            Change::SetAside(lane, entry, ..) => {
-                let row = RowId { lane: *lane, seq: entry.seq };
-                store.insert(row, &entry.delivery, entry.attempts)?;
-            }
-            Change::Bury(from, letter, _) => {
-                if let Some(row) = from.row() {
-                    store.delete(row)?;
-                }
-                store.bury(letter)?;
-            }
-            Change::Delete(row) | Change::GiveWay(row) => store.delete(*row)?,
-            Change::Attempts(row, attempts) => store.attempts(*row, *attempts)?,
-            Change::Unbury(id, bytes) => store.letters.delete(&store.connection, *id, *bytes)?,
-            Change::ForgetLane(number) => store.forget_lane(*number)?,
-            Change::PutAway(row, reason) => store.put_away(row.rowid(), reason)?,
-            Change::ForgetUpstream(rows) => upstream::forget(store, rows)?,
-            Change::Remember(scope, key, value) => store.remember(scope, key, value.as_deref())?,
-            Change::Sign(_) => {}
-        }
-    }
-    store.commit()
 }

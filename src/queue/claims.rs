@@ -1,59 +1,15 @@
 //! What a sink takes from the queue: claims, and a place of its own to wait for them.
 
-use super::board::lane::Doubt;
-use super::board::{Board, Probes, SinkId};
-use super::{Queue, Shared, lock};
-use crate::message::{Delivery, Outcome, Receipt, SinkName};
-use crate::retry::Backoff;
+use crate::message::Outcome;
+use crate::queue::board::{Board, SinkId};
+use crate::queue::claim::{Claim, Next, Terms};
+use crate::queue::{Queue, Shared, lock};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// What a sink tells the queue of itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Terms {
-    /// Its name, as in the lanes of its deliveries.
-    pub sink: SinkName,
-    /// How many of its deliveries may be under way at a time.
-    pub in_flight_max: usize,
-    /// How long a delivery waits after failures of its own.
-    pub backoff: Backoff,
-    /// After so many failures of its own a delivery is given up; `None` for never.
-    pub attempts_max: Option<u32>,
-}
-
 /// Wakes a session that waits for something else than [`Claims::wait`]. It may not block.
 pub type Ring = Arc<dyn Fn() + Send + Sync>;
-
-/// A delivery in the hands of a sink. It must be given back with [`Claims::settle`].
-#[derive(Debug)]
-pub struct Claim {
-    /// Its number in the queue, as `ilagent queue list` shows it.
-    pub id: u64,
-    /// What is to be handed over.
-    pub delivery: Delivery,
-    /// Which attempt this is, counted from 1, over restarts.
-    pub attempt: u32,
-    pub(super) lane: u32,
-    pub(super) stored: bool,
-    pub(super) patient: bool,
-    pub(super) doubt: Option<Box<Doubt>>,
-    pub(super) receipt: Option<Receipt>,
-    pub(super) since: Instant,
-    pub(super) probes: Probes,
-}
-
-/// What there is to do for a sink.
-#[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "it is taken apart at once")]
-pub enum Next {
-    /// This.
-    Claim(Claim),
-    /// Nothing now; look again at this moment, or when something happens.
-    Nothing(Option<Instant>),
-    /// Nothing any more: the agent ends.
-    Over,
-}
 
 /// The claims of one sink. Clones are for its other threads.
 #[derive(Clone)]
@@ -200,8 +156,9 @@ impl Waiting {
 mod tests {
     use super::*;
     use crate::config;
-    use crate::message::{Desk, Errand, Keep, LaneName};
+    use crate::message::{Delivery, Desk, Errand, Keep, LaneName, Receipt};
     use crate::queue::{Push, Store};
+    use crate::retry::Backoff;
     use crate::system::health::Health;
     use crate::system::threads::Failures;
     use crossbeam_channel::{Sender, bounded};

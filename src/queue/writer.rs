@@ -3,16 +3,17 @@
 mod asked;
 mod repair;
 
-use super::admin::control;
-use super::admin::work::Work;
-use super::change::{Buried, Change, write_all};
-use super::database::Database;
-use super::database::dead_letters::Gone;
-use super::database::file::Lock;
-use super::database::store::Read;
-use super::{Push, Shared, UpstreamMessage, admin, lock, size};
 use crate::config;
 use crate::message::LaneName;
+use crate::queue::admin::control;
+use crate::queue::admin::work::Work;
+use crate::queue::change::{Buried, Change};
+use crate::queue::database::Database;
+use crate::queue::database::dead_letters::Gone;
+use crate::queue::database::file::Lock;
+use crate::queue::database::store::Read;
+use crate::queue::database::write::write_all;
+use crate::queue::{Push, Shared, UpstreamMessage, admin, lock, size};
 use crate::retry::Backoff;
 use crate::system::plain::plain;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};

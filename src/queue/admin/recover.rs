@@ -248,7 +248,7 @@ mod tests {
     use crate::config;
     use crate::message::{Delivery, Errand, Keep};
     use crate::queue::DeadLetter;
-    use crate::queue::change::write_all;
+    use crate::queue::database::write::write_all;
     use std::fs;
 
     const ROWS: u64 = 60;

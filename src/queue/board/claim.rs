@@ -1,10 +1,10 @@
 //! What may be attempted now.
 
 use super::gate::Pass;
-use super::lane::Entry;
-use super::{Board, ENDING_MAX, Probes, SinkId};
+use super::{Board, ENDING_MAX, SinkId};
 use crate::message::{Keep, Receipt};
-use crate::queue::claims::{Claim, Next};
+use crate::queue::claim::{Claim, Next, Probes};
+use crate::queue::entry::Entry;
 use std::time::Instant;
 
 impl Board {

@@ -1,9 +1,9 @@
 //! What follows from a commit, or from one that failed.
 
-use super::lane::{Entry, Head};
 use super::{Board, ENDING_MAX};
 use crate::queue::Store;
 use crate::queue::change::{Buried, Change};
+use crate::queue::entry::{Entry, Position};
 use crate::queue::row::weight;
 use std::time::Instant;
 
@@ -22,9 +22,9 @@ impl Board {
                     self.add_stored(row, delivery, 0, now);
                     self.effects.receipts.extend(receipt);
                 }
-                Change::SetAside(lane, mut entry, head, until) => {
+                Change::SetAside(lane, mut entry, position, until) => {
                     self.effects.receipts.extend(entry.receipt.take());
-                    self.give_back(lane, entry, head, until, true);
+                    self.give_back(lane, entry, position, until, true);
                 }
                 Change::Bury(from, letter, receipt) => {
                     match from {
@@ -58,7 +58,7 @@ impl Board {
         &mut self,
         number: u32,
         mut entry: Entry,
-        head: Head,
+        position: Position,
         until: Instant,
         stored: bool,
     ) {
@@ -69,7 +69,7 @@ impl Board {
             entry.stored = true;
         }
         let Some(lane) = self.lanes.get_mut(&number) else { return };
-        if !lane.give_back(entry, head, until) {
+        if !lane.give_back(entry, position, until) {
             self.ages.remove(&seq);
         } else if stored {
             self.on_board += bytes;
@@ -92,8 +92,8 @@ impl Board {
         let mut back = 0;
         for change in std::mem::take(changes) {
             match change {
-                Change::SetAside(lane, entry, head, _) if !self.has_unread(lane) => {
-                    self.give_back(lane, entry, head, now, false);
+                Change::SetAside(lane, entry, position, _) if !self.has_unread(lane) => {
+                    self.give_back(lane, entry, position, now, false);
                 }
                 Change::Insert(
                     row,

@@ -2,38 +2,10 @@
 
 use super::SinkId;
 use super::gate::Gate;
-use crate::message::{Delivery, LaneName, Receipt};
-use crate::queue::row::weight;
+use crate::message::LaneName;
+use crate::queue::entry::{Entry, Position};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Instant;
-
-/// A delivery on the board, not in the hands of a worker.
-#[derive(Debug)]
-pub(in crate::queue) struct Entry {
-    /// Its number; order is order of numbers.
-    pub(in crate::queue) seq: u64,
-    pub(in crate::queue) delivery: Delivery,
-    /// Attempts that were held against it, over restarts.
-    pub(in crate::queue) attempts: u32,
-    /// It has a row in the database.
-    pub(in crate::queue) stored: bool,
-    /// It stays in memory while its sink takes nothing at all.
-    pub(in crate::queue) patient: bool,
-    /// What speaks for it being what is wrong, and not its sink or lane.
-    pub(in crate::queue) doubt: Option<Box<Doubt>>,
-    /// What its source waits for; only while it is not stored.
-    pub(in crate::queue) receipt: Option<Receipt>,
-    /// When it was pushed, or read from a database that was there before the start.
-    pub(in crate::queue) since: Instant,
-}
-
-/// Attempts at a delivery that failed in ways that were laid to its sink or lane.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::queue) struct Doubt {
-    /// When the first of them came to its end.
-    pub(super) since: Instant,
-    pub(super) failures: u32,
-}
 
 /// The deliveries of one order key: one in front, which alone may go, and those behind it.
 ///
@@ -76,13 +48,6 @@ impl Chain {
     fn insert(&mut self, entry: Entry) {
         let at = self.behind.partition_point(|other| other.seq < entry.seq);
         self.behind.insert(at, entry);
-    }
-}
-
-impl Entry {
-    /// What it counts for, in bytes, in memory and on disk alike.
-    pub(super) fn bytes(&self) -> u64 {
-        weight(&self.delivery)
     }
 }
 
@@ -295,16 +260,16 @@ impl Lane {
     ///
     /// What stands behind one that is in the hands of a worker without a row stays: after a
     /// restart it would go out before that one.
-    pub(super) fn take_unstored(&mut self) -> Vec<(Entry, Head)> {
+    pub(super) fn take_unstored(&mut self) -> Vec<(Entry, Position)> {
         let mut taken: Vec<_> =
-            split_unstored(&mut self.ready).map(|entry| (entry, Head::Yes)).collect();
+            split_unstored(&mut self.ready).map(|entry| (entry, Position::Front)).collect();
         let waits: Vec<_> =
             self.waiting.iter().filter(|(_, entry)| !entry.stored).map(|(at, _)| *at).collect();
         for at in waits {
-            taken.extend(self.waiting.remove(&at).map(|entry| (entry, Head::Yes)));
+            taken.extend(self.waiting.remove(&at).map(|entry| (entry, Position::Front)));
         }
         for chain in self.chains.values_mut().filter(|chain| !chain.bare) {
-            taken.extend(split_unstored(&mut chain.behind).map(|entry| (entry, Head::No)));
+            taken.extend(split_unstored(&mut chain.behind).map(|entry| (entry, Position::Behind)));
         }
         taken.sort_by_key(|(entry, _)| entry.seq);
         self.count -= taken.len();
@@ -316,14 +281,14 @@ impl Lane {
 
     /// Takes an entry that stands in front of its order key and comes back from a worker, and
     /// those behind it, as far as they have no row; what comes later follows them.
-    pub(super) fn take_chain(&mut self, front: Entry) -> Vec<(Entry, Head)> {
+    pub(super) fn take_chain(&mut self, front: Entry) -> Vec<(Entry, Position)> {
         let mut taken = Vec::new();
         if let Some(chain) = self.chain_of(&front) {
             chain.bare = false;
-            taken.extend(split_unstored(&mut chain.behind).map(|entry| (entry, Head::No)));
+            taken.extend(split_unstored(&mut chain.behind).map(|entry| (entry, Position::Behind)));
         }
         self.count -= taken.len();
-        taken.insert(0, (front, Head::Yes));
+        taken.insert(0, (front, Position::Front));
         for (entry, _) in &taken {
             self.goes_aside(entry);
         }
@@ -340,19 +305,19 @@ impl Lane {
 
     /// Takes an entry back that was set aside, stored or not; if it stood in front it waits until
     /// `until`. Says whether it is on the board: what is stored may be left to be read.
-    pub(super) fn give_back(&mut self, entry: Entry, head: Head, until: Instant) -> bool {
+    pub(super) fn give_back(&mut self, entry: Entry, position: Position, until: Instant) -> bool {
         self.storing = self.storing.saturating_sub(1);
         let order_key = entry.delivery.order_key.clone();
         let left = entry.stored && self.unread_from.is_some_and(|unread| unread <= entry.seq);
         if let Some(chain) = self.chain_of(&entry) {
             chain.aside = chain.aside.saturating_sub(1);
-            chain.vacant |= left && head == Head::Yes;
+            chain.vacant |= left && position == Position::Front;
             chain.unstored += usize::from(!entry.stored);
         }
-        match head {
+        match position {
             _ if left => {}
-            Head::Yes => self.wait(entry, until),
-            Head::No => {
+            Position::Front => self.wait(entry, until),
+            Position::Behind => {
                 self.count += 1;
                 let key = order_key.clone().unwrap_or_default();
                 self.chains.entry(key).or_default().insert(entry);
@@ -361,15 +326,6 @@ impl Lane {
         self.fill_front(order_key.as_deref());
         !left
     }
-}
-
-/// Whether an entry stands at the head of its order key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::queue) enum Head {
-    /// It does, or it has no order key.
-    Yes,
-    /// Another one of the key goes first.
-    No,
 }
 
 fn split_unstored(entries: &mut VecDeque<Entry>) -> impl Iterator<Item = Entry> + use<> {

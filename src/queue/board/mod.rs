@@ -8,7 +8,7 @@
 mod claim;
 mod commit;
 mod gate;
-pub(in crate::queue) mod lane;
+mod lane;
 mod person;
 mod push;
 mod reading;
@@ -16,10 +16,10 @@ mod settle;
 #[cfg(test)]
 mod tests;
 
-use super::change::Change;
-use super::claims::Terms;
-use super::row::{Amount, LANE_MAX, SEQ_MAX};
 use crate::message::{LaneName, Receipt, SinkName};
+use crate::queue::change::Change;
+use crate::queue::claim::Terms;
+use crate::queue::row::{Amount, LANE_MAX, SEQ_MAX};
 use gate::Gate;
 use lane::Lane;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -45,13 +45,6 @@ impl Outbox {
     fn is_empty(&self) -> bool {
         self.changes.is_empty() && self.reads.is_empty()
     }
-}
-
-/// For which closed gates a claim finds out whether they may open.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::queue) struct Probes {
-    pub(in crate::queue) lane: bool,
-    pub(in crate::queue) sink: bool,
 }
 
 /// The number of a sink on the board.

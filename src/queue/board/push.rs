@@ -1,10 +1,11 @@
 //! What comes in: to be stored, or to wait in memory.
 
 use super::Board;
-use super::lane::{Chain, Entry, Lane};
+use super::lane::{Chain, Lane};
 use crate::message::{Delivery, Receipt};
 use crate::queue::Store;
 use crate::queue::change::Change;
+use crate::queue::entry::Entry;
 use crate::queue::row::{RowId, weight};
 use std::time::Instant;
 

@@ -1,8 +1,9 @@
 //! Lanes longer than their windows are read on as they drain.
 
 use super::Board;
-use super::lane::{Entry, Lane};
+use super::lane::Lane;
 use crate::message::Delivery;
+use crate::queue::entry::Entry;
 use crate::queue::row::{ReadRow, RowId, StoredLane, weight};
 use std::collections::BTreeSet;
 use std::time::Instant;

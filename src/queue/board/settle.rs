@@ -5,12 +5,13 @@
 //! patient source (Kafka without buffer) the sink must have taken another one since: a sink that is
 //! down for all must end in an uncommitted offset, not in a full database.
 
+use super::Board;
 use super::claim::is_withdrawn;
-use super::lane::{Doubt, Entry, Head, Lane};
-use super::{Board, Probes};
+use super::lane::Lane;
 use crate::message::{Delivery, Holds, Outcome};
 use crate::queue::change::{Buried, Change};
-use crate::queue::claims::Claim;
+use crate::queue::claim::{Claim, Probes};
+use crate::queue::entry::{Doubt, Entry, Position};
 use crate::queue::row::{RowId, weight};
 use crate::queue::{DeadLetter, Store};
 use crate::retry::Backoff;
@@ -220,31 +221,31 @@ impl Board {
             return;
         }
         let taken = self.lanes.get_mut(&number).map(Lane::take_unstored);
-        for (entry, head) in taken.into_iter().flatten() {
-            self.set_aside(number, entry, head, now);
+        for (entry, position) in taken.into_iter().flatten() {
+            self.set_aside(number, entry, position, now);
         }
     }
 
     /// A delivery that failed waits in the database, and so does what stands behind it.
     fn set_chain_aside(&mut self, number: u32, entry: Entry, until: Instant) {
         let taken = self.lanes.get_mut(&number).map(|lane| lane.take_chain(entry));
-        for (entry, head) in taken.into_iter().flatten() {
-            self.set_aside(number, entry, head, until);
+        for (entry, position) in taken.into_iter().flatten() {
+            self.set_aside(number, entry, position, until);
         }
     }
 
-    fn set_aside(&mut self, number: u32, entry: Entry, head: Head, until: Instant) {
+    fn set_aside(&mut self, number: u32, entry: Entry, position: Position, until: Instant) {
         // What is somebody else's to deliver would be delivered twice, and what is
         // perishable is worth nothing later.
         if entry.delivery.keep.is_perishable() || is_withdrawn(&entry) {
-            self.give_back(number, entry, head, until, false);
+            self.give_back(number, entry, position, until, false);
             return;
         }
         let Some(lane) = self.lanes.get_mut(&number) else { return };
         if !std::mem::replace(&mut lane.stored, true) {
             self.outbox.changes.push(Change::AddLane(number, lane.name.clone()));
         }
-        self.outbox.changes.push(Change::SetAside(number, entry, head, until));
+        self.outbox.changes.push(Change::SetAside(number, entry, position, until));
     }
 
     fn delivered(&mut self, claim: Claim) {

@@ -13,6 +13,7 @@ pub(in crate::queue) mod spare;
 pub(in crate::queue) mod store;
 pub(in crate::queue) mod upstream;
 mod wal;
+pub(in crate::queue) mod write;
 
 use crate::config;
 use crate::queue::row::{Amount, StoredLane};

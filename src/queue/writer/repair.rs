@@ -1,12 +1,13 @@
 //! What is done about a database that cannot be written, or looks damaged.
 
 use super::{REWRITE, Writer};
-use crate::queue::change::{Change, write_all};
+use crate::queue::change::Change;
 use crate::queue::database::Database;
 use crate::queue::database::file::DatabaseFile;
 use crate::queue::database::moved;
 use crate::queue::database::schema;
 use crate::queue::database::store::Store;
+use crate::queue::database::write::write_all;
 use crate::queue::lock;
 use std::path::Path;
 use std::sync::atomic::Ordering;

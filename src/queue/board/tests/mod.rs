@@ -6,7 +6,7 @@ use super::*;
 use crate::message::{Delivery, Desk, Errand, Holds, Keep, Outcome};
 use crate::queue::Store;
 use crate::queue::change::Buried;
-use crate::queue::claims::{Claim, Next};
+use crate::queue::claim::{Claim, Next};
 use crate::queue::row::{ReadRow, RowId, StoredLane};
 use crate::retry::Backoff;
 use std::collections::HashSet;

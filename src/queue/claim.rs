@@ -1,0 +1,56 @@
+//! What passes between the board and the sinks.
+
+use crate::message::{Delivery, Receipt, SinkName};
+use crate::queue::entry::Doubt;
+use crate::retry::Backoff;
+use std::time::Instant;
+
+/// What a sink tells the queue of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// Its name, as in the lanes of its deliveries.
+    pub sink: SinkName,
+    /// How many of its deliveries may be under way at a time.
+    pub in_flight_max: usize,
+    /// How long a delivery waits after failures of its own.
+    pub backoff: Backoff,
+    /// After so many failures of its own a delivery is given up; `None` for never.
+    pub attempts_max: Option<u32>,
+}
+
+/// A delivery in the hands of a sink. It must be given back with [`Claims::settle`].
+#[derive(Debug)]
+pub struct Claim {
+    /// Its number in the queue, as `ilagent queue list` shows it.
+    pub id: u64,
+    /// What is to be handed over.
+    pub delivery: Delivery,
+    /// Which attempt this is, counted from 1, over restarts.
+    pub attempt: u32,
+    pub(super) lane: u32,
+    pub(super) stored: bool,
+    pub(super) patient: bool,
+    pub(super) doubt: Option<Box<Doubt>>,
+    pub(super) receipt: Option<Receipt>,
+    pub(super) since: Instant,
+    pub(super) probes: Probes,
+}
+
+/// What there is to do for a sink.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "it is taken apart at once")]
+pub enum Next {
+    /// This.
+    Claim(Claim),
+    /// Nothing now; look again at this moment, or when something happens.
+    Nothing(Option<Instant>),
+    /// Nothing any more: the agent ends.
+    Over,
+}
+
+/// For which closed gates a claim finds out whether they may open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Probes {
+    pub(super) lane: bool,
+    pub(super) sink: bool,
+}
