@@ -1,7 +1,7 @@
 //! What the tests of the whole agent share: a real mosquitto, a stand-in for ilert's API, the
 //! agent as a process of its own, and patience that ends.
 
-#![allow(dead_code, reason = "each test file uses its part")]
+#![allow(dead_code, unused_imports, reason = "each test file uses its part")]
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a broken test panics and tells")]
 #![allow(missing_docs, unreachable_pub, reason = "nobody but tests names it")]
 
