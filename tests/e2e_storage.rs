@@ -111,6 +111,7 @@ fn a_file_system_without_shared_maps_will_do() {
     agent.start();
     api.wait_for(3);
     assert!(["one", "two", "three"].iter().all(|id| api.tally().contains_key(*id)));
+    assert!(!agent.log().contains("while the agent had it open"), "a file keeps its number here");
 }
 
 #[test]
