@@ -22,6 +22,7 @@ const INSIDE: [(&str, &[&[&str]]); 4] = [
     (
         "queue",
         &[
+            &["shared"],
             &["writer"],
             &["admin", "claims"],
             &["board", "database"],
