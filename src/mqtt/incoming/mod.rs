@@ -134,7 +134,8 @@ impl Ledger {
             self.recent.learn(head);
         }
         let (topic, payload) = (retained::hash(topic), retained::hash(payload));
-        let is_copy = match head.retain.then(|| self.retained.flagged(topic, payload, copies)) {
+        let is_copy = match head.retain.then(|| self.retained.flagged(topic, payload, copies, head))
+        {
             None => {
                 self.retained.live(topic, payload);
                 false
@@ -600,6 +601,22 @@ mod tests {
         connect_again(&mut ledger);
         assert_eq!(ledger.arrived(b"t", b"on", copy(qos_1(1)), 1), NewCopy(3));
         assert_eq!(ledger.arrived(b"u", b"on", copy(qos_1(2)), 1), NewCopy(4));
+    }
+
+    #[test]
+    fn a_copy_that_is_sent_again_after_a_lost_acknowledgement_is_counted_once() {
+        let mut ledger = connected();
+        assert_eq!(ledger.arrived(b"t", b"on", copy(qos_1(1)), 1), NewCopy(0));
+        ledger.signed(0);
+        due(&mut ledger);
+        ledger.connected(true);
+        assert_eq!(ledger.arrived(b"t", b"on", copy(qos_1(2)), 2), Again);
+        // The connection ends before it is acknowledged, so it comes with the next SUBSCRIBE, too.
+        ledger.connected(true);
+        assert_eq!(ledger.arrived(b"t", b"on", again(copy(qos_1(2))), 3), Again);
+        assert_eq!(ledger.arrived(b"t", b"on", copy(qos_1(3)), 3), Again);
+        assert_eq!(ledger.arrived(b"t", b"on", copy(qos_1(4)), 3), New(1), "no copy");
+        assert_eq!(due(&mut ledger), [(0x40, 2), (0x40, 3)]);
     }
 
     /// A broker as MQTT 4.3 and 4.4 describe it, over a network that loses what is in flight.

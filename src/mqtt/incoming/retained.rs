@@ -8,6 +8,7 @@
 //! connection is lost and send them on the next, so connections count together until one has been
 //! good.
 
+use crate::mqtt::packet::PublishHead;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hasher};
@@ -18,6 +19,9 @@ pub(in crate::mqtt) const COPIES_MAX: usize = 4_096;
 /// How many topics are remembered of which only live messages were seen. They may be retained:
 /// MQTT 3.1.1 does not tell.
 const LIVES_MAX: usize = 1_024;
+
+/// How many copies of a topic are recognised when they are sent again.
+const IDS: usize = 4;
 
 /// What topics said last, by hash.
 #[derive(Debug, Default)]
@@ -54,6 +58,8 @@ struct Said {
     /// In which round copies were seen last, and how many.
     round: u32,
     times: u32,
+    /// The packet ids of the copies that were counted last.
+    ids: [u16; IDS],
 }
 
 /// As it is remembered: topic to payload, in hexadecimal.
@@ -79,7 +85,9 @@ impl Retained {
         let record: Record = serde_json::from_str(text).unwrap_or_default();
         let is_last = record.complete || !record.changing.is_empty() || !record.lives.is_empty();
         let said = |changes| {
-            move |(topic, payload)| (topic, Said { payload, changes, round: 0, times: 0 })
+            move |(topic, payload)| {
+                (topic, Said { payload, changes, round: 0, times: 0, ids: [0; IDS] })
+            }
         };
         let lives: HashMap<u64, u64> = numbers(&record.lives).take(LIVES_MAX).collect();
         let steady = numbers(&record.copies).map(said(false));
@@ -179,7 +187,13 @@ impl Retained {
 
     /// A message with the retain flag, on a topic for which subscriptions of this round explain so
     /// many copies.
-    pub(in crate::mqtt) fn flagged(&mut self, topic: u64, payload: u64, explained: u32) -> Flagged {
+    pub(in crate::mqtt) fn flagged(
+        &mut self,
+        topic: u64,
+        payload: u64,
+        explained: u32,
+        head: PublishHead,
+    ) -> Flagged {
         let known = self.copies.get(&topic).copied();
         let mut said = match known {
             Some(said) => said,
@@ -188,12 +202,19 @@ impl Retained {
                 changes: false,
                 round: self.round,
                 times: 0,
+                ids: [0; IDS],
             },
         };
         if said.round != self.round {
             (said.round, said.times) = (self.round, 0);
         }
-        said.times = said.times.saturating_add(1);
+        // A copy that is sent again, because its acknowledgement was lost, is counted once.
+        let is_counted = said.ids.contains(&head.packet_id) && payload == said.payload;
+        if !(head.dup && is_counted) {
+            said.times = said.times.saturating_add(1);
+            said.ids.rotate_right(1);
+            said.ids[0] = head.packet_id;
+        }
         let what = match said.payload == payload {
             _ if said.times > explained => Flagged::Live,
             true => Flagged::Repeats,
@@ -221,10 +242,14 @@ fn numbers(map: &BTreeMap<String, String>) -> impl Iterator<Item = (u64, u64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Qos;
+
+    const COPY: PublishHead =
+        PublishHead { qos: Qos::AtLeastOnce, packet_id: 7, dup: false, retain: true };
 
     impl Retained {
         fn copy(&mut self, topic: u64, payload: u64, explained: u32) -> bool {
-            self.flagged(topic, payload, explained) == Flagged::Repeats
+            self.flagged(topic, payload, explained, COPY) == Flagged::Repeats
         }
     }
 
@@ -259,13 +284,13 @@ mod tests {
     fn a_live_message_with_the_flag_is_no_copy() {
         let mut retained = Retained::default();
         retained.begin_round();
-        assert_eq!(retained.flagged(1, 10, 1), Flagged::News);
+        assert_eq!(retained.flagged(1, 10, 1, COPY), Flagged::News);
         for _ in 0..2 {
-            let what = retained.flagged(1, 10, 1);
+            let what = retained.flagged(1, 10, 1, COPY);
             assert_eq!(what, Flagged::Live, "one subscription brings one copy");
         }
         retained.begin_round();
-        assert_eq!(retained.flagged(1, 10, 0), Flagged::Live, "nothing was subscribed to");
+        assert_eq!(retained.flagged(1, 10, 0, COPY), Flagged::Live, "nothing was subscribed to");
         retained.begin_round();
         assert!(retained.copy(1, 10, 2) && retained.copy(1, 10, 2), "two may bring two");
         assert!(!retained.copy(1, 10, 2));
