@@ -69,7 +69,7 @@ pub fn messages(data: &[u8]) {
         Target::Policy(rule) => policy::from_message(rule, &message),
     };
     // As the grammar has it: halves of surrogate pairs are passed on.
-    let document = serde_json::from_slice::<&RawValue>(&message.payload);
+    let document = serde_json::from_slice::<&RawValue>(json_of(&message.payload));
     match mapped {
         Mapped::Deliver(delivery) => {
             assert!(document.is_ok(), "something of nothing");
@@ -78,6 +78,15 @@ pub fn messages(data: &[u8]) {
         }
         Mapped::Dropped(why) | Mapped::Dead(why) => are_words(&why),
     }
+}
+
+/// Without a byte-order mark, and without the NULs with which firmware in C ends its strings.
+fn json_of(payload: &[u8]) -> &[u8] {
+    let mut rest = payload.strip_prefix("\u{feff}".as_bytes()).unwrap_or(payload);
+    while let [before @ .., 0 | b' ' | b'\t' | b'\n' | b'\r' | 0x0c] = rest {
+        rest = before;
+    }
+    rest
 }
 
 fn judge(delivery: &Delivery, rule: usize) {
