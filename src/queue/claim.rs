@@ -18,7 +18,7 @@ pub struct Terms {
     pub attempts_max: Option<u32>,
 }
 
-/// A delivery in the hands of a sink. It must be given back with [`Claims::settle`].
+/// A delivery in the hands of a sink. It must be given back with [`Claims::settle`](super::Claims::settle).
 #[derive(Debug)]
 pub struct Claim {
     /// Its number in the queue, as `ilagent queue list` shows it.
