@@ -161,22 +161,24 @@ mod tests {
     use crate::retry::Backoff;
     use crate::system::health::Health;
     use crate::system::threads::Failures;
-    use crossbeam_channel::{Sender, bounded};
+    use crossbeam_channel::{Receiver, Sender, bounded};
     use std::time::Duration;
 
-    /// Says of each signature whether the board was held meanwhile.
-    struct Watch(Arc<Shared>, Sender<bool>);
+    /// Takes its time for the first signature, and says of each which it was.
+    struct Slow(Sender<u64>, Receiver<()>);
 
-    impl Desk for Watch {
-        fn signed(&self, _: u64) {
-            self.1.send(self.0.board.try_lock().is_err()).unwrap();
+    impl Desk for Slow {
+        fn signed(&self, ticket: u64) {
+            self.0.send(ticket).unwrap();
+            if ticket == 1 {
+                self.1.recv().unwrap();
+            }
         }
         fn room(&self) {}
     }
 
-    /// So that nothing that happens later is signed earlier.
     #[test]
-    fn receipts_are_signed_before_anything_else_can_happen_on_the_board() {
+    fn what_is_settled_later_is_signed_later_and_nobody_waits_for_the_board_meanwhile() {
         let folder = std::env::temp_dir().join(format!("ilagent-claims-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let settings = config::Queue { path: folder.join("q.db3"), ..config::Queue::default() };
@@ -184,11 +186,11 @@ mod tests {
         let queue = Queue::open(&settings, true, &Health::default(), &failures).unwrap();
         let second = Duration::from_secs(1);
         let backoff = Backoff { first: second, longest: second };
-        let terms = Terms { sink: "s".into(), in_flight_max: 1, backoff, attempts_max: None };
+        let terms = Terms { sink: "s".into(), in_flight_max: 2, backoff, attempts_max: None };
         let claims = queue.claims(terms, None);
-        let (tell, held) = bounded(1);
-        let desk: Arc<dyn Desk> = Arc::new(Watch(Arc::clone(&queue.0), tell));
-        for store in [Store::Durable, Store::Transit] {
+        let ((tell, told), (go_on, may_go_on)) = (bounded(2), bounded(1));
+        let desk: Arc<dyn Desk> = Arc::new(Slow(tell, may_go_on));
+        for ticket in [1, 2] {
             let delivery = Delivery {
                 lane: LaneName { sink: "s".into(), key: String::new() },
                 order_key: None,
@@ -197,12 +199,26 @@ mod tests {
                 body: Vec::new(),
                 origin: String::new(),
             };
-            let receipt = Some(Receipt::new(Arc::clone(&desk), 1, 1));
-            queue.push(vec![Push::Delivery { delivery, store, receipt }], None).unwrap();
-            let claim = claims.wait(None).unwrap();
-            claims.settle(claim, Outcome::Delivered);
-            assert_eq!(held.recv(), Ok(true), "{store:?}");
+            let receipt = Some(Receipt::new(Arc::clone(&desk), ticket, 1));
+            let push = Push::Delivery { delivery, store: Store::Transit, receipt };
+            queue.push(vec![push], None).unwrap();
         }
+        let settle = |claim: Claim| {
+            let claims = claims.clone();
+            std::thread::spawn(move || claims.settle(claim, Outcome::Delivered))
+        };
+        let (first, second) = (claims.wait(None).unwrap(), claims.wait(None).unwrap());
+        let first = settle(first);
+        assert_eq!(told.recv(), Ok(1));
+        let second = settle(second);
+        while lock(&queue.0.board).transit.count > 0 {
+            std::thread::yield_now();
+        }
+        assert!(told.is_empty(), "the board is free, and the second has to wait for the first");
+        go_on.send(()).unwrap();
+        assert_eq!(told.recv(), Ok(2));
+        first.join().unwrap();
+        second.join().unwrap();
         queue.stop_claims();
         queue.close();
         std::fs::remove_dir_all(&folder).unwrap();

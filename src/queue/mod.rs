@@ -29,7 +29,7 @@ use crossbeam_channel::bounded;
 use database::Database;
 use database::file::DatabaseFile;
 use database::moved;
-use shared::{Place, Refused, Shared, size, weight_of};
+use shared::{Place, Refused, Shared, Signing, size, weight_of};
 use std::fmt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -197,6 +197,7 @@ impl Queue {
         };
         let shared = Arc::new(Shared {
             board: Mutex::new(board),
+            signing: Signing::default(),
             requests,
             waiting: Mutex::default(),
             stopped: AtomicBool::new(false),

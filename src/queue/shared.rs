@@ -13,6 +13,7 @@ use crate::system::plain::plain;
 use crate::system::pulse::Pulse;
 use crossbeam_channel::Sender;
 use std::collections::BTreeSet;
+use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
@@ -24,6 +25,7 @@ const ON_THE_WAY_MAX: usize = 4 * 1024 * 1024;
 /// What sources, workers and the queue thread share.
 pub(super) struct Shared {
     pub(super) board: Mutex<Board>,
+    pub(super) signing: Signing,
     pub(super) requests: Sender<Request>,
     /// Where each sink waits for something to claim.
     pub(super) waiting: Mutex<Vec<(SinkId, Arc<Waiting>)>>,
@@ -44,6 +46,29 @@ pub(super) struct Shared {
     pub(super) health: Health,
     pub(super) pulse: Pulse,
     pub(super) writer: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// Receipts are signed in the order in which the board handed them in, and without the board: a
+/// signature wakes its source, which needs the board for what it does next.
+#[derive(Default)]
+pub(super) struct Signing {
+    /// Handed in, not signed yet. Taken with the board held.
+    due: Mutex<Vec<Receipt>>,
+    /// Whose turn it is to sign. Never waited for with the board held.
+    turn: Mutex<()>,
+}
+
+impl Signing {
+    fn hand_in(&self, receipts: Vec<Receipt>) {
+        lock(&self.due).extend(receipts);
+    }
+
+    /// Signs all that is due. What the caller handed in is signed when it returns.
+    fn sign(&self) {
+        let _turn = lock(&self.turn);
+        let due = mem::take(&mut *lock(&self.due));
+        due.into_iter().for_each(Receipt::sign);
+    }
 }
 
 /// A source that was refused.
@@ -157,9 +182,14 @@ impl Shared {
         let (effects, nudge) = (board.take_effects(), board.wants_nudge());
         let arriving = usize::try_from(effects.arriving).unwrap_or(usize::MAX);
         self.on_the_way.fetch_add(arriving, Ordering::AcqRel);
-        // Under the lock: what happens later on the board is signed later, too.
-        effects.receipts.into_iter().for_each(Receipt::sign);
+        let signs = !effects.receipts.is_empty();
+        if signs {
+            self.signing.hand_in(effects.receipts);
+        }
         drop(board);
+        if signs {
+            self.signing.sign();
+        }
         for warning in effects.warnings {
             log::warn!("queue: {warning}");
         }
@@ -199,7 +229,7 @@ impl Shared {
         // Not for every single delivery that leaves a full queue.
         let low = used < self.bytes_max / 10 * 9 && on_the_way < ON_THE_WAY_MAX / 2;
         let worth = |place: Place| place == Place::Memory || low || used == 0;
-        let (told, left) = std::mem::take(&mut *refused).into_iter().partition(|one: &Refused| {
+        let (told, left) = mem::take(&mut *refused).into_iter().partition(|one: &Refused| {
             worth(one.place) && self.has_room(&board, one.bytes, one.place)
         });
         *refused = left;
