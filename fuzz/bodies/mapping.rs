@@ -139,7 +139,7 @@ fn posted(body: &[u8]) {
     are_words(&taken.delivery.to_string());
     let event = event_of(&taken.delivery);
     // Members that mean nothing are not looked at, nor are their bytes.
-    let body = String::from_utf8_lossy(body);
+    let body = String::from_utf8_lossy(json_of(body));
     let said: HashMap<String, Box<RawValue>> = serde_json::from_str(&body).unwrap();
     for name in ["summary", "details", "alertKey", "priority", "routingKey", "customDetails"] {
         assert_eq!(value(&event, name), value(&said, name), "`{name}` of {body}");

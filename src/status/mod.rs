@@ -5,6 +5,7 @@ mod report;
 
 use crate::system::health::{Health, Limits};
 use crate::system::http::{Request, Response, Routes};
+use crate::system::plain;
 use report::Report;
 use serde::Serialize;
 use std::time::Instant;
@@ -94,7 +95,8 @@ impl Status {
 
 fn document(status: u16, content: &impl Serialize) -> Response {
     // Structs of numbers and strings always have a JSON form.
-    Response::json(status, serde_json::to_vec(content).unwrap_or_default())
+    let document = serde_json::to_string(content).unwrap_or_default();
+    Response::json(status, plain::json(&document).into_owned())
 }
 
 #[cfg(test)]

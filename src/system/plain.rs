@@ -47,6 +47,27 @@ pub fn lines(text: &str) -> Cow<'_, str> {
     Cow::Owned(lines.collect::<Vec<_>>().join("\n"))
 }
 
+/// A JSON document of our own: characters that act are escaped in its texts, the only place where
+/// JSON may have them. It means the same.
+#[must_use]
+pub fn json(document: &str) -> Cow<'_, str> {
+    if !document.chars().any(acts) {
+        return Cow::Borrowed(document);
+    }
+    let mut shown = String::with_capacity(document.len());
+    for character in document.chars() {
+        if acts(character) {
+            let mut units = [0; 2];
+            for unit in character.encode_utf16(&mut units) {
+                let _ = write!(shown, "\\u{unit:04x}");
+            }
+        } else {
+            shown.push(character);
+        }
+    }
+    Cow::Owned(shown)
+}
+
 /// Writes a text as it is shown; see [`plain`].
 #[derive(Clone, Copy, Debug)]
 pub struct Plain<'a> {
@@ -129,6 +150,15 @@ mod tests {
         }
         assert_eq!(plain_bytes(b"\xff\xc3(\n").to_string(), r"\xff\xc3(\n");
         assert_eq!(lines("a\n\x1b\nb"), "a\n\\u{1b}\nb");
+    }
+
+    #[test]
+    fn json_means_the_same_when_it_is_shown() {
+        let text = "ü \u{7f}\u{9b}2J\u{202e}\u{e0001}\n\0";
+        let document = serde_json::to_string(text).unwrap();
+        let shown = json(&document);
+        assert_eq!(shown, r#""ü \u007f\u009b2J\u202e\udb40\udc01\n\u0000""#);
+        assert_eq!(serde_json::from_str::<String>(&shown).unwrap(), text);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::queue::database::dead_letters::Stored;
 use crate::queue::database::moved;
 use crate::queue::database::store::{Shown, Store, wall_clock};
 use crate::queue::lock;
-use crate::system::plain::{plain, plain_bytes};
+use crate::system::plain::{self, plain, plain_bytes};
 use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::fmt::Write;
@@ -106,7 +106,7 @@ fn list(store: &Store, board: &Mutex<Board>, limit: usize, as_json: bool) -> Don
     let lines =
         waiting.iter().map(|shown| waiting_line(shown, board)).chain(dead.iter().map(dead_line));
     if as_json {
-        return Ok(lines.map(|line| format!("{line}\n")).collect());
+        return Ok(lines.map(|line| plain::json(&line.to_string()).into_owned() + "\n").collect());
     }
     let mut out = String::new();
     let _ = writeln!(
