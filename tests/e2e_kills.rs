@@ -20,12 +20,12 @@ use support::{event, wait_until};
 const UNDER_WAY: usize = 24;
 
 /// Rows whose end is known and not committed, at most: `ENDING_MAX` of the board.
-const ENDING: usize = 16;
+const ENDING: usize = 128;
 
 /// What mosquitto sends before it waits for an acknowledgement, and sends again.
 const WINDOW: usize = 20;
 
-/// What may come again after a kill, however slow the disk and the machine are; 5 is usual.
+/// What may come again after a kill, however slow the disk and the machine are; 2 are usual.
 const REPEATS_MAX: usize = UNDER_WAY + ENDING + WINDOW;
 
 const BATCH: usize = 40;
