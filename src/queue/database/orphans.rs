@@ -137,17 +137,42 @@ fn find_number(store: &Store, name: &LaneName) -> rusqlite::Result<u32> {
     if let Some(number) = known {
         return Ok(number);
     }
-    // The first gap, which is not far: there are fewer lanes than numbers.
-    let free: u32 = store.connection.query_row(
-        "SELECT n FROM (SELECT 1 AS n UNION ALL SELECT number + 1 FROM lanes WHERE number < ?1)
-         WHERE n NOT IN (SELECT number FROM lanes)
-           AND NOT EXISTS (SELECT 1 FROM deliveries WHERE id >= n << ?2 AND id < (n + 1) << ?2)
-         ORDER BY n LIMIT 1",
-        params![LANE_MAX, SEQ_BITS],
-        |row| row.get(0),
-    )?;
+    let free = match gap(store)? {
+        Some(free) => free,
+        None => unused(store)?,
+    };
     store.add_lane(free, name)?;
     Ok(free)
+}
+
+/// The first number behind a known lane that nobody has. It is not far: there are fewer lanes than
+/// numbers. `None` when rows of lanes that are not known lie behind each of them.
+fn gap(store: &Store) -> rusqlite::Result<Option<u32>> {
+    store
+        .connection
+        .query_row(
+            "SELECT n FROM (SELECT 1 AS n UNION ALL SELECT number + 1 FROM lanes WHERE number < ?1)
+             WHERE n NOT IN (SELECT number FROM lanes)
+               AND NOT EXISTS (SELECT 1 FROM deliveries WHERE id >= n << ?2 AND id < (n + 1) << ?2)
+             ORDER BY n LIMIT 1",
+            params![LANE_MAX, SEQ_BITS],
+            |row| row.get(0),
+        )
+        .optional()
+}
+
+/// The first number that neither a lane nor a row has.
+fn unused(store: &Store) -> rusqlite::Result<u32> {
+    let mut used = store.connection.prepare(
+        "SELECT 1 FROM lanes WHERE number = ?1
+         UNION ALL SELECT 1 FROM deliveries WHERE id >= ?1 << ?2 AND id < (?1 + 1) << ?2",
+    )?;
+    for number in 1..=LANE_MAX {
+        if !used.exists(params![number, SEQ_BITS])? {
+            return Ok(number);
+        }
+    }
+    Err(rusqlite::Error::QueryReturnedNoRows)
 }
 
 /// Gives a row its new id, with its own number unless another row of the lane has that. `false`
@@ -201,6 +226,32 @@ mod tests {
           ((8388611 << 40) | 8, 'event', NULL, '/api/v1/events/mqtt/k%2F2', 'old', 0, 0, 'no'),
           (9, 'policy', NULL, 'A', 'old', 0, 0, '{}'),
           ((77 << 40) | 10, 'event', NULL, '/api/events', 'old', 0, 0, '{"integrationKey":"k3"}');"#;
+
+    /// Neither a lane nor the number behind one is free: all lanes have lost their numbers.
+    #[test]
+    fn rows_are_found_again_when_no_lane_is_known() {
+        let dir = std::env::temp_dir().join(format!("ilagent-unknown-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let settings = config::Queue { path: dir.join("q.db3"), ..config::Queue::default() };
+        let store = Store::open(&settings).unwrap();
+        let row = |lane: u32, key: &str| {
+            format!(
+                "INSERT INTO deliveries (id, kind, target, origin, attempts, stored_at, body) VALUES
+                 (({lane} << 40) | 1, 'event', '/api/events', 'o', 0, 0,
+                  '{{\"integrationKey\":\"{key}\"}}');"
+            )
+        };
+        let rows = [row(1, "k1"), row(LANE_MAX + 1, "k2")].concat();
+        store.connection.execute_batch(&rows).unwrap();
+        drop(store);
+        let store = Store::open(&settings).unwrap();
+        let listed = store.listed(100).unwrap();
+        let mut found: Vec<&str> =
+            listed.iter().map(|one| one.delivery.lane.key.as_str()).collect();
+        found.sort_unstable();
+        assert_eq!(found, ["k1", "k2"]);
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
 
     #[test]
     fn rows_whose_lane_did_not_fit_are_found_again() {

@@ -41,7 +41,7 @@ impl Store {
             if schema::is_corrupt(&error) {
                 return Err(error.into());
             }
-            log::debug!("queue: rows of no lane stay where they are: {error}");
+            log::error!("queue: rows of no lane stay where they are: {error}");
         }
         // Whatever the start has to read is read here, so that damage is found in time.
         store.lanes()?;

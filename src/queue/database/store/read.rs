@@ -2,7 +2,7 @@
 
 use super::Store;
 use crate::message::LaneName;
-use crate::queue::row::{self, Amount, ReadRow, RowId, StoredLane};
+use crate::queue::row::{self, Amount, LANE_MAX, ReadRow, RowId, StoredLane};
 use rusqlite::types::ValueRef;
 use rusqlite::{OptionalExtension, Row, params};
 use std::collections::BTreeMap;
@@ -75,7 +75,9 @@ impl Store {
         let mut names = self.lane_names()?;
         let mut from = 0;
         while let Some(first) = self.first_from(from)? {
-            let Some(RowId { lane: number, seq: first }) = RowId::of(first) else { break };
+            let first = RowId::of(first).filter(|row| row.lane <= LANE_MAX);
+            // No lane has this number: a row that could not be adopted, and nothing behind it.
+            let Some(RowId { lane: number, seq: first }) = first else { break };
             let last = self.last_before(first_of(number + 1))?.and_then(RowId::of);
             let name = match names.remove(&number).flatten() {
                 Some(name) => name,
