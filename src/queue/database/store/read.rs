@@ -2,7 +2,7 @@
 
 use super::Store;
 use crate::message::LaneName;
-use crate::queue::row::{self, Amount, LANE_MAX, ReadRow, RowId, StoredLane};
+use crate::queue::row::{self, Amount, LANE_MAX, ReadRow, RowId, SEQ_MAX, StoredLane};
 use rusqlite::types::ValueRef;
 use rusqlite::{OptionalExtension, Row, params};
 use std::collections::BTreeMap;
@@ -144,6 +144,9 @@ impl Store {
 
     /// The first row of a lane from a number on.
     pub(super) fn first(&self, lane: u32, seq: u64) -> rusqlite::Result<Option<RowId>> {
+        if seq > SEQ_MAX {
+            return Ok(None);
+        }
         let from = RowId { lane, seq };
         self.connection
             .prepare_cached(
