@@ -194,7 +194,7 @@ impl Parser<'_> {
         Ok(escaped)
     }
 
-    /// `\uXXXX`, or two of them that make one character.
+    /// `\u` and four digits, or two of these that make one character.
     fn unicode(&mut self, start: usize) -> Result<char, SyntaxError> {
         self.at += 1;
         let first = self.hex()?;

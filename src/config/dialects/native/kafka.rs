@@ -15,8 +15,7 @@ pub(super) fn clusters(
     enrichment: &Enrichment,
     outside: &mut Faults,
 ) -> Vec<Placed<Cluster>> {
-    // With several clusters, one variable would send one cluster's password to the others.
-    let mut outside = (tables.len() == 1).then_some(outside);
+    let mut outside = super::for_one(tables, outside);
     tables.iter().map(|fields| placed(fields, enrichment, outside.as_deref_mut())).collect()
 }
 

@@ -188,6 +188,12 @@ fn enrichment(fields: &Fields<'_>, alone: bool) -> Enrichment {
     enrichment
 }
 
+/// What stands outside the file, for the one table of its kind: with several, one variable would
+/// send the password of one server to the others.
+fn for_one<'o>(tables: &[Fields<'_>], outside: &'o mut Faults) -> Option<&'o mut Faults> {
+    (tables.len() == 1).then_some(outside)
+}
+
 /// `{ alias = "…" }` or `{ id = … }`.
 fn service(fields: &Fields<'_>) -> Option<Service> {
     let mut service = None;

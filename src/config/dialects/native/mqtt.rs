@@ -12,8 +12,7 @@ pub(super) fn brokers(
     enrichment: &Enrichment,
     outside: &mut Faults,
 ) -> Vec<Placed<Broker>> {
-    // With several brokers, one variable would send one broker's password to the others.
-    let mut outside = (tables.len() == 1).then_some(outside);
+    let mut outside = super::for_one(tables, outside);
     tables.iter().map(|fields| placed(fields, enrichment, outside.as_deref_mut())).collect()
 }
 
