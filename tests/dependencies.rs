@@ -148,6 +148,27 @@ fn no_dependency_asks_for_a_later_rust_than_we_do() {
     }
 }
 
+/// The fuzz targets are a workspace of their own, which no other build looks at: their lock file is
+/// the one that is forgotten when a dependency is added.
+#[test]
+fn the_fuzz_targets_know_every_dependency() {
+    let read = |file: &str| -> toml::Table {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+        fs::read_to_string(path).unwrap().parse().unwrap()
+    };
+    let (manifest, lock) = (read("Cargo.toml"), read("fuzz/Cargo.lock"));
+    let locked = lock["package"].as_array().unwrap();
+    let agent = locked.iter().find(|package| package["name"].as_str() == Some("ilagent")).unwrap();
+    let known = texts(&agent["dependencies"]);
+    let is_optional = |settings: &toml::Value| settings.get("optional").is_some();
+    for (name, _) in
+        manifest["dependencies"].as_table().unwrap().iter().filter(|d| !is_optional(d.1))
+    {
+        let is_known = known.iter().any(|known| known.split(' ').next() == Some(name));
+        assert!(is_known, "fuzz/Cargo.lock lacks {name}: run `cargo update --workspace` in fuzz/");
+    }
+}
+
 /// rumqttc brings an executor along, which nothing of ours may start: the linker throws it away.
 #[test]
 fn no_executor_is_in_the_binary() {
