@@ -178,6 +178,7 @@ mod tests {
             http: None,
             ilert: Ilert::default(),
             files: Vec::new(),
+            webhooks: Vec::new(),
             queue: Queue::default(),
         };
         let (here, left) = stop::pair();

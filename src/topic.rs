@@ -1,5 +1,10 @@
 //! Topic filters (MQTT 3.1.1 and 5, section 4.7): which are valid, what they match, what they
-//! cover. Pure; allocates only for faults.
+//! cover, and the topics that are made of what they match. Pure; a filter allocates only for
+//! faults.
+
+mod template;
+
+pub use template::{Pattern, TopicTemplate, capture};
 
 use std::iter;
 
@@ -55,6 +60,25 @@ pub fn check_filter(filter: &str) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Checks a topic that somebody wants to publish to.
+///
+/// # Errors
+///
+/// Says what is wrong with it, in words that can follow the name of a flag.
+pub fn check_topic(topic: &str) -> Result<(), String> {
+    if topic.is_empty() {
+        return Err("a topic may not be empty".to_owned());
+    }
+    if topic.len() > BYTES_MAX {
+        return Err(format!("a topic has at most {BYTES_MAX} bytes, not {}", topic.len()));
+    }
+    match topic.chars().find(|letter| matches!(letter, '+' | '#' | '\0')) {
+        Some('\0') => Err("a topic may not contain the character NUL".to_owned()),
+        Some(wildcard) => Err(format!("a topic may not contain the wildcard `{wildcard}`")),
+        None => Ok(()),
+    }
 }
 
 /// Whether `filter` matches `topic`.

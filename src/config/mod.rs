@@ -14,9 +14,10 @@ pub mod whole;
 
 pub use fault::{Fault, Faults, Place};
 pub use model::{
-    Address, Broker, ClientCertificate, Cluster, Config, Enrichment, EventRule, EventTypeMap,
-    FileSink, Http, Ilert, JsonPath, Mechanism, PayloadFilter, PolicyRule, Qos, Queue, Routing,
-    Rule, Safety, Sasl, Scheme, Service, Sink, Target, Tls, Version, defaults,
+    Address, Broker, CallRule, ClientCertificate, Cluster, Config, Enrichment, EventRule,
+    EventTypeMap, FileSink, Format, Http, Ilert, JsonPath, Mechanism, PayloadFilter, PolicyRule,
+    PublishRule, Qos, Queue, Routing, Rule, Safety, Sasl, Scheme, Service, Sink, StatusFormat,
+    StatusTopic, Statuses, Target, Tls, Version, Webhook, defaults,
 };
 pub use secret::Secret;
 pub use surroundings::Surroundings;

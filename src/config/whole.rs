@@ -90,7 +90,8 @@ pub fn check(
     let Part { http, ilert, queue, warnings, .. } = part;
     let (brokers, clusters) = (used(part.brokers), used(part.clusters));
     let files = used(part.files);
-    let mut config = Config { brokers, clusters, http, ilert, files, queue };
+    let webhooks = Vec::new();
+    let mut config = Config { brokers, clusters, http, ilert, files, webhooks, queue };
     default_key(&mut config, around, &mut faults);
     let is_idle = config.brokers.is_empty()
         && config.clusters.is_empty()

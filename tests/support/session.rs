@@ -2,7 +2,7 @@
 //! that follows a script.
 
 use super::{PATIENCE, until};
-use ilagent::config::{Broker, Qos, Routing, Rule, Target, Tls, Version};
+use ilagent::config::{Address, Broker, Qos, Routing, Rule, Target, Tls};
 use ilagent::message::{Accept, Arrival, Desk, Message, Refused};
 use ilagent::mqtt::memory::Memory;
 use ilagent::mqtt::session::{Running, Timing, prepare};
@@ -25,21 +25,15 @@ pub type Raw = (u8, Vec<u8>);
 
 /// Settings for a broker at `port`.
 pub fn broker(port: u16) -> Broker {
+    let host = "127.0.0.1".to_owned();
     Broker {
         name: "plant".to_owned(),
-        host: "127.0.0.1".to_owned(),
         port,
         client_id: "agent".to_owned(),
-        username: None,
-        password: None,
-        tls: None,
-        version: Version::V311,
-        keep_alive: Duration::from_secs(60),
         packet_bytes_max: 10_000,
-        shared_group: None,
-        buffer: false,
         routing: Routing::First,
         rules: vec![rule("a/#", Qos::AtLeastOnce)],
+        ..Broker::at(Address { host, ..Address::default() })
     }
 }
 

@@ -15,6 +15,10 @@ pub struct Broker {
     pub port: u16,
     /// The MQTT client id, never empty; the broker keeps the session under it.
     pub client_id: String,
+    /// The client id of the session that publishes; `None` is [`Broker::publisher_id`]'s to say.
+    pub out_client_id: Option<String>,
+    /// The path of the WebSocket that MQTT is spoken through, if it is.
+    pub websocket: Option<String>,
     /// User name, if the broker needs one.
     pub username: Option<String>,
     /// Password; only with a user name.
@@ -31,6 +35,8 @@ pub struct Broker {
     pub shared_group: Option<String>,
     /// Messages are stored before they are acknowledged (otherwise: acknowledged once delivered).
     pub buffer: bool,
+    /// Where the broker says if we are there.
+    pub status: Option<StatusTopic>,
     /// Whether a message goes to the first rule that matches or to every one.
     pub routing: Routing,
     /// What to subscribe to and what becomes of it, in order of precedence.
@@ -48,6 +54,8 @@ impl Broker {
             host: address.host,
             port: address.port.unwrap_or(port),
             client_id: defaults::CLIENT_ID.to_owned(),
+            out_client_id: None,
+            websocket: None,
             username: None,
             password: None,
             tls: tls.then(Tls::default),
@@ -56,9 +64,16 @@ impl Broker {
             packet_bytes_max: defaults::PACKET_BYTES_MAX,
             shared_group: None,
             buffer: false,
+            status: None,
             routing: Routing::Every,
             rules: Vec::new(),
         }
+    }
+
+    /// The client id of the session that publishes. Subscriber and publisher are two sessions.
+    #[must_use]
+    pub fn publisher_id(&self) -> String {
+        self.out_client_id.clone().unwrap_or_else(|| format!("{}-out", self.client_id))
     }
 
     /// Shares the subscriptions with a group, which only MQTT 5 guarantees.
@@ -66,6 +81,25 @@ impl Broker {
         self.version = Version::V5;
         self.shared_group = Some(group);
     }
+}
+
+/// A retained topic that says whether we are there, with a last will.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StatusTopic {
+    /// The topic.
+    pub topic: String,
+    /// What is published there.
+    pub format: StatusFormat,
+}
+
+/// What is published on a status topic.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StatusFormat {
+    /// `online` or `offline`.
+    #[default]
+    Text,
+    /// JSON, with the counts of `/status`.
+    Json,
 }
 
 /// How an address says to connect.

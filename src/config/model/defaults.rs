@@ -1,5 +1,6 @@
 //! Default values.
 
+use crate::retry::Backoff;
 use std::time::Duration;
 
 /// ilert's API.
@@ -44,3 +45,8 @@ pub const JOURNAL: &str = "journal";
 pub const ROTATE_AT: u64 = 1024 * 1024;
 /// Older files that a file sink keeps.
 pub const OLDER_FILES: u32 = 1;
+/// Method of a webhook.
+pub const METHOD: &str = "POST";
+/// Waits of a webhook after failures.
+pub const BACKOFF: Backoff =
+    Backoff { first: Duration::from_millis(500), longest: Duration::from_secs(60) };

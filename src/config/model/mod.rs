@@ -10,15 +10,17 @@ mod rule;
 mod sink;
 
 pub use super::Secret;
-pub use broker::{Address, Broker, ClientCertificate, Scheme, Tls, Version};
+pub use broker::{
+    Address, Broker, ClientCertificate, Scheme, StatusFormat, StatusTopic, Tls, Version,
+};
 pub use cluster::{Cluster, Mechanism, Sasl};
 pub use listener::Http;
 pub use queue::{Queue, Safety};
 pub use rule::{
-    Enrichment, EventRule, EventTypeMap, JsonPath, PayloadFilter, PolicyRule, Qos, Routing, Rule,
-    Service, Target,
+    CallRule, Enrichment, EventRule, EventTypeMap, Format, JsonPath, PayloadFilter, PolicyRule,
+    PublishRule, Qos, Routing, Rule, Service, Target,
 };
-pub use sink::{FileSink, Ilert, Sink};
+pub use sink::{FileSink, Ilert, Sink, Statuses, Webhook};
 
 /// Everything `ilagent daemon` has to do.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,6 +35,8 @@ pub struct Config {
     pub ilert: Ilert,
     /// Journals of what was sent.
     pub files: Vec<FileSink>,
+    /// Webhooks.
+    pub webhooks: Vec<Webhook>,
     /// Where deliveries wait.
     pub queue: Queue,
 }

@@ -1,6 +1,7 @@
 //! Rules: which messages of a source become which deliveries.
 
 use super::Secret;
+use crate::topic::TopicTemplate;
 use std::collections::BTreeMap;
 
 /// Which rules a message goes to.
@@ -142,4 +143,42 @@ impl Default for PolicyRule {
             shift_offset: 0,
         }
     }
+}
+
+/// How a message becomes a publication to a broker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublishRule {
+    /// The name of the broker.
+    pub to: String,
+    /// The topic there.
+    pub topic: TopicTemplate,
+    /// Its QoS; `None` keeps that of the message.
+    pub qos: Option<Qos>,
+    /// Whether the broker keeps it for later subscribers; `None` keeps what the message says.
+    pub retain: Option<bool>,
+}
+
+/// How a message becomes a call of a webhook.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallRule {
+    /// The name of the webhook.
+    pub to: String,
+    /// The path below the webhook's URL; may be empty.
+    pub path: TopicTemplate,
+    /// How the payload is sent.
+    pub format: Format,
+    /// Path of the order key; calls without one may overtake each other.
+    pub order_by: Option<JsonPath>,
+}
+
+/// How a payload is sent to a webhook.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// As it came.
+    #[default]
+    Raw,
+    /// Inside a CloudEvent 1.0, as JSON (structured mode).
+    CloudEvent,
+    /// As it came, with the attributes of a CloudEvent 1.0 in headers (binary mode).
+    CloudEventBinary,
 }

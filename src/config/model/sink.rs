@@ -1,6 +1,8 @@
 //! Where deliveries go.
 
-use super::{Secret, defaults};
+use super::{Secret, Tls, defaults};
+use crate::retry::Backoff;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -84,4 +86,66 @@ impl Default for Ilert {
             timeout: defaults::TIMEOUT,
         }
     }
+}
+
+/// An HTTP server that is called with what a rule makes of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Webhook {
+    /// Its name among the webhooks.
+    pub name: String,
+    /// Where it is; the path of a call is put behind it.
+    pub url: String,
+    /// The method of every call.
+    pub method: String,
+    /// Headers of every call, with their values.
+    pub headers: Vec<(String, Secret)>,
+    /// The bearer token, if it wants one.
+    pub bearer: Option<Secret>,
+    /// User and password, if it wants them.
+    pub basic: Option<(String, Secret)>,
+    /// The CAs to trust, and our certificate.
+    pub tls: Tls,
+    /// Longest time one call may take.
+    pub timeout: Duration,
+    /// Most calls at a time.
+    pub in_flight_max: usize,
+    /// Waits after failures.
+    pub backoff: Backoff,
+    /// Attempts before a call becomes a dead letter; `None` never gives up.
+    pub attempts_max: Option<u32>,
+    /// What statuses mean, where that is not the usual.
+    pub statuses: Statuses,
+}
+
+impl Webhook {
+    /// A webhook at a URL, with all defaults.
+    #[must_use]
+    pub fn at(url: String) -> Self {
+        Webhook {
+            name: String::new(),
+            url,
+            method: defaults::METHOD.to_owned(),
+            headers: Vec::new(),
+            bearer: None,
+            basic: None,
+            tls: Tls::default(),
+            timeout: defaults::TIMEOUT,
+            in_flight_max: defaults::IN_FLIGHT_MAX,
+            backoff: defaults::BACKOFF,
+            attempts_max: Some(defaults::ATTEMPTS_MAX),
+            statuses: Statuses::default(),
+        }
+    }
+}
+
+/// Statuses of a webhook that mean something else than usual. A status in none of these lists
+/// means what it usually does.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Statuses {
+    /// The call has been delivered.
+    pub delivered: Vec<RangeInclusive<u16>>,
+    /// It is made again later.
+    pub later: Vec<RangeInclusive<u16>>,
+    /// It is given up.
+    pub never: Vec<RangeInclusive<u16>>,
 }
