@@ -20,7 +20,7 @@ pub fn idle(name: &str, agent: &Agent) {
     println!("{name:<16} {wakes:>10.2} wake-ups/s, {cpu:.1} CPU s/h, resident {resident} KiB");
 }
 
-/// What the kernel knows of the agent's process.
+/// What the kernel knows of a process.
 pub struct Usage {
     pub cpu_seconds: f64,
     pub written: u64,
@@ -31,7 +31,11 @@ pub struct Usage {
 
 impl Usage {
     pub fn of(agent: &Agent) -> Self {
-        let folder = format!("/proc/{}", agent.id());
+        Usage::of_process(agent.id())
+    }
+
+    pub fn of_process(id: u32) -> Self {
+        let folder = format!("/proc/{id}");
         let read = |name: &str| fs::read_to_string(format!("{folder}/{name}")).unwrap();
         let stat = read("stat");
         let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();

@@ -1,17 +1,44 @@
 //! What was handed in and what came of it: lost, repeated, out of order.
 
-use super::stand_in::{Request, StandIn};
+use super::stand_in::StandIn;
+use super::subscriber::{Received, Subscriber};
 use super::wait_within;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-/// Order keys of one source.
+/// Order keys of one source, unless all that it brings is in order.
 const KEYS: usize = 5;
 
+/// Where accepted events are found.
+pub trait Taker {
+    /// The summaries of those that it accepted since the last time, in their order.
+    fn take_accepted(&self) -> Vec<String>;
+}
+
+impl Taker for StandIn {
+    fn take_accepted(&self) -> Vec<String> {
+        let taken = self.take_requests();
+        let accepted = taken.iter().filter(|request| request.status / 100 == 2);
+        accepted.map(|request| summary(&request.body)).collect()
+    }
+}
+
+impl Taker for Subscriber {
+    fn take_accepted(&self) -> Vec<String> {
+        self.take().iter().map(|Received { payload, .. }| summary(payload)).collect()
+    }
+}
+
+fn summary(body: &[u8]) -> String {
+    let event: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+    event["summary"].as_str().unwrap_or_default().to_owned()
+}
+
 /// Events whose summaries are numbered for each order key, and a book of those that arrived.
-#[derive(Default)]
 pub struct Account {
+    /// Order keys of each source.
+    keys: usize,
     /// How often each event of an order key arrived, in the order in which they were handed in.
     arrived: BTreeMap<String, Vec<u32>>,
     /// The last one that arrived of each order key.
@@ -21,10 +48,32 @@ pub struct Account {
     breaks: Vec<String>,
 }
 
+impl Default for Account {
+    fn default() -> Self {
+        Account::with_keys(KEYS)
+    }
+}
+
 impl Account {
+    /// For a sink that keeps the order of everything that one source brings.
+    pub fn in_line() -> Self {
+        Account::with_keys(1)
+    }
+
+    fn with_keys(keys: usize) -> Self {
+        Account {
+            keys,
+            arrived: BTreeMap::new(),
+            last: BTreeMap::new(),
+            kills: 0,
+            broker_restarts: 0,
+            breaks: Vec::new(),
+        }
+    }
+
     /// The next event of an order key of a source, entered as handed in.
     pub fn next(&mut self, source: &str) -> String {
-        let key = format!("{source}-{}", fastrand::usize(0..KEYS));
+        let key = format!("{source}-{}", fastrand::usize(0..self.keys));
         let numbers = self.arrived.entry(key.clone()).or_default();
         numbers.push(0);
         event(&key, numbers.len() - 1)
@@ -34,14 +83,19 @@ impl Account {
         (0..size).map(|_| self.next(source)).collect()
     }
 
-    /// Enters what the API took since the last time.
-    pub fn enter(&mut self, api: &StandIn) {
-        let taken = api.take_requests();
-        taken.iter().filter(|request| request.status / 100 == 2).for_each(|it| self.took(it));
+    /// Expects everything that was handed in by another account as well: one source, two places.
+    pub fn expect_all_of(&mut self, other: &Account) {
+        for (key, numbers) in &other.arrived {
+            self.arrived.entry(key.clone()).or_default().resize(numbers.len(), 0);
+        }
     }
 
-    fn took(&mut self, request: &Request) {
-        let summary = request.summary();
+    /// Enters what was accepted since the last time.
+    pub fn enter(&mut self, taker: &dyn Taker) {
+        taker.take_accepted().iter().for_each(|summary| self.took(summary));
+    }
+
+    fn took(&mut self, summary: &str) {
         let Some((key, number)) = summary.rsplit_once('/') else { return };
         let number: usize = number.parse().unwrap();
         let numbers = self.arrived.get_mut(key).unwrap();
@@ -67,17 +121,17 @@ impl Account {
 
     /// Waits until all that was handed in has arrived, for as long as something arrives.
     #[track_caller]
-    pub fn settle(&mut self, api: &StandIn, patience: Duration) {
+    pub fn settle(&mut self, taker: &dyn Taker, patience: Duration) {
         while self.lost() > 0 {
             let before = self.lost();
             wait_within(patience, &format!("{before} more arrive"), || {
-                self.enter(api);
+                self.enter(taker);
                 self.lost() < before
             });
         }
         // What comes again may still be on its way, in its order.
         wait_within(patience, "the last event of each order key comes last", || {
-            self.enter(api);
+            self.enter(taker);
             self.arrived.iter().all(|(key, numbers)| self.last[key] + 1 == numbers.len())
         });
     }

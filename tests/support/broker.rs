@@ -90,9 +90,13 @@ impl Broker {
         }
     }
 
+    pub fn id(&self) -> u32 {
+        self.process.as_ref().expect("mosquitto runs").id()
+    }
+
     /// Sends a signal by name.
     pub fn signal(&self, name: &str) {
-        signal(self.process.as_ref().expect("mosquitto runs").id(), name);
+        signal(self.id(), name);
     }
 
     /// Publishes on a connection of its own and waits until the broker has everything; each message

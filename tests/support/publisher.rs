@@ -84,7 +84,8 @@ impl Publisher {
     }
 }
 
-fn text(text: &str) -> Vec<u8> {
+/// A text as it stands in a packet: its length, then its bytes.
+pub fn text(text: &str) -> Vec<u8> {
     let mut bytes = u16::try_from(text.len()).unwrap().to_be_bytes().to_vec();
     bytes.extend(text.as_bytes());
     bytes

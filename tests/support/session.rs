@@ -315,21 +315,7 @@ impl Peer {
     }
 
     pub fn try_read(&mut self) -> io::Result<Raw> {
-        let mut byte = [0];
-        self.0.read_exact(&mut byte)?;
-        let first = byte[0];
-        let (mut length, mut shift) = (0_usize, 0);
-        loop {
-            self.0.read_exact(&mut byte)?;
-            length |= usize::from(byte[0] & 0x7F) << shift;
-            shift += 7;
-            if byte[0] < 0x80 {
-                break;
-            }
-        }
-        let mut body = vec![0; length];
-        self.0.read_exact(&mut body)?;
-        Ok((first, body))
+        read_packet(&mut self.0)
     }
 
     /// The packet id of the SUBSCRIBE that comes next.
@@ -371,6 +357,24 @@ impl Peer {
         seen.retain(|first| *first != 0xC0);
         seen
     }
+}
+
+pub fn read_packet(reader: &mut impl Read) -> io::Result<Raw> {
+    let mut byte = [0];
+    reader.read_exact(&mut byte)?;
+    let first = byte[0];
+    let (mut length, mut shift) = (0_usize, 0);
+    loop {
+        reader.read_exact(&mut byte)?;
+        length |= usize::from(byte[0] & 0x7F) << shift;
+        shift += 7;
+        if byte[0] < 0x80 {
+            break;
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body)?;
+    Ok((first, body))
 }
 
 /// A PUBLISH of MQTT 3.1.1; `flags` are the low bits of its first byte.
