@@ -7,7 +7,7 @@
 use crossbeam_channel::bounded;
 use ilagent::config;
 use ilagent::message::{Delivery, Errand, Keep, LaneName, Outcome};
-use ilagent::queue::{Error, Push, Queue, Store, Terms};
+use ilagent::queue::{Error, Push, Queue, Storing, Terms};
 use ilagent::sinks::ilert::BACKOFF;
 use ilagent::system::health::Health;
 use ilagent::system::threads::Failures;
@@ -80,7 +80,7 @@ fn fill(queue: &Queue, rows: usize) {
                 body: vec![b'x'; 300],
                 origin: "bench/events".to_owned(),
             },
-            store: Store::Durable,
+            storing: Storing::AtOnce,
             receipt: None,
         });
         push(queue, batch.collect());

@@ -3,7 +3,7 @@
 use crate::config::{Routing, Rule, Target};
 use crate::mapping::{Mapped, event, heartbeat, policy, routing};
 use crate::message::{Arrival, Desk, Message, Origin, Receipt};
-use crate::queue::{self, DeadLetter, Push, Queue, Store, UpstreamMessage};
+use crate::queue::{self, DeadLetter, Push, Queue, Storing, UpstreamMessage};
 use crate::system::plain::plain;
 use log::{debug, info, warn};
 use std::collections::HashSet;
@@ -19,8 +19,8 @@ pub struct Plan {
     pub rules: Vec<Rule>,
     /// Whether a message is for the first rule that matches or for every one.
     pub routing: Routing,
-    /// Where deliveries wait; what is perishable waits in memory in any case.
-    pub store: Store,
+    /// When deliveries are stored; what is perishable waits in memory in any case.
+    pub storing: Storing,
     /// The largest message its source takes in, in bytes.
     pub bytes_max: usize,
 }
@@ -98,7 +98,7 @@ impl Intake {
     /// Maps the messages that upstream's agent left in its database by the rules of `plan`, and
     /// stores what becomes of them in their place.
     pub fn take_over(&self, plan: &Plan) {
-        let durable = Plan { store: Store::Durable, ..plan.clone() };
+        let durable = Plan { storing: Storing::AtOnce, ..plan.clone() };
         loop {
             let messages = self.queue.upstream_messages();
             if messages.is_empty() {
@@ -146,8 +146,8 @@ impl Plan {
             match mapped {
                 Mapped::Deliver(delivery) => {
                     info!("intake: {topic} → {delivery}");
-                    let store = self.store;
-                    pushes.push(Push::Delivery { delivery, store, receipt: None });
+                    let storing = self.storing;
+                    pushes.push(Push::Delivery { delivery, storing, receipt: None });
                 }
                 Mapped::Dropped(why) => debug!("intake: {topic} dropped: {why}"),
                 Mapped::Dead(why) => {

@@ -8,7 +8,7 @@ use crossbeam_channel::bounded;
 use ilagent::config;
 use ilagent::message::{Delivery, Desk, Errand, Holds, Keep, LaneName, Outcome, Receipt};
 use ilagent::queue::admin::{self, Chosen, Command};
-use ilagent::queue::{Claims, DeadLetter, Error, Push, Queue, Store, Terms};
+use ilagent::queue::{Claims, DeadLetter, Error, Push, Queue, Storing, Terms};
 use ilagent::sinks::ilert::BACKOFF;
 use ilagent::system::health::Health;
 use ilagent::system::threads::Failures;
@@ -39,11 +39,11 @@ impl Rig {
         Rig { folder, settings, health, queue, claims }
     }
 
-    fn push(&self, delivery: Delivery, store: Store, desk: &Arc<Signed>) {
+    fn push(&self, delivery: Delivery, storing: Storing, desk: &Arc<Signed>) {
         let desk: Arc<dyn Desk> = desk.clone();
         let ticket = String::from_utf8(delivery.body.clone()).unwrap().parse().unwrap();
         let receipt = Some(Receipt::new(Arc::clone(&desk), ticket, 1));
-        self.push_all(vec![Push::Delivery { delivery, store, receipt }]);
+        self.push_all(vec![Push::Delivery { delivery, storing, receipt }]);
     }
 
     fn end(&self) {
@@ -167,8 +167,8 @@ proptest! {
         let desk = Arc::new(Signed::default());
         for (index, (lane, key, durable, _)) in made.iter().enumerate() {
             let key = (*key > 0).then(|| key.to_string());
-            let store = if *durable { Store::Durable } else { Store::Transit };
-            rig.push(delivery(index, &lane.to_string(), key.as_deref()), store, &desk);
+            let storing = if *durable { Storing::AtOnce } else { Storing::IfRefused };
+            rig.push(delivery(index, &lane.to_string(), key.as_deref()), storing, &desk);
         }
         let tries = Mutex::new(HashMap::<usize, u8>::new());
         let delivered = work(&rig.claims, made.len(), &|number, _| {
@@ -208,7 +208,7 @@ fn what_waits_survives_a_restart_in_its_order_with_its_attempts() {
     let mut rig = Rig::new(None);
     let desk = Arc::new(Signed::default());
     for index in 0..1_000 {
-        rig.push(delivery(index, "lane", Some("key")), Store::Durable, &desk);
+        rig.push(delivery(index, "lane", Some("key")), Storing::AtOnce, &desk);
     }
     wait_until("all are stored", || desk.all().len() == 1_000);
     let claim = rig.claims.wait(None).unwrap();
@@ -243,7 +243,7 @@ fn a_push_for_one_sink_never_waits_because_a_worker_of_another_was_woken() {
         });
         for number in 0..ROUNDS {
             let delivery = delivery(number, "lane", None);
-            let push = Push::Delivery { delivery, store: Store::Transit, receipt: None };
+            let push = Push::Delivery { delivery, storing: Storing::IfRefused, receipt: None };
             rig.queue.push(vec![push], None).unwrap();
             assert_eq!(claimed.recv_timeout(Duration::from_secs(20)), Ok(number));
         }
@@ -255,8 +255,8 @@ fn a_push_for_one_sink_never_waits_because_a_worker_of_another_was_woken() {
 fn an_heir_waits_in_place_of_the_one_that_is_given_up() {
     let mut rig = Rig::new(None);
     let desk = Arc::new(Signed::default());
-    for (first, store) in [(0, Store::Durable), (10, Store::Transit)] {
-        rig.push(delivery(first, "lane", Some("key")), store, &desk);
+    for (first, storing) in [(0, Storing::AtOnce), (10, Storing::IfRefused)] {
+        rig.push(delivery(first, "lane", Some("key")), storing, &desk);
         let claim = rig.claims.wait(None).unwrap();
         let heir = Some(Box::new(delivery(first + 1, "dead", None)));
         rig.claims.settle(claim, Outcome::Never { why: "no".to_owned(), heir });
@@ -275,7 +275,7 @@ fn a_dead_letter_goes_back_to_its_own_sink() {
     let claims = rig.queue.claims(terms("file", None), None);
     let mut delivery = delivery(1, "lane", None);
     delivery.lane.sink = "file".into();
-    let push = Push::Delivery { delivery, store: Store::Durable, receipt: None };
+    let push = Push::Delivery { delivery, storing: Storing::AtOnce, receipt: None };
     rig.queue.push(vec![push], None).unwrap();
     claims.settle(claims.wait(None).unwrap(), Outcome::never("no"));
     wait_until("it is kept", || rig.health.snapshot().queue.dead_letters == 1);
@@ -300,7 +300,7 @@ fn the_queue_is_bounded_and_says_when_there_is_room() {
     let mut taken = 0;
     let refused = loop {
         let delivery = delivery(taken, "lane", None);
-        let push = Push::Delivery { delivery, store: Store::Transit, receipt: None };
+        let push = Push::Delivery { delivery, storing: Storing::IfRefused, receipt: None };
         match rig.queue.push(vec![push], Some(&desk)) {
             Ok(()) => taken += 1,
             Err(Error::Full(batch)) => break batch,
@@ -324,7 +324,7 @@ fn dead_letters_are_bounded() {
     let refuse = |range: std::ops::Range<usize>| {
         let count = range.len();
         for index in range {
-            rig.push(delivery(index, "lane", None), Store::Durable, &desk);
+            rig.push(delivery(index, "lane", None), Storing::AtOnce, &desk);
         }
         work(&rig.claims, count, &|_, _| Outcome::never("no"));
     };
@@ -499,7 +499,7 @@ fn a_row_that_cannot_be_read_is_put_away_alone() {
         let mut rig = Rig::new(None);
         let desk = Arc::new(Signed::default());
         for index in 0..30 {
-            rig.push(delivery(index, "lane", Some("key")), Store::Durable, &desk);
+            rig.push(delivery(index, "lane", Some("key")), Storing::AtOnce, &desk);
         }
         wait_until("all are stored", || desk.all().len() == 30);
         rig.end();
@@ -531,7 +531,7 @@ fn a_lane_that_lost_its_name_is_delivered() {
         let mut rig = Rig::new(None);
         let desk = Arc::new(Signed::default());
         for index in 0..5 {
-            rig.push(delivery(index, "lane", Some("key")), Store::Durable, &desk);
+            rig.push(delivery(index, "lane", Some("key")), Storing::AtOnce, &desk);
         }
         wait_until("all are stored", || desk.all().len() == 5);
         rig.end();
@@ -547,7 +547,7 @@ fn what_is_altered_in_other_tables_is_not_taken_for_true() {
     let mut rig = Rig::new(Some(1));
     let desk = Arc::new(Signed::default());
     for index in 0..2 {
-        rig.push(delivery(index, "lane", Some("key")), Store::Durable, &desk);
+        rig.push(delivery(index, "lane", Some("key")), Storing::AtOnce, &desk);
     }
     work(&rig.claims, 2, &|_, _| Outcome::never("no"));
     rig.queue.remember("mqtt", "client", Some("granted".to_owned()));
@@ -572,7 +572,7 @@ fn filled() -> (Rig, Vec<u8>) {
     let rig = Rig::new(None);
     let desk = Arc::new(Signed::default());
     for index in 0..200 {
-        rig.push(long(index), Store::Durable, &desk);
+        rig.push(long(index), Storing::AtOnce, &desk);
     }
     wait_until("all are stored", || desk.all().len() == 200);
     rig.end();
@@ -640,7 +640,7 @@ fn a_damaged_page_costs_what_was_on_it_and_no_more() {
 fn a_file_that_is_damaged_while_it_is_in_use_is_salvaged_by_the_agent_that_runs() {
     const COUNT: usize = 2_000;
     let mut rig = Rig::new(None);
-    let push = |delivery| Push::Delivery { delivery, store: Store::Durable, receipt: None };
+    let push = |delivery| Push::Delivery { delivery, storing: Storing::AtOnce, receipt: None };
     rig.push_all((0..COUNT).map(|number| push(long(number))).collect());
     wait_until("all are stored", || rig.health.snapshot().queue.waiting == COUNT as u64);
     rig.restart(None);
@@ -710,7 +710,7 @@ fn a_full_queue_is_full_until_sources_are_let_in_again() {
     let large = |number: usize, bytes: usize| {
         let body = format!("{}{number}", "0".repeat(bytes)).into_bytes();
         let delivery = Delivery { body, ..delivery(number, "lane", None) };
-        Push::Delivery { delivery, store: Store::Durable, receipt: None }
+        Push::Delivery { delivery, storing: Storing::AtOnce, receipt: None }
     };
     let state = || rig.health.snapshot().queue;
     // What is larger than all the room is taken when nothing else is there.

@@ -2,7 +2,7 @@
 
 use super::are_words;
 use super::rows::{Scratch, delivery, open};
-use ilagent::queue::{DeadLetter, Push, Queue, Store};
+use ilagent::queue::{DeadLetter, Push, Queue, Storing};
 use serde_json::Value;
 use std::cell::Cell;
 use std::io::{Read, Write};
@@ -54,7 +54,7 @@ fn ask(agent: &Agent, data: &[u8]) {
             body: b"{}".to_vec(),
         };
         let delivery =
-            Push::Delivery { delivery: delivery("1"), store: Store::Durable, receipt: None };
+            Push::Delivery { delivery: delivery("1"), storing: Storing::AtOnce, receipt: None };
         let batch = vec![delivery, Push::DeadLetter { letter, receipt: None }];
         agent.queue.push(batch, None).expect("there is room");
     }

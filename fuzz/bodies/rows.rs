@@ -5,7 +5,7 @@ use crossbeam_channel::{Receiver, bounded};
 use ilagent::config;
 use ilagent::message::{Delivery, Errand, Keep, LaneName, Outcome};
 use ilagent::queue::admin::{self, Command};
-use ilagent::queue::{DeadLetter, Push, Queue, Store, Terms};
+use ilagent::queue::{DeadLetter, Push, Queue, Storing, Terms};
 use ilagent::sinks::ilert::BACKOFF;
 use ilagent::system::health::Health;
 use ilagent::system::threads::Failures;
@@ -97,7 +97,7 @@ fn prepared() -> &'static [u8] {
             .iter()
             .map(|number| Push::Delivery {
                 delivery: delivery(number),
-                store: Store::Durable,
+                storing: Storing::AtOnce,
                 receipt: None,
             })
             .collect();

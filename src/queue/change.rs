@@ -3,14 +3,14 @@
 use crate::message::{Delivery, LaneName, Receipt};
 use crate::queue::entry::{Entry, Position};
 use crate::queue::row::{RowId, weight};
-use crate::queue::{DeadLetter, Store};
+use crate::queue::{DeadLetter, Storing};
 use std::time::Instant;
 
 /// One change.
 pub(super) enum Change {
     AddLane(u32, LaneName),
-    /// A delivery that was pushed; where its source would have it wait.
-    Insert(RowId, Delivery, Store, Option<Receipt>),
+    /// A delivery that was pushed, and when its source would have it stored.
+    Insert(RowId, Delivery, Storing, Option<Receipt>),
     /// An entry that waited in memory. It goes back to the board, to its place.
     SetAside(u32, Entry, Position, Instant),
     Bury(Buried, DeadLetter, Option<Receipt>),

@@ -157,7 +157,7 @@ mod tests {
     use super::*;
     use crate::config;
     use crate::message::{Delivery, Desk, Errand, Keep, LaneName, Receipt};
-    use crate::queue::{Push, Store};
+    use crate::queue::{Push, Storing};
     use crate::retry::Backoff;
     use crate::system::health::Health;
     use crate::system::threads::Failures;
@@ -200,7 +200,7 @@ mod tests {
                 origin: String::new(),
             };
             let receipt = Some(Receipt::new(Arc::clone(&desk), ticket, 1));
-            let push = Push::Delivery { delivery, store: Store::Transit, receipt };
+            let push = Push::Delivery { delivery, storing: Storing::IfRefused, receipt };
             queue.push(vec![push], None).unwrap();
         }
         let settle = |claim: Claim| {

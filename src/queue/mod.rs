@@ -47,9 +47,9 @@ pub enum Push {
     Delivery {
         /// What is to be handed over.
         delivery: Delivery,
-        /// Where it waits.
-        store: Store,
-        /// Signed once when it is safe; see [`Store`].
+        /// When it is written to the database.
+        storing: Storing,
+        /// Signed once when it is safe; see [`Storing`].
         receipt: Option<Receipt>,
     },
     /// A message that can never be delivered. Some of them are kept for people, durably; all of
@@ -79,17 +79,17 @@ impl Push {
     }
 }
 
-/// Where a delivery waits, and so when its receipt is signed.
+/// When a delivery is written to the database, and so when its receipt is signed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Store {
-    /// In the database; signed when the transaction that stores it has committed.
-    Durable,
-    /// In memory; signed when it is settled. The broker still has it. What is refused while the
-    /// sink takes others moves to the database, and is signed then.
-    Transit,
-    /// The same for a source that rather stops than goes on while nothing is delivered: what is
-    /// refused moves to the database only if the sink has taken another one since.
-    Patient,
+pub enum Storing {
+    /// At once; signed when the transaction that stores it has committed.
+    AtOnce,
+    /// Only if it is refused while the sink takes others. Until then it waits in memory and the
+    /// broker still has it: it is signed when it is settled or stored.
+    IfRefused,
+    /// Like [`Storing::IfRefused`], for a source that would rather stop than go on while nothing
+    /// is delivered: only if the sink has taken another delivery since.
+    IfOthersPass,
 }
 
 /// What was given up, with its reason.
@@ -219,7 +219,7 @@ impl Queue {
         Ok(Queue(shared))
     }
 
-    /// Takes charge of a batch and returns at once; receipts are signed later, see [`Store`].
+    /// Takes charge of a batch and returns at once; receipts are signed later, see [`Storing`].
     /// Blocks for as long as a commit under way takes, at most.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use crate::queue::claim::Next;
 use crate::queue::claims::Waiting;
 use crate::queue::row::weight;
 use crate::queue::writer::Request;
-use crate::queue::{DeadLetter, Error, Push, Store, lock};
+use crate::queue::{DeadLetter, Error, Push, Storing, lock};
 use crate::system::health::Health;
 use crate::system::plain::plain;
 use crate::system::pulse::Pulse;
@@ -128,8 +128,10 @@ impl Shared {
         match push {
             push if push.is_perishable() => Place::Memory,
             Push::Delivery {
-                delivery, store: store @ (Store::Transit | Store::Patient), ..
-            } if !board.needs_storing(delivery, *store) => Place::Memory,
+                delivery,
+                storing: storing @ (Storing::IfRefused | Storing::IfOthersPass),
+                ..
+            } if !board.needs_storing(delivery, *storing) => Place::Memory,
             Push::Delivery { .. } | Push::DeadLetter { .. } => Place::Database,
         }
     }
@@ -168,8 +170,8 @@ impl Shared {
 
     /// Keeps a delivery in memory.
     pub(super) fn keep(board: &mut Board, push: Push, now: Instant) {
-        if let Push::Delivery { delivery, store, receipt } = push {
-            board.add_transit(delivery, store, receipt, now);
+        if let Push::Delivery { delivery, storing, receipt } = push {
+            board.add_transit(delivery, storing, receipt, now);
         }
     }
 

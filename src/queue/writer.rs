@@ -229,8 +229,8 @@ impl Writer {
         let mut board = lock(&self.shared.board);
         for push in batch {
             match push {
-                Push::Delivery { delivery, store, receipt } => {
-                    board.insert(delivery, store, receipt, &mut self.changes);
+                Push::Delivery { delivery, storing, receipt } => {
+                    board.insert(delivery, storing, receipt, &mut self.changes);
                 }
                 Push::DeadLetter { letter, receipt } => {
                     self.changes.push(Change::Bury(Buried::Message, letter, receipt));

@@ -289,7 +289,7 @@ mod tests {
     use super::*;
     use crate::config;
     use crate::message::{Delivery, Errand, Keep, LaneName};
-    use crate::queue::{Push, Store, Terms};
+    use crate::queue::{Push, Storing, Terms};
     use crate::retry::Backoff;
     use crate::sinks::test::Scripted;
     use crossbeam_channel::bounded;
@@ -332,7 +332,7 @@ mod tests {
                 body: vec![b'x'; seconds],
                 origin: "here".to_owned(),
             };
-            let push = Push::Delivery { delivery, store: Store::Transit, receipt: None };
+            let push = Push::Delivery { delivery, storing: Storing::IfRefused, receipt: None };
             assert!(queue.push(vec![push], None).is_ok());
             assert_eq!(begun.recv(), Ok(errand));
         };

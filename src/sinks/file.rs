@@ -8,7 +8,7 @@
 
 use crate::config::FileSink;
 use crate::message::{Delivery, Desk, Holds, Keep, LaneName, Outcome, Receipt, SinkName, masked};
-use crate::queue::{Push, Queue, Store, Terms};
+use crate::queue::{Push, Queue, Storing, Terms};
 use crate::retry::Backoff;
 use crate::system::files::open_private;
 use log::warn;
@@ -245,7 +245,7 @@ impl Journal {
             origin: delivery.origin.clone(),
         };
         let receipt = Some(Receipt::new(Arc::new(place), 0, 1));
-        let push = Push::Delivery { delivery: line, store: Store::Transit, receipt };
+        let push = Push::Delivery { delivery: line, storing: Storing::IfRefused, receipt };
         if self.queue.push(vec![push], None).is_err() {
             self.lose();
         }

@@ -4,7 +4,7 @@ use crate::config::Broker;
 use crate::intake::{Intake, Plan};
 use crate::mqtt::memory::Memory;
 use crate::mqtt::session::{self, Timing};
-use crate::queue::{Queue, Store};
+use crate::queue::{Queue, Storing};
 use crate::sources::hand::Hand;
 use crate::system::health::Health;
 use crate::system::stop::Stop;
@@ -78,11 +78,11 @@ pub fn take_over(brokers: &[Broker], intake: &Intake) {
 }
 
 fn plan(broker: &Broker) -> Plan {
-    let store = if broker.buffer { Store::Durable } else { Store::Transit };
+    let storing = if broker.buffer { Storing::AtOnce } else { Storing::IfRefused };
     Plan {
         rules: broker.rules.clone(),
         routing: broker.routing,
-        store,
+        storing,
         bytes_max: broker.packet_bytes_max,
     }
 }

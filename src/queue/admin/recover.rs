@@ -6,7 +6,7 @@
 //! come, as many as a bounded memory holds, and takes those in their order.
 
 use crate::message::LaneName;
-use crate::queue::Store as Kept;
+use crate::queue::Storing;
 use crate::queue::board::Board;
 use crate::queue::change::{Buried, Change};
 use crate::queue::database::dead_letters::{self, Stored};
@@ -238,7 +238,7 @@ fn take_delivery(
     let bytes = delivery.body.len();
     let mut board = lock(board);
     board.expect(&delivery);
-    board.insert(delivery, Kept::Durable, None, changes);
+    board.insert(delivery, Storing::AtOnce, None, changes);
     Some(bytes)
 }
 

@@ -5,7 +5,7 @@
 //! what is dropped, and between two pieces the queue thread serves others.
 
 use super::answer::{Done, Id, Refusal};
-use crate::queue::Store as Kept;
+use crate::queue::Storing;
 use crate::queue::board::Board;
 use crate::queue::change::Change;
 use crate::queue::database::dead_letters::{self, Stored};
@@ -193,7 +193,7 @@ impl Sweep {
             };
             let mut board = lock(board);
             board.expect(&delivery);
-            board.insert(delivery, Kept::Durable, None, changes);
+            board.insert(delivery, Storing::AtOnce, None, changes);
         }
         self.done.1 += 1;
         changes.push(unbury);

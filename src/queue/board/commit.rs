@@ -1,7 +1,7 @@
 //! What follows from a commit, or from one that failed.
 
 use super::{Board, ENDING_MAX};
-use crate::queue::Store;
+use crate::queue::Storing;
 use crate::queue::change::{Buried, Change};
 use crate::queue::entry::{Entry, Position};
 use crate::queue::row::weight;
@@ -98,14 +98,14 @@ impl Board {
                 Change::Insert(
                     row,
                     delivery,
-                    store @ (Store::Transit | Store::Patient),
+                    storing @ (Storing::IfRefused | Storing::IfOthersPass),
                     receipt,
                 ) if !self.has_unread(row.lane) => {
                     if let Some(lane) = self.lanes.get_mut(&row.lane) {
                         lane.has_come(delivery.order_key.as_deref());
                     }
                     back += usize::try_from(weight(&delivery)).unwrap_or(usize::MAX);
-                    self.add_unstored(row, delivery, store, receipt, now);
+                    self.add_unstored(row, delivery, storing, receipt, now);
                 }
                 other => changes.push(other),
             }

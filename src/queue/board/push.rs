@@ -3,7 +3,7 @@
 use super::Board;
 use super::lane::{Chain, Lane};
 use crate::message::{Delivery, Receipt};
-use crate::queue::Store;
+use crate::queue::Storing;
 use crate::queue::change::Change;
 use crate::queue::entry::Entry;
 use crate::queue::row::{RowId, weight};
@@ -27,7 +27,7 @@ impl Board {
     pub(in crate::queue) fn insert(
         &mut self,
         delivery: Delivery,
-        store: Store,
+        storing: Storing,
         receipt: Option<Receipt>,
         changes: &mut Vec<Change>,
     ) {
@@ -36,13 +36,13 @@ impl Board {
             changes.push(Change::AddLane(lane, delivery.lane.clone()));
         }
         let row = RowId { lane, seq: self.next_seq() };
-        changes.push(Change::Insert(row, delivery, store, receipt));
+        changes.push(Change::Insert(row, delivery, storing, receipt));
     }
 
     /// Whether a transit delivery has to be stored after all: rows of its lane go before it, or
     /// its lane is held while the sink takes others. Not while one that goes before it has no row:
     /// after a restart it would go out before that one.
-    pub(in crate::queue) fn needs_storing(&self, delivery: &Delivery, store: Store) -> bool {
+    pub(in crate::queue) fn needs_storing(&self, delivery: &Delivery, storing: Storing) -> bool {
         let number = self.numbers.get(&delivery.lane);
         let Some(lane) = number.and_then(|number| self.lanes.get(number)) else { return false };
         let chain = delivery.order_key.as_ref().and_then(|key| lane.chains.get(key));
@@ -51,14 +51,14 @@ impl Board {
         }
         lane.unread_from.is_some()
             || chain.is_some_and(Chain::is_being_stored)
-            || (lane.gate.is_closed() && self.takes_others(lane, store) && !self.unwritable)
+            || (lane.gate.is_closed() && self.takes_others(lane, storing) && !self.unwritable)
     }
 
     /// Whether the sink of a lane takes deliveries of others.
-    fn takes_others(&self, lane: &Lane, store: Store) -> bool {
+    fn takes_others(&self, lane: &Lane, storing: Storing) -> bool {
         let sink = &self.sinks[lane.sink.0];
         match lane.failing_since {
-            Some(since) if store == Store::Patient => sink.last_taken >= Some(since),
+            Some(since) if storing == Storing::IfOthersPass => sink.last_taken >= Some(since),
             _ => !sink.gate.is_closed(),
         }
     }
@@ -73,7 +73,7 @@ impl Board {
     pub(in crate::queue) fn add_transit(
         &mut self,
         delivery: Delivery,
-        store: Store,
+        storing: Storing,
         receipt: Option<Receipt>,
         now: Instant,
     ) {
@@ -87,21 +87,21 @@ impl Board {
             }
         }
         let row = RowId { lane: number, seq: self.next_seq() };
-        self.add_unstored(row, delivery, store, receipt, now);
+        self.add_unstored(row, delivery, storing, receipt, now);
     }
 
     pub(super) fn add_unstored(
         &mut self,
         row: RowId,
         delivery: Delivery,
-        store: Store,
+        storing: Storing,
         receipt: Option<Receipt>,
         now: Instant,
     ) {
         let seq = row.seq;
         self.transit.add(weight(&delivery));
         self.ages.insert(seq, now);
-        let patient = store == Store::Patient;
+        let patient = storing == Storing::IfOthersPass;
         let entry = Entry {
             seq,
             delivery,

@@ -13,7 +13,7 @@ use crate::queue::change::{Buried, Change};
 use crate::queue::claim::{Claim, Probes};
 use crate::queue::entry::{Doubt, Entry, Position};
 use crate::queue::row::{RowId, weight};
-use crate::queue::{DeadLetter, Store};
+use crate::queue::{DeadLetter, Storing};
 use crate::retry::Backoff;
 use std::time::{Duration, Instant};
 
@@ -273,7 +273,7 @@ impl Board {
         self.expect(&heir);
         self.effects.arriving += weight(&heir);
         let mut changes = std::mem::take(&mut self.outbox.changes);
-        self.insert(heir, Store::Durable, claim.receipt, &mut changes);
+        self.insert(heir, Storing::AtOnce, claim.receipt, &mut changes);
         if claim.stored {
             changes.push(Change::GiveWay(RowId { lane: number, seq: claim.id }));
             self.ending += 1;

@@ -4,7 +4,7 @@ use super::waiter::{self, NotSafe, Take};
 use crate::config;
 use crate::mapping::event;
 use crate::message::{Delivery, Outcome, Ping, masked};
-use crate::queue::{Push, Queue, Store};
+use crate::queue::{Push, Queue, Storing};
 use crate::system::http::encoding::{self, Packed};
 use crate::system::http::{Request, Response, Routes, decode_segment};
 use crate::system::plain::{plain, plain_bytes};
@@ -130,7 +130,7 @@ impl Api {
         let lane = delivery.lane.to_string();
         let alert_key = delivery.order_key.clone();
         let alert_key = plain(alert_key.as_deref().unwrap_or("-"));
-        let batch = vec![Push::Delivery { delivery, store: Store::Durable, receipt: None }];
+        let batch = vec![Push::Delivery { delivery, storing: Storing::AtOnce, receipt: None }];
         match waiter::store(batch, &*self.take, self.store_max) {
             Ok(()) => {
                 info!("http: accepted an event for {lane}, alert key {alert_key}");
@@ -368,8 +368,8 @@ mod tests {
         let noted = Arc::clone(&seen);
         let api = api(None, move |batch| {
             for push in &batch {
-                if let Push::Delivery { delivery, store, .. } = push {
-                    noted.lock().unwrap().push((delivery.lane.to_string(), *store));
+                if let Push::Delivery { delivery, storing, .. } = push {
+                    noted.lock().unwrap().push((delivery.lane.to_string(), *storing));
                 }
             }
             sign(batch)
@@ -378,7 +378,7 @@ mod tests {
         assert_eq!((response.status, response.content_type), (200, "application/json"));
         let echo: serde_json::Value = serde_json::from_slice(&response.body).unwrap();
         assert_eq!(echo["integrationKey"], "il1api123456");
-        assert_eq!(*seen.lock().unwrap(), [("ilert/il1api…".to_owned(), Store::Durable)]);
+        assert_eq!(*seen.lock().unwrap(), [("ilert/il1api…".to_owned(), Storing::AtOnce)]);
     }
 
     #[test]

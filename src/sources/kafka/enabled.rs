@@ -13,7 +13,7 @@ mod standing;
 
 use crate::config::{Cluster, Sasl};
 use crate::intake::{Intake, Plan};
-use crate::queue::Store;
+use crate::queue::Storing;
 use crate::sources::hand::Hand;
 use crate::system::health::Health;
 use crate::system::pulse::Pulse;
@@ -79,7 +79,7 @@ pub fn prepare(cluster: &Cluster, intake: Intake, health: &Health) -> Result<Con
     let plan = Plan {
         rules: cluster.rules.clone(),
         routing: cluster.routing,
-        store: if cluster.buffer { Store::Durable } else { Store::Patient },
+        storing: if cluster.buffer { Storing::AtOnce } else { Storing::IfOthersPass },
         bytes_max: cluster.message_bytes_max,
     };
     let hand = Hand::new(intake, plan);

@@ -4,7 +4,7 @@ mod table;
 
 use super::*;
 use crate::message::{Delivery, Desk, Errand, Holds, Keep, Outcome};
-use crate::queue::Store;
+use crate::queue::Storing;
 use crate::queue::change::Buried;
 use crate::queue::claim::{Claim, Next};
 use crate::queue::row::{ReadRow, RowId, StoredLane};
@@ -36,7 +36,7 @@ struct Published {
 
 /// All there is around a board: what is on disk, what the broker has, what the sink heard.
 struct World {
-    store: Store,
+    storing: Storing,
     board: Board,
     sink: SinkId,
     now: Instant,
@@ -82,11 +82,11 @@ fn later(holds: Holds) -> Outcome {
 }
 
 impl World {
-    fn new(store: Store) -> Self {
+    fn new(storing: Storing) -> Self {
         let mut board = Board::new();
         let sink = board.take_on(terms());
         World {
-            store,
+            storing,
             board,
             sink,
             now: Instant::now(),
@@ -122,11 +122,11 @@ impl World {
         let delivery = delivery(message.lane, message.key, message.number);
         let desk: Arc<dyn Desk> = self.desk.clone();
         let receipt = Some(Receipt::new(desk, message.ticket, 1));
-        if self.store == Store::Durable || self.board.needs_storing(&delivery, self.store) {
+        if self.storing == Storing::AtOnce || self.board.needs_storing(&delivery, self.storing) {
             self.board.expect(&delivery);
             self.requests.push_back((delivery, receipt));
         } else {
-            self.board.add_transit(delivery, self.store, receipt, self.now);
+            self.board.add_transit(delivery, self.storing, receipt, self.now);
         }
     }
 
@@ -168,7 +168,7 @@ impl World {
         self.changes.extend(outbox.changes);
         self.reads.extend(outbox.reads);
         if let Some((delivery, receipt)) = self.requests.pop_front() {
-            self.board.insert(delivery, self.store, receipt, &mut self.changes);
+            self.board.insert(delivery, self.storing, receipt, &mut self.changes);
         }
     }
 
@@ -268,7 +268,7 @@ impl World {
         }
         self.collect();
         self.commit();
-        self.acknowledge(self.store != Store::Patient);
+        self.acknowledge(self.storing != Storing::IfOthersPass);
         self.start_again();
     }
 
@@ -296,9 +296,9 @@ impl World {
 
 /// One thing after another at random, with kills and stops in between; what the sink heard of an
 /// order key is in order, the first time and the last time it heard it.
-fn any_life(store: Store, seed: u64) {
+fn any_life(storing: Storing, seed: u64) {
     let mut dice = fastrand::Rng::with_seed(seed);
-    let mut world = World::new(store);
+    let mut world = World::new(storing);
     let chains = [("a", "1"), ("a", "2"), ("b", "1"), ("a", "")];
     let mut made: HashMap<(&str, &str), Vec<u64>> = HashMap::new();
     for _ in 0..600 {
@@ -335,7 +335,7 @@ fn any_life(store: Store, seed: u64) {
         let first = |n: &u64| world.heard.iter().position(|heard| heard == n);
         let last = |n: &u64| world.heard.iter().rposition(|heard| heard == n);
         let alive: Vec<u64> = numbers.into_iter().filter(|n| !world.dead.contains(n)).collect();
-        let said = format!("seed {seed}, {store:?}, {lane} {key}: {:?}", world.heard);
+        let said = format!("seed {seed}, {storing:?}, {lane} {key}: {:?}", world.heard);
         assert!(alive.iter().all(|n| first(n).is_some()), "all are heard, {said}");
         if !key.is_empty() {
             assert!(alive.iter().map(first).is_sorted(), "in order at first, {said}");
@@ -346,16 +346,16 @@ fn any_life(store: Store, seed: u64) {
 
 #[test]
 fn no_kill_or_stop_lets_one_of_an_order_key_overtake_another() {
-    for store in [Store::Transit, Store::Patient, Store::Durable] {
+    for storing in [Storing::IfRefused, Storing::IfOthersPass, Storing::AtOnce] {
         for seed in 0..lives() {
-            any_life(store, seed);
+            any_life(storing, seed);
         }
     }
 }
 
 #[test]
 fn numbers_of_lanes_begin_again_when_they_are_used_up() {
-    let mut world = World::new(Store::Durable);
+    let mut world = World::new(Storing::AtOnce);
     world.publish("kept", "k");
     world.collect();
     world.commit();
@@ -374,7 +374,7 @@ fn numbers_of_lanes_begin_again_when_they_are_used_up() {
 
 #[test]
 fn what_stands_behind_one_that_is_under_way_without_a_row_is_not_signed() {
-    let mut world = World::new(Store::Transit);
+    let mut world = World::new(Storing::IfRefused);
     let alert = world.publish("a", "pump");
     let other = world.publish("a", "other");
     let resolve = world.publish("a", "pump");
@@ -404,7 +404,7 @@ fn what_happens_at_one_sink_calls_nobody_of_another() {
     let push = |board: &mut Board, sink: &'static str| {
         let lane = LaneName { sink: sink.into(), key: "k".to_owned() };
         let delivery = Delivery { lane, ..delivery("k", "", 0) };
-        board.add_transit(delivery, Store::Transit, None, start);
+        board.add_transit(delivery, Storing::IfRefused, None, start);
     };
     let called = |board: &mut Board| Vec::from_iter(board.take_effects().calls);
     let claim = |board: &mut Board, sink, ms| match board.claim(sink, at(ms)) {
@@ -442,7 +442,7 @@ fn what_happens_at_one_sink_calls_nobody_of_another() {
 
 #[test]
 fn one_that_is_given_up_and_its_heir_are_written_together() {
-    let mut world = World::new(Store::Durable);
+    let mut world = World::new(Storing::AtOnce);
     let first = world.publish("a", "");
     world.collect();
     world.commit();

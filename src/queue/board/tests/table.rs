@@ -7,8 +7,8 @@ use super::*;
 
 /// Plays a script, step by step.
 #[track_caller]
-fn play(store: Store, script: &'static str) {
-    let mut world = World::new(store);
+fn play(storing: Storing, script: &'static str) {
+    let mut world = World::new(storing);
     world.dice = 1.0;
     for step in script.split([';', '\n']).map(str::trim).filter(|step| !step.is_empty()) {
         let (verb, rest) = step.split_once(' ').unwrap_or((step, ""));
@@ -59,9 +59,9 @@ fn outcome(word: &str) -> Outcome {
 
 #[test]
 fn a_sink_that_fails_is_probed_by_one_delivery_at_a_time() {
-    for store in [Store::Transit, Store::Durable] {
+    for storing in [Storing::IfRefused, Storing::AtOnce] {
         play(
-            store,
+            storing,
             "push a; push b; push c; commit; claim 0; settle 0 sink; claim -
              +399; claim -; +1; claim 1; claim -; settle 1 sink; claim -
              +400; claim 2; settle 2 ok; claim 0; claim 1; claim -",
@@ -72,7 +72,7 @@ fn a_sink_that_fails_is_probed_by_one_delivery_at_a_time() {
 #[test]
 fn a_lane_that_is_held_holds_no_other_and_order_is_kept_in_it() {
     play(
-        Store::Durable,
+        Storing::AtOnce,
         "push a/k; push b/k; push a/k; commit; claim 0; settle 0 lane; claim 1; settle 1 ok; claim -
          +399; claim -; +1; claim 0; claim -; settle 0 ok; claim 2",
     );
@@ -81,7 +81,7 @@ fn a_lane_that_is_held_holds_no_other_and_order_is_kept_in_it() {
 #[test]
 fn a_failure_of_its_own_holds_one_delivery_and_what_follows_it() {
     play(
-        Store::Durable,
+        Storing::AtOnce,
         "push a/k; push a/k; push a/other; commit; claim 0; settle 0 own; claim 2; settle 2 ok; claim -
          +499; claim -; +1; claim 0; settle 0 own; +999; claim -; +1; claim 0; settle 0 ok; claim 1",
     );
@@ -90,7 +90,7 @@ fn a_failure_of_its_own_holds_one_delivery_and_what_follows_it() {
 #[test]
 fn in_direct_mode_what_is_refused_while_others_are_taken_is_set_aside() {
     play(
-        Store::Transit,
+        Storing::IfRefused,
         "push a/k; push a/k; push b; claim 0; settle 0 own; claim 2; settle 2 ok; signed 2
          commit; rows 0 1; signed 0 1 2; +500; claim 0; settle 0 ok; claim 1; settle 1 ok
          commit; rows",
@@ -100,9 +100,9 @@ fn in_direct_mode_what_is_refused_while_others_are_taken_is_set_aside() {
 /// The first delivery gets an answer that looks as if the sink were down, each time.
 #[test]
 fn a_poison_delivery_holds_up_others_once_and_then_waits_alone() {
-    for store in [Store::Transit, Store::Durable] {
+    for storing in [Storing::IfRefused, Storing::AtOnce] {
         play(
-            store,
+            storing,
             "push a; commit; claim 0; settle 0 sink; claim -
              push b; commit; claim -; +400; claim 1; settle 1 ok
              claim 0; settle 0 sink
@@ -118,7 +118,7 @@ fn a_poison_delivery_holds_up_others_once_and_then_waits_alone() {
 #[test]
 fn one_that_comes_while_only_poison_is_tried_goes_with_the_next_probe() {
     play(
-        Store::Durable,
+        Storing::AtOnce,
         "push a/k; push a/k; commit; claim 0; settle 0 sink; +400; claim 0; settle 0 sink
          +100; push b; commit; claim -; +300; claim 2; settle 2 ok; claim 0; settle 0 sink
          push b; commit; claim 3; settle 3 ok; claim -",
@@ -129,7 +129,7 @@ fn one_that_comes_while_only_poison_is_tried_goes_with_the_next_probe() {
 #[test]
 fn a_lane_of_poison_holds_up_others_once() {
     play(
-        Store::Durable,
+        Storing::AtOnce,
         "push a; push b; commit; claim 0; settle 0 sink; claim -; +400; claim 1; settle 1 ok
          push a; push b; commit; claim 0; settle 0 sink; +1; claim 3; settle 3 ok
          claim 2; settle 2 sink; push b; commit; +1; claim 4; settle 4 ok
@@ -140,7 +140,7 @@ fn a_lane_of_poison_holds_up_others_once() {
 #[test]
 fn a_sink_that_fails_for_all_is_not_taken_for_poison() {
     play(
-        Store::Durable,
+        Storing::AtOnce,
         "push a; push b; commit; claim 0; claim 1; settle 0 sink; settle 1 ok; claim 0; settle 0 ok
          push a; push b; commit; claim 2; claim 3; settle 2 sink; settle 3 sink; claim -
          +399; claim -; +1; claim 2; settle 2 sink; claim -; +400; claim 3; settle 3 ok; claim 2",
@@ -149,7 +149,7 @@ fn a_sink_that_fails_for_all_is_not_taken_for_poison() {
 
 #[test]
 fn a_hundred_thousand_of_a_failing_lane_do_not_delay_a_healthy_one() {
-    let mut world = World::new(Store::Durable);
+    let mut world = World::new(Storing::AtOnce);
     for _ in 0..100_000 {
         world.publish("failing", "");
         world.collect();
@@ -185,11 +185,11 @@ fn what_is_withdrawn_is_not_attempted() {
             ticket % 2 == 1
         }
     }
-    let mut world = World::new(Store::Transit);
+    let mut world = World::new(Storing::IfRefused);
     let desk = Arc::new(Odd::default());
     for number in 0..6 {
         let receipt = Some(Receipt::new(desk.clone(), number, 1));
-        world.board.add_transit(delivery("a", "k", number), Store::Transit, receipt, world.now);
+        world.board.add_transit(delivery("a", "k", number), Storing::IfRefused, receipt, world.now);
     }
     for wanted in [0, 2, 4] {
         assert_eq!(world.claim(), Some(wanted));
@@ -201,7 +201,7 @@ fn what_is_withdrawn_is_not_attempted() {
 
 #[test]
 fn what_is_perishable_is_kept_once_and_for_a_while() {
-    let mut world = World::new(Store::Transit);
+    let mut world = World::new(Storing::IfRefused);
     let ping = |number| {
         let errand = Errand::Ping { key: "k".to_owned() };
         let keep = Keep::AtMost(Duration::from_secs(30));
@@ -209,7 +209,7 @@ fn what_is_perishable_is_kept_once_and_for_a_while() {
     };
     let push = |world: &mut World, ticket| {
         let receipt = Some(Receipt::new(world.desk.clone(), ticket, 1));
-        world.board.add_transit(ping(ticket), Store::Transit, receipt, world.now);
+        world.board.add_transit(ping(ticket), Storing::IfRefused, receipt, world.now);
         world.sign();
         assert!(world.desk.0.lock().unwrap().contains(&ticket), "nobody waits for it");
     };
