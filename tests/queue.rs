@@ -6,7 +6,7 @@ mod support;
 
 use crossbeam_channel::bounded;
 use ilagent::config;
-use ilagent::message::{Delivery, Desk, Errand, Holds, Keep, LaneName, Outcome, Receipt};
+use ilagent::message::{Delivery, Desk, Errand, Holds, Keep, LaneName, Outcome, Qos, Receipt};
 use ilagent::queue::admin::{self, Chosen, Command};
 use ilagent::queue::{Claims, DeadLetter, Error, Push, Queue, Storing, Terms};
 use ilagent::sinks::ilert::BACKOFF;
@@ -283,6 +283,43 @@ fn a_dead_letter_goes_back_to_its_own_sink() {
     let again = claims.wait(Some(Duration::from_secs(20))).expect("it waits again");
     assert_eq!(again.delivery.lane.sink.as_str(), "file");
     claims.settle(again, Outcome::Delivered);
+}
+
+#[test]
+fn errands_survive_restarts_and_dead_letters_whole() {
+    let mut rig = Rig::new(None);
+    let errands = [
+        Errand::Event { path: "/api/events".to_owned() },
+        Errand::Publish { topic: "a/b".to_owned(), qos: Qos::ExactlyOnce, retain: true },
+        Errand::Call {
+            path: String::new(),
+            content_type: "text/plain".to_owned(),
+            headers: vec![("ce-id".to_owned(), "7".to_owned())],
+        },
+    ];
+    let desk = Arc::new(Signed::default());
+    for (index, errand) in errands.iter().enumerate() {
+        let one = Delivery { errand: errand.clone(), ..delivery(index, "lane", None) };
+        rig.push(one, Storing::AtOnce, &desk);
+    }
+    wait_until("all are stored", || desk.all().len() == errands.len());
+    for outcome in [Outcome::never("no"), Outcome::Delivered] {
+        rig.restart(None);
+        for errand in &errands {
+            let claim = rig.claims.wait(Some(Duration::from_secs(20))).expect("it waits");
+            assert_eq!(claim.delivery.errand, *errand);
+            rig.claims.settle(claim, outcome.clone());
+        }
+        wait_until("all have ended", || rig.health.snapshot().queue.waiting == 0);
+        if outcome != Outcome::Delivered {
+            wait_until("they are kept", || rig.health.snapshot().queue.dead_letters == 3);
+            let shown =
+                admin::run(&rig.settings.path, &Command::Show { id: "d2".to_owned(), raw: false })
+                    .unwrap();
+            assert!(shown.contains("qos 2 retain"), "{shown}");
+            admin::run(&rig.settings.path, &Command::Retry(Chosen::All)).unwrap();
+        }
+    }
 }
 
 #[test]

@@ -126,7 +126,9 @@ impl Client {
     pub fn attempt_max(&self, errand: &Errand, bytes: usize) -> Duration {
         match errand {
             Errand::Event { .. } => self.settings.timeout + time_for(bytes),
-            Errand::Ping { .. } => self.settings.timeout,
+            Errand::Ping { .. } | Errand::Publish { .. } | Errand::Call { .. } => {
+                self.settings.timeout
+            }
             Errand::Policy { .. } => self.settings.timeout * POLICY_REQUESTS,
         }
     }
@@ -261,7 +263,7 @@ mod tests {
             ("heartbeat", 0, timeout),
             ("policy", 100, timeout * 3),
         ] {
-            let errand = Errand::of(kind, "x".to_owned()).unwrap();
+            let errand = Errand::of(kind, "x".to_owned(), None).unwrap();
             assert_eq!(client.attempt_max(&errand, bytes), wanted);
         }
     }

@@ -1,9 +1,9 @@
 //! What the queue holds, how it is kept, and how an attempt ends.
 
+use super::Errand;
 use crate::system::plain::plain;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use std::borrow::{Borrow, Cow};
 use std::fmt;
 use std::time::Duration;
@@ -97,98 +97,6 @@ pub fn path_segment(key: &str) -> Option<String> {
     const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
     let usable = key.bytes().any(|byte| byte != b'.');
     usable.then(|| utf8_percent_encode(key, PLAIN).to_string())
-}
-
-/// What a delivery asks of its sink. It is stored as its kind and its target.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Errand {
-    /// Raise an event at ilert; the body is its JSON document.
-    Event {
-        /// The path below the host.
-        path: String,
-    },
-    /// Ping a heartbeat monitor; there is no body.
-    Ping {
-        /// The key of the monitor.
-        key: String,
-    },
-    /// Update an escalation policy; the body is a [`PolicyUpdate`] as JSON.
-    Policy {
-        /// The routing key that names the policy.
-        routing_key: String,
-    },
-}
-
-impl Errand {
-    /// The word for it in the database, the log and the command line.
-    #[must_use]
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Errand::Event { .. } => "event",
-            Errand::Ping { .. } => "heartbeat",
-            Errand::Policy { .. } => "policy",
-        }
-    }
-
-    /// Where it goes within its sink.
-    #[must_use]
-    pub fn target(&self) -> &str {
-        match self {
-            Errand::Event { path: target }
-            | Errand::Ping { key: target }
-            | Errand::Policy { routing_key: target } => target,
-        }
-    }
-
-    /// The reverse of [`Errand::kind`] and [`Errand::target`].
-    #[must_use]
-    pub fn of(kind: &str, target: String) -> Option<Self> {
-        let make = match kind {
-            "event" => |path| Errand::Event { path },
-            "heartbeat" => |key| Errand::Ping { key },
-            "policy" => |routing_key| Errand::Policy { routing_key },
-            _ => return None,
-        };
-        (!target.is_empty()).then(|| make(target))
-    }
-
-    /// The target as it may be shown: keys in it are masked.
-    #[must_use]
-    pub fn masked_target(&self) -> String {
-        let Errand::Event { path } = self else { return masked(self.target()) };
-        match path.rsplit_once('/') {
-            Some((_, "events")) | None => plain(path).to_string(),
-            // The last part is an integration key.
-            Some((path, key)) => format!("{}/{}", plain(path), masked(key)),
-        }
-    }
-
-    /// What people call the order key of such a delivery.
-    #[must_use]
-    pub fn order_key_name(&self) -> &'static str {
-        match self {
-            Errand::Event { .. } => "alert key",
-            Errand::Ping { .. } | Errand::Policy { .. } => "order key",
-        }
-    }
-
-    /// The lane of a delivery whose own lane is lost, from what it asks for and its body.
-    #[must_use]
-    pub fn lane_after(&self, body: &[u8]) -> LaneName {
-        let last = |path: &str| {
-            let last = path.rsplit('/').next().unwrap_or_default();
-            percent_decode_str(last).decode_utf8_lossy().into_owned()
-        };
-        let key = match self {
-            Errand::Policy { .. } => POLICIES.to_owned(),
-            Errand::Ping { key } => key.clone(),
-            Errand::Event { path } => {
-                let body: Value = serde_json::from_slice(body).unwrap_or_default();
-                body["integrationKey"].as_str().map_or_else(|| last(path), str::to_owned)
-            }
-        };
-        LaneName { sink: ILERT, key }
-    }
 }
 
 /// How a delivery is kept until its sink has it.
@@ -315,30 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_lane_is_named_after_what_it_delivers() {
-        for (kind, target, body, key) in [
-            ("event", "/api/events", r#"{"integrationKey":"il1"}"#, "il1"),
-            ("event", "/api/v1/events/mqtt/il1%2Fa", "{}", "il1/a"),
-            ("heartbeat", "il1hbt", "", "il1hbt"),
-            ("policy", "team", "{}", "policies"),
-        ] {
-            let errand = Errand::of(kind, target.to_owned()).unwrap();
-            assert_eq!((errand.kind(), errand.target()), (kind, target));
-            assert_eq!(errand.lane_after(body.as_bytes()).key, key);
-        }
-        assert_eq!(Errand::of("event", String::new()), None);
-        assert_eq!(Errand::of("damaged", "/api/events".to_owned()), None);
-    }
-
-    #[test]
     fn keys_are_never_shown_whole() {
-        for (kind, target, shown) in [
-            ("event", "/api/v1/events/mqtt/il1api123456789", "/api/v1/events/mqtt/il1api…"),
-            ("event", "/api/events", "/api/events"),
-            ("heartbeat", "il1hbt123456789", "il1hbt…"),
-        ] {
-            assert_eq!(Errand::of(kind, target.to_owned()).unwrap().masked_target(), shown);
-        }
         assert_eq!(masked("il1api123456789"), "il1api…");
         assert_eq!(masked("short"), "***");
         assert_eq!(masked(""), "-");

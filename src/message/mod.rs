@@ -2,16 +2,29 @@
 //! [`Receipt`] that lets a source forget the message once it is safe.
 
 mod delivery;
+mod errand;
 mod receipt;
 
 pub use delivery::{
-    Delivery, Errand, Holds, ILERT, Keep, LaneName, Outcome, POLICIES, Ping, PolicyUpdate,
-    SinkName, masked, path_segment,
+    Delivery, Holds, ILERT, Keep, LaneName, Outcome, POLICIES, Ping, PolicyUpdate, SinkName,
+    masked, path_segment,
 };
+pub use errand::Errand;
 pub use receipt::{Desk, Receipt};
 
 use std::fmt;
 use std::sync::Arc;
+
+/// Quality of service: how surely a message gets to the other side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Qos {
+    /// 0.
+    AtMostOnce,
+    /// 1.
+    AtLeastOnce,
+    /// 2.
+    ExactlyOnce,
+}
 
 /// What a source received: raw, unmapped.
 #[derive(Clone, Debug, PartialEq, Eq)]

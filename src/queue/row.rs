@@ -90,8 +90,7 @@ impl Amount {
 pub(super) fn weight(delivery: &Delivery) -> u64 {
     const ROW: usize = 40;
     let order_key = delivery.order_key.as_ref().map_or(0, String::len);
-    (ROW + delivery.body.len() + delivery.errand.target().len() + delivery.origin.len() + order_key)
-        as u64
+    (ROW + delivery.body.len() + delivery.errand.bytes() + delivery.origin.len() + order_key) as u64
 }
 
 /// The columns of a delivery, in the order of its table.
@@ -223,6 +222,10 @@ pub(super) fn delivery(
         ValueRef::Null => None,
         _ => Some(text(2)?),
     };
+    let note = match columns[8] {
+        ValueRef::Null => None,
+        _ => Some(text(8)?),
+    };
     let ValueRef::Blob(body) = columns[7] else { return Err("its body cannot be read") };
     let attempts = integer(columns[5]).and_then(|attempts| u32::try_from(attempts).ok());
     Ok(ReadRow {
@@ -230,7 +233,8 @@ pub(super) fn delivery(
         delivery: Delivery {
             lane,
             order_key,
-            errand: Errand::of(&text(1)?, text(3)?).ok_or("it is of no kind that is known")?,
+            errand: Errand::of(&text(1)?, text(3)?, note.as_deref())
+                .ok_or("it is of no kind that is known")?,
             keep: Keep::UntilDelivered,
             origin: text(4)?,
             body: body.to_vec(),
@@ -245,7 +249,7 @@ pub(super) fn remains(columns: &[ValueRef], lane: LaneName) -> Delivery {
     Delivery {
         lane,
         order_key: (!order_key.is_empty()).then_some(order_key),
-        errand: Errand::of(&lossy(columns[1]), target.clone())
+        errand: Errand::of(&lossy(columns[1]), target.clone(), text(columns[8]).as_deref())
             .unwrap_or(Errand::Event { path: target }),
         keep: Keep::UntilDelivered,
         origin: lossy(columns[4]),

@@ -323,7 +323,7 @@ mod tests {
         };
         let crew = Crew::start(Sink::Test(sink), &queue, &services, &Arc::from([])).unwrap();
         let push = |kind: &str, seconds: usize| {
-            let errand = Errand::of(kind, "x".to_owned()).unwrap();
+            let errand = Errand::of(kind, "x".to_owned(), None).unwrap();
             let delivery = Delivery {
                 lane: LaneName { sink: "plant".into(), key: kind.to_owned() },
                 order_key: None,

@@ -67,6 +67,9 @@ impl Ilert {
             }
             Errand::Ping { key } => self.client.heartbeat(key),
             Errand::Policy { .. } => self.client.policy(&delivery.body),
+            Errand::Publish { .. } | Errand::Call { .. } => {
+                Outcome::never("ilert takes no such deliveries")
+            }
         }
     }
 

@@ -10,6 +10,7 @@ mod rule;
 mod sink;
 
 pub use super::Secret;
+pub use crate::message::Qos;
 pub use broker::{
     Address, Broker, ClientCertificate, Scheme, StatusFormat, StatusTopic, Tls, Version,
 };
@@ -18,7 +19,7 @@ pub use listener::Http;
 pub use queue::{Queue, Safety};
 pub use rule::{
     CallRule, Enrichment, EventRule, EventTypeMap, Format, JsonPath, PayloadFilter, PolicyRule,
-    PublishRule, Qos, Routing, Rule, Service, Target,
+    PublishRule, Routing, Rule, Service, Target,
 };
 pub use sink::{FileSink, Ilert, Sink, Statuses, Webhook};
 

@@ -1,6 +1,6 @@
 //! Rules: which messages of a source become which deliveries.
 
-use super::Secret;
+use super::{Qos, Secret};
 use crate::topic::TopicTemplate;
 use std::collections::BTreeMap;
 
@@ -11,17 +11,6 @@ pub enum Routing {
     First,
     /// Every one that matches, once each.
     Every,
-}
-
-/// Quality of service of a subscription.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Qos {
-    /// 0.
-    AtMostOnce,
-    /// 1.
-    AtLeastOnce,
-    /// 2.
-    ExactlyOnce,
 }
 
 /// Which messages become which deliveries.

@@ -235,6 +235,9 @@ fn show(store: &Store, board: &Mutex<Board>, id: Id, raw: bool) -> Done<String> 
     }
     if let Some(errand) = errand {
         let _ = writeln!(out, "{:<10} {}", "target", errand.masked_target());
+        if let Some(note) = errand.note().filter(|note| !note.is_empty()) {
+            let _ = writeln!(out, "{:<10} {}", "note", plain(&note).within(REASON_CHARS_MAX));
+        }
     }
     let shown = plain_bytes(&body).within(BODY_CHARS_MAX);
     let _ = writeln!(out, "{:<10} {} bytes\n{shown}", "body", body.len());

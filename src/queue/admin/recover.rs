@@ -233,7 +233,7 @@ fn take_delivery(
     let read = row::delivery(columns, name.unwrap_or_default(), unchecked).ok()?;
     let mut delivery = read.delivery;
     if !is_named {
-        delivery.lane = delivery.errand.lane_after(&delivery.body);
+        delivery.lane = delivery.errand.lane_after(&delivery.body)?;
     }
     let bytes = delivery.body.len();
     let mut board = lock(board);

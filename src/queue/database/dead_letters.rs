@@ -117,6 +117,7 @@ impl Bounds {
         buried_at: i64,
     ) -> rusqlite::Result<()> {
         let lane = letter.lane.clone().unwrap_or_default();
+        let note = letter.errand.as_ref().and_then(Errand::note);
         let columns = [
             ValueRef::Null,
             ValueRef::from(letter.reason.as_str()),
@@ -127,7 +128,7 @@ impl Bounds {
             ValueRef::from(letter.origin.as_str()),
             ValueRef::Integer(buried_at),
             ValueRef::Blob(&letter.body),
-            ValueRef::Null,
+            note.as_deref().map_or(ValueRef::Null, ValueRef::from),
             ValueRef::Null,
             ValueRef::from(lane.sink.as_str()),
         ];
@@ -258,7 +259,7 @@ pub(in crate::queue) fn stored(columns: &[ValueRef], unchecked: Unchecked) -> St
     };
     let text = |at: usize| row::lossy(columns[at]);
     let reason = if sound { text(1) } else { format!("{} ({})", text(1), row::ALTERED) };
-    let order_key = text(4);
+    let (order_key, note) = (text(4), row::text(columns[9]));
     Stored {
         id,
         buried_at: row::integer(columns[7]).unwrap_or(0),
@@ -266,7 +267,7 @@ pub(in crate::queue) fn stored(columns: &[ValueRef], unchecked: Unchecked) -> St
             reason,
             lane: Some(LaneName { sink: text(11).into(), key: text(3) }),
             order_key: (!order_key.is_empty()).then_some(order_key),
-            errand: Errand::of(&text(2), text(5)).filter(|_| sound),
+            errand: Errand::of(&text(2), text(5), note.as_deref()).filter(|_| sound),
             origin: text(6),
             body: row::bytes(columns[8]).to_vec(),
         },

@@ -20,6 +20,7 @@ struct Orphan {
     kind: String,
     target: String,
     body: Vec<u8>,
+    note: Option<String>,
 }
 
 /// Gives rows a lane that have none.
@@ -38,7 +39,10 @@ pub(super) fn adopt(store: &mut Store) -> rusqlite::Result<()> {
             }
             store.begin()?;
             for orphan in &rows {
-                let name = name(store, lane, orphan)?;
+                let Some(name) = name(store, lane, orphan)? else {
+                    store.put_away(orphan.id, "nothing says to which sink it goes")?;
+                    continue;
+                };
                 let number = number(store, &name, &mut numbers)?;
                 if !take_in(store, orphan.id, number)? {
                     store.put_away(orphan.id, row::ALTERED)?;
@@ -78,7 +82,7 @@ fn rows(store: &Store, lane: i64) -> rusqlite::Result<Vec<Orphan>> {
     store
         .connection
         .prepare_cached(
-            "SELECT id, kind, target, CAST(COALESCE(body, '') AS BLOB)
+            "SELECT id, kind, target, CAST(COALESCE(body, '') AS BLOB), note
              FROM deliveries WHERE id BETWEEN ?1 AND ?2
              ORDER BY id LIMIT ?3",
         )?
@@ -88,6 +92,7 @@ fn rows(store: &Store, lane: i64) -> rusqlite::Result<Vec<Orphan>> {
                 kind: row::lossy(found.get_ref(1)?),
                 target: row::lossy(found.get_ref(2)?),
                 body: found.get(3)?,
+                note: row::text(found.get_ref(4)?),
             })
         })?
         .collect()
@@ -95,7 +100,7 @@ fn rows(store: &Store, lane: i64) -> rusqlite::Result<Vec<Orphan>> {
 
 /// The name of a row's lane: by the name of the lane whose number did not fit, or from what the
 /// row holds.
-fn name(store: &Store, lane: i64, orphan: &Orphan) -> rusqlite::Result<LaneName> {
+fn name(store: &Store, lane: i64, orphan: &Orphan) -> rusqlite::Result<Option<LaneName>> {
     const FITTED: i64 = (1 << (64 - SEQ_BITS)) - 1;
     let named = store
         .connection
@@ -104,11 +109,13 @@ fn name(store: &Store, lane: i64, orphan: &Orphan) -> rusqlite::Result<LaneName>
             Ok(LaneName { sink: row.get::<_, String>(0)?.into(), key: row.get(1)? })
         })
         .optional()?;
-    if let Some(name) = named {
-        return Ok(name);
+    if named.is_some() {
+        return Ok(named);
     }
-    let errand = Errand::of(&orphan.kind, orphan.target.clone());
-    Ok(errand.map(|errand| errand.lane_after(&orphan.body)).unwrap_or_default())
+    match Errand::of(&orphan.kind, orphan.target.clone(), orphan.note.as_deref()) {
+        Some(errand) => Ok(errand.lane_after(&orphan.body)),
+        None => Ok(Some(LaneName::default())),
+    }
 }
 
 /// The number of the lane with this name, which is made if it is not there.

@@ -92,6 +92,7 @@ impl Store {
         delivery: &Delivery,
         attempts: u32,
     ) -> rusqlite::Result<()> {
+        let note = delivery.errand.note();
         let columns = [
             ValueRef::Integer(row.rowid()),
             ValueRef::from(delivery.errand.kind()),
@@ -101,7 +102,7 @@ impl Store {
             ValueRef::Integer(attempts.into()),
             ValueRef::Integer(wall_clock()),
             ValueRef::Blob(&delivery.body),
-            ValueRef::Null,
+            note.as_deref().map_or(ValueRef::Null, ValueRef::from),
             ValueRef::Null,
         ];
         self.insert_row(&columns)

@@ -19,7 +19,7 @@ const READ_BYTES_MAX: usize = 512 * 1024;
 
 /// What a row counts for, as [`row::weight`] has it.
 const WEIGHT: &str = "40 + octet_length(body) + octet_length(target) + octet_length(origin)
-    + COALESCE(octet_length(order_key), 0)";
+    + COALESCE(octet_length(order_key), 0) + COALESCE(octet_length(note), 0)";
 
 /// The row with the number `?1`, looked up in one lane after the other.
 const ONE_ROW: &str = "lanes l JOIN deliveries d ON d.id = (l.number << 40) | ?1";
@@ -139,7 +139,7 @@ impl Store {
         const LOOKED_AT: usize = 16;
         let read = self.read(number, &LaneName::default(), 0, LOOKED_AT)?;
         let named = read.rows.first().map(|row| &row.delivery);
-        Ok(named.map(|one| one.errand.lane_after(&one.body)).unwrap_or_default())
+        Ok(named.and_then(|one| one.errand.lane_after(&one.body)).unwrap_or_default())
     }
 
     /// The first row of a lane from a number on.
