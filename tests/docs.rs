@@ -259,6 +259,28 @@ fn every_key_has_an_example() {
 }
 
 #[test]
+fn every_key_that_is_read_is_documented() {
+    let page = fs::read_to_string(project("docs/configuration.md")).unwrap();
+    let page = words(&page);
+    let mut found = 0;
+    for entry in fs::read_dir(project("src/config/dialects/native")).unwrap() {
+        let path = entry.unwrap().path();
+        let text = fs::read_to_string(&path).unwrap();
+        let code = text.split("#[cfg(test)]").next().unwrap();
+        let lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));
+        for name in lines.flat_map(|line| line.split('"').skip(1).step_by(2)) {
+            // Keys, and the values that have names.
+            if name.is_empty() || !name.chars().all(|it| it.is_ascii_lowercase() || it == '-') {
+                continue;
+            }
+            assert!(page.contains(name), "{}: {name} is not documented", path.display());
+            found += 1;
+        }
+    }
+    assert!(found > 80, "only {found} names were found");
+}
+
+#[test]
 fn every_variable_is_in_the_help() {
     let options = fs::read_to_string(project("docs/options.md")).unwrap();
     let (_, after) = options.split_once("\n## Environment variables\n").unwrap();
@@ -318,17 +340,24 @@ fn commands_that_are_shown_are_accepted() {
 
 #[test]
 fn files_and_answers_that_are_shown_are_right() {
-    for name in ["README.md", "docs/configuration.md"] {
-        let (files, _) = blocks(&fs::read_to_string(project(name)).unwrap(), "toml");
-        let folder = Folder::new();
-        let home = folder.path().display().to_string();
-        for secret in ["mqtt-password", "event-key"] {
-            fs::write(folder.join(secret), "secret\n").unwrap();
+    let mut files = 0;
+    for path in documents() {
+        let (texts, _) = blocks(&fs::read_to_string(&path).unwrap(), "toml");
+        // Lines without a table are a part of one.
+        for text in texts.iter().filter(|text| text.starts_with('[')) {
+            let (folder, name) = (Folder::new(), path.display());
+            let home = folder.path().display().to_string();
+            for secret in ["mqtt-password", "event-key"] {
+                fs::write(folder.join(secret), "secret\n").unwrap();
+            }
+            fs::write(folder.join("ilagent.toml"), text.replace("/etc/ilagent", &home)).unwrap();
+            let ran = shown(&folder, "ilagent check --config /etc/ilagent/ilagent.toml");
+            let words = String::from_utf8_lossy(&ran.stderr);
+            assert!(ran.status.success(), "{name}: {words}in:\n{text}");
+            files += 1;
         }
-        fs::write(folder.join("ilagent.toml"), files[0].replace("/etc/ilagent", &home)).unwrap();
-        let ran = shown(&folder, "ilagent check --config /etc/ilagent/ilagent.toml");
-        assert!(ran.status.success(), "{name}: {}", String::from_utf8_lossy(&ran.stderr));
     }
+    assert!(files > 2, "only {files} files were found");
     let (shells, _) = blocks(&fs::read_to_string(project("README.md")).unwrap(), "console");
     let (command, answer) = shells[0].split_once('\n').unwrap();
     let ran = shown(&Folder::new(), command.strip_prefix("$ ").unwrap());

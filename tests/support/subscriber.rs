@@ -1,7 +1,8 @@
 //! An MQTT 3.1.1 subscriber that keeps account of what it receives, over restarts of its broker.
 //!
-//! With QoS 2 it takes each packet id once, so a repetition on record is one that the broker was
-//! given, not one that the broker made.
+//! With QoS 2 it takes each packet id once. What is under way to a subscriber when mosquitto restarts
+//! is sent again as something new, all the same: a test that counts repetitions sends it away
+//! meanwhile, and the broker keeps everything for it.
 
 use super::publisher::text;
 use super::session::{framed, read_packet};
@@ -44,6 +45,7 @@ struct State {
 #[derive(Default)]
 struct Shared {
     state: Mutex<State>,
+    away: AtomicBool,
     over: AtomicBool,
 }
 
@@ -66,7 +68,9 @@ impl Subscriber {
             let mut held = HashSet::new();
             while !theirs.over.load(Ordering::SeqCst) {
                 // A broker that is down comes back, or the test is over.
-                let _ = converse(port, &hello, &theirs, &mut held);
+                if !theirs.away.load(Ordering::SeqCst) {
+                    let _ = converse(port, &hello, &theirs, &mut held);
+                }
                 thread::sleep(PAUSE);
             }
         });
@@ -78,6 +82,22 @@ impl Subscriber {
     /// How often the broker granted the subscription: once for each connection.
     pub fn granted(&self) -> usize {
         self.shared.state.lock().unwrap().granted
+    }
+
+    /// Disconnects, until [`Subscriber::come_back`]; the broker keeps what comes meanwhile.
+    pub fn go_away(&self) {
+        self.shared.away.store(true, Ordering::SeqCst);
+        self.hang_up();
+    }
+
+    pub fn come_back(&self) {
+        self.shared.away.store(false, Ordering::SeqCst);
+    }
+
+    fn hang_up(&self) {
+        if let Some(stream) = &self.shared.state.lock().unwrap().stream {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
     }
 
     pub fn count(&self) -> usize {
@@ -114,9 +134,7 @@ impl Subscriber {
 impl Drop for Subscriber {
     fn drop(&mut self) {
         self.shared.over.store(true, Ordering::SeqCst);
-        if let Some(stream) = &self.shared.state.lock().unwrap().stream {
-            let _ = stream.shutdown(Shutdown::Both);
-        }
+        self.hang_up();
     }
 }
 
