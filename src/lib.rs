@@ -11,7 +11,7 @@
 //! 6. [`sinks`]: where deliveries go: one attempt, one verdict.
 //!
 //! Two of its ends have modules of their own: [`mqtt`] is one session with a broker, [`ilert`] is
-//! ilert's API with the verdict on its replies.
+//! ilert's API. [`verdict`] is what all HTTP sinks need to judge a reply.
 //!
 //! [`config`] says what to do in one model, whatever dialect it was written in. [`topic`] and
 //! [`retry`] are the two rules that several modules need: which topics a filter matches, and how
@@ -39,6 +39,8 @@ pub mod sinks;
 pub mod mqtt;
 
 pub mod ilert;
+
+pub mod verdict;
 
 pub mod config;
 

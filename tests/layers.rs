@@ -12,7 +12,7 @@ const LEVELS: [&[&str]; 8] = [
     &["cli", "heartbeat", "sinks", "sources", "status", "supervise"],
     &["intake"],
     &["ilert", "mapping", "mqtt", "queue"],
-    &["config"],
+    &["config", "verdict"],
     &["message", "retry", "topic"],
     &["system"],
 ];
@@ -70,7 +70,7 @@ const INSIDE: [(&str, &[&[&str]]); 4] = [
 ];
 
 /// Modules that decide and never do: the clock, the disk and the network are for others.
-const PURE: [&str; 5] = ["config", "mapping", "message", "retry", "topic"];
+const PURE: [&str; 6] = ["config", "mapping", "message", "retry", "topic", "verdict"];
 
 /// The same for files inside other modules.
 const PURE_INSIDE: [&str; 12] = [

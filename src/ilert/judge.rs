@@ -5,43 +5,10 @@
 //! manner: it takes events and pings with 202, which may have no body, and answers everything else
 //! in JSON, with a content type that says so, in HTTP/1.1.
 
-use super::secrets::Secrets;
 use crate::message::{Holds, Outcome};
-use crate::system::plain::plain;
 use crate::system::web::is_json;
+use crate::verdict::{RATE_LIMITED, Reply, Secrets};
 use serde::de::IgnoredAny;
-use std::time::{Duration, SystemTime};
-
-/// The wait after a 429 without a `Retry-After`; ilert suggests 10 to 30 s.
-const RATE_LIMITED: Duration = Duration::from_secs(15);
-
-/// The longest `Retry-After` we obey: for one key, and for the whole API.
-const ASKED_MAX_LANE: Duration = Duration::from_secs(3_600);
-const ASKED_MAX_SINK: Duration = Duration::from_secs(300);
-
-/// Most characters of a reply that go into a log line.
-const EXCERPT: usize = 200;
-
-/// A reply, as far as it matters.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Reply {
-    pub(super) status: u16,
-    /// It answers a HEAD, so it could not have a body.
-    pub(super) to_head: bool,
-    /// It answers a ping, which is useless when it comes late.
-    pub(super) to_ping: bool,
-    /// Its sender speaks HTTP/1.0.
-    pub(super) is_http_1_0: bool,
-    pub(super) content_type: String,
-    /// Where a redirection leads; we do not follow it.
-    pub(super) location: Option<String>,
-    pub(super) retry_after: Option<String>,
-    pub(super) date: Option<String>,
-    /// Its header `correlation-id`, which ilert's support asks for.
-    pub(super) correlation_id: Option<String>,
-    /// `None` for one that is longer than any of ilert's.
-    pub(super) body: Option<Vec<u8>>,
-}
 
 /// Whose manner a reply has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,124 +21,75 @@ enum Manner {
     Strange,
 }
 
-impl Reply {
-    fn manner(&self) -> Manner {
-        let Some(body) = self.body.as_deref().filter(|_| !self.is_http_1_0) else {
-            return Manner::Strange;
+fn manner(reply: &Reply) -> Manner {
+    let Some(body) = reply.body.as_deref().filter(|_| !reply.is_http_1_0) else {
+        return Manner::Strange;
+    };
+    let says_json = is_json(&reply.content_type);
+    let accepted = reply.status == 202;
+    if reply.to_head {
+        return match () {
+            () if says_json => Manner::Ilerts,
+            () if reply.content_type.is_empty() || accepted && !reply.is_page() => Manner::Bare,
+            () => Manner::Strange,
         };
-        let says_json = is_json(&self.content_type);
-        let accepted = self.status == 202;
-        if self.to_head {
-            return match () {
-                () if says_json => Manner::Ilerts,
-                () if self.content_type.is_empty() || accepted && !self.is_page() => Manner::Bare,
-                () => Manner::Strange,
-            };
-        }
-        if body.is_empty() {
-            return if self.is_page() { Manner::Strange } else { Manner::Bare };
-        }
-        let is_object = || {
-            body.trim_ascii_start().starts_with(b"{")
-                && serde_json::from_slice::<IgnoredAny>(body).is_ok()
-        };
-        // Either will do with a 202: nobody else has a reason to send one.
-        let ilerts = match accepted {
-            true => says_json || self.content_type.is_empty() && is_object(),
-            false => says_json && is_object(),
-        };
-        if ilerts { Manner::Ilerts } else { Manner::Strange }
     }
-
-    fn is_page(&self) -> bool {
-        self.content_type.to_ascii_lowercase().starts_with("text/html")
+    if body.is_empty() {
+        return if reply.is_page() { Manner::Strange } else { Manner::Bare };
     }
-
-    /// Status and the beginning of the body, in one line that can do no harm.
-    pub(super) fn words(&self, secrets: &Secrets<'_>) -> String {
-        let body = self.body.as_deref().unwrap_or_default();
-        let body = excerpt(&String::from_utf8_lossy(body), secrets);
-        if let Some(location) = &self.location {
-            return format!("status {}, to {}", self.status, excerpt(location, secrets));
-        }
-        if self.is_page() {
-            return format!("status {}, a web page", self.status);
-        }
-        if body.is_empty() {
-            return format!("status {}", self.status);
-        }
-        format!("status {}: {body}", self.status)
-    }
-
-    /// The number by which ilert's support finds the request.
-    pub(super) fn correlation(&self, secrets: &Secrets<'_>) -> String {
-        self.correlation_id.as_deref().map_or("-".to_owned(), |id| excerpt(id, secrets))
-    }
+    let is_object = || {
+        body.trim_ascii_start().starts_with(b"{")
+            && serde_json::from_slice::<IgnoredAny>(body).is_ok()
+    };
+    // Either will do with a 202: nobody else has a reason to send one.
+    let ilerts = match accepted {
+        true => says_json || reply.content_type.is_empty() && is_object(),
+        false => says_json && is_object(),
+    };
+    if ilerts { Manner::Ilerts } else { Manner::Strange }
 }
 
-/// The beginning of a text from outside, fit for a log: without secrets, and on one line that is
-/// mere text to terminals and journals. It is cut last, so that no half of a key is left.
-pub(super) fn excerpt(text: &str, secrets: &Secrets<'_>) -> String {
-    let masked = secrets.mask(text);
-    let line = masked.split_whitespace().collect::<Vec<_>>().join(" ");
-    plain(&line).within(EXCERPT).to_string()
-}
-
-/// Judges a reply to an event, a ping or a request of a policy update.
+/// Judges a reply to an event or a request of a policy update.
 pub(super) fn judge(reply: &Reply, secrets: &Secrets<'_>) -> Outcome {
-    let later = |why: String, holds, after| Outcome::Later { why, holds, after };
+    judged(reply, false, secrets)
+}
+
+/// Judges a reply to a ping, which is useless when it comes late.
+pub(super) fn judge_ping(reply: &Reply, secrets: &Secrets<'_>) -> Outcome {
+    judged(reply, true, secrets)
+}
+
+fn judged(reply: &Reply, is_ping: bool, secrets: &Secrets<'_>) -> Outcome {
     let words = || reply.words(secrets);
-    let asked = |longest: Duration| asked(reply).map(|asked| asked.min(longest));
-    match (reply.status, reply.manner()) {
+    match (reply.status, manner(reply)) {
         (_, Manner::Strange) => strange(reply, secrets),
         (202, _) | (200..=299, Manner::Ilerts) => Outcome::Delivered,
         (400 | 404 | 413 | 422, Manner::Ilerts) => Outcome::never(words()),
         // ilert's answers to pings are not documented, and a wrong key must not hold up events.
-        (400 | 404 | 413 | 422, Manner::Bare) if reply.to_ping => Outcome::never(words()),
+        (400 | 404 | 413 | 422, Manner::Bare) if is_ping => Outcome::never(words()),
         (200..=299 | 400 | 404 | 413 | 422, Manner::Bare) => strange(reply, secrets),
-        (429, _) => {
-            let after = asked(ASKED_MAX_LANE).unwrap_or(RATE_LIMITED);
-            later(words(), Holds::Lane, Some(after))
-        }
-        (401 | 403, _) => later(words(), Holds::Lane, asked(ASKED_MAX_LANE)),
-        (300..=399 | 407 | 502..=504 | 511, _) => {
-            later(words(), Holds::Sink, asked(ASKED_MAX_SINK))
-        }
-        _ => later(words(), Holds::Delivery, asked(ASKED_MAX_LANE)),
+        // ilert suggests 10 to 30 s.
+        (429, _) => reply.later_or_after(words(), Holds::Lane, RATE_LIMITED),
+        (401 | 403, _) => reply.later(words(), Holds::Lane),
+        (300..=399 | 407 | 502..=504 | 511, _) => reply.later(words(), Holds::Sink),
+        _ => reply.later(words(), Holds::Delivery),
     }
 }
 
 /// Somebody between ilert and us answered, which says nothing about the delivery.
 fn strange(reply: &Reply, secrets: &Secrets<'_>) -> Outcome {
-    Outcome::Later {
-        why: format!(
-            "not answered in ilert's manner ({}): a captive portal, proxy or gateway?",
-            reply.words(secrets)
-        ),
-        holds: Holds::Sink,
-        after: asked(reply).map(|asked| asked.min(ASKED_MAX_SINK)),
-    }
-}
-
-/// How long the reply asks to wait (RFC 9110, 10.2.3): seconds, or a date, which is measured from
-/// the reply's own date, because our clock may stand in 1970. Zero, or a date that has passed, asks
-/// for nothing: caches send that for want of something better.
-fn asked(reply: &Reply) -> Option<Duration> {
-    let text = reply.retry_after.as_deref()?.trim();
-    if !text.is_empty() && text.bytes().all(|digit| digit.is_ascii_digit()) {
-        let seconds = text.parse().unwrap_or(u64::MAX);
-        return Some(Duration::from_secs(seconds)).filter(|asked| !asked.is_zero());
-    }
-    let date = |text: &str| -> Option<SystemTime> { httpdate::parse_http_date(text).ok() };
-    let until = date(text)?;
-    let sent = date(reply.date.as_deref()?.trim())?;
-    until.duration_since(sent).ok().filter(|asked| !asked.is_zero())
+    let why = format!(
+        "not answered in ilert's manner ({}): a captive portal, proxy or gateway?",
+        reply.words(secrets)
+    );
+    reply.later(why, Holds::Sink)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config;
+    use crate::verdict::{ASKED_MAX_LANE, ASKED_MAX_SINK};
+    use std::time::Duration;
 
     const JSON: &str = "application/json";
     const PLAIN: &str = "text/plain; charset=utf-8";
@@ -195,14 +113,21 @@ mod tests {
     }
 
     fn verdict(reply: &Reply) -> Outcome {
-        let settings = config::Ilert::default();
-        judge(reply, &Secrets::of(&settings, "il1apiSECRET"))
+        judge(reply, &Secrets::of(vec!["il1apiSECRET"]))
+    }
+
+    fn verdict_on_ping(reply: &Reply) -> Outcome {
+        judge_ping(reply, &Secrets::of(Vec::new()))
     }
 
     /// `None` when the reply ends the delivery.
     fn held(reply: &Reply) -> Option<Holds> {
-        match verdict(reply) {
-            Outcome::Later { holds, .. } => Some(holds),
+        held_by(&verdict(reply))
+    }
+
+    fn held_by(outcome: &Outcome) -> Option<Holds> {
+        match outcome {
+            Outcome::Later { holds, .. } => Some(*holds),
             Outcome::Delivered | Outcome::Never { .. } => None,
         }
     }
@@ -299,26 +224,23 @@ mod tests {
 
     #[test]
     fn a_ping_is_answered_without_a_body() {
-        let to_head = |status, content_type: &str| {
-            let reply = made(status, content_type, "");
-            Reply { to_head: true, to_ping: true, ..reply }
-        };
+        let to_head =
+            |status, content_type: &str| Reply { to_head: true, ..made(status, content_type, "") };
         for (status, content_type) in [(202, ""), (202, JSON), (202, PLAIN), (200, JSON)] {
-            let outcome = verdict(&to_head(status, content_type));
+            let outcome = verdict_on_ping(&to_head(status, content_type));
             assert_eq!(outcome, Outcome::Delivered, "{status} {content_type}");
         }
         for content_type in ["", JSON] {
-            let outcome = verdict(&to_head(404, content_type));
+            let outcome = verdict_on_ping(&to_head(404, content_type));
             assert!(matches!(outcome, Outcome::Never { .. }), "{content_type}");
         }
-        let to_get = Reply { to_ping: true, ..made(404, "", "") };
-        assert!(matches!(verdict(&to_get), Outcome::Never { .. }));
-        let to_get = Reply { to_ping: true, ..made(404, PLAIN, "404 page not found") };
-        assert_eq!(held(&to_get), Some(Holds::Sink));
+        assert!(matches!(verdict_on_ping(&made(404, "", "")), Outcome::Never { .. }));
+        let to_get = verdict_on_ping(&made(404, PLAIN, "404 page not found"));
+        assert_eq!(held_by(&to_get), Some(Holds::Sink));
         for (status, content_type) in
             [(200, ""), (204, ""), (200, HTML), (202, HTML), (404, HTML), (404, PLAIN)]
         {
-            let held = held(&to_head(status, content_type));
+            let held = held_by(&verdict_on_ping(&to_head(status, content_type)));
             assert_eq!(held, Some(Holds::Sink), "{status} {content_type}");
         }
     }
@@ -362,23 +284,5 @@ mod tests {
                 other => panic!("{status}: {other:?}"),
             }
         }
-    }
-
-    #[test]
-    fn words_of_others_are_one_short_line_without_keys() {
-        let settings = config::Ilert::default();
-        let secrets = Secrets::of(&settings, "il1apiSECRET");
-        for (body, wanted) in [
-            (r#"{"message":"key 'il1apiSECRET'"}"#, r#"{"message":"key 'il1api…'"}"#),
-            ("two\nlines\r\n\tof it", "two lines of it"),
-            ("\u{1b}[31mred\u{7f}\u{202e}", "\\u{1b}[31mred\\u{7f}\\u{202e}"),
-        ] {
-            assert_eq!(excerpt(body, &secrets), wanted);
-        }
-        // A key that begins where the excerpt ends is masked before it is cut.
-        let long = format!("{}il1apiSECRET", "-".repeat(EXCERPT - 8));
-        assert_eq!(excerpt(&long, &secrets), format!("{}il1api…", "-".repeat(EXCERPT - 8)));
-        let cut = format!("{}… (400 bytes)", "x".repeat(EXCERPT));
-        assert_eq!(excerpt(&"x".repeat(EXCERPT * 2), &secrets), cut);
     }
 }

@@ -2,19 +2,14 @@
 
 mod judge;
 mod policy;
-mod secrets;
 
 use crate::config;
 use crate::message::{Errand, Holds, Outcome, masked, path_segment};
 use crate::system::web::{self, Call, Limits, Way};
-use judge::{Reply, excerpt, judge};
-use secrets::Secrets;
+use crate::verdict::{Reply, Secrets, excerpt, time_for};
+use judge::{judge, judge_ping};
 use std::sync::Arc;
 use std::time::Duration;
-
-/// The slowest line on which large events still get through, in bytes a second. An event has as
-/// much extra time as its bytes need on it.
-const SLOWEST: u64 = 4 * 1024;
 
 /// Requests of a policy update.
 const POLICY_REQUESTS: u32 = 3;
@@ -57,7 +52,7 @@ impl Client {
     /// the host: `/api/events`.
     #[must_use]
     pub fn event(&self, name: &str, key: &str, path: &str, body: &[u8]) -> Outcome {
-        let secrets = Secrets::of(&self.settings, key);
+        let secrets = secrets(&self.settings, key);
         let call = Call {
             method: "POST",
             url: &format!("{}{path}", self.settings.api),
@@ -82,7 +77,7 @@ impl Client {
         let Some(segment) = path_segment(key) else {
             return Outcome::never("this is no heartbeat key");
         };
-        let secrets = Secrets::of(&self.settings, key);
+        let secrets = secrets(&self.settings, key);
         let at_api = key.starts_with(API_HEARTBEAT);
         let (client, method, url) = match at_api {
             true => (&self.api, "GET", format!("{}/api/heartbeats/{segment}", self.settings.api)),
@@ -91,7 +86,7 @@ impl Client {
         let limit = self.settings.timeout;
         let call = Call { method, url: &url, headers: &[], body: None, limit };
         let outcome = match answer(client, &call, &secrets) {
-            Ok(reply) => judge(&Reply { to_head: !at_api, to_ping: true, ..reply }, &secrets),
+            Ok(reply) => judge_ping(&Reply { to_head: !at_api, ..reply }, &secrets),
             Err(outcome) => outcome,
         };
         match outcome {
@@ -134,30 +129,19 @@ impl Client {
     }
 }
 
-/// Makes a request and reads the reply. A broken or missing one says nothing about the delivery.
-fn answer(client: &web::Client, call: &Call<'_>, secrets: &Secrets<'_>) -> Result<Reply, Outcome> {
-    match client.call(call) {
-        Ok(reply) => Ok(Reply {
-            status: reply.status,
-            to_head: false,
-            to_ping: false,
-            is_http_1_0: reply.is_http_1_0,
-            content_type: reply.header("content-type").unwrap_or_default(),
-            location: reply.header("location"),
-            retry_after: reply.header("retry-after"),
-            date: reply.header("date"),
-            correlation_id: reply.header("correlation-id"),
-            body: reply.body,
-        }),
-        Err(why) => {
-            Err(Outcome::Later { why: excerpt(&why, secrets), holds: Holds::Sink, after: None })
-        }
-    }
+/// What must not be shown of a delivery: its key, and the agent's own secrets.
+fn secrets<'a>(settings: &'a config::Ilert, key: &'a str) -> Secrets<'a> {
+    let own = [&settings.api_key, &settings.heartbeat].into_iter().flatten();
+    Secrets::of(own.map(config::Secret::expose).chain([key]).collect())
 }
 
-/// How much time these bytes need on the slowest line.
-fn time_for(bytes: usize) -> Duration {
-    Duration::from_secs(u64::try_from(bytes).unwrap_or(u64::MAX) / SLOWEST)
+/// Makes a request and reads the reply. A broken or missing one says nothing about the delivery.
+fn answer(client: &web::Client, call: &Call<'_>, secrets: &Secrets<'_>) -> Result<Reply, Outcome> {
+    client.call(call).map(Reply::from).map_err(|why| Outcome::Later {
+        why: excerpt(&why, secrets),
+        holds: Holds::Sink,
+        after: None,
+    })
 }
 
 /// The ways to ilert's two hosts.

@@ -1,11 +1,11 @@
 //! Escalation policies: puts the person on duty on a level of the policy that a routing key names.
 
-use super::judge::{Reply, excerpt, judge};
-use super::secrets::Secrets;
-use super::{Client, JSON, answer};
+use super::judge::judge;
+use super::{Client, JSON, answer, secrets};
 use crate::message::{Holds, Outcome, PolicyUpdate};
 use crate::system::plain::plain;
 use crate::system::web::Call;
+use crate::verdict::{Reply, Secrets, excerpt};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
@@ -18,7 +18,7 @@ pub(super) fn update(client: &Client, body: &[u8]) -> Outcome {
         Ok(update) => update,
         Err(error) => return Outcome::never(format!("not a policy update: {error}")),
     };
-    let api = Api { client, secrets: Secrets::of(&client.settings, "") };
+    let api = Api { client, secrets: secrets(&client.settings, "") };
     match api.update(&update) {
         Ok(()) => {
             log::info!(

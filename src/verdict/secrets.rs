@@ -1,20 +1,18 @@
 //! Keys in texts from outside: an API, or a gateway in front of it, may quote a key it could not
 //! use, and its words go into the log, dead letters and `/status`.
 
-use crate::config;
 use crate::message::masked;
 
 /// Anything shorter is no secret, and would be found in unrelated words.
 const SHORTEST: usize = 4;
 
 /// What must not be shown of one delivery.
-pub(super) struct Secrets<'a>(Vec<&'a str>);
+pub struct Secrets<'a>(Vec<&'a str>);
 
 impl<'a> Secrets<'a> {
-    /// The key of the delivery, and the agent's own secrets.
-    pub(super) fn of(settings: &'a config::Ilert, key: &'a str) -> Self {
-        let own = [&settings.api_key, &settings.heartbeat].into_iter().flatten();
-        let mut secrets: Vec<&str> = own.map(config::Secret::expose).chain([key]).collect();
+    /// These, except those that are too short to be secrets.
+    #[must_use]
+    pub fn of(mut secrets: Vec<&'a str>) -> Self {
         secrets.retain(|secret| secret.chars().count() >= SHORTEST);
         // If one begins with another, the longer one is looked for first.
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
@@ -22,7 +20,8 @@ impl<'a> Secrets<'a> {
     }
 
     /// `text` with every secret masked, in any spelling.
-    pub(super) fn mask(&self, text: &str) -> String {
+    #[must_use]
+    pub fn mask(&self, text: &str) -> String {
         let mut shown = String::with_capacity(text.len());
         let mut rest = text;
         while let Some(first) = rest.chars().next() {
@@ -90,11 +89,9 @@ fn in_url(letter: char, text: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Secret;
 
     #[test]
     fn a_key_is_masked_however_it_is_written() {
-        let settings = config::Ilert::default();
         for (key, text, wanted) in [
             ("il1apiSECRET", "key 'il1apiSECRET' is unknown", "key 'il1api…' is unknown"),
             ("il1apiSECRET", "IL1APISECRET, il1apisecret", "il1api…, il1api…"),
@@ -109,19 +106,14 @@ mod tests {
             ("", "nothing", "nothing"),
             ("il1apiSECRET", "il1apiSECRE and \\ and %", "il1apiSECRE and \\ and %"),
         ] {
-            assert_eq!(Secrets::of(&settings, key).mask(text), wanted, "{key}");
+            assert_eq!(Secrets::of(vec![key]).mask(text), wanted, "{key}");
         }
     }
 
     #[test]
-    fn the_keys_of_the_agent_are_masked_too() {
-        let settings = config::Ilert {
-            api_key: Some(Secret::new("bearer-token-1")),
-            heartbeat: Some(Secret::new("il1hbt-monitor")),
-            ..config::Ilert::default()
-        };
+    fn of_two_keys_the_longer_one_is_looked_for_first() {
+        let secrets = Secrets::of(vec!["bearer-token-1", "il1hbt-monitor", "il1hbt-monitor-2"]);
         let text = "Bearer bearer-token-1, il1hbt-monitor, il1hbt-monitor-2";
-        let wanted = "Bearer bearer…, il1hbt…, il1hbt…";
-        assert_eq!(Secrets::of(&settings, "il1hbt-monitor-2").mask(text), wanted);
+        assert_eq!(secrets.mask(text), "Bearer bearer…, il1hbt…, il1hbt…");
     }
 }
