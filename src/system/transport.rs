@@ -1,11 +1,15 @@
 //! How the HTTP client connects: shared look-ups, addresses side by side
-//! ([`crate::system::dial`]), and a socket on which nothing takes longer than it may.
+//! ([`crate::system::dial`]), a socket on which nothing takes longer than it may, and TLS with the
+//! same files and judgement as MQTT's.
 //!
 //! The client's own transport tries one address after the other, so that the last ones get hardly
 //! any time, forgets which one worked, and restarts its time limit with each part of a buffer it
-//! sends.
+//! sends. Its TLS reads certificates once and for ever.
 
 use crate::system::dial::{LookUp, Memory, connect};
+use crate::system::tls::Trust;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConnection, StreamOwned};
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
@@ -15,7 +19,7 @@ use ureq::http::Uri;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{
     Buffers, ConnectProxyConnector, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout,
-    RustlsConnector, Transport,
+    Transport, TransportAdapter, time,
 };
 use ureq::{Agent, Error, Timeout};
 
@@ -46,11 +50,10 @@ struct Sockets {
 }
 
 impl Dialer {
-    /// A client that connects through it.
+    /// A client that connects through it. Without `trust` it cannot use TLS.
     #[must_use]
-    pub fn agent(&self, config: ureq::config::Config) -> Agent {
-        let way =
-            ().chain(ConnectProxyConnector::default()).chain(self.clone()).chain(Tls::default());
+    pub fn agent(&self, config: ureq::config::Config, trust: Option<Arc<Trust>>) -> Agent {
+        let way = ().chain(ConnectProxyConnector::default()).chain(self.clone()).chain(Tls(trust));
         Agent::with_parts(config, way, self.clone())
     }
 
@@ -167,33 +170,88 @@ impl<In: Transport> Connector<In> for Dialer {
     }
 }
 
-/// TLS with one set of roots for all requests, whether they bring settings of their own or not.
-#[derive(Debug, Default)]
-struct Tls(RustlsConnector);
+/// TLS where the URL asks for it.
+#[derive(Debug)]
+struct Tls(Option<Arc<Trust>>);
 
 impl<In: Transport> Connector<In> for Tls {
-    type Out = <RustlsConnector as Connector<In>>::Out;
+    type Out = Either<In, Sealed>;
 
     fn connect(
         &self,
         details: &ConnectionDetails<'_>,
         chained: Option<In>,
     ) -> Result<Option<Self::Out>, Error> {
-        // Per-request settings would make it read the roots again for each connection; ours are
-        // only times.
-        let details = ConnectionDetails {
-            uri: details.uri,
-            addrs: details.addrs.clone(),
-            config: details.config,
-            request_level: false,
-            resolver: details.resolver,
-            now: details.now,
-            timeout: details.timeout,
-            current_time: Arc::clone(&details.current_time),
-            run_connector: Arc::clone(&details.run_connector),
-            register_shutdown: Arc::clone(&details.register_shutdown),
+        let (Some(trust), true) = (&self.0, details.needs_tls()) else {
+            return Ok(chained.map(Either::A));
         };
-        self.0.connect(&details, chained)
+        let Some(inner) = chained.filter(|inner| !inner.is_tls()) else {
+            return Err(Error::Tls("there is no connection to use it on"));
+        };
+        Sealed::new(trust, details, inner.boxed()).map(|sealed| Some(Either::B(sealed)))
+    }
+}
+
+/// A connection in TLS, with its buffers.
+pub struct Sealed {
+    stream: StreamOwned<ClientConnection, TransportAdapter>,
+    buffers: LazyBuffers,
+}
+
+impl Sealed {
+    fn new(
+        trust: &Trust,
+        details: &ConnectionDetails<'_>,
+        inner: Box<dyn Transport>,
+    ) -> Result<Self, Error> {
+        let (host, _) =
+            host_and_port(details.uri).ok_or_else(|| Error::BadUri("it has no host".to_owned()))?;
+        let name = ServerName::try_from(host.to_owned())
+            .map_err(|_| Error::Tls("the name of the host cannot be in a certificate"))?;
+        let mut conn = ClientConnection::new(trust.client(), name)?;
+        let mut sock = TransportAdapter::new(inner, Arc::clone(&details.current_time));
+        // What has been used to connect is gone.
+        let mut timeout = details.timeout;
+        if let time::Instant::Exact(began) = details.now {
+            timeout.after = timeout.after.saturating_sub(began.elapsed()).into();
+        }
+        sock.set_timeout(timeout);
+        conn.complete_io(&mut sock)?;
+        let config = details.config;
+        let buffers = LazyBuffers::new(config.input_buffer_size(), config.output_buffer_size());
+        Ok(Sealed { stream: StreamOwned { conn, sock }, buffers })
+    }
+}
+
+impl fmt::Debug for Sealed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Sealed({:?})", self.stream.sock.inner())
+    }
+}
+
+impl Transport for Sealed {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        &mut self.buffers
+    }
+
+    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
+        self.stream.sock.set_timeout(timeout);
+        Ok(self.stream.write_all(&self.buffers.output()[..amount])?)
+    }
+
+    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
+        self.stream.sock.set_timeout(timeout);
+        let read = self.stream.read(self.buffers.input_append_buf())?;
+        self.buffers.input_appended(read);
+        Ok(read > 0)
+    }
+
+    fn is_open(&mut self) -> bool {
+        self.stream.sock.get_mut().is_open()
+    }
+
+    fn is_tls(&self) -> bool {
+        true
     }
 }
 

@@ -2,8 +2,11 @@
 //! provider. [`words`] says what is wrong.
 
 mod pem;
+mod trust;
 mod verifier;
 pub mod words;
+
+pub use trust::Trust;
 
 use pem::{certificates, private_key};
 use rustls::client::{Resumption, WebPkiServerVerifier};
@@ -20,7 +23,7 @@ use verifier::Verifier;
 /// The largest certificate or key file we read, in bytes; the system's bundle has 0.2 MB.
 const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
-/// Sessions kept for resumption; each TLS configuration serves one broker.
+/// Sessions kept for resumption; each TLS configuration serves one broker or host.
 const RESUMED_SESSIONS_MAX: usize = 4;
 
 /// Where most systems keep their roots.

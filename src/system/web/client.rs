@@ -1,7 +1,7 @@
 //! The HTTP client of every sink: proxies, roots, limits, and one time for a whole call.
 
 use super::Way;
-use crate::system::tls;
+use crate::system::tls::Trust;
 use crate::system::tls::words::{in_words, io_in_words};
 use crate::system::transport::Dialer;
 use std::io::ErrorKind;
@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use ureq::config::Config;
 use ureq::http::{HeaderMap, Request, Response, Version};
-use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::{Agent, Body, Error, ProxyProtocol};
 
 /// How long connecting may take, TLS included.
@@ -32,7 +31,7 @@ pub struct Client {
     dialer: Dialer,
     way: Way,
     /// Without TLS no roots are read.
-    tls: Option<TlsConfig>,
+    trust: Option<Arc<Trust>>,
     limits: Limits,
 }
 
@@ -88,9 +87,22 @@ impl Client {
     ///
     /// Says what is wrong with the environment: a bad proxy, or roots that cannot be read.
     pub fn new(url: &str, limits: Limits) -> Result<Self, String> {
+        Client::trusting(url, limits, &|| Trust::new(None, None))
+    }
+
+    /// The same, with what `trust` gives if TLS is needed.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::new`], and those of `trust`.
+    pub fn trusting(
+        url: &str,
+        limits: Limits,
+        trust: &dyn Fn() -> Result<Trust, String>,
+    ) -> Result<Self, String> {
         let way = Way::by_environment(url)?;
-        let tls = if needs_tls(url, &way) { Some(trust()?) } else { None };
-        Ok(Self::with(Dialer::default(), way, tls, limits))
+        let trust = if needs_tls(url, &way) { Some(Arc::new(trust()?)) } else { None };
+        Ok(Self::with(Dialer::default(), way, trust, limits))
     }
 
     /// A client of another host, which shares what it can with this one and ends with it.
@@ -100,17 +112,20 @@ impl Client {
     /// As [`Client::new`].
     pub fn toward(&self, url: &str) -> Result<Self, String> {
         let way = Way::by_environment(url)?;
-        let lacks_tls = self.tls.is_none() && needs_tls(url, &way);
+        let lacks_tls = self.trust.is_none() && needs_tls(url, &way);
         if way == self.way && !lacks_tls {
             return Ok(self.clone());
         }
-        let tls = if lacks_tls { Some(trust()?) } else { self.tls.clone() };
-        Ok(Self::with(self.dialer.clone(), way, tls, self.limits))
+        let trust = match lacks_tls {
+            true => Some(Arc::new(Trust::new(None, None)?)),
+            false => self.trust.clone(),
+        };
+        Ok(Self::with(self.dialer.clone(), way, trust, self.limits))
     }
 
-    fn with(dialer: Dialer, way: Way, tls: Option<TlsConfig>, limits: Limits) -> Self {
-        let agent = dialer.agent(config(limits, &way, tls.as_ref()));
-        Client { agent, dialer, way, tls, limits }
+    fn with(dialer: Dialer, way: Way, trust: Option<Arc<Trust>>, limits: Limits) -> Self {
+        let agent = dialer.agent(config(limits, &way), trust.clone());
+        Client { agent, dialer, way, trust, limits }
     }
 
     /// The way to the host.
@@ -182,9 +197,9 @@ fn needs_tls(url: &str, way: &Way) -> bool {
     url.starts_with("https:") || asks_in_tls
 }
 
-fn config(limits: Limits, way: &Way, tls: Option<&TlsConfig>) -> Config {
+fn config(limits: Limits, way: &Way) -> Config {
     let Limits { timeout, connections_max } = limits;
-    let builder = Agent::config_builder()
+    Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects(0)
         .max_redirects_will_error(false)
@@ -199,23 +214,8 @@ fn config(limits: Limits, way: &Way, tls: Option<&TlsConfig>) -> Config {
         .timeout_recv_response(Some(timeout))
         .timeout_recv_body(Some(timeout))
         .timeout_per_write(Some(timeout))
-        .proxy(way.proxy().cloned());
-    match tls {
-        Some(tls) => builder.tls_config(tls.clone()),
-        None => builder,
-    }
-    .build()
-}
-
-fn trust() -> Result<TlsConfig, String> {
-    let roots: Vec<Certificate<'static>> =
-        tls::system_roots()?.iter().map(|root| Certificate::from_der(root).to_owned()).collect();
-    let roots =
-        if roots.is_empty() { RootCerts::WebPki } else { RootCerts::Specific(Arc::new(roots)) };
-    Ok(TlsConfig::builder()
-        .root_certs(roots)
-        .unversioned_rustls_crypto_provider(tls::provider())
-        .build())
+        .proxy(way.proxy().cloned())
+        .build()
 }
 
 fn was_closed(kind: ErrorKind) -> bool {
@@ -231,4 +231,83 @@ fn read(response: Response<Body>) -> Result<Reply, Error> {
     };
     let is_http_1_0 = head.version < Version::HTTP_11;
     Ok(Reply { status: head.status.as_u16(), is_http_1_0, body, headers: head.headers })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rcgen::{CertificateParams, KeyPair};
+    use rustls::server::WebPkiClientVerifier;
+    use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
+    use std::fs;
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+    use std::path::Path;
+    use std::sync::Mutex;
+    use std::thread;
+
+    /// A certificate of 127.0.0.1 and its key.
+    fn identity() -> (rcgen::Certificate, KeyPair) {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+        (params.self_signed(&key).unwrap(), key)
+    }
+
+    /// A server with this certificate, for clients with that one.
+    fn server(own: &(rcgen::Certificate, KeyPair), of: &rcgen::Certificate) -> Arc<ServerConfig> {
+        let mut roots = RootCertStore::empty();
+        roots.add(of.der().clone()).unwrap();
+        let provider = crate::system::tls::provider();
+        let clients =
+            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_client_cert_verifier(clients.build().unwrap())
+            .with_single_cert(vec![own.0.der().clone()], own.1.serialize_der().try_into().unwrap());
+        Arc::new(config.unwrap())
+    }
+
+    #[test]
+    fn certificates_may_be_renewed_while_it_runs() {
+        let folder = std::env::temp_dir().join(format!("ilagent-web-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let [ca, chain, key] = ["ca.pem", "chain.pem", "key.pem"].map(|name| folder.join(name));
+        let (first, second, client) = (identity(), identity(), identity());
+        fs::write(&ca, first.0.pem()).unwrap();
+        fs::write(&chain, client.0.pem()).unwrap();
+        fs::write(&key, client.1.serialize_pem()).unwrap();
+
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("https://{}", listener.local_addr().unwrap());
+        let present = Arc::new(Mutex::new(server(&first, &client.0)));
+        let shown = Arc::clone(&present);
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let connection = ServerConnection::new(Arc::clone(&shown.lock().unwrap()));
+                let mut stream = StreamOwned::new(connection.unwrap(), stream);
+                if stream.read(&mut [0; 4096]).is_ok() {
+                    let _ = stream.write_all(b"HTTP/1.1 204 No\r\nConnection: close\r\n\r\n");
+                }
+            }
+        });
+
+        let limits = Limits { timeout: Duration::from_secs(10), connections_max: 1 };
+        let pair: (&Path, &Path) = (&chain, &key);
+        let trusting = |pair| Client::trusting(&url, limits, &|| Trust::new(Some(&ca), pair));
+        let call =
+            Call { method: "GET", url: &url, headers: &[], body: None, limit: limits.timeout };
+        let agent = trusting(Some(pair)).unwrap();
+        assert_eq!(agent.call(&call).unwrap().status, 204);
+        assert!(trusting(None).unwrap().call(&call).is_err(), "it shows no certificate");
+
+        *present.lock().unwrap() = server(&second, &client.0);
+        let why = agent.call(&call).unwrap_err();
+        assert!(why.starts_with("TLS failed: "), "{why}");
+        fs::write(&ca, second.0.pem()).unwrap();
+        assert_eq!(agent.call(&call).unwrap().status, 204);
+        fs::write(&ca, "no certificate").unwrap();
+        assert_eq!(agent.call(&call).unwrap().status, 204, "what cannot be used changes nothing");
+        fs::remove_dir_all(&folder).unwrap();
+    }
 }

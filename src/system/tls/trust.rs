@@ -1,0 +1,74 @@
+//! The TLS settings of a client that connects again and again: its files are looked at before each
+//! connection, so that renewed certificates need no restart.
+
+use crate::system::tls::{Material, fingerprint, load};
+use log::{info, warn};
+use rustls::ClientConfig;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// A bundle to trust and a certificate to show, both as needed.
+#[derive(Debug)]
+pub struct Trust {
+    /// Without one, the roots of the system.
+    ca: Option<PathBuf>,
+    /// A chain and its key.
+    client: Option<(PathBuf, PathBuf)>,
+    current: Mutex<Current>,
+}
+
+#[derive(Debug)]
+struct Current {
+    material: Material,
+    /// The last complaint about files that cannot be used; each is logged once.
+    complaint: String,
+}
+
+impl Trust {
+    /// Reads the files and checks that they can be used together.
+    ///
+    /// # Errors
+    ///
+    /// As [`load`].
+    pub fn new(ca: Option<&Path>, client: Option<(&Path, &Path)>) -> Result<Self, String> {
+        let current = Current { material: load(ca, client)?, complaint: String::new() };
+        Ok(Trust {
+            ca: ca.map(Path::to_owned),
+            client: client.map(|(chain, key)| (chain.to_owned(), key.to_owned())),
+            current: Mutex::new(current),
+        })
+    }
+
+    /// What the next connection is made with. Files that cannot be used change nothing.
+    #[must_use]
+    pub fn client(&self) -> Arc<ClientConfig> {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.ca.is_some() || self.client.is_some() {
+            self.look(&mut current);
+        }
+        Arc::clone(&current.material.client)
+    }
+
+    fn look(&self, current: &mut Current) {
+        let ca = self.ca.as_deref();
+        let client = self.client.as_ref().map(|(chain, key)| (chain.as_path(), key.as_path()));
+        let new = match fingerprint(ca, client) {
+            Ok(fingerprint) if fingerprint == current.material.fingerprint => {
+                return current.complaint.clear();
+            }
+            Ok(_) => load(ca, client),
+            Err(why) => Err(why),
+        };
+        match new {
+            Ok(material) => {
+                info!("tls: the files have changed, new connections use them");
+                *current = Current { material, complaint: String::new() };
+            }
+            Err(why) if why != current.complaint => {
+                warn!("tls: the files in use are kept: {why}");
+                current.complaint = why;
+            }
+            Err(_) => (),
+        }
+    }
+}
