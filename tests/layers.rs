@@ -54,7 +54,7 @@ const INSIDE: [(&str, &[&[&str]]); 4] = [
             &["surroundings"],
             &["values"],
             &["fault", "model"],
-            &["hush", "secret", "suggest"],
+            &["hush", "repeats", "secret", "suggest"],
         ],
     ),
     (

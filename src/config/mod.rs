@@ -6,6 +6,7 @@ pub mod document;
 mod fault;
 pub mod hush;
 pub mod model;
+mod repeats;
 mod secret;
 pub mod suggest;
 mod surroundings;

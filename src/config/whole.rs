@@ -3,6 +3,7 @@
 //! A dialect turns documents, or a command line, into a [`Part`] and notes what is wrong in each of
 //! them by itself. What must fit together is checked here, once and for every dialect.
 
+use super::repeats::repeats;
 use super::{
     Broker, Cluster, Config, Faults, FileSink, Http, Ilert, Place, Qos, Queue, Sink, Surroundings,
     Target,
@@ -128,53 +129,74 @@ fn unmet(part: &Part, words: &Words, faults: &mut Faults) {
     }
 }
 
-/// What has to be unique: what is compared, what is shown, and where it is given.
-type Identity<'p> = (String, &'p str, &'p Place);
-
-/// Notes what cannot be told apart. What could not be read is empty, and never equal.
-fn alike(part: &Part, faults: &mut Faults) {
-    let names = part.brokers.iter().filter(|p| p.is_enabled);
-    let names: Vec<_> = names.map(|p| identity(&p.it.name, &p.name)).collect();
-    repeated(&names, &|name| format!("there is another broker of the name `{name}`"), faults);
-    sessions_alike(&part.brokers, faults);
-    let names = part.clusters.iter().filter(|p| p.is_enabled);
-    let names: Vec<_> = names.map(|p| identity(&p.it.name, &p.name)).collect();
-    repeated(&names, &|name| format!("there is another cluster of the name `{name}`"), faults);
-    let ilert = Place::from(Sink::ILERT);
-    let names = part.files.iter().map(|p| identity(&p.it.name, &p.name));
-    let names: Vec<_> = std::iter::once(identity(Sink::ILERT, &ilert)).chain(names).collect();
-    repeated(&names, &|name| format!("there is another sink of the name `{name}`"), faults);
-    let paths = part.files.iter().map(|p| (p.it.path.to_string_lossy().into_owned(), "", &p.id));
-    repeated(
-        &paths.collect::<Vec<_>>(),
-        &|_| "another sink writes to this file".to_owned(),
-        faults,
-    );
+/// What no two things may share.
+#[derive(Clone, Copy)]
+enum Unique {
+    Broker,
+    Session,
+    Cluster,
+    Sink,
+    File,
 }
 
-fn sessions_alike(brokers: &[Placed<Broker>], faults: &mut Faults) {
-    let known = brokers.iter().filter(|p| p.is_enabled && !p.it.host.is_empty());
-    let sessions = known.map(|Placed { it, id, .. }| {
-        (format!("{}\n{}\n{}", it.host, it.port, it.client_id), it.client_id.as_str(), id)
-    });
-    let words = |id: &str| {
-        format!(
-            "the client id `{id}` is used twice at this broker: each session would end the other"
-        )
-    };
-    repeated(&sessions.collect::<Vec<_>>(), &words, faults);
+impl Unique {
+    fn words(self, shown: &str) -> String {
+        let kind = match self {
+            Unique::Broker => "broker",
+            Unique::Cluster => "cluster",
+            Unique::Sink => "sink",
+            Unique::File => return "another sink writes to this file".to_owned(),
+            Unique::Session => {
+                return format!(
+                    "the client id `{shown}` is used twice at this broker: each session would end \
+                     the other"
+                );
+            }
+        };
+        format!("there is another {kind} of the name `{shown}`")
+    }
 }
 
-fn identity<'p>(name: &'p str, place: &'p Place) -> Identity<'p> {
-    (name.to_owned(), name, place)
+/// Everything that has to be unique.
+#[derive(Default)]
+struct Identities<'p> {
+    /// What is compared.
+    compared: Vec<String>,
+    /// What it is, what is shown of it, and where it is given.
+    given: Vec<(Unique, &'p str, &'p Place)>,
 }
 
-/// Notes every identity that has occurred before.
-fn repeated(all: &[Identity<'_>], words: &dyn Fn(&str) -> String, faults: &mut Faults) {
-    for (index, (identity, shown, place)) in all.iter().enumerate() {
-        if !identity.is_empty() && all[..index].iter().any(|(other, ..)| other == identity) {
-            faults.add((*place).clone(), words(shown));
+impl<'p> Identities<'p> {
+    /// Adds one. What could not be read is empty, and like nothing else.
+    fn add(&mut self, what: Unique, within: &str, shown: &'p str, place: &'p Place) {
+        if !shown.is_empty() {
+            self.compared.push(format!("{}\n{within}\n{shown}", what as u8));
+            self.given.push((what, shown, place));
         }
+    }
+}
+
+/// Notes what cannot be told apart.
+fn alike(part: &Part, faults: &mut Faults) {
+    let mut all = Identities::default();
+    for Placed { it, name, id, .. } in part.brokers.iter().filter(|placed| placed.is_enabled) {
+        all.add(Unique::Broker, "", &it.name, name);
+        if !it.host.is_empty() {
+            all.add(Unique::Session, &format!("{}:{}", it.host, it.port), &it.client_id, id);
+        }
+    }
+    for Placed { it, name, .. } in part.clusters.iter().filter(|placed| placed.is_enabled) {
+        all.add(Unique::Cluster, "", &it.name, name);
+    }
+    let ilert = Place::from(Sink::ILERT);
+    all.add(Unique::Sink, "", Sink::ILERT, &ilert);
+    for Placed { it, name, id, .. } in &part.files {
+        all.add(Unique::Sink, "", &it.name, name);
+        all.add(Unique::File, "", it.path.to_str().unwrap_or_default(), id);
+    }
+    for (again, _) in repeats(&all.compared) {
+        let (what, shown, place) = all.given[again];
+        faults.add(place.clone(), what.words(shown));
     }
 }
 

@@ -1,6 +1,7 @@
 //! A table, read key by key; a key that was not asked for is a fault.
 
 use super::{Entry, Node, Source, Value};
+use crate::config::repeats::repeats;
 use crate::config::values::put;
 use crate::config::{
     ClientCertificate, Faults, Place, Secret, Surroundings, Tls, suggest, surroundings,
@@ -97,6 +98,8 @@ pub(crate) struct Fields<'f> {
     /// What it is called in a fault: `[http]`.
     pub(crate) what: &'static str,
     entries: &'f [Entry],
+    /// Their keys, with dashes.
+    keys: Vec<String>,
     asked: RefCell<Vec<&'static str>>,
     skipped: Cell<bool>,
 }
@@ -113,17 +116,17 @@ impl<'f> Fields<'f> {
                 NONE
             }
         };
-        for (index, entry) in entries.iter().enumerate() {
-            let other = |other: &&Entry| plain(&other.key) == plain(&entry.key);
-            if let Some(first) = entries[..index].iter().find(other) {
-                file.add(entry.at, format!("this is the same key as `{}`", first.key));
-            }
+        let keys: Vec<_> = entries.iter().map(|entry| plain(&entry.key)).collect();
+        for (again, first) in repeats(&keys) {
+            let what = format!("this is the same key as `{}`", entries[first].key);
+            file.add(entries[again].at, what);
         }
         Fields {
             file,
             at: node.at,
             what,
             entries,
+            keys,
             asked: RefCell::default(),
             skipped: Cell::new(false),
         }
@@ -132,7 +135,8 @@ impl<'f> Fields<'f> {
     /// The value of a key, if it is there. Dashes and underscores are the same.
     pub(crate) fn node(&self, key: &'static str) -> Option<&'f Node> {
         self.asked.borrow_mut().push(key);
-        self.entries.iter().find(|entry| plain(&entry.key) == key).map(|entry| &entry.node)
+        let number = self.keys.iter().position(|known| known == key)?;
+        Some(&self.entries[number].node)
     }
 
     /// The place of a key's value, or else of the table.
@@ -278,7 +282,10 @@ impl<'f> Fields<'f> {
             return;
         }
         let asked = self.asked.borrow();
-        for entry in self.entries.iter().filter(|e| !asked.contains(&plain(&e.key).as_str())) {
+        for (entry, key) in self.entries.iter().zip(&self.keys) {
+            if asked.contains(&key.as_str()) {
+                continue;
+            }
             let hint = match suggest::nearest(&entry.key, asked.iter().copied()) {
                 Some(meant) => format!("; did you mean `{meant}`?"),
                 None => String::new(),

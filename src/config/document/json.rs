@@ -1,6 +1,7 @@
 //! JSON with places: strict RFC 8259, and no key twice.
 
 use super::{DEPTH_MAX, Entry, Node, SyntaxError, Value};
+use std::collections::BTreeSet;
 
 /// Reads a document.
 pub fn parse(text: &str) -> Result<Node, SyntaxError> {
@@ -63,7 +64,7 @@ impl Parser<'_> {
 
     fn table(&mut self, depth: usize) -> Result<Value, SyntaxError> {
         self.at += 1;
-        let mut entries: Vec<Entry> = Vec::new();
+        let (mut entries, mut keys) = (Vec::new(), BTreeSet::new());
         self.space();
         if self.take(b'}') {
             return Ok(Value::Table(entries));
@@ -75,7 +76,7 @@ impl Parser<'_> {
                 return self.fail("expected a key in double quotes");
             }
             let key = self.string()?;
-            if entries.iter().any(|entry| entry.key == key) {
+            if !keys.insert(key.clone()) {
                 return Err((at, format!("the key `{key}` is there twice")));
             }
             self.space();
