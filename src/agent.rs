@@ -175,7 +175,7 @@ mod tests {
         let config = Config {
             brokers: Vec::new(),
             clusters: Vec::new(),
-            http: None,
+            http: Vec::new(),
             ilert: Ilert::default(),
             files: Vec::new(),
             webhooks: Vec::new(),

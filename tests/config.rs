@@ -76,7 +76,7 @@ fn secrets_come_from_flags_files_the_environment_and_systemd() {
 #[test]
 fn secrets_arrive_as_they_were_given() {
     let config = flags("-p1 --http_token t -b il1hbt", &[], &[]).unwrap();
-    assert_eq!(config.http.unwrap().token.unwrap().expose(), "t");
+    assert_eq!(config.http[0].token.as_ref().unwrap().expose(), "t");
     assert_eq!(config.ilert.heartbeat.unwrap().expose(), "il1hbt");
     let config = flags("-p1", &[("ILERT_API_KEY", "Bearer il1api")], &[]).unwrap();
     assert_eq!(config.ilert.api_key.unwrap().expose(), "il1api");

@@ -57,7 +57,7 @@ impl Prepared {
         let (health, failures) = (Health::default(), Failures(tell));
         let sinks = Sink::prepare(config)?;
         let listeners = former.map_or_else(Default::default, |former| former.http.as_slice());
-        let sockets = Sockets::ahead(config.http.as_slice(), listeners)?;
+        let sockets = Sockets::ahead(&config.http, listeners)?;
         let shared = former.is_some_and(|it| is_same(&it.queue.path, &config.queue.path));
         let queue = if shared { None } else { Some(open(config, &health, &failures)?) };
         Ok(Prepared { health, failures, failed, sinks, sockets, queue })
@@ -75,7 +75,7 @@ fn is_same(one: &Path, other: &Path) -> bool {
 }
 
 fn open(config: &Config, health: &Health, failures: &Failures) -> Result<Queue, String> {
-    let durable = config.http.is_some()
+    let durable = !config.http.is_empty()
         || config.brokers.iter().any(|broker| broker.buffer)
         || config.clusters.iter().any(|cluster| cluster.buffer);
     Queue::open(&config.queue, durable, health, failures).map_err(|what| format!("queue: {what}"))
@@ -124,7 +124,7 @@ impl Running {
         former: Sockets,
     ) -> Result<(Self, Receiver<String>), NotStarted> {
         let Prepared { health, failures, failed, sinks, mut sockets, queue } = prepared;
-        sockets.take_over(former, config.http.as_slice());
+        sockets.take_over(former, &config.http);
         let opened = queue.map_or_else(|| open(config, &health, &failures), Ok);
         let queue = match opened {
             Ok(queue) => queue,

@@ -29,7 +29,7 @@ fn write(out: &mut String, config: &Config) -> fmt::Result {
     for source in &config.clusters {
         cluster(out, source)?;
     }
-    if let Some(listener) = &config.http {
+    for listener in &config.http {
         http(out, listener)?;
     }
     let queue = &config.queue;

@@ -27,8 +27,8 @@ pub struct Part {
     pub clusters: Vec<Placed<Cluster>>,
     /// File sinks.
     pub files: Vec<Placed<FileSink>>,
-    /// The listener.
-    pub http: Option<Http>,
+    /// HTTP listeners.
+    pub http: Vec<Http>,
     /// ilert's API.
     pub ilert: Ilert,
     /// The queue.
@@ -96,7 +96,7 @@ pub fn check(
     default_key(&mut config, around, &mut faults);
     let is_idle = config.brokers.is_empty()
         && config.clusters.is_empty()
-        && config.http.is_none()
+        && config.http.is_empty()
         && config.ilert.heartbeat.is_none();
     if is_idle && faults.0.is_empty() {
         faults.add(whole, format!("nothing to do; {}", words.nothing));
@@ -220,18 +220,15 @@ fn default_key(config: &mut Config, around: &Surroundings<'_>, faults: &mut Faul
 /// What is risky about a configuration, one line each.
 #[must_use]
 pub fn warnings(config: &Config) -> Vec<String> {
-    let mut warnings = Vec::new();
-    if let Some(http) = &config.http
-        && http.token.is_none()
-        && !http.bind.is_loopback()
-    {
-        warnings.push(format!(
+    let open = config.http.iter().filter(|http| http.token.is_none() && !http.bind.is_loopback());
+    let warning = |http: &Http| {
+        format!(
             "http: anybody who can reach {} port {} can raise and resolve alerts; \
              set a token or bind 127.0.0.1",
             http.bind, http.port
-        ));
-    }
-    warnings
+        )
+    };
+    open.map(warning).collect()
 }
 
 #[cfg(test)]

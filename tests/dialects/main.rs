@@ -92,7 +92,7 @@ fn run(folder: &Path, line: &str) -> Result<Checked, Faults> {
 fn defaults() -> BTreeMap<String, String> {
     let [one, other] = UNLIKE.map(|line| {
         let settings = model::settings(&run(Path::new("/"), line).unwrap().config).into_iter();
-        let settings = settings.filter(|(path, value)| path != "http" && !model::is_nothing(value));
+        let settings = settings.filter(|(_, value)| !model::is_nothing(value));
         settings.map(|(path, value)| (anywhere(&path), value)).collect::<BTreeMap<_, _>>()
     });
     one.into_iter().filter(|(path, value)| other.get(path) == Some(value)).collect()

@@ -1,9 +1,9 @@
-//! The HTTP listener.
+//! An HTTP listener.
 
 use super::{Enrichment, Secret, defaults};
 use std::net::{IpAddr, Ipv4Addr};
 
-/// The HTTP listener.
+/// An HTTP listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Http {
     /// Address to bind.

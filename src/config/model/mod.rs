@@ -30,8 +30,8 @@ pub struct Config {
     pub brokers: Vec<Broker>,
     /// Kafka clusters; one consumer each.
     pub clusters: Vec<Cluster>,
-    /// The HTTP listener, if there is one.
-    pub http: Option<Http>,
+    /// HTTP listeners.
+    pub http: Vec<Http>,
     /// ilert's API and how it is used.
     pub ilert: Ilert,
     /// Journals of what was sent.

@@ -57,7 +57,7 @@ pub fn read(asked: &Asked, around: &Surroundings<'_>) -> Result<Checked, Faults>
         brokers: broker.into_iter().collect(),
         clusters: cluster.into_iter().collect(),
         files: Vec::new(),
-        http,
+        http: http.into_iter().collect(),
         ilert,
         queue,
         faults: reading.faults,

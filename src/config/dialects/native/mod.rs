@@ -94,6 +94,7 @@ fn part(file: &File<'_>, tree: &Node, port: Option<u16>) -> Part {
     faults.0.extend(outside.0);
     let mut warnings = file.warnings();
     warnings.extend(bearer.then(|| surroundings::BEARER.to_owned()));
+    let http = http.into_iter().collect();
     Part { brokers, clusters, files, http, ilert, queue, faults, warnings }
 }
 
