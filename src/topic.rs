@@ -145,6 +145,25 @@ pub fn overlap(one: &str, other: &str) -> bool {
     true
 }
 
+/// The narrowest filter that covers two filters which overlap.
+#[must_use]
+pub fn join(one: &str, other: &str) -> String {
+    let mut joined = Vec::new();
+    let (mut ones, mut others) = (one.split('/'), other.split('/'));
+    loop {
+        match (ones.next(), others.next()) {
+            (None, None) => break,
+            (Some(a), Some(b)) if a == b => joined.push(a),
+            (Some("#") | None, _) | (_, Some("#") | None) => {
+                joined.push("#");
+                break;
+            }
+            (Some(_), Some(_)) => joined.push("+"),
+        }
+    }
+    joined.join("/")
+}
+
 fn begins_with_wildcard(filter: &str) -> bool {
     filter.starts_with(['#', '+'])
 }
@@ -251,6 +270,22 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_join_is_as_narrow_as_it_can_be() {
+        for (one, other, wanted) in [
+            ("a/+", "+/b", "+/+"),
+            ("a/+/c", "a/b/+", "a/+/+"),
+            ("a/b/#", "a/+/c", "a/+/#"),
+            ("a/#", "+/b", "+/#"),
+            ("a/#", "a", "a/#"),
+            ("#", "a/b", "#"),
+            ("$SYS/+/x", "$SYS/y/+", "$SYS/+/+"),
+        ] {
+            assert_eq!(join(one, other), wanted, "{one} and {other}");
+            assert_eq!(join(other, one), wanted, "{other} and {one}");
+        }
+    }
+
     fn levels(of: &'static [&'static str]) -> impl Strategy<Value = String> {
         proptest::collection::vec(proptest::sample::select(of), 1..4)
             .prop_map(|levels| levels.join("/"))
@@ -269,6 +304,11 @@ mod tests {
             if matches(&narrow, &topic) {
                 prop_assert!(!covers(&wide, &narrow) || matches(&wide, &topic));
                 prop_assert!(!matches(&wide, &topic) || overlap(&wide, &narrow));
+            }
+            if overlap(&wide, &narrow) {
+                let joined = join(&wide, &narrow);
+                prop_assert!(check_filter(&joined).is_ok());
+                prop_assert!(covers(&joined, &wide) && covers(&joined, &narrow), "{joined}");
             }
         }
 

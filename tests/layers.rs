@@ -40,6 +40,7 @@ const INSIDE: [(&str, &[&[&str]]); 4] = [
             &["life"],
             &["dial", "protocol", "wire"],
             &["end", "incoming", "pump", "subscriptions"],
+            &["filters"],
             &["reader"],
             &["bell", "codec", "publish", "words"],
             &["fields"],
@@ -73,8 +74,9 @@ const INSIDE: [(&str, &[&[&str]]); 4] = [
 const PURE: [&str; 6] = ["config", "mapping", "message", "retry", "topic", "verdict"];
 
 /// The same for files inside other modules.
-const PURE_INSIDE: [&str; 12] = [
+const PURE_INSIDE: [&str; 13] = [
     "mqtt/codec",
+    "mqtt/filters.rs",
     "mqtt/incoming",
     "mqtt/pace",
     "mqtt/protocol",

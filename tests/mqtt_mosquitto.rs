@@ -13,7 +13,7 @@ use std::process::Command;
 use std::time::Duration;
 use support::broker::Broker;
 use support::certificates::Authority;
-use support::session::{Rig, broker, quick, rule};
+use support::session::{Notes, Rig, broker, quick, rule};
 use support::{Folder, free_port, until};
 
 /// Flags of a PUBLISH.
@@ -393,4 +393,68 @@ fn large_and_small_messages_come_through_tls() {
         rig.sign(ticket);
     }
     assert!(rig.stop() < Duration::from_secs(2), "nothing is owed");
+}
+
+/// Of topics that several filters match, each message comes once, and a second one that says the
+/// same comes, too.
+#[test]
+fn filters_that_overlap_bring_a_message_once() {
+    let mosquitto = Broker::with("persistence true\n");
+    let covered = ["factory/machine1/temperature", "factory/#"];
+    let crossed = ["a/+", "+/b", "a/b/#"];
+    for (version, filters, topic) in [
+        (Version::V311, &covered[..], covered[0]),
+        (Version::V5, &covered, covered[0]),
+        (Version::V311, &crossed, "a/b"),
+        (Version::V5, &crossed, "a/b"),
+    ] {
+        let mut settings = broker(mosquitto.port());
+        settings.version = version;
+        settings.client_id = format!("agent {}{}", filters[0], version == Version::V5);
+        settings.rules = filters.iter().map(|filter| rule(filter, Qos::ExactlyOnce)).collect();
+        let rig = Rig::start(&settings, quick());
+        rig.wait_until_ready();
+        let sent = [0, QOS_1, QOS_1, QOS_2, 0].map(|flags| (topic, flags, "same"));
+        let unwanted = ("x/unwanted", QOS_1, "x");
+        mosquitto.publish(&[&sent[..], &[unwanted, (topic, QOS_2, "last")]].concat());
+        for wanted in ["same"; 5].into_iter().chain(["last"]) {
+            let (payload, ticket) = rig.message();
+            assert_eq!(payload, wanted, "{version:?} {filters:?}");
+            rig.sign(ticket);
+        }
+        assert!(rig.stop() < Duration::from_secs(1), "nothing is owed");
+        let rig = Rig::start(&settings, quick());
+        rig.wait_until_ready();
+        rig.nothing_arrives_for(Duration::from_millis(200));
+    }
+}
+
+/// A change of the filters, and a retained message that both the old and the new ones match.
+#[test]
+fn filters_that_come_to_overlap_bring_retained_and_waiting_messages_once() {
+    for version in [Version::V311, Version::V5] {
+        let mosquitto = Broker::with("persistence true\n");
+        mosquitto.publish(&[("a/b/state", QOS_1 | RETAIN, "retained")]);
+        let notes = Notes::default();
+        let rounds = [
+            (&["a/+/+"][..], "retained"),
+            (&["a/+/+", "+/b/+"], "1 waits"),
+            (&["+/b/+", "a/#"], "2 waits"),
+            (&["#"], "3 waits"),
+            (&["a/+/+", "+/b/+"], "4 waits"),
+        ];
+        for (round, (filters, wanted)) in (1..).zip(rounds) {
+            let mut settings = broker(mosquitto.port());
+            settings.version = version;
+            settings.rules = filters.iter().map(|filter| rule(filter, Qos::AtLeastOnce)).collect();
+            let rig = Rig::remembering(&settings, quick(), &notes);
+            let (payload, ticket) = rig.message();
+            assert_eq!(payload, wanted, "{version:?} {filters:?}");
+            rig.sign(ticket);
+            rig.wait_until_ready();
+            rig.nothing_arrives_for(Duration::from_millis(200));
+            rig.stop();
+            mosquitto.publish(&[("a/b/c", QOS_1, &format!("{round} waits"))]);
+        }
+    }
 }

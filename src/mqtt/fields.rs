@@ -41,10 +41,17 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// The properties of MQTT 5 that come next, with their length in front, are passed over.
-    pub(super) fn skip_properties(&mut self) -> Result<(), Malformed> {
-        let (length, digits) = variable(self.0)?.ok_or(Malformed("a field is cut short"))?;
-        self.take(digits + length).map(|_| ())
+    /// The properties of MQTT 5 that come next, with their length in front.
+    pub(super) fn properties(&mut self) -> Result<&'a [u8], Malformed> {
+        let length = self.number()?;
+        self.take(length)
+    }
+
+    /// A number of one to four bytes.
+    pub(super) fn number(&mut self) -> Result<usize, Malformed> {
+        let (number, digits) = variable(self.0)?.ok_or(Malformed("a field is cut short"))?;
+        self.take(digits)?;
+        Ok(number)
     }
 
     /// Nothing may follow.

@@ -4,7 +4,8 @@
 //! of [`packet`], `publish` the one packet that we read ourselves, [`reader`] finds packets in a
 //! stream and bounds what they may take, [`words`] says what their codes mean; none of them knows a
 //! socket. `incoming` knows which messages are in our hands, in which order they are acknowledged
-//! and which retained ones were handled, `subscriptions` what is asked for, granted and left over
+//! and which retained ones were handled, `filters` which subscriptions the rules need,
+//! `subscriptions` what is asked for, granted and left over
 //! from earlier, [`memory`] what outlives the process, `pace` when to ping, `material` which TLS
 //! files are in use. `protocol` decides with them what follows from a packet and from time that
 //! passes, as far from a socket as they are. `wire` moves bytes, `pump` is where the thread sleeps
@@ -28,6 +29,7 @@ mod connection;
 mod dial;
 mod end;
 mod fields;
+mod filters;
 mod handshake;
 mod incoming;
 mod life;

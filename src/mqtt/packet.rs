@@ -52,6 +52,8 @@ pub struct ConnAck {
     /// How long the broker keeps the session after a connection, in seconds, if that is shorter
     /// than we asked for.
     pub expiry: Option<u32>,
+    /// The broker of MQTT 5 does not allow numbers for subscriptions.
+    pub forbids_numbers: bool,
     /// The broker's own words, or empty.
     pub text: String,
 }
@@ -63,6 +65,8 @@ pub struct Publish<'a> {
     pub topic: &'a [u8],
     /// The payload.
     pub payload: &'a [u8],
+    /// The properties of MQTT 5 as they came.
+    pub properties: &'a [u8],
     /// How it is to be acknowledged.
     pub head: PublishHead,
 }
@@ -87,6 +91,8 @@ pub struct Oversized {
     pub topic: Vec<u8>,
     /// Size of the whole packet, in bytes.
     pub bytes: usize,
+    /// The properties of MQTT 5 as they came; empty if they are too long to be kept.
+    pub properties: Vec<u8>,
     /// How it is to be acknowledged.
     pub head: PublishHead,
 }

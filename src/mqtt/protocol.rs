@@ -12,14 +12,15 @@ use crate::mqtt::bell::Slip;
 use crate::mqtt::codec;
 use crate::mqtt::end::End;
 use crate::mqtt::incoming::retained::Retained;
-use crate::mqtt::incoming::{Arrived, Ledger, arrival};
+use crate::mqtt::incoming::{Arrived, By, Ledger, arrival};
 use crate::mqtt::pace::{Due, Pace, Watch};
 use crate::mqtt::packet::{ConnAck, Disconnect, Oversized, Packet, Publish, PublishHead};
+use crate::mqtt::publish;
 use crate::mqtt::subscriptions::{Answer, Subscriptions};
 use crate::mqtt::timing::{IN_HAND_MAX, Timing};
 use crate::mqtt::words;
 use bytes::BytesMut;
-use log::{debug, error, info, warn};
+use log::{debug, error, info, log, warn};
 use std::time::{Duration, Instant};
 
 /// What a session has on record: subscriptions, and retained messages.
@@ -152,7 +153,7 @@ impl Protocol {
         (self.asked, self.save_at, self.was_paused, self.has_news) = (0, None, false, true);
         self.ledger.connected(connack.session_present);
         self.tell_losses(connack, now);
-        self.begin_subscriptions(connack.session_present);
+        self.begin_subscriptions(connack);
         if self.subscriptions.is_careful() {
             // The broker may not hear what comes behind a subscription that it dislikes.
             self.subscriptions.give_back(version, out);
@@ -190,14 +191,23 @@ impl Protocol {
     }
 
     /// We may only ask for copies that we would recognise. MQTT 5 sends none where nothing is new.
-    fn begin_subscriptions(&mut self, kept: bool) {
+    fn begin_subscriptions(&mut self, connack: &ConnAck) {
+        let kept = connack.session_present;
         let retained = self.ledger.retained();
         let knows_copies =
             if self.has_connected { !retained.is_full() } else { retained.is_complete() };
         let believed = kept && self.version == Version::V311 && !knows_copies;
-        self.subscriptions.begin(kept, believed);
+        let is_numbered = self.version == Version::V5 && !connack.forbids_numbers;
+        self.subscriptions.begin(kept, believed, is_numbered);
+        self.tell_overlaps();
         if !kept || (self.version == Version::V311 && !believed) {
             self.ledger.sees_all_copies();
+        }
+    }
+
+    fn tell_overlaps(&mut self) {
+        if let Some((level, words)) = self.subscriptions.news() {
+            log!(level, "mqtt {}: {words}", self.name);
         }
     }
 
@@ -239,13 +249,14 @@ impl Protocol {
     /// Enters a message, unless it is in our hands already.
     fn published(&mut self, publish: &Publish<'_>) -> Effect {
         let (head, name) = (publish.head, &self.name);
-        let copies = self.copies(publish.topic, head);
-        let arrived = self.ledger.arrived(publish.topic, publish.payload, head, copies);
+        let by = self.brought_by(publish.topic, publish.properties, head);
+        let arrived = self.ledger.arrived(publish.topic, publish.payload, head, &by);
         let (ticket, retained) = match arrived {
             Arrived::New(ticket) => (ticket, false),
             Arrived::NewCopy(ticket) => (ticket, true),
+            Arrived::Unwanted => return Effect::Nothing,
             Arrived::Again => {
-                debug!("mqtt {name}: message with id {} came again", head.packet_id);
+                debug!("mqtt {name}: message with id {} came before", head.packet_id);
                 return Effect::Nothing;
             }
         };
@@ -255,18 +266,25 @@ impl Protocol {
     /// Enters a message that was too large to keep.
     fn oversized(&mut self, oversized: &Oversized) -> Effect {
         let (head, bytes) = (oversized.head, oversized.bytes);
-        let copies = self.copies(&oversized.topic, head);
+        let by = self.brought_by(&oversized.topic, &oversized.properties, head);
         let size = bytes.to_be_bytes();
-        let arrived = self.ledger.arrived(&oversized.topic, &size, head, copies);
+        let arrived = self.ledger.arrived(&oversized.topic, &size, head, &by);
         let (Arrived::New(ticket) | Arrived::NewCopy(ticket)) = arrived else {
             return Effect::Nothing;
         };
         Effect::HandIn(arrival::of_oversized(&self.name, oversized, ticket))
     }
 
-    /// How many retained copies of a topic are to be expected.
-    fn copies(&self, topic: &[u8], head: PublishHead) -> u32 {
-        if head.retain { self.subscriptions.copies(topic) } else { 0 }
+    /// What our subscriptions have to do with a message.
+    fn brought_by(&self, topic: &[u8], properties: &[u8], head: PublishHead) -> By {
+        let subscriptions = &self.subscriptions;
+        let all = if properties.is_empty() { Vec::new() } else { subscriptions.numbers(topic) };
+        By {
+            wanted: subscriptions.want(topic),
+            copies: if head.retain { subscriptions.copies(topic) } else { 0 },
+            numbers: if all.len() > 1 { publish::numbers(properties) } else { Vec::new() },
+            all,
+        }
     }
 
     /// A SUBSCRIBE or UNSUBSCRIBE was answered: the next one may be asked for, if there is one.
@@ -309,6 +327,7 @@ impl Protocol {
             for words in self.subscriptions.want_again(now) {
                 warn!("mqtt {}: {words}", self.name);
             }
+            self.tell_overlaps();
             self.ask(now, out);
             self.has_news = true;
         }

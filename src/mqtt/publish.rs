@@ -2,7 +2,8 @@
 //!
 //! Its head has to be read while the rest is still on its way. And what is in it may not end the
 //! connection: the broker sends it again on the next one, for ever. So a topic that is no text is
-//! for others to judge, and the properties of MQTT 5 are passed over unread.
+//! for others to judge, and the properties of MQTT 5 are passed over; only the numbers of
+//! subscriptions are read, when somebody asks.
 
 use crate::config::{Qos, Version};
 use crate::mqtt::fields::Fields;
@@ -37,10 +38,39 @@ pub(super) fn head<'a>(
 pub(super) fn read(version: Version, flags: u8, body: &[u8]) -> Result<Publish<'_>, Malformed> {
     let mut fields = Fields(body);
     let (topic, head) = head(flags, &mut fields)?;
-    if version == Version::V5 {
-        fields.skip_properties()?;
+    let properties = if version == Version::V5 { fields.properties()? } else { &[] };
+    Ok(Publish { topic, payload: fields.0, properties, head })
+}
+
+/// The numbers of the subscriptions that brought a message; none if the properties make no sense.
+pub(super) fn numbers(properties: &[u8]) -> Vec<u32> {
+    let mut numbers = Vec::new();
+    let mut fields = Fields(properties);
+    while !fields.is_empty() {
+        if property(&mut fields, &mut numbers).is_err() {
+            return Vec::new();
+        }
     }
-    Ok(Publish { topic, payload: fields.0, head })
+    numbers
+}
+
+/// Passes over one property, and keeps the number of a subscription.
+fn property(fields: &mut Fields<'_>, numbers: &mut Vec<u32>) -> Result<(), Malformed> {
+    match fields.u8()? {
+        // Payload format, expiry, topic alias.
+        0x01 => fields.u8().map(|_| ()),
+        0x02 => fields.take(4).map(|_| ()),
+        0x23 => fields.take(2).map(|_| ()),
+        // Content type, response topic, correlation data.
+        0x03 | 0x08 | 0x09 => fields.field().map(|_| ()),
+        // A user property.
+        0x26 => fields.field().and_then(|_| fields.field()).map(|_| ()),
+        0x0B => {
+            numbers.extend(u32::try_from(fields.number()?));
+            Ok(())
+        }
+        _ => Err(Malformed("a PUBLISH has an unknown property")),
+    }
 }
 
 #[cfg(test)]
@@ -61,6 +91,23 @@ mod tests {
             let publish = read(Version::V5, 2, &body).unwrap();
             assert_eq!((publish.topic, publish.payload), (&b"t"[..], &b"PAYLOAD"[..]));
             assert_eq!(publish.head.packet_id, 5);
+        }
+    }
+
+    #[test]
+    fn numbers_of_subscriptions_are_found_among_other_properties() {
+        for (properties, wanted) in [
+            (&b""[..], &[][..]),
+            (b"\x0b\x01\x0b\xac\x02", &[1, 300]),
+            (
+                b"\x01\x01\x02\0\0\0\x09\x0b\x05\x03\0\x01a\x08\0\0\x09\0\x01\xff\x26\0\x01a\0\x01\xfe\x23\0\x01\x0b\x06",
+                &[5, 6],
+            ),
+            (b"\x0b\x05\x7e", &[]),
+            (b"\x0b\x05\x0b", &[]),
+            (b"\x0b\x05\x03\0\x09a", &[]),
+        ] {
+            assert_eq!(numbers(properties), wanted, "{properties:?}");
         }
     }
 

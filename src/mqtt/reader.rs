@@ -20,8 +20,11 @@ const FREE_BYTES_MIN: usize = 4 * 1024;
 /// The largest packet that is not a PUBLISH, in bytes. Nobody needs longer reason texts.
 const CONTROL_BYTES_MAX: usize = 64 * 1024;
 
-/// The longest head of a PUBLISH that is thrown away: header, topic, packet id.
-const HEAD_BYTES_MAX: usize = 5 + 2 + 65_535 + 2;
+/// The longest properties that are kept of a PUBLISH that is thrown away, in bytes.
+const PROPERTIES_BYTES_MAX: usize = 1_024;
+
+/// The longest head of a PUBLISH that is thrown away: header, topic, packet id, properties.
+const HEAD_BYTES_MAX: usize = 5 + 2 + 65_535 + 2 + 4 + PROPERTIES_BYTES_MAX;
 
 /// The packets of one connection.
 #[derive(Debug)]
@@ -158,17 +161,33 @@ impl Reader {
         let arrived = (self.end - self.start).min(header.whole);
         let arrived = &self.buffer[self.start..self.start + arrived];
         let mut fields = Fields(arrived.get(header.length..).unwrap_or_default());
+        // Cut short by its declared length: more bytes will not help.
+        let is_all = arrived.len() == header.whole || arrived.len() >= HEAD_BYTES_MAX;
         let (topic, head) = match publish::head(header.first & 0x0F, &mut fields) {
             Ok(found) => found,
-            // Cut short by its declared length: more bytes will not help.
-            Err(why) if arrived.len() == header.whole || arrived.len() >= HEAD_BYTES_MAX => {
-                return Err(why);
-            }
+            Err(why) if is_all => return Err(why),
             Err(_) => return Ok(false),
         };
-        let oversized = Oversized { topic: topic.to_vec(), bytes: header.whole, head };
+        let properties = match self.version {
+            Version::V311 => &[],
+            Version::V5 => match short_properties(&mut fields) {
+                Ok(properties) => properties,
+                Err(_) if is_all => &[],
+                Err(_) => return Ok(false),
+            },
+        };
+        let (topic, properties) = (topic.to_vec(), properties.to_vec());
+        let oversized = Oversized { topic, bytes: header.whole, properties, head };
         self.skipping = Some(Skipping { oversized, left: header.whole });
         Ok(true)
+    }
+}
+
+/// The properties that come next, or none of them if they are long.
+fn short_properties<'a>(fields: &mut Fields<'a>) -> Result<&'a [u8], Malformed> {
+    match fields.number()? {
+        length if length > PROPERTIES_BYTES_MAX => Ok(&[]),
+        length => fields.take(length),
     }
 }
 
@@ -243,6 +262,7 @@ mod tests {
             &Packet::Publish(super::super::packet::Publish {
                 topic: b"t",
                 payload: b"hi",
+                properties: b"",
                 head: head_1,
             }),
         );
@@ -252,6 +272,7 @@ mod tests {
             &Packet::Publish(super::super::packet::Publish {
                 topic: b"t",
                 payload: b"",
+                properties: b"",
                 head: head(Qos::AtMostOnce, 0),
             }),
         );
@@ -279,6 +300,7 @@ mod tests {
             &Packet::Publish(super::super::packet::Publish {
                 topic: b"t",
                 payload: b"hi",
+                properties: b"\x01\x01",
                 head: head(Qos::ExactlyOnce, 5),
             }),
         );
@@ -361,6 +383,7 @@ mod tests {
         let oversized = Packet::Oversized(Oversized {
             topic: b"big/one".to_vec(),
             bytes: large.len(),
+            properties: Vec::new(),
             head: head(Qos::AtLeastOnce, 9),
         });
         assert_eq!(seen.len(), 2);
@@ -393,6 +416,27 @@ mod tests {
         let bytes = publish(&topic, 2, 9, b"payload");
         let (seen, malformed) = read(Version::V311, 100, &[&bytes, &publish(b"t", 0, 0, b"")]);
         assert_eq!((seen.lines().count(), malformed), (2, None));
+    }
+
+    #[test]
+    fn short_properties_of_what_is_thrown_away_are_kept() {
+        let long = [&b"\x81\x08"[..], &[0; 1_025]].concat();
+        for (properties, wanted) in [(&b"\x02\x0b\x07"[..], &b"\x0b\x07"[..]), (&long, b"")] {
+            let mut bytes = b"\x32\xd0\x0f\0\x01t\0\x09".to_vec();
+            bytes.extend_from_slice(properties);
+            bytes.resize(3 + 2_000, b'x');
+            let pieces: Vec<&[u8]> = bytes.chunks(1).collect();
+            for pieces in [&[&bytes[..]][..], &pieces] {
+                let (seen, malformed) = read(Version::V5, 1_000, pieces);
+                let oversized = Packet::Oversized(Oversized {
+                    topic: b"t".to_vec(),
+                    bytes: bytes.len(),
+                    properties: wanted.to_vec(),
+                    head: head(Qos::AtLeastOnce, 9),
+                });
+                assert_eq!((seen, malformed), (format!("{oversized:?}\n"), None));
+            }
+        }
     }
 
     #[test]

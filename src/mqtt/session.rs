@@ -15,7 +15,6 @@ use crate::system::pulse::Pulse;
 use crate::system::stop::Stop;
 use crate::system::threads::{self, Failures};
 use bytes::BytesMut;
-use log::warn;
 use rustls::pki_types::ServerName;
 use std::io;
 use std::sync::Arc;
@@ -69,13 +68,6 @@ pub fn prepare(
     health: &Health,
 ) -> Result<Session, String> {
     let Checked { materials, server_name, subscriptions } = checked(broker)?;
-    for (one, other) in subscriptions.overlaps() {
-        warn!(
-            "mqtt {}: a message can match both '{one}' and '{other}'; a broker that sends a copy \
-             for each makes two messages of it",
-            broker.name
-        );
-    }
     health.session(&broker.name, |session| {
         *session = health::Session { error: "not connected yet".to_owned(), ..Default::default() };
     });

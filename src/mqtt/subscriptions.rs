@@ -16,10 +16,12 @@
 
 use crate::config::{Qos, Rule, Version};
 use crate::mqtt::codec;
+use crate::mqtt::filters::{self, Wanted};
 use crate::mqtt::packet::{self, SubAck};
 use crate::mqtt::words;
 use crate::topic;
 use bytes::BytesMut;
+use log::Level;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -30,10 +32,25 @@ const REFUSED: u8 = 0x80;
 /// one.
 const CLOSED_MAX: u32 = 2;
 
+/// The packet ids of SUBSCRIBEs begin again at 1 when they come to this.
+const FIRST_ID_MAX: u16 = 0x4000;
+
 /// The subscriptions of one session.
 #[derive(Debug)]
 pub(super) struct Subscriptions {
+    /// What the rules need; no filter covers another.
+    wanted: Vec<Wanted>,
+    group: Option<String>,
+    /// Two of `wanted` match the same topic, so a broker may send a copy for each.
+    overlap: bool,
+    way: Way,
+    /// The broker does not allow the filters of [`Way::Joined`].
+    forbids_joined: bool,
+    /// What was said about the way, so that it is not said again.
+    said: Option<Way>,
     all: Vec<Subscription>,
+    /// The packet id of the first of `all`.
+    first_id: u16,
     /// What the broker may hold for our client id, as filters that were sent, with the QoS that
     /// it granted last, if it did.
     held: BTreeMap<String, Option<u8>>,
@@ -43,6 +60,17 @@ pub(super) struct Subscriptions {
     leaving: Vec<String>,
     /// How many connections in a row the broker closed with a subscription unanswered.
     closed: u32,
+}
+
+/// How filters that overlap are subscribed to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// As they are: none overlap, or nothing can be done about it.
+    Plain,
+    /// As they are, each under a number that every copy of a message brings with it.
+    Numbered,
+    /// Filters that overlap are replaced by one that covers them.
+    Joined,
 }
 
 #[derive(Debug)]
@@ -86,29 +114,105 @@ pub(super) enum Answer {
 }
 
 impl Subscriptions {
-    /// What the rules need and nothing twice: a filter that another one covers is not asked for,
-    /// since a broker may send one copy of a message for every subscription that matches.
+    /// What the rules need, and nothing twice.
     ///
     /// # Errors
     ///
     /// Says in words which filter is not valid.
     pub(super) fn new(rules: &[Rule], group: Option<&str>) -> Result<Self, String> {
-        let mut all = Vec::new();
-        for (topics, qos) in covering(rules) {
-            topic::check_filter(topics)?;
-            let filter = match group {
-                Some(group) => format!("$share/{group}/{topics}"),
-                None => topics.to_owned(),
-            };
-            if filter.len() > topic::BYTES_MAX {
-                return Err(format!("the shared subscription of group {group:?} is too long"));
-            }
-            let topics = topics.to_owned();
-            let (state, said) = (State::Wanted, String::new());
-            all.push(Subscription { filter, topics, qos, state, asked: 0, said });
+        for rule in rules {
+            topic::check_filter(&rule.filter)?;
         }
-        let (held, leaving) = (BTreeMap::new(), Vec::new());
-        Ok(Subscriptions { all, held, changed: false, leaving, closed: 0 })
+        let wanted = filters::covering(rules);
+        let too_long = |wanted: &Wanted| sent(group, &wanted.filter).len() > topic::BYTES_MAX;
+        if wanted.iter().any(too_long) {
+            return Err(format!("the shared subscription of group {group:?} is too long"));
+        }
+        let mut subscriptions = Subscriptions {
+            overlap: filters::overlap(&wanted).is_some(),
+            wanted,
+            group: group.map(str::to_owned),
+            way: Way::Plain,
+            forbids_joined: false,
+            said: None,
+            all: Vec::new(),
+            first_id: 1,
+            held: BTreeMap::new(),
+            changed: false,
+            leaving: Vec::new(),
+            closed: 0,
+        };
+        subscriptions.choose(Way::Plain);
+        Ok(subscriptions)
+    }
+
+    /// Takes another way, if it is another.
+    fn choose(&mut self, way: Way) {
+        if self.way == way && !self.all.is_empty() {
+            return;
+        }
+        // A late answer must not be taken for one to what is asked for now.
+        let used = usize::from(self.first_id) + self.all.len() + self.leaving.len();
+        self.first_id = u16::try_from(used).ok().filter(|id| *id < FIRST_ID_MAX).unwrap_or(1);
+        self.way = way;
+        let wanted = match way {
+            Way::Joined => &filters::disjoint(&self.wanted),
+            Way::Plain | Way::Numbered => &self.wanted,
+        };
+        let mut before = std::mem::take(&mut self.all);
+        let subscription = |Wanted { filter, qos }: &Wanted| {
+            let sent = sent(self.group.as_deref(), filter);
+            if let Some(at) = before.iter().position(|s| s.filter == sent && s.qos == *qos) {
+                return before.swap_remove(at);
+            }
+            let asked = u32::from(self.held.contains_key(&sent));
+            let (state, said) = (State::Wanted, String::new());
+            Subscription { filter: sent, topics: filter.clone(), qos: *qos, state, asked, said }
+        };
+        self.all = wanted.iter().map(subscription).collect();
+    }
+
+    /// How to subscribe on a connection whose broker returns the number of a subscription or not.
+    fn best_way(&self, is_numbered: bool) -> Way {
+        match self.group {
+            // Copies go to different members, and no member knows what the others get.
+            Some(_) => Way::Plain,
+            None if !self.overlap => Way::Plain,
+            None if is_numbered => Way::Numbered,
+            None if self.forbids_joined => Way::Plain,
+            None => Way::Joined,
+        }
+    }
+
+    /// What is to be said about filters that overlap, if it was not said before.
+    pub(super) fn news(&mut self) -> Option<(Level, String)> {
+        if !self.overlap || self.said == Some(self.way) {
+            return None;
+        }
+        self.said = Some(self.way);
+        let (one, other) = filters::overlap(&self.wanted)?;
+        let (one, other) = (&self.wanted[one].filter, &self.wanted[other].filter);
+        match self.way {
+            Way::Numbered => None,
+            Way::Joined => {
+                let wide = self.all.iter().find(|s| topic::covers(&s.topics, one))?;
+                Some((
+                    Level::Info,
+                    format!(
+                        "subscribing to '{}' instead of '{one}' and '{other}', so that no message \
+                         comes twice; with `version = 5` most brokers need no wider filter",
+                        wide.topics
+                    ),
+                ))
+            }
+            Way::Plain => Some((
+                Level::Warn,
+                format!(
+                    "a message can match both '{one}' and '{other}'; a broker that sends a copy \
+                     for each makes two messages of it"
+                ),
+            )),
+        }
     }
 
     /// Recalls what an earlier process had on record. Copies that it asked for may still come.
@@ -130,17 +234,10 @@ impl Subscriptions {
         self.held.values().any(Option::is_some)
     }
 
-    /// Pairs of subscriptions of which neither covers the other although a message can match
-    /// both.
-    pub(super) fn overlaps(&self) -> impl Iterator<Item = (&str, &str)> {
-        let filters = |from: usize| self.all[from..].iter().map(|s| s.filter.as_str());
-        filters(0).enumerate().flat_map(move |(at, one)| {
-            filters(at + 1).filter(move |other| topic::overlap(one, other)).map(move |o| (one, o))
-        })
-    }
-
-    /// A connection begins. With `believed`, what is on record as granted is not asked for again.
-    pub(super) fn begin(&mut self, session_present: bool, believed: bool) {
+    /// A connection begins, to a broker that returns the number of a subscription or not. With
+    /// `believed`, what is on record as granted is not asked for again.
+    pub(super) fn begin(&mut self, session_present: bool, believed: bool, is_numbered: bool) {
+        self.choose(self.best_way(is_numbered));
         if !session_present {
             self.changed |= !self.held.is_empty();
             self.held.clear();
@@ -159,7 +256,7 @@ impl Subscriptions {
 
     /// Appends the UNSUBSCRIBEs that are due.
     pub(super) fn give_back(&self, version: Version, out: &mut BytesMut) {
-        let first = self.all.len() + 1;
+        let first = usize::from(self.first_id) + self.all.len();
         for (filter, packet_id) in self.leaving.iter().zip(first..) {
             // More than fit into a packet id are given back on later connections.
             let Ok(packet_id) = u16::try_from(packet_id) else { return };
@@ -178,11 +275,14 @@ impl Subscriptions {
         if is_careful && self.all.iter().any(|s| s.state == State::Asked) {
             return;
         }
-        for (subscription, packet_id) in self.all.iter_mut().zip(1..) {
+        let is_numbered = self.way == Way::Numbered;
+        for (subscription, packet_id) in self.all.iter_mut().zip(self.first_id..) {
             if subscription.state != State::Wanted {
                 continue;
             }
-            codec::subscribe(out, version, packet_id, &subscription.filter, subscription.qos);
+            let Subscription { filter, qos, .. } = &*subscription;
+            let number = is_numbered.then(|| filters::identifier(filter));
+            codec::subscribe(out, version, packet_id, filter, *qos, number);
             subscription.state = State::Asked;
             subscription.asked += 1;
             if !self.held.contains_key(&subscription.filter) {
@@ -198,6 +298,9 @@ impl Subscriptions {
     /// Wants again what was refused or never answered, and says the latter once.
     pub(super) fn want_again(&mut self, now: Instant) -> Vec<String> {
         let mut news = Vec::new();
+        if self.forbids_joined && self.way == Way::Joined {
+            self.choose(Way::Plain);
+        }
         for subscription in &mut self.all {
             match subscription.state {
                 State::Granted => continue,
@@ -227,8 +330,8 @@ impl Subscriptions {
 
     /// Takes the broker's answer.
     pub(super) fn answer(&mut self, suback: &SubAck) -> Answer {
-        let at = usize::from(suback.packet_id).wrapping_sub(1);
-        let Some(subscription) = self.all.get_mut(at) else {
+        let at = suback.packet_id.wrapping_sub(self.first_id);
+        let Some(subscription) = self.all.get_mut(usize::from(at)) else {
             return Answer::Unknown;
         };
         let (filter, asked) = (&subscription.filter, packet::level(subscription.qos));
@@ -250,6 +353,7 @@ impl Subscriptions {
                 "the broker grants QoS {code} and not {asked} to the subscription to '{filter}'"
             ),
             None => {
+                self.forbids_joined |= self.way == Way::Joined;
                 let reason = match suback.code {
                     // All that MQTT 3.1.1 can say.
                     REFUSED if suback.text.is_empty() => "no reason given".to_owned(),
@@ -268,7 +372,8 @@ impl Subscriptions {
 
     /// Takes the broker's answer to an UNSUBSCRIBE.
     pub(super) fn given_back(&mut self, unsuback: &SubAck) -> Answer {
-        let at = usize::from(unsuback.packet_id).checked_sub(self.all.len() + 1);
+        let first = usize::from(self.first_id) + self.all.len();
+        let at = usize::from(unsuback.packet_id).checked_sub(first);
         let Some(filter) = at.and_then(|at| self.leaving.get(at)) else {
             return Answer::Unknown;
         };
@@ -303,6 +408,7 @@ impl Subscriptions {
                 many - 1
             ),
         };
+        self.forbids_joined |= was_careful && self.way == Way::Joined;
         let others = self.all.iter().any(|s| !matches!(s.state, State::Asked | State::LeftOut(..)));
         if was_careful && others {
             self.all[first].state = State::LeftOut(why.clone(), now + left_out);
@@ -321,6 +427,23 @@ impl Subscriptions {
         let Ok(topic) = str::from_utf8(topic) else { return 0 };
         let explain = |s: &&Subscription| s.filter == s.topics && topic::matches(&s.topics, topic);
         self.all.iter().filter(explain).map(|s| s.asked).sum()
+    }
+
+    /// Whether a rule wants messages of this topic. One that covers others brings more than that.
+    pub(super) fn want(&self, topic: &[u8]) -> bool {
+        let Ok(topic) = str::from_utf8(topic) else { return true };
+        self.way != Way::Joined || self.wanted.iter().any(|w| topic::matches(&w.filter, topic))
+    }
+
+    /// The numbers of all subscriptions that bring a copy of a message, if more than one may.
+    pub(super) fn numbers(&self, topic: &[u8]) -> Vec<u32> {
+        if self.way != Way::Numbered && self.leaving.is_empty() {
+            return Vec::new();
+        }
+        let Ok(topic) = str::from_utf8(topic) else { return Vec::new() };
+        let granted = self.held.iter().filter(|(_, granted)| granted.is_some());
+        let matching = granted.filter(|(filter, _)| topic::matches(filter, topic));
+        matching.map(|(filter, _)| filters::identifier(filter)).collect()
     }
 
     /// Whether everything is granted.
@@ -349,34 +472,19 @@ fn unanswered(filter: &str) -> String {
     format!("the broker has not answered the subscription to '{filter}'")
 }
 
-/// The filters that cover those of all rules, each with the highest QoS of what it covers.
-fn covering(rules: &[Rule]) -> Vec<(&str, Qos)> {
-    let mut kept: Vec<(&str, Qos)> = Vec::new();
-    for rule in rules {
-        let mut qos = rule.qos;
-        if let Some((_, wider)) =
-            kept.iter_mut().find(|(wide, _)| topic::covers(wide, &rule.filter))
-        {
-            *wider = qos.max(*wider);
-            continue;
-        }
-        kept.retain(|&(narrow, other)| {
-            let covered = topic::covers(&rule.filter, narrow);
-            if covered {
-                qos = qos.max(other);
-            }
-            !covered
-        });
-        kept.push((&rule.filter, qos));
+/// A filter as it is sent.
+fn sent(group: Option<&str>, filter: &str) -> String {
+    match group {
+        Some(group) => format!("$share/{group}/{filter}"),
+        None => filter.to_owned(),
     }
-    kept
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::Target;
-    use Qos::{AtLeastOnce, AtMostOnce, ExactlyOnce};
+    use Qos::AtLeastOnce;
 
     fn rules(filters: &[(&str, Qos)]) -> Vec<Rule> {
         let rule = |&(filter, qos): &(&str, Qos)| Rule {
@@ -385,29 +493,6 @@ mod tests {
             to: Target::Heartbeat,
         };
         filters.iter().map(rule).collect()
-    }
-
-    #[track_caller]
-    fn check_covering(given: &[(&str, Qos)], wanted: &[(&str, Qos)]) {
-        assert_eq!(covering(&rules(given)), wanted);
-    }
-
-    #[test]
-    fn a_filter_that_another_covers_is_not_asked_for() {
-        check_covering(
-            &[("a", AtLeastOnce), ("b", AtMostOnce)],
-            &[("a", AtLeastOnce), ("b", AtMostOnce)],
-        );
-        check_covering(&[("#", AtMostOnce), ("a/b", ExactlyOnce)], &[("#", ExactlyOnce)]);
-        check_covering(
-            &[("a/b", ExactlyOnce), ("a/c", AtMostOnce), ("x", AtMostOnce), ("a/+", AtLeastOnce)],
-            &[("x", AtMostOnce), ("a/+", ExactlyOnce)],
-        );
-        check_covering(&[("a", AtMostOnce), ("a", AtLeastOnce)], &[("a", AtLeastOnce)]);
-        check_covering(
-            &[("#", AtLeastOnce), ("$SYS/#", AtMostOnce)],
-            &[("#", AtLeastOnce), ("$SYS/#", AtMostOnce)],
-        );
     }
 
     fn suback(packet_id: u16, code: u8) -> SubAck {
@@ -442,7 +527,7 @@ mod tests {
     #[test]
     fn what_is_refused_is_asked_for_again_and_nothing_else() {
         let mut two = subscriptions(&["a", "b"]);
-        two.begin(false, false);
+        two.begin(false, false, false);
         assert_eq!(asked(&mut two), ["a", "b"]);
         assert_eq!(two.trouble(), "the broker has not answered the subscription to 'a'");
         assert!(matches!(two.answer(&suback(1, 1)), Answer::Granted(_)));
@@ -465,7 +550,7 @@ mod tests {
     #[test]
     fn silence_is_told_once() {
         let mut one = subscriptions(&["a"]);
-        one.begin(false, false);
+        one.begin(false, false, false);
         for wanted in [1, 0, 0] {
             assert_eq!(asked(&mut one), ["a"]);
             assert_eq!(one.want_again(Instant::now()).len(), wanted);
@@ -475,7 +560,7 @@ mod tests {
     #[test]
     fn what_is_not_wanted_any_more_is_given_back_until_the_broker_says_so() {
         let mut old = subscriptions(&["#"]);
-        old.begin(false, false);
+        old.begin(false, false, false);
         asked(&mut old);
         let record = old.record().expect("it may be granted before the answer is read");
         old.answer(&suback(1, 1));
@@ -486,7 +571,7 @@ mod tests {
         let mut new = subscriptions(&["a", "b"]);
         new.recall(&record);
         for _ in 0..2 {
-            new.begin(true, true);
+            new.begin(true, true, false);
             assert_eq!(asked(&mut new), ["a", "b"]);
             let mut out = BytesMut::new();
             new.give_back(Version::V311, &mut out);
@@ -497,7 +582,7 @@ mod tests {
         assert_eq!(new.given_back(&suback(4, 0)), Answer::Unknown);
         assert_eq!(new.given_back(&suback(1, 0)), Answer::Unknown);
         assert_eq!(new.record(), Some(r#"{"a":null,"b":null}"#.to_owned()));
-        new.begin(false, false);
+        new.begin(false, false, false);
         assert_eq!(new.record(), Some("{}".to_owned()), "a new session holds nothing");
     }
 
@@ -512,10 +597,10 @@ mod tests {
         ] {
             let mut two = subscriptions(&["a", "b"]);
             two.recall(record);
-            two.begin(true, true);
+            two.begin(true, true, false);
             assert_eq!(two.are_ready(), wanted.is_empty());
             assert_eq!(asked(&mut two), wanted, "{record}");
-            two.begin(true, false);
+            two.begin(true, false, false);
             assert_eq!(asked(&mut two), ["a", "b"], "nothing is believed");
         }
     }
@@ -525,13 +610,13 @@ mod tests {
         let (start, left_out) = (Instant::now(), Duration::from_secs(300));
         let mut three = subscriptions(&["a", "bad", "c"]);
         for _ in 0..CLOSED_MAX {
-            three.begin(false, false);
+            three.begin(false, false, false);
             assert_eq!(asked(&mut three), ["a", "bad", "c"]);
             three.answer(&suback(1, 1));
             let why = three.closed(start, left_out).unwrap();
             assert!(why.contains("the subscriptions to 'bad' and 1 more"), "{why}");
         }
-        three.begin(false, false);
+        three.begin(false, false, false);
         assert_eq!(asked(&mut three), ["a"]);
         assert_eq!(asked(&mut three), [""; 0], "the answer comes first");
         three.answer(&suback(1, 1));
@@ -539,7 +624,7 @@ mod tests {
         let words =
             "without answering the subscription to 'bad': it may not be allowed, or its QoS";
         assert!(three.closed(start, left_out).unwrap().ends_with(words));
-        three.begin(false, false);
+        three.begin(false, false, false);
         for (filter, packet_id) in [("a", 1), ("c", 3)] {
             assert_eq!(asked(&mut three), [filter]);
             three.answer(&suback(packet_id, 1));
@@ -561,7 +646,7 @@ mod tests {
     fn the_only_subscription_is_never_left_out() {
         let mut one = subscriptions(&["bad"]);
         for _ in 0..2 * CLOSED_MAX {
-            one.begin(false, false);
+            one.begin(false, false, false);
             assert_eq!(asked(&mut one), ["bad"]);
             assert!(one.closed(Instant::now(), Duration::from_secs(300)).is_some());
         }
@@ -570,11 +655,11 @@ mod tests {
     #[test]
     fn copies_are_explained_by_what_is_asked_for_in_this_round() {
         let mut two = subscriptions(&["a/+", "+/b"]);
-        two.begin(false, false);
+        two.begin(false, false, true);
         assert_eq!(two.copies(b"a/b"), 0);
         asked(&mut two);
         assert_eq!((two.copies(b"a/b"), two.copies(b"a/c"), two.copies(b"x")), (2, 1, 0));
-        two.begin(true, false);
+        two.begin(true, false, true);
         asked(&mut two);
         assert_eq!(two.copies(b"a/b"), 4, "those of the last connection may come late");
         two.begin_round();
@@ -603,10 +688,61 @@ mod tests {
         assert!(out.ends_with(b"$share/team/a/#\x11"), "{out:?}");
     }
 
+    fn news(subscriptions: &mut Subscriptions) -> String {
+        subscriptions.news().map_or(String::new(), |(level, words)| format!("{level}: {words}"))
+    }
+
     #[test]
-    fn overlaps_that_cannot_be_resolved_are_found() {
-        let three = rules(&[("a/+/c", AtLeastOnce), ("x", AtLeastOnce), ("a/b/+", AtLeastOnce)]);
-        let subscriptions = Subscriptions::new(&three, None).unwrap();
-        assert_eq!(subscriptions.overlaps().collect::<Vec<_>>(), [("a/+/c", "a/b/+")]);
+    fn a_broker_that_knows_no_numbers_is_asked_for_a_filter_that_covers_both() {
+        let mut three = subscriptions(&["a/+", "x", "+/b"]);
+        three.begin(false, false, false);
+        assert_eq!(asked(&mut three), ["x", "+/+"]);
+        assert_eq!(
+            news(&mut three),
+            "INFO: subscribing to '+/+' instead of 'a/+' and '+/b', so that no message comes \
+             twice; with `version = 5` most brokers need no wider filter"
+        );
+        let wanted = [&b"a/b"[..], b"a/c", b"c/b", b"x", b"c/d"].map(|topic| three.want(topic));
+        assert_eq!(wanted, [true, true, true, true, false]);
+        three.begin(true, false, false);
+        assert_eq!(news(&mut three), "", "it was said");
+
+        // It is not allowed: then the filters are asked for as they are, under other packet ids.
+        let first_id = three.first_id;
+        asked(&mut three);
+        three.answer(&suback(first_id, 1));
+        three.answer(&suback(first_id + 1, 0x80));
+        three.want_again(Instant::now());
+        assert_eq!(asked(&mut three), ["a/+", "+/b"]);
+        assert_eq!(three.answer(&suback(first_id + 1, 0)), Answer::Unknown, "it comes late");
+        assert_eq!(
+            news(&mut three),
+            "WARN: a message can match both 'a/+' and '+/b'; a broker that sends a copy for each \
+             makes two messages of it"
+        );
+        three.begin(true, false, false);
+        assert_eq!(asked(&mut three), ["a/+", "x", "+/b"]);
+        assert_eq!(three.leaving, ["+/+"]);
+    }
+
+    #[test]
+    fn numbers_are_those_of_all_that_bring_a_copy() {
+        let mut three = subscriptions(&["a/+", "x", "+/b"]);
+        three.recall(r##"{"#":1,"a/+":1}"##);
+        three.begin(true, false, true);
+        let numbers = |filters: &[&str]| -> Vec<u32> {
+            filters.iter().map(|filter| filters::identifier(filter)).collect()
+        };
+        assert_eq!(three.numbers(b"a/b"), numbers(&["#", "a/+"]), "what is granted");
+        assert_eq!(three.numbers(b"x"), numbers(&["#"]));
+        let mut out = BytesMut::new();
+        three.ask(Version::V5, &mut out);
+        let first = three.first_id;
+        (first..first + 3).for_each(|packet_id| drop(three.answer(&suback(packet_id, 1))));
+        assert_eq!(three.numbers(b"a/b"), numbers(&["#", "+/b", "a/+"]));
+        assert_eq!(news(&mut three), "", "nothing is wrong");
+        let mut apart = subscriptions(&["a", "b"]);
+        apart.begin(false, false, true);
+        assert_eq!(apart.numbers(b"a"), [0; 0], "nobody needs them");
     }
 }

@@ -76,12 +76,13 @@ fn connack(version: Version, body: Body<'_>) -> Result<ConnAck, Malformed> {
         known(v4::ConnAck::read(body.header(), body.whole()))?;
         return Ok(ConnAck { legacy: true, ..connack });
     }
-    fields.skip_properties()?;
+    fields.properties()?;
     fields.end()?;
     let read = known5(v5::ConnAck::read(body.header5(), body.whole()))?;
     let Some(properties) = read.and_then(|read| read.properties) else { return Ok(connack) };
     Ok(ConnAck {
         keep_alive: properties.server_keep_alive,
+        forbids_numbers: properties.subscription_identifiers_available == Some(0),
         expiry: properties.session_expiry_interval.filter(|expiry| *expiry < EXPIRY_NEVER),
         text: printable(properties.reason_string),
         ..connack
@@ -96,7 +97,7 @@ fn acknowledgement(version: Version, body: Body<'_>) -> Result<u16, Malformed> {
     if version == Version::V5 && !fields.is_empty() {
         fields.u8()?;
         if !fields.is_empty() {
-            fields.skip_properties()?;
+            fields.properties()?;
         }
     }
     fields.end()?;
@@ -109,7 +110,7 @@ fn suback(version: Version, body: Body<'_>) -> Result<SubAck, Malformed> {
     let mut fields = body.fields();
     let packet_id = fields.packet_id()?;
     if version == Version::V5 {
-        fields.skip_properties()?;
+        fields.properties()?;
     }
     let code = fields.u8()?;
     fields.end()?;
@@ -135,7 +136,7 @@ fn unsuback(version: Version, body: Body<'_>) -> Result<SubAck, Malformed> {
         known(v4::UnsubAck::read(body.header(), body.whole()))?;
         return Ok(SubAck { packet_id, code: 0, text: String::new() });
     }
-    fields.skip_properties()?;
+    fields.properties()?;
     let code = fields.u8()?;
     fields.end()?;
     let read = known5(v5::UnsubAck::read(body.header5(), body.whole()))?;
@@ -150,7 +151,7 @@ fn disconnect(body: Body<'_>) -> Result<Disconnect, Malformed> {
     if fields.is_empty() {
         return Ok(Disconnect { code, text: String::new() });
     }
-    fields.skip_properties()?;
+    fields.properties()?;
     fields.end()?;
     let read = known5(v5::Disconnect::read(body.header5(), body.whole()))?;
     let properties = read.and_then(|read| read.properties);

@@ -66,13 +66,14 @@ fn connect_properties() -> v5::ConnectProperties {
 }
 
 /// Appends a SUBSCRIBE for one filter, which has to fit into [`FIELD_BYTES_MAX`]. With MQTT 5
-/// retained messages come only if the subscription is new.
+/// retained messages come only if the subscription is new, and all messages bring its number.
 pub(in crate::mqtt) fn subscribe(
     out: &mut BytesMut,
     version: Version,
     packet_id: u16,
     filter: &str,
     qos: Qos,
+    number: Option<u32>,
 ) {
     match version {
         Version::V311 => {
@@ -94,7 +95,12 @@ pub(in crate::mqtt) fn subscribe(
                 retain_forward_rule: v5::RetainForwardRule::OnNewSubscribe,
                 ..v5::Filter::new(filter, qos)
             };
-            let subscribe = v5::Subscribe { pkid: packet_id, ..v5::Subscribe::new(filter, None) };
+            let properties = number.map(|number| v5::SubscribeProperties {
+                id: usize::try_from(number).ok(),
+                user_properties: Vec::new(),
+            });
+            let subscribe = v5::Subscribe::new(filter, properties);
+            let subscribe = v5::Subscribe { pkid: packet_id, ..subscribe };
             fits(&subscribe.write(out));
         }
     }
@@ -211,14 +217,17 @@ mod tests {
     #[test]
     fn subscriptions_ask_for_retained_messages_once() {
         let mut out = BytesMut::new();
-        subscribe(&mut out, Version::V311, 7, "a/#", Qos::AtLeastOnce);
+        subscribe(&mut out, Version::V311, 7, "a/#", Qos::AtLeastOnce, None);
         assert_eq!(out, &b"\x82\x08\0\x07\0\x03a/#\x01"[..]);
         out.clear();
-        subscribe(&mut out, Version::V5, 7, "a/#", Qos::ExactlyOnce);
+        subscribe(&mut out, Version::V5, 7, "a/#", Qos::ExactlyOnce, None);
         assert_eq!(out, &b"\x82\x09\0\x07\0\0\x03a/#\x12"[..]);
         out.clear();
-        subscribe(&mut out, Version::V5, 7, &"x".repeat(200), Qos::AtMostOnce);
+        subscribe(&mut out, Version::V5, 7, &"x".repeat(200), Qos::AtMostOnce, None);
         assert_eq!(out[..6], b"\x82\xce\x01\0\x07\0"[..]);
+        out.clear();
+        subscribe(&mut out, Version::V5, 7, "a", Qos::AtMostOnce, Some(300));
+        assert_eq!(out, &b"\x82\x0a\0\x07\x03\x0b\xac\x02\0\x01a\x10"[..]);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! and a message that is still in our hands must not be handed in a second time.
 
 pub(super) mod arrival;
+mod copies;
 mod recent;
 pub(super) mod retained;
 
@@ -12,6 +13,7 @@ use crate::config::Qos;
 use crate::mqtt::codec;
 use crate::mqtt::packet::PublishHead;
 use bytes::BytesMut;
+use copies::Copies;
 use recent::Recent;
 use retained::{Flagged, Retained};
 use std::collections::hash_map::RandomState;
@@ -27,6 +29,21 @@ pub(super) enum Arrived {
     NewCopy(u64),
     /// Nothing: it is in our hands, or was. It will be acknowledged.
     Again,
+    /// Nothing: no rule wants it. It will be acknowledged.
+    Unwanted,
+}
+
+/// What our subscriptions have to do with a message.
+#[derive(Debug, Default)]
+pub(super) struct By {
+    /// A rule wants it.
+    pub wanted: bool,
+    /// How many retained copies of its topic they explain.
+    pub copies: u32,
+    /// The numbers of those that brought it, as far as the broker says so.
+    pub numbers: Vec<u32>,
+    /// The numbers of all that bring a copy of it, if more than one may.
+    pub all: Vec<u32>,
 }
 
 /// The messages of one session.
@@ -43,6 +60,7 @@ pub(super) struct Ledger {
     /// QoS 2: acknowledged with PUBREC, and not yet released by the broker with PUBREL.
     unreleased: HashSet<u16>,
     recent: Recent,
+    copies: Copies,
     retained: Retained,
     hasher: RandomState,
 }
@@ -79,6 +97,7 @@ impl Ledger {
         }
         self.by_id.clear();
         self.unreleased.clear();
+        self.copies = Copies::default();
         self.recent = Recent::default();
         self.held.retain(|_, held| !held.signed);
         for held in self.held.values_mut() {
@@ -118,46 +137,83 @@ impl Ledger {
         self.unsettled == 0
     }
 
-    /// Decides what to do with a message of which subscriptions explain `copies` retained copies.
+    /// Decides what to do with a message.
     pub(super) fn arrived(
         &mut self,
         topic: &[u8],
         payload: &[u8],
         head: PublishHead,
-        copies: u32,
+        by: &By,
     ) -> Arrived {
-        let content = if head.qos == Qos::AtMostOnce { 0 } else { self.hash(&[topic, payload]) };
+        let is_needed = head.qos != Qos::AtMostOnce || !by.numbers.is_empty();
+        let content = if is_needed { self.hash(&[topic, payload]) } else { 0 };
         if head.qos != Qos::AtMostOnce {
             if self.is_known(head, content) {
                 return Arrived::Again;
             }
             self.recent.learn(head);
         }
+        if !by.wanted {
+            self.take_turn(head, None);
+            return Arrived::Unwanted;
+        }
+        if !head.retain && self.is_copy(head, content, by) {
+            return Arrived::Again;
+        }
         let (topic, payload) = (retained::hash(topic), retained::hash(payload));
-        let is_copy = match head.retain.then(|| self.retained.flagged(topic, payload, copies, head))
-        {
-            None => {
-                self.retained.live(topic, payload);
-                false
-            }
-            Some(Flagged::Repeats) => {
-                self.take_turn(head, None);
-                return Arrived::Again;
-            }
-            Some(Flagged::News) => true,
-            // Sent again, it is still a copy.
-            Some(Flagged::Live) => head.dup,
-        };
+        let is_copy =
+            match head.retain.then(|| self.retained.flagged(topic, payload, by.copies, head)) {
+                None => {
+                    self.retained.live(topic, payload);
+                    false
+                }
+                Some(Flagged::Repeats) => {
+                    self.take_turn(head, None);
+                    return Arrived::Again;
+                }
+                Some(Flagged::News) => true,
+                // Sent again, it is still a copy.
+                Some(Flagged::Live) => head.dup,
+            };
+        let ticket = self.hold(head, content, topic, false);
+        self.unsettled += 1;
+        if !head.retain {
+            self.copies.expect(content, ticket, &by.numbers, &by.all);
+        }
+        if is_copy { Arrived::NewCopy(ticket) } else { Arrived::New(ticket) }
+    }
+
+    /// Holds a message until it is signed and acknowledged.
+    fn hold(&mut self, head: PublishHead, content: u64, topic: u64, signed: bool) -> u64 {
         let ticket = self.ticket_next;
         self.ticket_next += 1;
         let packet_id = head.packet_id;
-        self.held.insert(ticket, Held { packet_id, content, topic, begun: false, signed: false });
-        self.unsettled += 1;
+        self.held.insert(ticket, Held { packet_id, content, topic, begun: false, signed });
         if head.qos != Qos::AtMostOnce {
-            self.by_id.insert(head.packet_id, ticket);
+            self.by_id.insert(packet_id, ticket);
         }
         self.take_turn(head, Some(ticket));
-        if is_copy { Arrived::NewCopy(ticket) } else { Arrived::New(ticket) }
+        ticket
+    }
+
+    /// Whether another subscription brought this message before. If so, its acknowledgement is
+    /// arranged: it has to wait for the message only if that one has no acknowledgement itself.
+    fn is_copy(&mut self, head: PublishHead, content: u64, by: &By) -> bool {
+        let Some(original) = self.copies.original(content, &by.numbers) else { return false };
+        if head.qos == Qos::AtMostOnce {
+            return true;
+        }
+        match self.held.get_mut(&original).filter(|held| held.packet_id == 0) {
+            Some(held) => {
+                (held.packet_id, held.content) = (head.packet_id, content);
+                self.by_id.insert(head.packet_id, original);
+                self.take_turn(head, Some(original));
+            }
+            None => {
+                self.hold(head, content, 0, true);
+            }
+        }
+        true
     }
 
     /// Whether a message is one we had before. If so, its acknowledgement is arranged.
@@ -321,6 +377,19 @@ mod tests {
     use Arrived::{Again, New, NewCopy};
     use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
 
+    impl Ledger {
+        /// A message by the only subscription that matches it.
+        fn comes(
+            &mut self,
+            topic: &[u8],
+            payload: &[u8],
+            head: PublishHead,
+            copies: u32,
+        ) -> Arrived {
+            self.arrived(topic, payload, head, &By { wanted: true, copies, ..By::default() })
+        }
+    }
+
     fn qos_1(packet_id: u16) -> PublishHead {
         PublishHead { qos: Qos::AtLeastOnce, packet_id, dup: false, retain: false }
     }
@@ -359,11 +428,11 @@ mod tests {
     #[test]
     fn acknowledgements_go_out_in_the_order_of_arrival() {
         let mut ledger = connected();
-        assert_eq!(ledger.arrived(b"t", b"a", qos_1(5), 1), New(0));
-        assert_eq!(ledger.arrived(b"t", b"b", qos_2(6), 1), New(1));
+        assert_eq!(ledger.comes(b"t", b"a", qos_1(5), 1), New(0));
+        assert_eq!(ledger.comes(b"t", b"b", qos_2(6), 1), New(1));
         let qos_0 = PublishHead { qos: Qos::AtMostOnce, packet_id: 0, ..qos_1(1) };
-        assert_eq!(ledger.arrived(b"t", b"c", qos_0, 1), New(2));
-        assert_eq!(ledger.arrived(b"t", b"d", qos_1(7), 1), New(3));
+        assert_eq!(ledger.comes(b"t", b"c", qos_0, 1), New(2));
+        assert_eq!(ledger.comes(b"t", b"d", qos_1(7), 1), New(3));
         assert_eq!(ledger.unsettled, 4);
         ledger.signed(3);
         ledger.signed(1);
@@ -380,26 +449,85 @@ mod tests {
     #[test]
     fn a_message_in_our_hands_is_not_handed_in_again() {
         let mut ledger = connected();
-        ledger.arrived(b"t", b"a", qos_1(5), 1);
-        ledger.arrived(b"t", b"b", qos_1(6), 1);
+        ledger.comes(b"t", b"a", qos_1(5), 1);
+        ledger.comes(b"t", b"b", qos_1(6), 1);
         ledger.connected(true);
         ledger.signed(0);
         assert_eq!(due(&mut ledger), [], "the broker has not sent it on this connection");
-        assert_eq!(ledger.arrived(b"t", b"a", again(qos_1(5)), 1), Again);
+        assert_eq!(ledger.comes(b"t", b"a", again(qos_1(5)), 1), Again);
         assert_eq!(due(&mut ledger), [(0x40, 5)]);
-        assert_eq!(ledger.arrived(b"t", b"b", again(qos_1(6)), 1), Again);
+        assert_eq!(ledger.comes(b"t", b"b", again(qos_1(6)), 1), Again);
         assert_eq!(due(&mut ledger), []);
         ledger.signed(1);
         assert_eq!(due(&mut ledger), [(0x40, 6)]);
         assert_eq!((ledger.held.len(), ledger.by_id.len()), (0, 0));
     }
 
+    const BOTH: [u32; 2] = [7, 8];
+
+    /// A message of which both subscriptions bring a copy, and this is the one of `number`.
+    fn brought(ledger: &mut Ledger, payload: &[u8], head: PublishHead, number: u32) -> Arrived {
+        let (numbers, all) = (vec![number], BOTH.to_vec());
+        ledger.arrived(b"t", payload, head, &By { wanted: true, copies: 0, numbers, all })
+    }
+
+    #[test]
+    fn a_copy_is_acknowledged_behind_the_message_and_not_handed_in() {
+        let mut ledger = connected();
+        assert_eq!(brought(&mut ledger, b"a", qos_1(5), 7), New(0));
+        assert_eq!(brought(&mut ledger, b"a", qos_2(6), 8), Again);
+        assert_eq!(brought(&mut ledger, b"a", qos_1(9), 7), New(2), "it is said a second time");
+        assert_eq!(due(&mut ledger), []);
+        ledger.signed(0);
+        assert_eq!(due(&mut ledger), [(0x40, 5), (0x50, 6)]);
+        ledger.signed(2);
+        assert_eq!(due(&mut ledger), [(0x40, 9)]);
+        assert_eq!((ledger.unsettled, ledger.held.len(), ledger.by_id.len()), (0, 0, 0));
+    }
+
+    #[test]
+    fn a_copy_with_a_higher_qos_is_acknowledged_when_the_message_is_safe() {
+        let mut ledger = connected();
+        let qos_0 = PublishHead { qos: Qos::AtMostOnce, packet_id: 0, ..qos_1(1) };
+        assert_eq!(brought(&mut ledger, b"a", qos_0, 7), New(0));
+        assert_eq!(brought(&mut ledger, b"a", qos_1(6), 8), Again);
+        assert_eq!(due(&mut ledger), []);
+        ledger.signed(0);
+        assert_eq!(due(&mut ledger), [(0x40, 6)]);
+        assert_eq!((ledger.unsettled, ledger.held.len(), ledger.by_id.len()), (0, 0, 0));
+    }
+
+    #[test]
+    fn a_copy_that_is_sent_again_is_known() {
+        let mut ledger = connected();
+        brought(&mut ledger, b"a", qos_1(5), 7);
+        brought(&mut ledger, b"a", qos_1(6), 8);
+        ledger.connected(true);
+        assert_eq!(brought(&mut ledger, b"a", again(qos_1(5)), 7), Again);
+        assert_eq!(brought(&mut ledger, b"a", again(qos_1(6)), 8), Again);
+        ledger.signed(0);
+        assert_eq!(due(&mut ledger), [(0x40, 5), (0x40, 6)]);
+        brought(&mut ledger, b"b", qos_1(5), 7);
+        ledger.connected(false);
+        assert_eq!(brought(&mut ledger, b"b", qos_1(6), 8), New(3), "no copy is on its way");
+    }
+
+    #[test]
+    fn what_no_rule_wants_is_acknowledged_and_leaves_nothing_behind() {
+        let mut ledger = connected();
+        for head in [qos_1(5), qos_2(6), copy(qos_1(7))] {
+            assert_eq!(ledger.arrived(b"t", b"a", head, &By::default()), Arrived::Unwanted);
+        }
+        assert_eq!(due(&mut ledger), [(0x40, 5), (0x50, 6), (0x40, 7)]);
+        assert!(ledger.held.is_empty() && ledger.retained.is_empty());
+    }
+
     #[test]
     fn a_message_under_an_old_id_is_a_new_one() {
         let mut ledger = connected();
-        ledger.arrived(b"t", b"a", qos_1(5), 1);
+        ledger.comes(b"t", b"a", qos_1(5), 1);
         ledger.connected(true);
-        assert_eq!(ledger.arrived(b"t", b"other", qos_1(5), 1), New(1));
+        assert_eq!(ledger.comes(b"t", b"other", qos_1(5), 1), New(1));
         ledger.signed(0);
         assert_eq!(due(&mut ledger), []);
         ledger.signed(1);
@@ -410,8 +538,8 @@ mod tests {
     #[test]
     fn an_id_used_twice_at_once_is_acknowledged_once() {
         let mut ledger = connected();
-        ledger.arrived(b"t", b"a", qos_1(5), 1);
-        assert_eq!(ledger.arrived(b"t", b"b", qos_1(5), 1), New(1));
+        ledger.comes(b"t", b"a", qos_1(5), 1);
+        assert_eq!(ledger.comes(b"t", b"b", qos_1(5), 1), New(1));
         ledger.signed(0);
         assert_eq!(due(&mut ledger), []);
         ledger.signed(1);
@@ -421,8 +549,8 @@ mod tests {
     #[test]
     fn at_the_end_what_is_safe_is_acknowledged_past_what_is_not() {
         let mut ledger = connected();
-        ledger.arrived(b"t", b"a", qos_1(5), 1);
-        ledger.arrived(b"t", b"b", qos_1(6), 1);
+        ledger.comes(b"t", b"a", qos_1(5), 1);
+        ledger.comes(b"t", b"b", qos_1(6), 1);
         ledger.signed(1);
         assert_eq!(due(&mut ledger), []);
         ledger.leave_unsigned();
@@ -448,7 +576,7 @@ mod tests {
             let mut all: Vec<Several> = Vec::new();
             for (keys, number) in messages.into_iter().zip(1..) {
                 let payload = [u8::try_from(number).unwrap()];
-                let New(ticket) = ledger.arrived(b"t", &payload, qos_1(number), 1) else { panic!() };
+                let New(ticket) = ledger.comes(b"t", &payload, qos_1(number), 1) else { panic!() };
                 all.push(Several { delivered: vec![false; keys.len()], keys, ticket });
             }
             let mut said: HashMap<u8, usize> = HashMap::new();
@@ -493,7 +621,7 @@ mod tests {
     fn at_the_end_nothing_is_acknowledged_past_what_is_done_in_part() {
         let mut ledger = connected();
         for packet_id in 1..=4_u16 {
-            ledger.arrived(b"t", &packet_id.to_be_bytes(), qos_1(packet_id), 1);
+            ledger.comes(b"t", &packet_id.to_be_bytes(), qos_1(packet_id), 1);
         }
         ledger.signed(1);
         ledger.partly_signed(2);
@@ -505,19 +633,19 @@ mod tests {
     #[test]
     fn a_lost_session_ends_all_debts() {
         let mut ledger = connected();
-        ledger.arrived(b"t", b"a", qos_1(5), 1);
-        ledger.arrived(b"t", b"b", qos_1(6), 1);
+        ledger.comes(b"t", b"a", qos_1(5), 1);
+        ledger.comes(b"t", b"b", qos_1(6), 1);
         ledger.signed(1);
         ledger.connected(false);
         ledger.signed(0);
         assert_eq!(due(&mut ledger), []);
         assert_eq!((ledger.held.len(), ledger.unsettled), (0, 0));
-        assert_eq!(ledger.arrived(b"t", b"a", qos_1(5), 1), New(2));
+        assert_eq!(ledger.comes(b"t", b"a", qos_1(5), 1), New(2));
     }
 
     /// Takes a message in and acknowledges it.
     fn settle(ledger: &mut Ledger, payload: &[u8], packet_id: u16) {
-        let New(ticket) = ledger.arrived(b"t", payload, qos_1(packet_id), 1) else {
+        let New(ticket) = ledger.comes(b"t", payload, qos_1(packet_id), 1) else {
             panic!("message {packet_id} was not new")
         };
         ledger.signed(ticket);
@@ -534,12 +662,12 @@ mod tests {
         ledger.answered();
         settle(&mut ledger, b"a", 6); // Although 5 is free: it counts up.
         ledger.connected(true);
-        assert_eq!(ledger.arrived(b"t", b"a", again(qos_1(6)), 1), Again);
+        assert_eq!(ledger.comes(b"t", b"a", again(qos_1(6)), 1), Again);
         assert_eq!(due(&mut ledger), [(0x40, 6)]);
         // Confirmed by an answered ping: what comes now under this id is another message.
         ledger.pinged();
         ledger.answered();
-        assert_eq!(ledger.arrived(b"t", b"a", again(qos_1(6)), 1), New(2));
+        assert_eq!(ledger.comes(b"t", b"a", again(qos_1(6)), 1), New(2));
         assert!(!ledger.wants_ping());
     }
 
@@ -548,23 +676,23 @@ mod tests {
         let mut ledger = connected();
         settle(&mut ledger, b"a", 1);
         ledger.connected(true);
-        assert_eq!(ledger.arrived(b"t", b"a", again(qos_1(1)), 1), New(1), "nothing is known yet");
+        assert_eq!(ledger.comes(b"t", b"a", again(qos_1(1)), 1), New(1), "nothing is known yet");
         ledger.signed(1);
         due(&mut ledger);
         settle(&mut ledger, b"a", 1);
         assert!(!ledger.wants_ping());
         ledger.connected(true);
-        assert_eq!(ledger.arrived(b"t", b"a", again(qos_1(1)), 1), New(3));
+        assert_eq!(ledger.comes(b"t", b"a", again(qos_1(1)), 1), New(3));
     }
 
     #[test]
     fn what_is_remembered_is_bounded() {
         let mut ledger = connected();
         for packet_id in 1..=4_000 {
-            let New(ticket) = ledger.arrived(b"t", b"a", qos_1(packet_id), 1) else { panic!() };
+            let New(ticket) = ledger.comes(b"t", b"a", qos_1(packet_id), 1) else { panic!() };
             let topic = packet_id.to_be_bytes();
             let qos_0 = PublishHead { qos: Qos::AtMostOnce, packet_id: 0, ..qos_1(1) };
-            assert_ne!(ledger.arrived(&topic, b"x", copy(qos_0), 1), Again);
+            assert_ne!(ledger.comes(&topic, b"x", copy(qos_0), 1), Again);
             ledger.signed(ticket);
             ledger.signed(ticket + 1);
             due(&mut ledger);
@@ -576,46 +704,46 @@ mod tests {
     #[test]
     fn qos_2_is_acknowledged_in_two_steps_that_survive_a_connection() {
         let mut ledger = connected();
-        ledger.arrived(b"t", b"a", qos_2(5), 1);
+        ledger.comes(b"t", b"a", qos_2(5), 1);
         ledger.signed(0);
         assert_eq!(due(&mut ledger), [(0x50, 5)]);
         ledger.connected(true);
-        assert_eq!(ledger.arrived(b"t", b"a", again(qos_2(5)), 1), Again);
+        assert_eq!(ledger.comes(b"t", b"a", again(qos_2(5)), 1), Again);
         assert_eq!(due(&mut ledger), [(0x50, 5)]);
         let mut out = BytesMut::new();
         ledger.released(5, &mut out);
         ledger.released(999, &mut out);
         assert_eq!(out[..], [0x70, 2, 0, 5, 0x70, 2, 0x03, 0xE7]);
-        assert_eq!(ledger.arrived(b"t", b"a", qos_2(5), 1), New(1));
+        assert_eq!(ledger.comes(b"t", b"a", qos_2(5), 1), New(1));
     }
 
     #[test]
     fn a_retained_copy_is_handed_in_when_it_says_something_new() {
         let mut ledger = connected();
-        assert_eq!(ledger.arrived(b"t", b"on", copy(qos_1(1)), 1), NewCopy(0));
+        assert_eq!(ledger.comes(b"t", b"on", copy(qos_1(1)), 1), NewCopy(0));
         connect_again(&mut ledger);
-        assert_eq!(ledger.arrived(b"t", b"on", copy(qos_1(1)), 1), Again);
+        assert_eq!(ledger.comes(b"t", b"on", copy(qos_1(1)), 1), Again);
         assert_eq!(due(&mut ledger), [(0x40, 1)]);
-        assert_eq!(ledger.arrived(b"t", b"off", qos_1(2), 1), New(1));
-        assert_eq!(ledger.arrived(b"t", b"off", qos_1(3), 1), New(2), "only copies are repeated");
+        assert_eq!(ledger.comes(b"t", b"off", qos_1(2), 1), New(1));
+        assert_eq!(ledger.comes(b"t", b"off", qos_1(3), 1), New(2), "only copies are repeated");
         connect_again(&mut ledger);
-        assert_eq!(ledger.arrived(b"t", b"on", copy(qos_1(1)), 1), NewCopy(3));
-        assert_eq!(ledger.arrived(b"u", b"on", copy(qos_1(2)), 1), NewCopy(4));
+        assert_eq!(ledger.comes(b"t", b"on", copy(qos_1(1)), 1), NewCopy(3));
+        assert_eq!(ledger.comes(b"u", b"on", copy(qos_1(2)), 1), NewCopy(4));
     }
 
     #[test]
     fn a_copy_that_is_sent_again_after_a_lost_acknowledgement_is_counted_once() {
         let mut ledger = connected();
-        assert_eq!(ledger.arrived(b"t", b"on", copy(qos_1(1)), 1), NewCopy(0));
+        assert_eq!(ledger.comes(b"t", b"on", copy(qos_1(1)), 1), NewCopy(0));
         ledger.signed(0);
         due(&mut ledger);
         ledger.connected(true);
-        assert_eq!(ledger.arrived(b"t", b"on", copy(qos_1(2)), 2), Again);
+        assert_eq!(ledger.comes(b"t", b"on", copy(qos_1(2)), 2), Again);
         // The connection ends before it is acknowledged, so it comes with the next SUBSCRIBE, too.
         ledger.connected(true);
-        assert_eq!(ledger.arrived(b"t", b"on", again(copy(qos_1(2))), 3), Again);
-        assert_eq!(ledger.arrived(b"t", b"on", copy(qos_1(3)), 3), Again);
-        assert_eq!(ledger.arrived(b"t", b"on", copy(qos_1(4)), 3), New(1), "no copy");
+        assert_eq!(ledger.comes(b"t", b"on", again(copy(qos_1(2))), 3), Again);
+        assert_eq!(ledger.comes(b"t", b"on", copy(qos_1(3)), 3), Again);
+        assert_eq!(ledger.comes(b"t", b"on", copy(qos_1(4)), 3), New(1), "no copy");
         assert_eq!(due(&mut ledger), [(0x40, 2), (0x40, 3)]);
     }
 
@@ -661,12 +789,12 @@ mod tests {
 
         /// Publishers repeat themselves: every content is the same.
         fn arrives(&mut self, sent: Sent) {
-            match self.ledger.arrived(b"t", b"same", sent.head, 1) {
+            match self.ledger.comes(b"t", b"same", sent.head, 1) {
                 New(ticket) => {
                     self.handed_in[sent.number] += 1;
                     self.held.push((ticket, sent.number));
                 }
-                NewCopy(_) => panic!("nothing is retained"),
+                NewCopy(_) | Arrived::Unwanted => panic!("it is wanted and not retained"),
                 Again => assert!(self.handed_in[sent.number] > 0, "a message is lost"),
             }
         }

@@ -68,7 +68,7 @@ impl Table {
 
     fn publish(&mut self, packet_id: u16, payload: &[u8]) -> String {
         let head = PublishHead { packet_id, ..QOS_1 };
-        self.received(Packet::Publish(Publish { topic: b"a", payload, head }))
+        self.received(Packet::Publish(Publish { topic: b"a", payload, properties: b"", head }))
     }
 
     /// Everything that is due, and what was sent.
@@ -260,11 +260,12 @@ fn no_message_ends_a_connection() {
         (b"\xff", "the topic is not valid UTF-8"),
         (b"a/#", "message 3"),
     ] {
-        let publish = Publish { topic, payload: b"", head };
+        let publish = Publish { topic, payload: b"", properties: b"", head };
         assert_eq!(table.received(Packet::Publish(publish)), wanted);
     }
     let topic = b"a".to_vec();
-    let oversized = Oversized { topic, bytes: 9_999, head: PublishHead { packet_id: 2, ..head } };
+    let head = PublishHead { packet_id: 2, ..head };
+    let oversized = Oversized { topic, bytes: 9_999, properties: Vec::new(), head };
     assert_eq!(table.received(Packet::Oversized(oversized)), "oversized 9999");
 }
 
@@ -290,7 +291,7 @@ fn retained_copies_are_remembered_in_one_write_when_they_are_safe() {
     for packet_id in 1..=2 {
         let head = PublishHead { packet_id, retain: true, ..QOS_1 };
         let topic = [b"a", b"b"][usize::from(packet_id) - 1];
-        table.received(Packet::Publish(Publish { topic, payload: b"on", head }));
+        table.received(Packet::Publish(Publish { topic, payload: b"on", properties: b"", head }));
     }
     table.check(&[
         (1_000, "time", ""),
@@ -299,7 +300,7 @@ fn retained_copies_are_remembered_in_one_write_when_they_are_safe() {
         (9_000, "time", ""),
     ]);
     let head = PublishHead { packet_id: 3, dup: true, retain: true, ..QOS_1 };
-    let again = Publish { topic: b"a", payload: b"on", head };
+    let again = Publish { topic: b"a", payload: b"on", properties: b"", head };
     assert_eq!(table.received(Packet::Publish(again)), "message 2", "one SUBSCRIBE, one copy");
 }
 
@@ -334,7 +335,8 @@ fn the_next_connection_takes_up_what_this_one_left() {
     assert_eq!(table.due(60_000), "report true false, SUBSCRIBE 1, SUBSCRIBE 2");
     table.check(&[(60_000, "sign 0", "")]);
     let head = PublishHead { dup: true, ..QOS_1 };
-    assert_eq!(table.received(Packet::Publish(Publish { topic: b"a", payload: b"one", head })), "");
+    let again = Publish { topic: b"a", payload: b"one", properties: b"", head };
+    assert_eq!(table.received(Packet::Publish(again)), "");
     assert_eq!(table.due(60_010), "PUBACK 1, PINGREQ", "not handed in twice");
 }
 

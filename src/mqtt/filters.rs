@@ -1,0 +1,183 @@
+//! Which filters to subscribe to, so that no message comes twice: pure functions over filters.
+//!
+//! A broker may send one copy of a message for every subscription that matches it. A filter that
+//! another one covers is therefore never subscribed to. Filters such as `a/+` and `+/b` overlap,
+//! and neither covers the other. With MQTT 5 each is subscribed to under a number that comes back
+//! in every copy. MQTT 3.1.1 has no such number, and a copy looks like a second message that says
+//! the same, so there a filter that covers both is subscribed to.
+
+use crate::config::{Qos, Rule};
+use crate::topic;
+use std::hash::{DefaultHasher, Hasher};
+
+/// A filter with the QoS to ask for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Wanted {
+    pub filter: String,
+    pub qos: Qos,
+}
+
+/// The filters that cover those of all rules, each with the highest QoS of what it covers.
+pub(super) fn covering(rules: &[Rule]) -> Vec<Wanted> {
+    let mut kept = Vec::new();
+    for rule in rules {
+        add(&mut kept, Wanted { filter: rule.filter.clone(), qos: rule.qos });
+    }
+    kept
+}
+
+/// Filters that cover the given ones, of which no two match the same topic.
+pub(super) fn disjoint(wanted: &[Wanted]) -> Vec<Wanted> {
+    let mut kept = wanted.to_vec();
+    while let Some((one, other)) = overlap(&kept) {
+        let other = kept.remove(other);
+        let one = kept.remove(one);
+        let filter = topic::join(&one.filter, &other.filter);
+        add(&mut kept, Wanted { filter, qos: one.qos.max(other.qos) });
+    }
+    kept
+}
+
+/// Adds a filter unless another covers it, and removes those that it covers.
+fn add(kept: &mut Vec<Wanted>, mut new: Wanted) {
+    if let Some(wide) = kept.iter_mut().find(|wide| topic::covers(&wide.filter, &new.filter)) {
+        wide.qos = wide.qos.max(new.qos);
+        return;
+    }
+    kept.retain(|narrow| {
+        let covered = topic::covers(&new.filter, &narrow.filter);
+        if covered {
+            new.qos = new.qos.max(narrow.qos);
+        }
+        !covered
+    });
+    kept.push(new);
+}
+
+/// The places of the first two filters that match the same topic, in order.
+pub(super) fn overlap(wanted: &[Wanted]) -> Option<(usize, usize)> {
+    let overlaps =
+        |one: usize, other: &usize| topic::overlap(&wanted[one].filter, &wanted[*other].filter);
+    (0..wanted.len())
+        .find_map(|one| Some((one, (one + 1..wanted.len()).find(|other| overlaps(one, other))?)))
+}
+
+/// The subscription identifier of a filter. A broker stores it with the messages that it keeps for
+/// us, so it has to mean the same filter after a restart with another configuration.
+pub(super) fn identifier(filter: &str) -> u32 {
+    /// As large as MQTT allows.
+    const MAX: u64 = 268_435_455;
+    let mut hasher = DefaultHasher::new();
+    hasher.write(filter.as_bytes());
+    u32::try_from(1 + hasher.finish() % MAX).unwrap_or(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Target;
+    use Qos::{AtLeastOnce, AtMostOnce, ExactlyOnce};
+    use proptest::prelude::{Strategy, prop_assert, proptest};
+
+    fn wanted(filters: &[(&str, Qos)]) -> Vec<Wanted> {
+        filters.iter().map(|&(filter, qos)| Wanted { filter: filter.to_owned(), qos }).collect()
+    }
+
+    fn rules(filters: &[(&str, Qos)]) -> Vec<Rule> {
+        let rule = |&(filter, qos): &(&str, Qos)| Rule {
+            filter: filter.to_owned(),
+            qos,
+            to: Target::Heartbeat,
+        };
+        filters.iter().map(rule).collect()
+    }
+
+    #[test]
+    fn a_filter_that_another_covers_is_not_asked_for() {
+        for (given, left) in [
+            (
+                &[("a", AtLeastOnce), ("b", AtMostOnce)][..],
+                &[("a", AtLeastOnce), ("b", AtMostOnce)][..],
+            ),
+            (&[("#", AtMostOnce), ("a/b", ExactlyOnce)], &[("#", ExactlyOnce)]),
+            (
+                &[
+                    ("a/b", ExactlyOnce),
+                    ("a/c", AtMostOnce),
+                    ("x", AtMostOnce),
+                    ("a/+", AtLeastOnce),
+                ],
+                &[("x", AtMostOnce), ("a/+", ExactlyOnce)],
+            ),
+            (&[("a", AtMostOnce), ("a", AtLeastOnce)], &[("a", AtLeastOnce)]),
+            (
+                &[("#", AtLeastOnce), ("$SYS/#", AtMostOnce)],
+                &[("#", AtLeastOnce), ("$SYS/#", AtMostOnce)],
+            ),
+        ] {
+            assert_eq!(covering(&rules(given)), wanted(left));
+            assert_eq!(disjoint(&wanted(left)), wanted(left), "nothing overlaps");
+        }
+    }
+
+    #[test]
+    fn filters_that_overlap_are_joined_until_none_do() {
+        for (given, left) in [
+            (&[("a/+", AtMostOnce), ("+/b", ExactlyOnce)][..], &[("+/+", ExactlyOnce)][..]),
+            (
+                &[("a/+/c", AtMostOnce), ("x", AtMostOnce), ("a/b/+", AtLeastOnce)],
+                &[("x", AtMostOnce), ("a/+/+", AtLeastOnce)],
+            ),
+            // The join overlaps a third, and covers a fourth.
+            (
+                &[
+                    ("a/+/c", AtMostOnce),
+                    ("a/b/+", AtMostOnce),
+                    ("a/x/y/#", AtMostOnce),
+                    ("a/+/d", ExactlyOnce),
+                    ("a/x/#", AtMostOnce),
+                ],
+                &[("a/+/#", ExactlyOnce)],
+            ),
+            (
+                &[("$SYS/+/x", AtMostOnce), ("$SYS/y/+", AtMostOnce), ("+/z", AtMostOnce)],
+                &[("+/z", AtMostOnce), ("$SYS/+/+", AtMostOnce)],
+            ),
+        ] {
+            assert_eq!(disjoint(&wanted(given)), wanted(left));
+        }
+    }
+
+    #[test]
+    fn an_identifier_belongs_to_a_filter() {
+        assert_eq!(identifier("a/+"), identifier("a/+"));
+        assert_ne!(identifier("a/+"), identifier("+/b"));
+    }
+
+    fn filters() -> impl Strategy<Value = Vec<String>> {
+        let levels = proptest::sample::select(&["a", "b", "+", "#", "", "$s"][..]);
+        let filter = proptest::collection::vec(levels, 1..4)
+            .prop_map(|levels| levels.join("/"))
+            .prop_filter("valid", |filter| topic::check_filter(filter).is_ok());
+        proptest::collection::vec(filter, 1..6)
+    }
+
+    proptest! {
+        #[test]
+        fn every_rule_is_covered_and_no_topic_is_matched_twice(
+            filters in filters(),
+            topic in "[ab]?(/[abc]?){0,3}|\\$s(/[ab]){0,2}",
+        ) {
+            let given: Vec<(&str, Qos)> = filters.iter().map(|f| (&**f, AtLeastOnce)).collect();
+            let covering = covering(&rules(&given));
+            let disjoint = disjoint(&covering);
+            for set in [&covering, &disjoint] {
+                for filter in &filters {
+                    prop_assert!(set.iter().any(|wide| topic::covers(&wide.filter, filter)));
+                }
+            }
+            let matching = |w: &&Wanted| topic::matches(&w.filter, &topic);
+            prop_assert!(disjoint.iter().filter(matching).count() <= 1);
+        }
+    }
+}
