@@ -118,6 +118,8 @@ impl Seen {
 #[track_caller]
 fn settle(agent: &mut Agent, broker: &Broker, text: &str) {
     wait_until("nothing waits", || agent.list().is_empty());
+    // The connection of the configuration before may still be on its way.
+    agent.wait_ready();
     let connects = broker.connects("plant");
     agent.reconfigure(text);
     wait_until("it connects again", || broker.connects("plant") > connects);

@@ -37,8 +37,9 @@ pub fn listen() -> io::Result<Signals> {
         signal_hook::flag::register_conditional_shutdown(signal, IMPATIENT, Arc::clone(&end))?;
         signal_hook::flag::register(signal, Arc::clone(&end))?;
     }
-    signal_hook::flag::register(SIGHUP, Arc::clone(&reload))?;
     signal_hook::flag::register(SIGUSR1, Arc::clone(&retry))?;
+    // SIGHUP last: whoever sees that it is caught, as OpenWrt's init script does, may send any.
+    signal_hook::flag::register(SIGHUP, Arc::clone(&reload))?;
     for signal in [SIGTERM, SIGINT, SIGHUP, SIGUSR1] {
         signal_hook::low_level::pipe::register(signal, theirs.try_clone()?)?;
     }
@@ -57,12 +58,16 @@ fn pass_on(
     again: &[(Arc<AtomicBool>, Sender<()>)],
 ) {
     let mut byte = [0];
-    while !end.load(Ordering::Acquire) && signals.read_exact(&mut byte).is_ok() {
+    // Looks before it reads: a signal may have come before there was a pipe to write to.
+    while !end.load(Ordering::Acquire) {
         for (asked, tell) in again {
             if asked.swap(false, Ordering::AcqRel) {
                 // A request that waits already is enough.
                 let _ = tell.try_send(());
             }
+        }
+        if signals.read_exact(&mut byte).is_err() {
+            break;
         }
     }
     // Nobody listens any more if the agent is already ending.

@@ -87,6 +87,13 @@ impl Router {
         fs::read_to_string(self.path("/tmp/procd.process")).ok()
     }
 
+    /// The process that procd has started: its id, and `/proc/ID/status`.
+    pub fn show_process(&self, id: u32, status: &str) {
+        self.write("/tmp/procd.pid", &id.to_string());
+        fs::create_dir_all(self.path(&format!("/proc/{id}"))).unwrap();
+        self.write(&format!("/proc/{id}/status"), status);
+    }
+
     /// What is in memory is gone, and procd begins with nothing.
     pub fn reboot(&self) {
         for folder in ["/tmp", "/var/run", "/var/lib"] {
@@ -161,11 +168,13 @@ impl Router {
     fn install_stand_ins(&self) {
         let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/openwrt");
         for file in [
+            "bin/ubus",
             "etc/rc.common",
             "lib/config/uci.sh",
             "lib/functions.sh",
             "lib/functions/procd.sh",
             "sbin/uci",
+            "usr/bin/jsonfilter",
             "usr/bin/wget",
             "usr/share/libubox/jshn.sh",
         ] {
