@@ -66,6 +66,7 @@ fn the_shipped_sections_start_an_agent_once_it_is_enabled() {
             "ilert": { "max_retries": "0" },
             "http": { "port": "8977", "bind": "127.0.0.1" },
             "mqtt": [],
+            "sink": { "file": [] },
         })
     );
     assert_eq!(
@@ -174,6 +175,9 @@ fn every_option_that_is_shipped_as_a_comment_becomes_a_key() {
                     },
                 ],
             }],
+            "sink": { "file": [{
+                "name": "sent", "path": "/var/log/ilagent/sent", "rotate_at": "64 KB", "keep": "1",
+            }] },
         })
     );
 }
@@ -186,7 +190,7 @@ fn what_people_write_becomes_what_they_mean() {
         let mut broker = json!({ "name": "b", "url": "mqtt://h" });
         let more = rest.as_object().unwrap().clone();
         broker.as_object_mut().unwrap().extend(more);
-        json!({ "queue": queue, "mqtt": [broker] })
+        json!({ "queue": queue, "mqtt": [broker], "sink": { "file": [] } })
     };
     let section = "config queue 'queue'\nconfig broker 'b'\n\toption url 'mqtt://h'\n";
     // One topic may be an option; numbers of sections go on counting over those that are off.
@@ -331,6 +335,56 @@ fn what_would_be_left_out_without_a_word_is_told() {
     );
 }
 
+#[test]
+fn a_journal_has_a_folder_that_the_agent_can_write_to() {
+    let Some(router) = Router::new() else { return };
+    let journal = |name: &str, path: &str| {
+        format!(
+            "config http 'http'\n\toption port '8977'\nconfig journal '{name}'\n\toption path '{path}'\n"
+        )
+    };
+    made(
+        &router,
+        &journal("sent", "/var/log/deep/sent"),
+        &json!({
+            "http": { "port": "8977" },
+            "queue": { "path": "/var/lib/ilagent/ilagent.db3" },
+            "mqtt": [],
+            "sink": { "file": [{ "name": "sent", "path": "/var/log/deep/sent" }] },
+        }),
+    );
+    let found = fs::metadata(router.path("/var/log/deep")).unwrap();
+    assert_eq!((found.permissions().mode() & 0o7777, found.uid()), (0o700, OWNER));
+
+    router.service("stop");
+    router.reboot();
+    fs::create_dir_all(router.path("/mnt/usb")).unwrap();
+    router.write("/etc/config/fstab", "config mount\n\toption target '/mnt/usb'\n");
+    router.write("/proc/mounts", "/dev/root / squashfs ro 0 0\n");
+    let mut faulty = journal("sent", "sent");
+    faulty.push_str("\toption rotate_at '1 KB'\nconfig journal 'none'\n\toption keep '1'\n");
+    faulty.push_str("config journal 'off'\n\toption enabled '0'\n");
+    refused(
+        &router,
+        &faulty,
+        &[
+            "sent.path: `sent` is not the whole path of a file, such as /var/log/ilagent/sent",
+            "sent.rotate_at: `1 KB` is not between 4 KB and 1 GB",
+            "none: [[sink.file]] needs a `path`",
+        ],
+    );
+    let foreign = "sent.path: the user ilagent cannot write to the folder /etc/config";
+    refused(&router, &journal("sent", "/etc/config/sent"), &[foreign]);
+    // The agent is started once the stick is mounted.
+    let missing = "sent.path: /mnt/usb is not mounted";
+    refused(&router, &journal("sent", "/mnt/usb/sent"), &[missing]);
+    let trigger = "add_restart_mount_trigger /mnt/usb".to_owned();
+    assert!(router.procd().contains(&trigger), "{:?}", router.procd());
+    router.write("/proc/mounts", "/dev/sda1 /mnt/usb ext4 rw 0 0\n");
+    std::os::unix::fs::chown(router.path("/mnt/usb"), Some(OWNER), None).unwrap();
+    assert!(router.service("restart").right);
+}
+
 /// `uci set` makes an option, `uci add_list` a list, and people write the one for the other.
 #[test]
 fn an_option_is_a_list_of_one_and_a_list_of_one_an_option() {
@@ -362,6 +416,7 @@ fn an_option_is_a_list_of_one_and_a_list_of_one_an_option() {
                 { "topic": ["plant/shifts"], "kind": "policy", "routing_keys": ["site"] },
             ],
         }],
+        "sink": { "file": [] },
     });
     let trigger = "add_interface_trigger interface.*.up wan /etc/init.d/ilagent reconnect";
     for (list, option) in [("option", "option"), ("list", "option"), ("list", "list")] {
@@ -482,6 +537,7 @@ fn secrets_may_be_files_that_the_agent_alone_can_read() {
                 "name": "b", "url": "mqtt://h", "username": "u", "password_file": file("password"),
                 "subscription": [{ "topic": ["t"], "integration_key_file": file("event-key") }],
             }],
+            "sink": { "file": [] },
         }),
     );
 }

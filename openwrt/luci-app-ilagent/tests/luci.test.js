@@ -107,6 +107,7 @@ test('values are checked as the agent checks them', () => {
 		checkSize: [ [ '65536', '64 KB', '8MB', '2 gb', '1 KiB', '7 k' ], [ '', 'KB', '1.5 MB', '-1', '8 TB', '8 MBB' ] ],
 		checkTime: [ [ '30', '30 s', '5 min', '2h', '1 d', '4 m' ], [ '', 's', '-1 s', '1 week', '1.5 h', '5 ms' ] ],
 		checkStorage: [ [ 'ram', 'flash', '/mnt/usb' ], [ 'usb', '/', '', 'mnt' ] ],
+		checkPath: [ [ '/var/log/ilagent/sent', '/a/b c' ], [ 'sent', '/sent', '/a/', '//a', '' ] ],
 		checkUrl: [
 			[ 'mqtt://h', 'mqtts://h:8883', 'tcp://1.2.3.4', 'ssl://h', 'tls://h', 'mqtt://[::1]:1883' ],
 			[ 'h', 'http://h', 'ws://h', 'mqtt://', 'mqtt://h:0', 'mqtt://h:70000', 'mqtt://u:p@h', 'mqtt://a b' ]
@@ -159,7 +160,7 @@ test('the form has every option of the shipped file and no other', () => {
 		[ typeOf(section), section.children.map(option => option.option).sort() ]));
 	const file = shipped();
 	/* Any section may be switched off, and the file says so once. */
-	for (const name of [ 'broker', 'subscription' ])
+	for (const name of [ 'broker', 'subscription', 'journal' ])
 		file[name].add('enabled');
 	const wanted = Object.fromEntries(Object.entries(file).map(([ name, options ]) => [ name, [ ...options ].sort() ]));
 	assert.deepStrictEqual(fields, wanted);

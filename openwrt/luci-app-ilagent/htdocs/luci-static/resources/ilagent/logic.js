@@ -2,8 +2,8 @@
 'require baseclass';
 
 /*
- * What the pages know about values and about the agent's status, without the pages: each check gives true or
- * the words of what is wrong, as LuCI's forms want it. The agent itself checks everything once more.
+ * What the pages know about values and about the agent's status. A check returns true or says what is wrong,
+ * as LuCI's forms expect. The agent itself checks everything again.
  */
 
 const SIZE = /^\d+\s*([kmg]?b?|[kmg]ib)$/i;
@@ -21,6 +21,10 @@ function checkTime(value) {
 function checkStorage(value) {
 	return value === 'ram' || value === 'flash' || /^\/./.test(value) ||
 		_('Expecting ram, flash or the path of a folder');
+}
+
+function checkPath(value) {
+	return /^\/.*[^/]\/[^/]+$/.test(value) || _('Expecting the path of a file, such as /var/log/ilagent/sent');
 }
 
 function checkUrl(value) {
@@ -50,7 +54,7 @@ function checkService(value) {
 		_('Expecting alias=NAME or id=NUMBER');
 }
 
-/** One line of text; control characters cannot stand in keys, names and passwords. */
+/** One line of text: keys, names and passwords have no control characters. */
 function checkLine(value) {
 	return !/[\u0000-\u001f\u007f]/.test(value) || _('Expecting one line of text');
 }
@@ -137,7 +141,7 @@ function lines(text) {
 	return (text || '').split('\n').map(line => line.replace(/^ilagent: /, '').trim()).filter(line => line);
 }
 
-/** The faults of the settings, from what `/etc/init.d/ilagent check` said; none where it could not be asked. */
+/** The faults of the settings, as `/etc/init.d/ilagent check` reported them; none if it could not run. */
 function faults(result) {
 	return result && result.code > 0 ? lines(result.stderr) : [];
 }
@@ -150,8 +154,8 @@ function refused(found, runs) {
 }
 
 /**
- * What `/etc/init.d/ilagent agent_status` said, as sections; or, where the agent does not answer, one row
- * that says so. What is wrong with the settings stands in front.
+ * What `/etc/init.d/ilagent agent_status` said, as sections, or one row that says that the agent does not
+ * answer. Faults of the settings come first.
  */
 function answer(result, found) {
 	let status = null;
@@ -168,6 +172,6 @@ function answer(result, found) {
 }
 
 return baseclass.extend({
-	checkSize, checkTime, checkStorage, checkUrl, checkTopicFilter, checkPair, checkService, checkLine,
+	checkSize, checkTime, checkStorage, checkPath, checkUrl, checkTopicFilter, checkPair, checkService, checkLine,
 	size, time, faults, answer
 });

@@ -4,7 +4,7 @@
 'require view';
 'require ilagent.logic as logic';
 
-/* One line a field: [ name, title, what it means, settings ]. */
+/* One line for each field: [ name, title, what it means, settings ]. */
 const MAIN = [
 	[ 'enabled', _('Enabled'), _('Start the agent'), { widget: form.Flag } ],
 	[ 'log_level', _('Log level'), _('info logs one line for each message'),
@@ -40,6 +40,15 @@ const ILERT = [
 	[ 'api_host', _('API'), _('Another API'), { placeholder: 'https://api.ilert.com' } ],
 	[ 'heartbeat_host', _('Heartbeat API'), _('Another API for heartbeats'),
 		{ placeholder: 'https://beat.ilert.com' } ]
+];
+
+const JOURNAL = [
+	[ 'enabled', _('Enabled'), null, { widget: form.Flag, initial: '1' } ],
+	[ 'path', _('File'), _('Its folder is made if it is not there. Files below /var are in memory.'),
+		{ check: 'checkPath', placeholder: '/var/log/ilagent/sent', required: true } ],
+	[ 'rotate_at', _('Size'), _('At this size it becomes an older file, and a new one is begun'),
+		{ check: 'checkSize', placeholder: '1 MB' } ],
+	[ 'keep', _('Older files'), _('How many are kept'), { datatype: 'range(0,99)', placeholder: '1' } ]
 ];
 
 const HTTP = [
@@ -122,7 +131,7 @@ function widget(settings) {
 	return settings.widget || (settings.values || settings.brokers ? form.ListValue : form.Value);
 }
 
-/* A broker that was added a moment ago is one, too: so they are looked up when the field is drawn, not with the page. */
+/* Looked up when the field is drawn, not with the page, so that a broker that was just added is among them. */
 function offerBrokers(option) {
 	option.load = function(id) {
 		this.keylist = [];
@@ -135,7 +144,7 @@ function offerBrokers(option) {
 function addField(section, [ name, title, meaning, settings ]) {
 	const option = section.option(widget(settings), name, title, meaning);
 	const choices = settings.values || settings.choices || [];
-	/* What is left out has the agent's own default. */
+	/* An option that is left out has the agent's default. */
 	if (settings.values)
 		option.value('', settings.placeholder ? _('default (%s)').format(settings.placeholder) : _('default'));
 	choices.forEach(choice => option.value(choice));
@@ -149,7 +158,7 @@ function addField(section, [ name, title, meaning, settings ]) {
 		option.datatype = settings.datatype;
 	option.password = settings.secret === true;
 	option.rmempty = settings.required !== true;
-	/* true is "only in the dialog", false would be "only in the table, as text"; what is left alone is in both. */
+	/* true is "only in the dialog", false "only in the table, as text", and undefined "in both". */
 	if (settings.modal)
 		option.modalonly = true;
 	(settings.depends || []).forEach(condition => option.depends(condition));
@@ -177,7 +186,7 @@ function addGrid(map, type, title, meaning, fields) {
 	const section = map.section(form.GridSection, type, title, meaning);
 	section.addremove = true;
 	section.sortable = true;
-	/* LuCI's row of descriptions stands one column beside the heads. */
+	/* LuCI's row of descriptions is one column off from the heads. */
 	section.nodescriptions = true;
 	addFields(section, fields);
 }
@@ -197,6 +206,7 @@ return view.extend({
 		addNamed(map, 'http', _('HTTP'), null, HTTP);
 		addNamed(map, 'ilert', _('ilert'), null, ILERT);
 		addNamed(map, 'queue', _('Queue'), _('Where deliveries wait until ilert has them'), QUEUE);
+		addGrid(map, 'journal', _('Journals'), _('One line of JSON for each delivery that ilert took'), JOURNAL);
 		addNamed(map, 'event', _('Events'), _('Added to every event'), ENRICHMENT);
 		return map.render();
 	}
