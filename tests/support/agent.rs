@@ -210,9 +210,8 @@ impl Agent {
 
     /// SIGKILL.
     pub fn kill(&mut self) {
-        if let Some(mut process) = self.process.take() {
-            process.kill().unwrap();
-            process.wait().unwrap();
+        if let Some(process) = self.process.take() {
+            end_by_force(process);
         }
     }
 
@@ -312,14 +311,7 @@ impl Agent {
 
 impl Drop for Agent {
     fn drop(&mut self) {
-        if let Some(mut process) = self.process.take() {
-            let _ = process.kill();
-            let _ = process.wait();
-            // libfaketime's, which it removes at an orderly end.
-            for name in ["faketime_shm", "sem.faketime_sem"] {
-                let _ = fs::remove_file(format!("/dev/shm/{name}_{}", process.id()));
-            }
-        }
+        self.kill();
         if std::thread::panicking() {
             let log = self.log();
             let from = log.len().saturating_sub(6_000);
@@ -328,5 +320,14 @@ impl Drop for Agent {
                 String::from_utf8_lossy(&log.as_bytes()[from..])
             );
         }
+    }
+}
+
+/// Kills a process, and removes what libfaketime removes at an orderly end.
+fn end_by_force(mut process: Child) {
+    let _ = process.kill();
+    let _ = process.wait();
+    for name in ["faketime_shm", "sem.faketime_sem"] {
+        let _ = fs::remove_file(format!("/dev/shm/{name}_{}", process.id()));
     }
 }
