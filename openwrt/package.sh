@@ -1,4 +1,4 @@
-# What build-ipk and build-apk share: which package is for which router, and what is in it.
+# What build-ipk and build-apk share: which package fits which router, and what is in it.
 # shellcheck shell=bash disable=SC2034 # The scripts that read this file use what it sets.
 
 project=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -8,15 +8,16 @@ version=$(sed -n 's/^version = "\(.*\)"$/\1/p' "$project/Cargo.toml" | head -1)-
 # As in openwrt/ilagent/Makefile: the user the agent runs as.
 users='ilagent=897:ilagent=897'
 description='Edge agent that gets messages out of the field: MQTT and HTTP in, ilert out'
-# Files only: opkg copies each before an upgrade, and cannot copy a folder. sysupgrade keeps /etc/ilagent by keep.d.
+# Only files: opkg copies each of them before an upgrade, and cannot copy folders. keep.d tells sysupgrade to keep
+# /etc/ilagent.
 conffiles=/etc/config/ilagent
-# apk runs no script of the old package, and `start` changes nothing for procd, so the old binary would go on.
+# apk runs no script of the old package, and to procd `start` changes nothing, so the old binary would keep running.
 # shellcheck disable=SC2016 # The router expands it.
 restart_if_it_runs='[ -n "${IPKG_INSTROOT}" ] || ! /etc/init.d/ilagent running || /etc/init.d/ilagent restart || true'
-# Packages of one commit are identical, whenever they are built.
+# Packages of the same commit are identical, whenever they are built.
 export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git -C "$project" log -1 --format=%ct 2>/dev/null || echo 0)}
 
-# rust target | what most routers with that processor call their architecture
+# rust target | the architecture, as most routers with that processor call it
 architectures='
 mipsel-unknown-linux-musl      mipsel_24kc
 mips-unknown-linux-musl        mips_24kc
@@ -50,18 +51,18 @@ read_arguments() {
   [ -x "$binary" ] || fail "there is no $binary; run cross/build $target first"
 }
 
-# stage FOLDER: the files of the package, as they lie on the router.
+# stage FOLDER: puts the files of the package there, laid out as on the router.
 stage() {
   local files=$project/openwrt/ilagent/files
   install -D -m 0755 "$binary" "$1/usr/bin/ilagent"
   install -D -m 0755 "$files/ilagent.init" "$1/etc/init.d/ilagent"
   install -D -m 0600 "$files/ilagent.config" "$1/etc/config/ilagent"
-  # sysupgrade keeps certificates, and the queue where it is on flash.
+  # sysupgrade keeps the certificates, and the queue if it is on flash.
   install -D -m 0644 "$files/ilagent.keep" "$1/lib/upgrade/keep.d/ilagent"
   install -d "$1/etc/ilagent"
-  # What `install` makes on the way has the mode that the umask leaves.
+  # `install` makes the folders in between with the mode that the umask leaves.
   find "$1" -type d -exec chmod 0755 {} +
-  # Keys are copied there. The init script lets the agent in.
+  # Owners copy keys there. The init script lets the agent in.
   chmod 0750 "$1/etc/ilagent"
 }
 
@@ -71,7 +72,7 @@ script() {
   shift
   {
     echo '#!/bin/sh'
-    # Set by opkg and apk where packages go into an image instead of a running router.
+    # opkg and apk set it when a package goes into an image instead of a running router.
     # shellcheck disable=SC2016
     printf '%s\n' '[ "${IPKG_NO_SCRIPT}" = "1" ] && exit 0' \
       '[ -s "${IPKG_INSTROOT}/lib/functions.sh" ] || exit 0' '. "${IPKG_INSTROOT}/lib/functions.sh"'

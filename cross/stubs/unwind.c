@@ -1,5 +1,5 @@
-/* What the standard library asks of libunwind when a panic wants a backtrace. A release has no
-   tables to walk by, so the real one, 34 KB on MIPS, would find nothing either. */
+/* What the standard library calls in libunwind for a panic's backtrace. A release has no unwind
+   tables, so the real library, 34 KB on MIPS, would find nothing either. */
 
 #define END_OF_STACK 5
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Run by the CI of OpenWrt's feeds: $1 is the package, $2 its version.
+# The CI of OpenWrt's feeds runs this: $1 is the package, $2 its version.
 
 case "$1" in
 	ilagent) ;;
