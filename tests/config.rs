@@ -7,7 +7,7 @@ mod words;
 
 use ilagent::config::dialects::ilagent::{Asked, beside_file};
 use ilagent::config::dialects::native::{self, Syntax};
-use ilagent::config::{Checked, Config, Faults, Sasl, Surroundings};
+use ilagent::config::{Checked, Config, Faults, Part, Sasl, Surroundings};
 use ilagent::{cli, config};
 use proptest::prelude::*;
 use std::ffi::OsString;
@@ -47,7 +47,7 @@ fn result(checked: Result<Checked, Faults>) -> Result<Config, Vec<String>> {
 fn native(text: &str, syntax: Syntax) -> Result<Config, Vec<String>> {
     let none = |_: &str| None;
     let hush = |_: &Path| Ok(Some("hush-hush-hush\n".to_owned()));
-    result(native::read("ilagent.toml", text, syntax, None, &around(&none, &hush)))
+    result(native::read("ilagent.toml", text, syntax, Part::default(), &around(&none, &hush)))
 }
 
 #[test]
@@ -104,9 +104,8 @@ fn every_flag_has_its_key_in_a_file() {
             continue;
         }
         let asked = Asked { given: vec![name.clone()], ..Asked::default() };
-        let mut faults = Faults::default();
-        beside_file(&asked, &mut faults);
-        assert_eq!(faults.0.len(), 1, "--{name} beside --config is overlooked");
+        let beside = beside_file(&asked, &around(&|_| None, &|_| Ok(None)));
+        assert_eq!(beside.faults.0.len(), 1, "--{name} beside --config is overlooked");
     }
 }
 
@@ -150,7 +149,8 @@ fn the_example_for_kafka_is_right() {
 fn a_build_without_kafka_says_how_to_get_one_with_it() {
     let around = Surroundings { has_kafka: false, ..around(&|_| None, &|_| Ok(None)) };
     let text = example("kafka.toml");
-    let found = result(native::read("f.toml", &text, Syntax::Toml, None, &around)).unwrap_err();
+    let found =
+        result(native::read("f.toml", &text, Syntax::Toml, Part::default(), &around)).unwrap_err();
     let words = "this build of ilagent has no Kafka consumer; one that has it is built with \
                  `cargo build --release --features kafka`";
     assert_eq!(found, [format!("f.toml:11:1: {words}")]);

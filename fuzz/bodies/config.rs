@@ -3,7 +3,7 @@
 use super::are_words;
 use ilagent::cli::describe::describe;
 use ilagent::config::dialects::native::{self, Syntax};
-use ilagent::config::{Checked, Faults, Place, Surroundings};
+use ilagent::config::{Checked, Faults, Part, Place, Surroundings};
 use serde_json::Value;
 use std::fmt::Write;
 
@@ -45,7 +45,7 @@ fn read(text: &str, syntax: Syntax) -> Result<Checked, Faults> {
         is_open: &|_| false,
         has_kafka: true,
     };
-    native::read("box.conf", text, syntax, None, &around)
+    native::read("box.conf", text, syntax, Part::default(), &around)
 }
 
 fn judge(text: &str, read: &Result<Checked, Faults>) {

@@ -2,7 +2,7 @@
 
 use super::{Input, are_words};
 use ilagent::config::dialects::native::{self, Syntax};
-use ilagent::config::{Enrichment, Rule, Surroundings, Target};
+use ilagent::config::{Enrichment, Part, Rule, Surroundings, Target};
 use ilagent::mapping::{Mapped, event, heartbeat, policy};
 use ilagent::message::{Delivery, Message, Origin, PolicyUpdate};
 use serde_json::Value;
@@ -48,7 +48,7 @@ fn rules() -> &'static [Rule] {
             is_open: &|_| false,
             has_kafka: false,
         };
-        let checked = native::read("rules", RULES, Syntax::Toml, None, &around);
+        let checked = native::read("rules", RULES, Syntax::Toml, Part::default(), &around);
         checked.expect("the rules are right").config.brokers[0].rules.clone()
     })
 }

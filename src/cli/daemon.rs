@@ -3,7 +3,7 @@
 use crate::config::dialects::ilagent;
 use crate::config::dialects::native::{self, Syntax};
 use crate::config::{self, Checked, Faults, Surroundings};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Builds the configuration.
 ///
@@ -25,24 +25,13 @@ fn from_file(
     asked: &ilagent::Asked,
     around: &Surroundings<'_>,
 ) -> Result<Checked, Faults> {
-    let mut faults = Faults::default();
-    let port = ilagent::beside_file(asked, &mut faults);
-    let checked = match (around.read)(Path::new(name)) {
-        Ok(Some(text)) => native::read(name, &text, Syntax::of(name, &text), port, around),
-        Ok(None) => Err(Faults::one("--config", format!("there is no file {name}"))),
-        Err(why) => Err(Faults::one("--config", why)),
-    };
-    match checked {
-        Ok(mut checked) if faults.0.is_empty() => {
-            if let Some(database) = &asked.database {
-                checked.config.queue.path = PathBuf::from(database);
-            }
-            Ok(checked)
+    let mut beside = ilagent::beside_file(asked, around);
+    match (around.read)(Path::new(name)) {
+        Ok(Some(text)) => {
+            return native::read(name, &text, Syntax::of(name, &text), beside, around);
         }
-        Ok(_) => Err(faults),
-        Err(found) => {
-            faults.0.extend(found.0);
-            Err(faults)
-        }
+        Ok(None) => beside.faults.add("--config", format!("there is no file {name}")),
+        Err(why) => beside.faults.add("--config", why),
     }
+    Err(beside.faults)
 }

@@ -77,7 +77,7 @@ impl Ready {
         around: &Surroundings<'_>,
     ) -> Result<Self, Faults> {
         let mut faults = Faults::default();
-        let mut ilert = Ilert::default();
+        let mut ilert = Ilert::nowhere();
         around.hosts(&mut ilert, &mut faults);
         let from_variable = || variables.iter().find_map(|name| around.variable(name));
         let key = flag.filter(|key| !key.is_empty()).cloned().or_else(from_variable);

@@ -22,4 +22,4 @@ pub use model::{
 };
 pub use secret::Secret;
 pub use surroundings::Surroundings;
-pub use whole::{Checked, warnings};
+pub use whole::{Checked, Part, warnings};

@@ -1,7 +1,7 @@
 //! What a configuration may look up outside itself: environment variables and files that hold
 //! secrets. `main` passes in how, so that this module stays pure.
 
-use crate::config::{Faults, Ilert, Secret, values};
+use crate::config::{Faults, Ilert, Secret, defaults, values};
 use std::path::{Path, PathBuf};
 
 /// Where systemd puts the credentials of a unit, one file each.
@@ -99,16 +99,34 @@ impl Surroundings<'_> {
         }
     }
 
-    /// ilert's hosts, where the environment replaces them.
+    /// What was not said of ilert. Returns a warning if the key is not written as it should be.
+    pub(crate) fn ilert(&self, ilert: &mut Ilert, faults: &mut Faults) -> Option<&'static str> {
+        self.hosts(ilert, faults);
+        if ilert.heartbeat.is_none() {
+            ilert.heartbeat = self.secret(Some("ILERT_HEARTBEAT_KEY"), "heartbeat_key", faults);
+        }
+        if ilert.api_key.is_none() {
+            ilert.api_key = self.secret(Some("ILERT_API_KEY"), "api_key", faults);
+        }
+        let key = ilert.api_key.as_ref()?.expose();
+        let bare = key.strip_prefix("Bearer ").or_else(|| key.strip_prefix("bearer "))?;
+        ilert.api_key = (!bare.is_empty()).then(|| Secret::new(bare));
+        ilert.api_key.is_some().then_some(BEARER)
+    }
+
+    /// ilert's hosts, where they were not said: from the environment, or else the usual ones.
     pub fn hosts(&self, ilert: &mut Ilert, faults: &mut Faults) {
-        for (variable, host) in
-            [("ILERT_API_HOST", &mut ilert.api), ("ILERT_HBT_HOST", &mut ilert.beat)]
-        {
-            if let Some(text) = self.variable(variable) {
-                match values::base_url(&text) {
-                    Ok(url) => *host = url,
-                    Err(why) => faults.add(variable, why),
-                }
+        for (variable, usual, host) in [
+            ("ILERT_API_HOST", defaults::API, &mut ilert.api),
+            ("ILERT_HBT_HOST", defaults::BEAT, &mut ilert.beat),
+        ] {
+            if !host.is_empty() {
+                continue;
+            }
+            let said = self.variable(variable).map(|text| values::base_url(&text));
+            match said.unwrap_or_else(|| Ok(usual.to_owned())) {
+                Ok(url) => *host = url,
+                Err(why) => faults.add(variable, why),
             }
         }
     }
@@ -125,18 +143,8 @@ pub(crate) fn secret(text: &str) -> Result<Secret, String> {
     Ok(Secret::new(text))
 }
 
-/// An API key without the `Bearer ` that is often copied with it, and whether that was there.
-pub(crate) fn api_key(key: &Secret) -> Option<(Secret, bool)> {
-    let text = key.expose();
-    match text.strip_prefix("Bearer ").or_else(|| text.strip_prefix("bearer ")) {
-        Some("") => None,
-        Some(bare) => Some((Secret::new(bare), true)),
-        None => Some((key.clone(), false)),
-    }
-}
-
 /// The warning about an API key with a `Bearer `.
-pub(crate) const BEARER: &str =
+const BEARER: &str =
     "config: the API key begins with `Bearer `, which is left out; give the key alone";
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use super::{
     Broker, Cluster, Config, Faults, FileSink, Http, Ilert, Place, Qos, Queue, Sink, Surroundings,
     Target,
 };
+use std::path::PathBuf;
 
 /// A configuration without a fault.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,14 +30,34 @@ pub struct Part {
     pub files: Vec<Placed<FileSink>>,
     /// HTTP listeners.
     pub http: Vec<Http>,
-    /// ilert's API.
-    pub ilert: Ilert,
+    /// ilert's API. What is empty or missing in it is looked up outside.
+    pub ilert: Option<Ilert>,
     /// The queue.
-    pub queue: Queue,
+    pub queue: Option<Queue>,
+    /// The port of the listener, if it is given apart from the rest; it wins.
+    pub port: Option<u16>,
+    /// The database file, if it is given apart from the queue; it wins.
+    pub database: Option<PathBuf>,
     /// What is wrong in it by itself.
     pub faults: Faults,
     /// Warnings, one line each.
     pub warnings: Vec<String>,
+}
+
+impl Part {
+    /// Adds another part. Of what there is one of, the one here wins.
+    pub fn join(&mut self, other: Part) {
+        self.brokers.extend(other.brokers);
+        self.clusters.extend(other.clusters);
+        self.files.extend(other.files);
+        self.http.extend(other.http);
+        self.ilert = self.ilert.take().or(other.ilert);
+        self.queue = self.queue.take().or(other.queue);
+        self.port = self.port.or(other.port);
+        self.database = self.database.take().or(other.database);
+        self.faults.0.extend(other.faults.0);
+        self.warnings.extend(other.warnings);
+    }
 }
 
 /// Something that must fit the rest, and where the text says what must fit.
@@ -86,9 +107,14 @@ pub fn check(
     around: &Surroundings<'_>,
 ) -> Result<Checked, Faults> {
     let mut faults = std::mem::take(&mut part.faults);
-    unmet(&part, words, &mut faults);
+    let mut ilert = part.ilert.take().unwrap_or_else(Ilert::nowhere);
+    let warning = around.ilert(&mut ilert, &mut faults);
+    part.warnings.extend(warning.map(str::to_owned));
+    unmet(&part, ilert.api_key.is_some(), words, &mut faults);
     alike(&part, &mut faults);
-    let Part { http, ilert, queue, warnings, .. } = part;
+    let mut queue = part.queue.unwrap_or_default();
+    queue.path = part.database.unwrap_or(queue.path);
+    let Part { http, warnings, .. } = part;
     let (brokers, clusters) = (used(part.brokers), used(part.clusters));
     let files = used(part.files);
     let webhooks = Vec::new();
@@ -114,14 +140,14 @@ fn used<T>(all: Vec<Placed<T>>) -> Vec<T> {
 }
 
 /// Notes what rules need and lack.
-fn unmet(part: &Part, words: &Words, faults: &mut Faults) {
+fn unmet(part: &Part, has_api_key: bool, words: &Words, faults: &mut Faults) {
     let of_brokers = part.brokers.iter().map(|broker| (broker.it.buffer, &broker.needs));
     let of_clusters = part.clusters.iter().map(|cluster| (cluster.it.buffer, &cluster.needs));
     for (buffer, needs) in of_brokers.chain(of_clusters) {
         for need in needs {
             let (place, what) = match need {
                 Needs::Acknowledged(Qos::AtMostOnce, place) if !buffer => (place, words.qos_0),
-                Needs::ApiKey(place) if part.ilert.api_key.is_none() => (place, words.api_key),
+                Needs::ApiKey(place) if !has_api_key => (place, words.api_key),
                 Needs::Acknowledged(..) | Needs::ApiKey(_) => continue,
             };
             faults.add(place.clone(), what);
@@ -297,7 +323,7 @@ mod tests {
                 Needs::ApiKey("k".into()),
             ];
             let ilert = Ilert { api_key: has_key.then(|| Secret::new("k")), ..Ilert::default() };
-            let part = Part { brokers: vec![only], ilert, ..Part::default() };
+            let part = Part { brokers: vec![only], ilert: Some(ilert), ..Part::default() };
             assert_eq!(check_part(part).err().unwrap_or_default(), wanted);
         }
         assert_eq!(

@@ -74,6 +74,14 @@ pub struct Ilert {
     pub timeout: Duration,
 }
 
+impl Ilert {
+    /// ilert with all defaults but the hosts, which are still to be found.
+    #[must_use]
+    pub fn nowhere() -> Self {
+        Ilert { api: String::new(), beat: String::new(), ..Ilert::default() }
+    }
+}
+
 impl Default for Ilert {
     fn default() -> Self {
         Ilert {

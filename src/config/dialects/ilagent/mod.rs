@@ -11,9 +11,7 @@ pub use flags::{Flags, GROUPS};
 use crate::config::surroundings::{self, Surroundings};
 use crate::config::values::{self, put};
 use crate::config::whole::{self, Checked, Part, Words};
-use crate::config::{
-    ClientCertificate, Enrichment, Faults, Http, Ilert, Place, Queue, Secret, Tls,
-};
+use crate::config::{ClientCertificate, Enrichment, Faults, Http, Ilert, Queue, Secret, Tls};
 use std::path::PathBuf;
 
 /// This dialect's words for what a whole configuration lacks.
@@ -53,24 +51,30 @@ pub fn read(asked: &Asked, around: &Surroundings<'_>) -> Result<Checked, Faults>
     let broker = mqtt::Mqtt { reading: &mut reading }.broker(&wanted);
     let cluster = kafka::Kafka { reading: &mut reading }.cluster(&wanted);
     let queue = reading.queue();
+    let database = reading.database();
     let part = Part {
         brokers: broker.into_iter().collect(),
         clusters: cluster.into_iter().collect(),
-        files: Vec::new(),
         http: http.into_iter().collect(),
-        ilert,
-        queue,
+        ilert: Some(ilert),
+        queue: Some(queue),
+        database,
         faults: reading.faults,
         warnings: reading.warnings,
+        ..Part::default()
     };
-    whole::check(part, &WORDS, Place::from("ilagent"), around)
+    whole::check(part, &WORDS, "ilagent".into(), around)
 }
 
-/// Notes every flag that `--config` rules out, with the key to use instead, and returns the port,
-/// which is allowed.
-pub fn beside_file(asked: &Asked, faults: &mut Faults) -> Option<u16> {
-    effects::check_beside_file(&asked.given, faults);
-    port(&asked.flags, faults)
+/// What flags say beside a file. Every flag that `--config` rules out is a fault, with the key to
+/// use instead.
+#[must_use]
+pub fn beside_file(asked: &Asked, around: &Surroundings<'_>) -> Part {
+    let mut reading = Reading { asked, around, faults: Faults::default(), warnings: Vec::new() };
+    effects::check_beside_file(&asked.given, &mut reading.faults);
+    let port = port(&asked.flags, &mut reading.faults);
+    let database = reading.database();
+    Part { port, database, faults: reading.faults, ..Part::default() }
 }
 
 fn port(flags: &Flags, faults: &mut Faults) -> Option<u16> {
@@ -105,14 +109,23 @@ impl Reading<'_> {
         variable: Option<&str>,
         credential: &str,
     ) -> Option<Secret> {
+        if text.is_some() || file.is_some() {
+            return self.said((flag, text), file);
+        }
+        self.around.secret(variable, credential, &mut self.faults)
+    }
+
+    /// A secret from its flag, or else its file.
+    fn said(
+        &mut self,
+        (flag, text): (&str, Option<&String>),
+        file: Option<&String>,
+    ) -> Option<Secret> {
         if let Some(text) = text {
             return self.faults.keep(flag, surroundings::secret(text));
         }
-        if let Some(file) = file {
-            let secret = self.secret_path(file).and_then(|path| self.around.secret_file(&path));
-            return self.faults.keep(&format!("{flag}_file"), secret);
-        }
-        self.around.secret(variable, credential, &mut self.faults)
+        let secret = self.secret_path(file?).and_then(|path| self.around.secret_file(&path));
+        self.faults.keep(&format!("{flag}_file"), secret)
     }
 
     /// The path of a file that holds a secret; warns if everybody can read it.
@@ -146,19 +159,9 @@ impl Reading<'_> {
 
     fn ilert(&mut self) -> Ilert {
         let flags = &self.asked.flags;
-        let mut ilert = Ilert::default();
-        self.around.hosts(&mut ilert, &mut self.faults);
-        let key = self.around.secret(Some("ILERT_API_KEY"), "api_key", &mut self.faults);
-        if let Some((key, bearer)) = key.as_ref().and_then(surroundings::api_key) {
-            ilert.api_key = Some(key);
-            self.warnings.extend(bearer.then(|| surroundings::BEARER.to_owned()));
-        }
-        ilert.heartbeat = self.secret(
-            ("--heartbeat", flags.heartbeat.as_ref()),
-            flags.heartbeat_file.as_ref(),
-            Some("ILERT_HEARTBEAT_KEY"),
-            "heartbeat_key",
-        );
+        let mut ilert = Ilert::nowhere();
+        let (key, file) = (flags.heartbeat.as_ref(), flags.heartbeat_file.as_ref());
+        ilert.heartbeat = self.said(("--heartbeat", key), file);
         self.read("--max_retries", flags.max_retries.as_ref(), &mut |text| {
             put(&mut ilert.attempts_max, values::attempts(text))
         });
@@ -185,12 +188,17 @@ impl Reading<'_> {
         Some(http)
     }
 
+    fn database(&mut self) -> Option<PathBuf> {
+        let mut database: Option<PathBuf> = None;
+        self.read("--file", self.asked.database.as_ref(), &mut |text| {
+            put(&mut database, values::filled(text).map(PathBuf::from))
+        });
+        database
+    }
+
     fn queue(&mut self) -> Queue {
         let flags = &self.asked.flags;
         let mut queue = Queue::default();
-        self.read("--file", self.asked.database.as_ref(), &mut |text| {
-            put(&mut queue.path, values::filled(text))
-        });
         self.read("--queue_limit", flags.queue_limit.as_ref(), &mut |text| {
             put(&mut queue.bytes_max, values::size(text, values::QUEUE_BYTES))
         });

@@ -7,7 +7,7 @@ mod subscription;
 
 use crate::config::document::fields::{Fields, File};
 use crate::config::document::{Node, Source, Value, json, toml};
-use crate::config::surroundings::{self, Surroundings};
+use crate::config::surroundings::Surroundings;
 use crate::config::values::{self, put};
 use crate::config::whole::{self, Checked, Part, Words};
 use crate::config::{Enrichment, Faults, Http, Ilert, Queue, Service};
@@ -40,8 +40,8 @@ impl Syntax {
     }
 }
 
-/// Turns the text of a file into the model. `name` is its name in faults; `port`, from the command
-/// line, wins over that of `[http]`.
+/// Turns the text of a file into the model. `name` is its name in faults; what the command line
+/// says `beside` it wins.
 ///
 /// # Errors
 ///
@@ -50,7 +50,7 @@ pub fn read(
     name: &str,
     text: &str,
     syntax: Syntax,
-    port: Option<u16>,
+    mut beside: Part,
     around: &Surroundings<'_>,
 ) -> Result<Checked, Faults> {
     // Some editors write a byte order mark first.
@@ -60,17 +60,17 @@ pub fn read(
         Syntax::Toml => toml::parse(text),
         Syntax::Json => json::parse(text).map_err(|error| vec![error]),
     };
-    let tree = tree.map_err(|errors| {
-        let mut faults = Faults::default();
-        for (at, what) in errors {
-            faults.add(source.place(at), what);
+    match tree {
+        Ok(tree) => {
+            let file = File::new(source, (syntax == Syntax::Json).then_some(&tree), around);
+            let port = beside.port;
+            beside.join(part(&file, &tree, port));
         }
-        faults.sort();
-        faults
-    })?;
-    let file = File::new(source, (syntax == Syntax::Json).then_some(&tree), around);
-    let part = part(&file, &tree, port);
-    whole::check(part, &WORDS, file.place(0), around)
+        Err(errors) => {
+            errors.into_iter().for_each(|(at, what)| beside.faults.add(source.place(at), what));
+        }
+    }
+    whole::check(beside, &WORDS, source.place(0), around)
 }
 
 /// Reads all tables. If there are faults the result must not be used.
@@ -80,8 +80,8 @@ fn part(file: &File<'_>, tree: &Node, port: Option<u16>) -> Part {
     let top = Fields::new(file, tree, "the file");
     let table = |key, what| Fields::new(file, top.node(key).unwrap_or(&empty), what);
     let enrichment = enrichment(&table("event", "[event]"), true);
-    let (ilert, bearer) = ilert(&table("ilert", "[ilert]"), &mut outside);
-    let queue = queue(&table("queue", "[queue]"));
+    let ilert = Some(ilert(&table("ilert", "[ilert]")));
+    let queue = Some(queue(&table("queue", "[queue]")));
     let http = (top.has(&["http"]) || port.is_some())
         .then(|| http(&table("http", "[http]"), port, enrichment.clone(), &mut outside));
     let brokers = mqtt::brokers(&top.tables("mqtt", "[[mqtt]]"), &enrichment, &mut outside);
@@ -92,28 +92,18 @@ fn part(file: &File<'_>, tree: &Node, port: Option<u16>) -> Part {
     top.end();
     let mut faults = file.faults();
     faults.0.extend(outside.0);
-    let mut warnings = file.warnings();
-    warnings.extend(bearer.then(|| surroundings::BEARER.to_owned()));
     let http = http.into_iter().collect();
-    Part { brokers, clusters, files, http, ilert, queue, faults, warnings }
+    let warnings = file.warnings();
+    Part { brokers, clusters, files, http, ilert, queue, faults, warnings, ..Part::default() }
 }
 
-/// `[ilert]`, and whether the API key begins with `Bearer `.
-fn ilert(fields: &Fields<'_>, outside: &mut Faults) -> (Ilert, bool) {
-    let around = fields.file.around;
-    let mut ilert = Ilert::default();
-    around.hosts(&mut ilert, outside);
+/// `[ilert]`.
+fn ilert(fields: &Fields<'_>) -> Ilert {
+    let mut ilert = Ilert::nowhere();
     fields.text("api-host", &mut |text| put(&mut ilert.api, values::base_url(text)));
     fields.text("heartbeat-host", &mut |text| put(&mut ilert.beat, values::base_url(text)));
-    let key = fields
-        .secret("api-key", "api-key-file")
-        .or_else(|| around.secret(Some("ILERT_API_KEY"), "api_key", outside));
-    let key = key.as_ref().and_then(surroundings::api_key);
-    let bearer = key.as_ref().is_some_and(|(_, bearer)| *bearer);
-    ilert.api_key = key.map(|(key, _)| key);
-    ilert.heartbeat = fields
-        .secret("heartbeat-key", "heartbeat-key-file")
-        .or_else(|| around.secret(Some("ILERT_HEARTBEAT_KEY"), "heartbeat_key", outside));
+    ilert.api_key = fields.secret("api-key", "api-key-file");
+    ilert.heartbeat = fields.secret("heartbeat-key", "heartbeat-key-file");
     fields.number("max-retries", &mut |text| put(&mut ilert.attempts_max, values::attempts(text)));
     fields.number("in-flight", &mut |text| {
         put(&mut ilert.in_flight_max, values::count_usize(text, values::IN_FLIGHT))
@@ -122,7 +112,7 @@ fn ilert(fields: &Fields<'_>, outside: &mut Faults) -> (Ilert, bool) {
         put(&mut ilert.timeout, values::duration(text, values::TIMEOUTS))
     });
     fields.end();
-    (ilert, bearer)
+    ilert
 }
 
 /// `[queue]`.
