@@ -4,7 +4,7 @@ use super::are_words;
 use super::rows::{Scratch, delivery, open};
 use ilagent::queue::{DeadLetter, Push, Queue, Storing};
 use serde_json::Value;
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
@@ -12,17 +12,20 @@ use std::os::unix::net::UnixStream;
 /// After so many questions there is something to be asked about again.
 const REFILL: usize = 50;
 
+/// After so many questions there is another agent: `list` takes the longer, the more there is.
+const RENEWAL: usize = 5_000;
+
 struct Agent {
     scratch: Scratch,
     queue: Queue,
-    asked: Cell<usize>,
+    asked: usize,
 }
 
 impl Agent {
     fn new() -> Self {
         let scratch = Scratch::new("control");
         let queue = open(&scratch.database()).expect("a new queue opens").0;
-        Agent { scratch, queue, asked: Cell::new(0) }
+        Agent { scratch, queue, asked: 0 }
     }
 }
 
@@ -34,17 +37,20 @@ impl Drop for Agent {
 
 thread_local! {
     /// Of a thread and not of the process, so that it ends, and its folder with it.
-    static AGENT: Agent = Agent::new();
+    static AGENT: RefCell<Option<Agent>> = const { RefCell::new(None) };
 }
 
 /// Whatever is asked, there is one line of JSON with a text or an error, and the agent lives.
 pub fn questions(data: &[u8]) {
-    AGENT.with(|agent| ask(agent, data));
+    AGENT.with_borrow_mut(|agent| {
+        agent.take_if(|agent| agent.asked == RENEWAL);
+        ask(agent.get_or_insert_with(Agent::new), data);
+    });
 }
 
-fn ask(agent: &Agent, data: &[u8]) {
-    let asked = agent.asked.replace(agent.asked.get() + 1);
-    if asked.is_multiple_of(REFILL) {
+fn ask(agent: &mut Agent, data: &[u8]) {
+    agent.asked += 1;
+    if agent.asked % REFILL == 1 {
         let letter = DeadLetter {
             reason: "no".to_owned(),
             lane: None,
