@@ -65,16 +65,12 @@ fn run(invocation: Invocation) -> ExitCode {
             Err(code) => code,
         },
         Command::Event(asked) => {
-            match Ready::find(asked.integration_key.as_ref(), &event::VARIABLES, &around) {
-                Ok(ready) => done(event::run(&asked, &ready)),
-                Err(faults) => wrong(&faults),
-            }
+            let ready = Ready::find(asked.integration_key.as_ref(), &event::VARIABLES, &around);
+            ready.map_or_else(|faults| wrong(&faults), |ready| done(event::run(&asked, &ready)))
         }
         Command::Heartbeat(asked) => {
-            match Ready::find(asked.integration_key.as_ref(), &heartbeat::VARIABLES, &around) {
-                Ok(ready) => done(heartbeat::run(&ready)),
-                Err(faults) => wrong(&faults),
-            }
+            let ready = Ready::find(asked.integration_key.as_ref(), &heartbeat::VARIABLES, &around);
+            ready.map_or_else(|faults| wrong(&faults), |ready| done(heartbeat::run(&ready)))
         }
         Command::Queue { database, command } => {
             done(queue::admin::run(&database, &command).map(|text| write(&command.output(&text))))

@@ -46,6 +46,10 @@ pub fn check_filter(filter: &str) -> Result<(), String> {
              give the topic filter alone (agents share messages with --mqtt_shared_group)"
         ));
     }
+    check_wildcards(filter)
+}
+
+fn check_wildcards(filter: &str) -> Result<(), String> {
     let mut levels = filter.split('/').peekable();
     while let Some(level) = levels.next() {
         if level.contains('#') && (level != "#" || levels.peek().is_some()) {

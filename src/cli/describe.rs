@@ -2,8 +2,8 @@
 
 use crate::config::values::{duration_words, is_secret_option, size_words};
 use crate::config::{
-    Broker, Cluster, Config, EventRule, FileSink, Http, PolicyRule, Qos, Routing, Rule, Safety,
-    Sasl, Secret, Target, Tls, Version,
+    Broker, Cluster, Config, EventRule, FileSink, Http, Ilert, PolicyRule, Qos, Queue, Routing,
+    Rule, Safety, Sasl, Secret, Target, Tls, Version,
 };
 use crate::ilert::Ways;
 use crate::message::masked;
@@ -32,7 +32,12 @@ fn write(out: &mut String, config: &Config) -> fmt::Result {
     for listener in &config.http {
         http(out, listener)?;
     }
-    let queue = &config.queue;
+    queue(out, &config.queue)?;
+    ilert(out, &config.ilert)?;
+    config.files.iter().try_for_each(|sink| journal(out, sink))
+}
+
+fn queue(out: &mut String, queue: &Queue) -> fmt::Result {
     let safe = match queue.sync {
         Safety::Full => "safe from power cuts",
         Safety::Normal => "safe from crashes, not from power cuts",
@@ -44,8 +49,10 @@ fn write(out: &mut String, config: &Config) -> fmt::Result {
         size_words(queue.bytes_max),
         queue.dead_letters_max,
         duration_words(queue.age_max)
-    )?;
-    let ilert = &config.ilert;
+    )
+}
+
+fn ilert(out: &mut String, ilert: &Ilert) -> fmt::Result {
     let attempts = match ilert.attempts_max {
         None => "never gives up".to_owned(),
         Some(1) => "gives up after 1 attempt".to_owned(),
@@ -77,7 +84,7 @@ fn write(out: &mut String, config: &Config) -> fmt::Result {
     if let Some(ways) = ways.filter(|ways| ways.beat != ways.api) {
         writeln!(out, "  {} is reached {}", ilert.beat, ways.beat)?;
     }
-    config.files.iter().try_for_each(|sink| journal(out, sink))
+    Ok(())
 }
 
 fn journal(out: &mut String, sink: &FileSink) -> fmt::Result {

@@ -193,26 +193,36 @@ pub fn read(args: impl IntoIterator<Item = OsString>) -> Result<Invocation, Usag
         return Err(unknown_command(&name));
     };
     let info = (entry.info)();
-    let mut own = Given::default();
-    let mut after = Given::default();
-    loop {
-        match scan.next(&[info.flags, globals], &format!("{NAME} {name}"))? {
-            None => break,
-            Some(Item::Help) => {
-                let command = Command::Say(help::of_one(entry));
-                return Ok(Invocation { verbosity: 0, command });
-            }
-            Some(Item::Word(word)) => own.words.push(word),
-            Some(Item::Flag(flag, value)) if globals.iter().any(|g| g.long == flag.long) => {
-                after.add(flag, value);
-            }
-            Some(Item::Flag(flag, value)) => own.add(flag, value),
-        }
-    }
+    let Some((own, after)) = flags(&mut scan, entry, info.flags, globals)? else {
+        let command = Command::Say(help::of_one(entry));
+        return Ok(Invocation { verbosity: 0, command });
+    };
     complete(entry, &info, &own)?;
     let globals = merge(before, after, entry)?;
     let command = (entry.make)(entry, &own, globals.file)?;
     Ok(Invocation { verbosity: globals.verbose, command })
+}
+
+/// What follows a command: its own flags and words, and flags of every command. `None` if help is
+/// wanted.
+fn flags(
+    scan: &mut Scan,
+    entry: &Entry,
+    flags: &'static [FlagInfo<'static>],
+    globals: &'static [FlagInfo<'static>],
+) -> Result<Option<(Given, Given)>, Usage> {
+    let (mut own, mut after) = (Given::default(), Given::default());
+    while let Some(item) = scan.next(&[flags, globals], &format!("{NAME} {}", entry.name))? {
+        match item {
+            Item::Help => return Ok(None),
+            Item::Word(word) => own.words.push(word),
+            Item::Flag(flag, value) if globals.iter().any(|g| g.long == flag.long) => {
+                after.add(flag, value);
+            }
+            Item::Flag(flag, value) => own.add(flag, value),
+        }
+    }
+    Ok(Some((own, after)))
 }
 
 /// What the words before the flags of a command mean.

@@ -17,14 +17,24 @@ pub fn from_message(rule: &PolicyRule, message: &Message) -> Mapped {
     if let Err(why) = routing::pass(rule.filter.as_ref(), &document) {
         return Mapped::Dropped(why);
     }
-    let email = path::find(&document, &rule.email).and_then(Json::string).unwrap_or_default();
+    update(rule, &document).map_or_else(Mapped::Dead, |update| {
+        Mapped::Deliver(Delivery {
+            lane: LaneName { sink: ILERT, key: POLICIES.to_owned() },
+            order_key: Some(update.routing_key.clone()),
+            errand: Errand::Policy { routing_key: update.routing_key.clone() },
+            keep: Keep::UntilDelivered,
+            body: serde_json::to_vec(&update).expect("texts and a number are JSON"),
+            origin: message.topic.clone(),
+        })
+    })
+}
+
+fn update(rule: &PolicyRule, document: &Document<'_>) -> Result<PolicyUpdate, String> {
+    let email = path::find(document, &rule.email).and_then(Json::string).unwrap_or_default();
     if email.is_empty() {
-        return Mapped::Dead(format!(
-            "a policy update without an e-mail address at `{}`",
-            rule.email.0
-        ));
+        return Err(format!("a policy update without an e-mail address at `{}`", rule.email.0));
     }
-    let level = path::find(&document, &rule.shift).and_then(Json::whole_number).unwrap_or(0);
+    let level = path::find(document, &rule.shift).and_then(Json::whole_number).unwrap_or(0);
     let shift = level.saturating_add(rule.shift_offset).max(0);
     let routing_key: String = rule
         .routing_keys
@@ -32,20 +42,10 @@ pub fn from_message(rule: &PolicyRule, message: &Message) -> Mapped {
         .filter_map(|name| document.member(name.trim()).and_then(Json::string))
         .collect();
     if routing_key.is_empty() {
-        return Mapped::Dead(format!(
-            "a policy update without a routing key in {}",
-            rule.routing_keys.join(", ")
-        ));
+        let names = rule.routing_keys.join(", ");
+        return Err(format!("a policy update without a routing key in {names}"));
     }
-    let update = PolicyUpdate { email: email.into_owned(), shift, routing_key };
-    Mapped::Deliver(Delivery {
-        lane: LaneName { sink: ILERT, key: POLICIES.to_owned() },
-        order_key: Some(update.routing_key.clone()),
-        errand: Errand::Policy { routing_key: update.routing_key.clone() },
-        keep: Keep::UntilDelivered,
-        body: serde_json::to_vec(&update).expect("texts and a number are JSON"),
-        origin: message.topic.clone(),
-    })
+    Ok(PolicyUpdate { email: email.into_owned(), shift, routing_key })
 }
 
 #[cfg(test)]

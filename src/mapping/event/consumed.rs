@@ -47,8 +47,7 @@ fn map(rule: &EventRule, message: &Message, document: &Document<'_>) -> Result<M
     let alert_key = reading.mapped_or_own(rule.alert_key.as_ref(), "alertKey")?;
     let summary = match reading.mapped_or_own(rule.summary.as_ref(), "summary")? {
         Some(summary) => summary,
-        None if event_type == "ALERT" => Cow::Owned(format!("New alert from {}", message.topic)),
-        None => Cow::Borrowed(""),
+        None => summary_of(&event_type, message),
     };
     let details = reading.details();
     let priority = reading.priority();
@@ -71,13 +70,24 @@ fn map(rule: &EventRule, message: &Message, document: &Document<'_>) -> Result<M
             .or(rule.enrichment.severity.map(i64::from)),
         summary: &summary,
     };
-    let endpoint = match message.origin {
-        Origin::Mqtt => "mqtt",
-        Origin::Kafka { .. } => "kafka",
-    };
-    let path = format!("/api/v1/events/{endpoint}/{segment}");
+    let path = format!("/api/v1/events/{}/{segment}", endpoint(&message.origin));
     let bytes = body.to_bytes();
     Ok(Mapped::Deliver(delivery(&key, alert_key.as_deref(), path, bytes, &message.topic)))
+}
+
+/// The summary of an event that has none.
+fn summary_of(event_type: &str, message: &Message) -> Cow<'static, str> {
+    match event_type {
+        "ALERT" => Cow::Owned(format!("New alert from {}", message.topic)),
+        _ => Cow::Borrowed(""),
+    }
+}
+
+fn endpoint(origin: &Origin) -> &'static str {
+    match origin {
+        Origin::Mqtt => "mqtt",
+        Origin::Kafka { .. } => "kafka",
+    }
 }
 
 fn event_type<'a>(rule: &'a EventRule, reading: &Reading<'a>) -> Result<Cow<'a, str>, String> {

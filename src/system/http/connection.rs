@@ -115,8 +115,8 @@ impl Connection<'_> {
         let mut is_seen = false;
         loop {
             let progress = self.incoming.advance(count);
-            if let (false, Some(refusal)) =
-                (is_seen, self.incoming.head(|head| self.at_door(handler, head)))
+            if !is_seen
+                && let Some(refusal) = self.incoming.head(|head| self.at_door(handler, head))
             {
                 is_seen = true;
                 if let Some(response) = refusal {
@@ -126,11 +126,7 @@ impl Connection<'_> {
             match progress {
                 Ok(Progress::Whole) => return Ok(Received::Request),
                 Ok(Progress::Partial) => (),
-                Ok(Progress::Awaited) => {
-                    self.outgoing.clear();
-                    self.outgoing.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
-                    self.send(deadline)?;
-                }
+                Ok(Progress::Awaited) => self.ask_for_the_body(deadline)?,
                 Err(refusal) => return Ok(Received::Refused(refusal)),
             }
             let waiting = self.incoming.is_empty();
@@ -142,15 +138,19 @@ impl Connection<'_> {
                 }
                 Err(error) => return Err(error),
             };
-            if waiting {
-                if !self.slot.work() {
-                    return Ok(Received::Gone);
-                }
-                if !first {
-                    deadline = Instant::now() + self.limits.request_max;
-                }
+            if waiting && !self.slot.work() {
+                return Ok(Received::Gone);
+            }
+            if waiting && !first {
+                deadline = Instant::now() + self.limits.request_max;
             }
         }
+    }
+
+    fn ask_for_the_body(&mut self, deadline: Instant) -> io::Result<()> {
+        self.outgoing.clear();
+        self.outgoing.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+        self.send(deadline)
     }
 
     fn timed_out(&self, waiting: bool) -> Received {

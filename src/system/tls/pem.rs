@@ -40,42 +40,49 @@ fn text(bytes: &[u8]) -> &[u8] {
 /// examined and never shown.
 fn fault(path: &Path, bytes: &[u8], what: &str, error: &pem::Error) -> String {
     let path = path.display();
+    let why = match (another_form(bytes), error) {
+        (Some(why), _) => why,
+        (None, pem::Error::NoItemsFound) => {
+            let hint = match bytes.first() {
+                None => ": it is empty",
+                Some(b'\x30') => {
+                    ": it looks like DER, which `openssl … -inform der` turns into PEM"
+                }
+                Some(_) => "",
+            };
+            return format!("{path} has no {what} in PEM form in it{hint}");
+        }
+        (None, pem::Error::MissingSectionEnd { .. }) => {
+            "a line that begins with `-----END` is missing: it is cut short"
+        }
+        (None, pem::Error::IllegalSectionStart { .. }) => {
+            "a line that begins with `-----BEGIN` does not end with `-----`"
+        }
+        (None, pem::Error::Base64Decode(_)) => {
+            "something between its `-----BEGIN` and `-----END` is not base64"
+        }
+        (None, _) => "it cannot be parsed",
+    };
+    format!("{path} is not valid PEM: {why}")
+}
+
+/// What the file looks like, if that says more than the parser does.
+fn another_form(bytes: &[u8]) -> Option<&'static str> {
     let is_one_line = || {
         let mut lines = text(bytes).split(|byte| matches!(byte, b'\n' | b'\r'));
         lines.any(|line| has(line, b"-----BEGIN ") && has(line, b"-----END "))
     };
-    let why = if bytes.is_empty() {
-        return format!("{path} has no {what} in PEM form in it: it is empty");
-    } else if has(bytes, b"-----BEGIN ") && has(bytes, b"\\n") {
-        "it has `\\n` written out where its lines should end"
+    if has(bytes, b"-----BEGIN ") && has(bytes, b"\\n") {
+        Some("it has `\\n` written out where its lines should end")
     } else if is_one_line() {
-        "it is all on one line: its line ends are lost"
+        Some("it is all on one line: its line ends are lost")
     } else if bytes.starts_with(b"\xFF\xFE") || bytes.starts_with(b"\xFE\xFF") {
-        "it is in UTF-16; save it as plain text"
+        Some("it is in UTF-16; save it as plain text")
     } else if has(bytes, b"BEGIN OPENSSH PRIVATE KEY") {
-        "it is in the form of OpenSSH; `ssh-keygen -p -m PEM -f …` turns it into PEM"
+        Some("it is in the form of OpenSSH; `ssh-keygen -p -m PEM -f …` turns it into PEM")
     } else {
-        match error {
-            pem::Error::NoItemsFound if bytes.starts_with(b"\x30") => {
-                return format!(
-                    "{path} has no {what} in PEM form in it: it looks like DER, which \
-                     `openssl … -inform der` turns into PEM"
-                );
-            }
-            pem::Error::NoItemsFound => return format!("{path} has no {what} in PEM form in it"),
-            pem::Error::MissingSectionEnd { .. } => {
-                "a line that begins with `-----END` is missing: it is cut short"
-            }
-            pem::Error::IllegalSectionStart { .. } => {
-                "a line that begins with `-----BEGIN` does not end with `-----`"
-            }
-            pem::Error::Base64Decode(_) => {
-                "something between its `-----BEGIN` and `-----END` is not base64"
-            }
-            _ => "it cannot be parsed",
-        }
-    };
-    format!("{path} is not valid PEM: {why}")
+        None
+    }
 }
 
 fn has(bytes: &[u8], wanted: &[u8]) -> bool {
