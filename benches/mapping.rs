@@ -41,6 +41,8 @@ fn main() {
             topic: "plant/1".to_owned(),
             payload: payload.into(),
             origin: Origin::Mqtt,
+            qos: ilagent::message::Qos::AtLeastOnce,
+            retain: false,
             retained: false,
         };
         let cost = measure(|| {

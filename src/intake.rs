@@ -1,11 +1,11 @@
 //! The one way in: rule, map, push.
 
 use crate::config::{Routing, Rule, Target};
-use crate::mapping::{Mapped, event, heartbeat, policy, routing};
-use crate::message::{Arrival, Desk, Message, Origin, Receipt};
+use crate::mapping::{Mapped, event, heartbeat, policy, publish, routing};
+use crate::message::{Arrival, Desk, Errand, Message, Origin, Qos, Receipt};
 use crate::queue::{self, DeadLetter, Push, Queue, Storing, UpstreamMessage};
 use crate::system::plain::plain;
-use log::{debug, info, warn};
+use log::{Level, debug, info, log, warn};
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -108,7 +108,14 @@ impl Intake {
             let mut rows = Vec::with_capacity(messages.len());
             let mut pushes = Vec::new();
             for UpstreamMessage { row, topic, payload } in messages {
-                let message = Message { topic, payload, origin: Origin::Mqtt, retained: false };
+                let message = Message {
+                    topic,
+                    payload,
+                    origin: Origin::Mqtt,
+                    qos: Qos::AtLeastOnce,
+                    retain: false,
+                    retained: false,
+                };
                 match durable.pushes(Arrival::Message { message, ticket: 0 }) {
                     Ok(mapped) => pushes.extend(mapped),
                     Err(topic) => self.nobody_wants(&topic),
@@ -141,11 +148,15 @@ impl Plan {
                 Target::Event(rule) => event::from_message(rule, &message),
                 Target::Heartbeat => heartbeat::from_message(&message),
                 Target::Policy(rule) => policy::from_message(rule, &message),
+                Target::Publish(to) => publish::from_message(to, &rule.filter, &message),
             };
             let topic = plain(&message.topic);
             match mapped {
                 Mapped::Deliver(delivery) => {
-                    info!("intake: {topic} → {delivery}");
+                    // A bridge passes on what nobody wants to read of, message by message.
+                    let is_bridged = matches!(delivery.errand, Errand::Publish { .. });
+                    let level = if is_bridged { Level::Debug } else { Level::Info };
+                    log!(level, "intake: {topic} → {delivery}");
                     let storing = self.storing;
                     pushes.push(Push::Delivery { delivery, storing, receipt: None });
                 }

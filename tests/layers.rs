@@ -39,12 +39,12 @@ const INSIDE: [(&str, &[&[&str]]); 4] = [
             &["handshake"],
             &["life"],
             &["dial", "protocol", "wire"],
-            &["end", "incoming", "pump", "subscriptions"],
+            &["end", "incoming", "outbox", "pump", "subscriptions"],
             &["filters"],
             &["reader"],
             &["bell", "codec", "publish", "words"],
             &["fields"],
-            &["material", "memory", "pace", "packet", "timing"],
+            &["material", "memory", "pace", "packet", "supply", "timing"],
         ],
     ),
     (
@@ -74,10 +74,11 @@ const INSIDE: [(&str, &[&[&str]]); 4] = [
 const PURE: [&str; 6] = ["config", "mapping", "message", "retry", "topic", "verdict"];
 
 /// The same for files inside other modules.
-const PURE_INSIDE: [&str; 13] = [
+const PURE_INSIDE: [&str; 14] = [
     "mqtt/codec",
     "mqtt/filters.rs",
     "mqtt/incoming",
+    "mqtt/outbox",
     "mqtt/pace",
     "mqtt/protocol",
     "mqtt/publish",

@@ -61,12 +61,19 @@ pub fn messages(data: &[u8]) {
     if chosen % 5 == 4 {
         return posted(input.0);
     }
-    let message =
-        Message { topic, payload: input.0.to_vec(), origin: Origin::Mqtt, retained: false };
+    let message = Message {
+        topic,
+        payload: input.0.to_vec(),
+        origin: Origin::Mqtt,
+        qos: ilagent::message::Qos::AtLeastOnce,
+        retain: false,
+        retained: false,
+    };
     let mapped = match &rules()[chosen % 5].to {
         Target::Event(rule) => event::from_message(rule, &message),
         Target::Heartbeat => heartbeat::from_message(&message),
         Target::Policy(rule) => policy::from_message(rule, &message),
+        Target::Publish(_) => return,
     };
     // As the grammar has it: halves of surrogate pairs are passed on.
     let document = serde_json::from_slice::<&RawValue>(json_of(&message.payload));

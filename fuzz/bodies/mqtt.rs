@@ -79,7 +79,11 @@ fn judge(packet: &Packet<'_>, limit: usize) {
             return are_words(&words::with_text(&words::reason(end.code), &end.text));
         }
         Packet::PubRel { packet_id } => return assert_ne!(*packet_id, 0),
-        Packet::PingResp | Packet::Ignored(_) => return,
+        Packet::Answered(answer) => {
+            assert_ne!(answer.packet_id, 0);
+            return are_words(&words::with_text(&words::reason(answer.code), &answer.text));
+        }
+        Packet::PingResp => return,
     };
     assert_eq!(head.packet_id == 0, head.qos == Qos::AtMostOnce);
 }

@@ -26,6 +26,8 @@ pub fn paths(data: &[u8]) {
         topic: "t".to_owned(),
         payload: input.0.to_vec(),
         origin: Origin::Mqtt,
+        qos: ilagent::message::Qos::AtLeastOnce,
+        retain: false,
         retained: false,
     };
     let Mapped::Deliver(delivery) = event::from_message(&rule, &message) else {

@@ -10,10 +10,8 @@
 use crate::config::Config;
 use crate::heartbeat;
 use crate::intake::Intake;
-use crate::message::{Outcome, Ping};
 use crate::queue::Queue;
-use crate::sinks::crew::Crew;
-use crate::sinks::{self, Sink};
+use crate::sinks;
 use crate::sources::{self, Inside, Sockets, Source};
 use crate::status::Status;
 use crate::supervise;
@@ -44,7 +42,7 @@ pub(super) struct Prepared {
     health: Health,
     failures: Failures,
     failed: Receiver<String>,
-    sinks: Vec<Sink>,
+    sinks: sinks::Prepared,
     sockets: Sockets,
     /// `None` when it is the database of the former configuration.
     queue: Option<Queue>,
@@ -55,7 +53,7 @@ impl Prepared {
     pub(super) fn new(config: &Config, former: Option<&Config>) -> Result<Self, String> {
         let (tell, failed) = bounded(1);
         let (health, failures) = (Health::default(), Failures(tell));
-        let sinks = Sink::prepare(config)?;
+        let sinks = sinks::Prepared::new(config)?;
         let listeners = former.map_or_else(Default::default, |former| former.http.as_slice());
         let sockets = Sockets::ahead(&config.http, listeners)?;
         let shared = former.is_some_and(|it| is_same(&it.queue.path, &config.queue.path));
@@ -105,7 +103,7 @@ pub(super) struct Stopped {
 pub(super) struct Running {
     health: Health,
     queue: Queue,
-    sinks: Vec<Crew>,
+    sinks: Vec<sinks::Running>,
     /// In the order of their start; they end in reverse.
     sources: Vec<sources::Running>,
     /// Those that are not in use.
@@ -157,21 +155,21 @@ impl Running {
     fn start_parts(
         &mut self,
         config: &Config,
-        sinks: Vec<Sink>,
+        sinks: sinks::Prepared,
         services: &Services,
     ) -> Result<(), String> {
         let intake = Intake::new(self.queue.clone());
         let inside = Inside {
             intake: &intake,
             queue: &self.queue,
-            ping: pinger(&sinks),
+            ping: sinks.ping(),
             status: Arc::new(Status::new(services.health.clone(), services.limits)),
         };
         let sources = Source::prepare(config, &inside, &services.health);
         let sources = sources.map_err(|wrong| wrong.join("\n"))?;
         sources::take_over(config, &intake);
-        let heartbeats: Vec<_> = sinks.iter().filter_map(Sink::heartbeat).collect();
-        sinks::start(sinks, &self.queue, services, &mut self.sinks)?;
+        let heartbeats = sinks.heartbeats();
+        sinks.start(&self.queue, services, &mut self.sinks)?;
         for source in sources {
             self.sources.push(source.start(services, &mut self.sockets)?);
         }
@@ -193,7 +191,8 @@ impl Running {
         let queue = self.queue.clone();
         let part = Part::new("queue", (queue.pulse().clone(), move || queue.wake()));
         let sources = self.sources.iter().filter_map(sources::Running::part);
-        std::iter::once(part).chain(sources).collect()
+        let sinks = self.sinks.iter().filter_map(sinks::Running::part);
+        std::iter::once(part).chain(sources).chain(sinks).collect()
     }
 
     /// Stops for good.
@@ -211,17 +210,19 @@ impl Running {
     /// have ended.
     fn end(self, is_reload: bool) -> Stopped {
         self.health.stopping();
-        let (journals, sinks): (Vec<Crew>, _) = self.sinks.into_iter().partition(Crew::is_journal);
-        sinks.iter().for_each(Crew::stop);
+        let is_journal = sinks::Running::is_journal;
+        let (mut journals, mut sinks): (Vec<_>, Vec<_>) =
+            self.sinks.into_iter().partition(is_journal);
+        sinks.iter_mut().for_each(sinks::Running::stop);
         if !end_within(ATTEMPTS_END, &sinks) {
             warn!("agent: attempts were still under way; they will be made again");
             // A request that lingers must not arrive after the one that replaces it.
-            sinks.iter().for_each(Crew::cut);
+            sinks.iter().for_each(sinks::Running::cut);
             let _ = end_within(CUT_END, &sinks);
         }
         let deadline = Instant::now() + JOURNALS_END;
         journals.iter().for_each(|journal| journal.finish(deadline));
-        journals.iter().for_each(Crew::stop);
+        journals.iter_mut().for_each(sinks::Running::stop);
         let _ = end_within(CUT_END, &journals);
         drop(self.sources_open);
         let woken = Instant::now();
@@ -230,16 +231,16 @@ impl Running {
         for source in self.sources.into_iter().rev() {
             source.join(woken, is_reload, &mut sockets);
         }
-        sinks.iter().for_each(Crew::cut);
+        sinks.iter().for_each(sinks::Running::cut);
         self.queue.close();
         info!("agent: stopped");
         Stopped { sockets, left: self.gone }
     }
 }
 
-fn end_within(patience: Duration, crews: &[Crew]) -> bool {
+fn end_within(patience: Duration, sinks: &[sinks::Running]) -> bool {
     let deadline = Instant::now() + patience;
-    crews.iter().all(|crew| crew.join(deadline))
+    sinks.iter().all(|sink| sink.join(deadline))
 }
 
 /// Starts a thread that watches the agent until the stop.
@@ -251,12 +252,4 @@ fn look_after(
     let services = services.clone();
     let started = threads::spawn(name, move || run(&services));
     started.map(|_| ()).map_err(|error| format!("{name}: {error}"))
-}
-
-/// What passes heartbeats on: the first sink that can.
-fn pinger(sinks: &[Sink]) -> Arc<Ping> {
-    sinks
-        .iter()
-        .find_map(Sink::ping)
-        .unwrap_or_else(|| Arc::new(|_| Outcome::never("no sink takes heartbeats")))
 }

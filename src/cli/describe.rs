@@ -2,11 +2,12 @@
 
 use crate::config::values::{duration_words, is_secret_option, size_words};
 use crate::config::{
-    Broker, Cluster, Config, EventRule, FileSink, Http, Ilert, PolicyRule, Qos, Queue, Routing,
-    Rule, Safety, Sasl, Secret, Target, Tls, Version,
+    Broker, Cluster, Config, EventRule, FileSink, Http, Ilert, PolicyRule, PublishRule, Queue,
+    Routing, Rule, Safety, Sasl, Secret, Target, Tls, Version,
 };
 use crate::ilert::Ways;
 use crate::message::masked;
+use crate::mqtt::packet::level;
 use crate::system::plain::{line, plain};
 use std::fmt::{self, Write};
 use std::path::Path;
@@ -132,11 +133,7 @@ fn broker(out: &mut String, broker: &Broker) -> fmt::Result {
     }
     writeln!(out, "; up to {}", size_words(broker.packet_bytes_max as u64))?;
     broker.rules.iter().try_for_each(|each| {
-        let qos = match each.qos {
-            Qos::AtMostOnce => 0,
-            Qos::AtLeastOnce => 1,
-            Qos::ExactlyOnce => 2,
-        };
+        let qos = level(each.qos);
         write!(out, "  {} (QoS {qos}) → ", plain(&each.filter))?;
         target(out, &each.to)
     })
@@ -199,6 +196,7 @@ fn target(out: &mut String, target: &Target) -> fmt::Result {
         Target::Heartbeat => writeln!(out, "heartbeat with the key in the payload"),
         Target::Policy(to) => policy(out, to),
         Target::Event(to) => event(out, to),
+        Target::Publish(to) => publish(out, to),
     }
 }
 
@@ -210,6 +208,19 @@ fn policy(out: &mut String, rule: &PolicyRule) -> fmt::Result {
         write!(out, " {:+}", rule.shift_offset)?;
     }
     filter(out, rule.filter.as_ref())
+}
+
+fn publish(out: &mut String, rule: &PublishRule) -> fmt::Result {
+    write!(out, "mqtt {}, topic {}", plain(&rule.to), plain(rule.topic.as_str()))?;
+    if let Some(qos) = rule.qos {
+        write!(out, ", QoS {}", level(qos))?;
+    }
+    let retain = match rule.retain {
+        None => "",
+        Some(true) => ", retained",
+        Some(false) => ", not retained",
+    };
+    writeln!(out, "{retain}")
 }
 
 fn event(out: &mut String, rule: &EventRule) -> fmt::Result {

@@ -38,13 +38,19 @@ pub fn from_message(message: &Message) -> Mapped {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::Origin;
+    use crate::message::{Origin, Qos};
 
     #[test]
     fn a_retained_copy_is_no_sign_of_life() {
         let payload = r#"{"integrationKey":"il1hbt1"}"#.into();
-        let message =
-            Message { topic: "t".to_owned(), payload, origin: Origin::Mqtt, retained: true };
+        let message = Message {
+            topic: "t".to_owned(),
+            payload,
+            origin: Origin::Mqtt,
+            qos: Qos::AtLeastOnce,
+            retain: true,
+            retained: true,
+        };
         assert!(matches!(from_message(&message), Mapped::Dropped(_)));
     }
 
@@ -62,6 +68,8 @@ mod tests {
                 topic: "t".to_owned(),
                 payload: payload.into(),
                 origin: Origin::Mqtt,
+                qos: Qos::AtLeastOnce,
+                retain: false,
                 retained: false,
             };
             let found = match from_message(&message) {

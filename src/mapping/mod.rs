@@ -5,6 +5,7 @@ pub mod heartbeat;
 pub mod json;
 pub mod path;
 pub mod policy;
+pub mod publish;
 pub mod routing;
 
 use crate::message::Delivery;

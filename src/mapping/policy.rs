@@ -52,7 +52,7 @@ fn update(rule: &PolicyRule, document: &Document<'_>) -> Result<PolicyUpdate, St
 mod tests {
     use super::*;
     use crate::config::JsonPath;
-    use crate::message::Origin;
+    use crate::message::{Origin, Qos};
 
     fn mapped(offset: i64, payload: &str) -> Option<PolicyUpdate> {
         let rule = PolicyRule {
@@ -66,6 +66,8 @@ mod tests {
             topic: "p".to_owned(),
             payload: payload.into(),
             origin: Origin::Mqtt,
+            qos: Qos::AtLeastOnce,
+            retain: false,
             retained: false,
         };
         match from_message(&rule, &message) {

@@ -35,6 +35,10 @@ pub struct Message {
     pub payload: Vec<u8>,
     /// What it came from.
     pub origin: Origin,
+    /// How surely it was passed on to us.
+    pub qos: Qos,
+    /// MQTT: it came with the flag of retained messages.
+    pub retain: bool,
     /// MQTT: the broker's copy of an earlier message, not a sign of life.
     pub retained: bool,
 }

@@ -24,6 +24,8 @@ pub(super) struct Bell {
 struct Mail {
     slips: Vec<Slip>,
     room: bool,
+    /// There may be something to publish.
+    work: bool,
 }
 
 /// What was brought about a ticket.
@@ -54,6 +56,11 @@ impl Bell {
         }
     }
 
+    /// There may be something to publish.
+    pub(super) fn work(&self) {
+        self.bring(|mail| mail.work = true);
+    }
+
     /// Somebody asks how the session is, so it should watch its broker more closely.
     pub(super) fn ask(&self) {
         self.asked.store(true, Ordering::Release);
@@ -75,6 +82,7 @@ impl Bell {
     pub(super) fn collect(&self, slips: &mut Vec<Slip>) -> bool {
         slips.clear();
         let mut mail = self.mail();
+        mail.work = false;
         mem::swap(&mut mail.slips, slips);
         mem::take(&mut mail.room)
     }
@@ -84,7 +92,7 @@ impl Bell {
         // Anybody who brings something later takes the lock after us, and so sees this.
         self.awake.store(false, Ordering::Release);
         let mail = self.mail();
-        mail.room || !mail.slips.is_empty()
+        mail.room || mail.work || !mail.slips.is_empty()
     }
 
     /// The session has woken up.
@@ -156,5 +164,11 @@ mod tests {
         bell.rise();
         assert!(bell.collect(&mut slips));
         assert_eq!(slips.len(), 98);
+
+        bell.work();
+        assert!(bell.doze(), "there is something to publish");
+        bell.rise();
+        assert!(!bell.collect(&mut slips));
+        assert!(!bell.doze());
     }
 }

@@ -19,6 +19,9 @@ use std::time::{Duration, Instant};
 /// After this many reads acknowledgements go out and timers are checked.
 const READS_PER_TURN: usize = 8;
 
+/// After this many writes of publications answers are read and timers are checked.
+const WRITES_PER_TURN: usize = 8;
+
 /// While the broker leaves more than this many bytes unread, nothing is read from it.
 const BACKLOG_MAX: usize = 64 * 1024;
 
@@ -73,9 +76,14 @@ impl Connection {
         let mut reader = Reader::new(life.version, life.broker.packet_bytes_max);
         let connack = shake_hands(&mut wire, &mut reader, life, deadline)?;
         let now = Instant::now();
-        life.accepted(&connack, now, &mut wire.out);
-        let look_at = next_look(life, now);
-        Ok(Connection { wire, reader, stalled: None, look_at })
+        let mut connection =
+            Connection { wire, reader, stalled: None, look_at: next_look(life, now) };
+        if life.only_began_clean() {
+            connection.goodbye(life);
+            return Err(End::Again("with a clean session".to_owned()));
+        }
+        life.accepted(&connack, now, &mut connection.wire.out);
+        Ok(connection)
     }
 
     /// Reads, acknowledges and keeps the connection alive until something ends it.
@@ -93,20 +101,40 @@ impl Connection {
                 return Err(End::Closed(None));
             }
             self.do_what_is_due(life, now)?;
+            let look_again = self.publish(life, now)?;
             self.flush(life, now)?;
             let paused = self.is_paused(life);
-            let busy = self.wire.is_readable() && !paused;
+            let busy = self.wire.is_readable() && !paused || look_again == Some(now);
             if busy && self.wire.is_flushed() {
                 continue;
             }
-            let until = if busy { Some(now) } else { self.wake_at(life, paused) };
+            let wake_at = self.wake_at(life, paused);
+            let until = if busy { Some(now) } else { wake_at.into_iter().chain(look_again).min() };
             self.wire.note(life.pump.wait(until)?);
         }
     }
 
-    /// Nothing is read while nothing could be done with it.
+    /// Nothing is read while nothing could be done with it. A publisher reads on: until it has read
+    /// the answers, the broker may not read what it sends.
     fn is_paused(&self, life: &Life) -> bool {
-        life.is_paused() || self.wire.out.len() > BACKLOG_MAX
+        life.is_paused() || self.wire.out.len() > BACKLOG_MAX && life.protocol.outbox.is_none()
+    }
+
+    /// Writes what there is to publish, as long as the socket takes it, but not for ever. Returns
+    /// when to look again, which is at once if there may be more.
+    fn publish(&mut self, life: &mut Life, now: Instant) -> Result<Option<Instant>, End> {
+        for _ in 0..WRITES_PER_TURN {
+            let look_again = life.publish(now, &mut self.wire.out);
+            if self.wire.out.is_empty() {
+                return Ok(look_again);
+            }
+            self.flush(life, now)?;
+            if !self.wire.is_flushed() {
+                return Ok(look_again);
+            }
+            life.flushed();
+        }
+        Ok(Some(now))
     }
 
     fn take_in(&mut self, life: &mut Life) -> Result<(), End> {
@@ -195,6 +223,9 @@ impl Connection {
     /// The orderly end: nothing more is read, but what is signed meanwhile is acknowledged.
     fn farewell(&mut self, life: &mut Life) {
         let deadline = Instant::now() + life.timing.farewell;
+        if life.protocol.outbox.is_some() {
+            return self.last_answers(life, deadline);
+        }
         let _ = life.try_again();
         loop {
             if life.collect().is_err() {
@@ -214,6 +245,24 @@ impl Connection {
             }
         }
         life.protocol.leave(&mut self.wire.out);
+        self.goodbye(life);
+    }
+
+    /// The orderly end of a publisher: nothing more is taken on, and what is answered meanwhile is
+    /// settled. The rest stays in the queue.
+    fn last_answers(&mut self, life: &mut Life, deadline: Instant) {
+        while life.awaits_answers() && Instant::now() < deadline {
+            let took = self.take_in(life).and_then(|()| self.flush(life, Instant::now()));
+            if took.is_err() || self.wire.is_closed() {
+                return;
+            }
+            if life.awaits_answers() {
+                match life.pump.wait(Some(deadline)) {
+                    Ok(ready) => self.wire.note(ready),
+                    Err(_) => return,
+                }
+            }
+        }
         self.goodbye(life);
     }
 

@@ -40,7 +40,7 @@ pub(super) fn shake_hands(
     life: &mut Life,
     deadline: Instant,
 ) -> Result<ConnAck, End> {
-    codec::connect(&mut wire.out, &connect_packet(&life.broker, life.version))
+    codec::connect(&mut wire.out, &connect_packet(&life.broker, life.version, !life.resumes))
         .map_err(End::Lost)?;
     match wait_for_connack(wire, reader, life, deadline) {
         Ok(connack) if connack.code == 0 => {

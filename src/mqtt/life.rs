@@ -7,16 +7,19 @@ use crate::mqtt::dial::Dialer;
 use crate::mqtt::end::End;
 use crate::mqtt::material::Materials;
 use crate::mqtt::memory::Memory;
-use crate::mqtt::packet::{ConnAck, Connect};
+use crate::mqtt::outbox::Outbox;
+use crate::mqtt::packet::{ConnAck, Connect, level};
 use crate::mqtt::protocol::{Effect, Protocol};
 use crate::mqtt::pump::Pump;
 use crate::mqtt::subscriptions::Subscriptions;
+use crate::mqtt::supply::{Offer, Supply};
 use crate::mqtt::timing::Timing;
 use crate::system::health::Health;
 use bytes::BytesMut;
 use log::{debug, info, warn};
 use rustls::pki_types::ServerName;
 use std::io;
+use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -37,12 +40,18 @@ const SAID_MAX: usize = 8;
 pub(super) struct Kit {
     pub broker: Broker,
     pub timing: Timing,
-    pub accept: Box<dyn Accept>,
-    pub memory: Box<dyn Memory>,
     pub health: Health,
     pub materials: Option<Materials>,
     pub server_name: Option<ServerName<'static>>,
     pub subscriptions: Subscriptions,
+}
+
+/// What a session is for.
+pub(super) enum Role {
+    /// To bring messages.
+    Subscribe(Box<dyn Accept>, Box<dyn Memory>),
+    /// To take publications.
+    Publish(Box<dyn Supply>),
 }
 
 /// The state of a session that lives as long as the process.
@@ -62,8 +71,10 @@ pub(super) struct Life {
     pub speaks_five: bool,
     /// When the broker accepted the present connection.
     up_since: Option<Instant>,
-    accept: Box<dyn Accept>,
-    memory: Box<dyn Memory>,
+    /// The next connection continues a session of ours. A publisher begins clean: a broker that
+    /// knows packet ids of an earlier process would take a publication for a repetition.
+    pub resumes: bool,
+    role: Role,
     health: Health,
     desk: Arc<dyn Desk>,
     /// Why the queue takes no messages, if it does not.
@@ -77,11 +88,14 @@ pub(super) struct Life {
 }
 
 impl Life {
-    pub(super) fn new(kit: Kit, pump: Pump) -> Self {
+    pub(super) fn new(kit: Kit, role: Role, pump: Pump) -> Self {
+        let publishes = matches!(role, Role::Publish(_));
+        let now = Instant::now();
+        let subscriptions = kit.subscriptions;
         Life {
             dialer: Dialer::new(&kit.broker.host, kit.broker.port),
             desk: pump.bell().clone(),
-            protocol: Protocol::new(&kit.broker, kit.timing, kit.subscriptions, Instant::now()),
+            protocol: Protocol::new(&kit.broker, kit.timing, subscriptions, publishes, now),
             version: kit.broker.version,
             broker: kit.broker,
             timing: kit.timing,
@@ -91,8 +105,8 @@ impl Life {
             guessing: false,
             speaks_five: false,
             up_since: None,
-            accept: kit.accept,
-            memory: kit.memory,
+            resumes: !publishes,
+            role,
             health: kit.health,
             refused: None,
             slips: Vec::new(),
@@ -107,6 +121,7 @@ impl Life {
         let up = self.up_since.take().map(|since| since.elapsed());
         if let Some(up) = up {
             self.protocol.ended(Instant::now(), up >= self.timing.good);
+            self.leave_publications(&end);
         }
         match end {
             End::Stopped => return Ok(false),
@@ -133,7 +148,7 @@ impl Life {
     /// The orderly end.
     pub(super) fn end(mut self) {
         if let Effect::Remember(name, record) = self.protocol.remember_last() {
-            self.memory.remember(name, record);
+            self.remember(name, record);
         }
         self.is_down("stopped");
         info!("mqtt {}: stopped", self.broker.name);
@@ -141,9 +156,15 @@ impl Life {
 
     /// Recalls what earlier processes left.
     pub(super) fn begin(&mut self) {
-        let memory = &self.memory;
+        let Role::Subscribe(_, memory) = &self.role else { return };
         if let Effect::Remember(name, record) = self.protocol.recall(&|name| memory.recall(name)) {
-            self.memory.remember(name, record);
+            self.remember(name, record);
+        }
+    }
+
+    fn remember(&self, name: &'static str, record: String) {
+        if let Role::Subscribe(_, memory) = &self.role {
+            memory.remember(name, record);
         }
     }
 
@@ -164,12 +185,19 @@ impl Life {
         self.protocol.accepted(self.version, connack, now, out);
     }
 
+    /// Whether the broker has only forgotten what it had under our client id: with MQTT 3.1.1 a
+    /// session that begins clean ends with its connection.
+    pub(super) fn only_began_clean(&mut self) -> bool {
+        let began = !mem::replace(&mut self.resumes, true);
+        began && self.version == Version::V311
+    }
+
     /// Does what the protocol asks for.
     pub(super) fn carry_out(&mut self, effect: Effect) -> Result<(), End> {
         match effect {
             Effect::Nothing => (),
             Effect::HandIn(arrival) => return self.hand_in(vec![arrival]),
-            Effect::Remember(name, record) => self.memory.remember(name, record),
+            Effect::Remember(name, record) => self.remember(name, record),
             Effect::Report => self.report(),
             Effect::Pinged => return self.try_again(),
             Effect::End(end) => return Err(end),
@@ -226,6 +254,11 @@ impl Life {
         self.is_down(why);
         let until = Instant::now() + wait;
         while Instant::now() < until && !self.pump.is_stopped() {
+            if let Role::Publish(_) = self.role {
+                // What comes to be published meanwhile does not wake it.
+                self.pump.sleep(Some(until))?;
+                continue;
+            }
             self.pump.wait(Some(until))?;
             if self.collect().is_err() {
                 break;
@@ -243,7 +276,11 @@ impl Life {
     }
 
     /// Reports that there is no connection.
-    fn is_down(&self, why: &str) {
+    fn is_down(&mut self, why: &str) {
+        if let Role::Publish(supply) = &mut self.role {
+            supply.lost(why);
+            return;
+        }
         self.health.session(&self.broker.name, |session| {
             session.connected = false;
             session.subscriptions_ready = false;
@@ -252,8 +289,15 @@ impl Life {
     }
 
     /// Reports how things stand on a connection.
-    fn report(&self) {
+    fn report(&mut self) {
         let standing = self.protocol.standing();
+        if let Role::Publish(supply) = &mut self.role {
+            match standing.connected {
+                true => supply.connected(),
+                false => supply.lost(&standing.trouble),
+            }
+            return;
+        }
         self.health.session(&self.broker.name, |session| {
             session.connected = standing.connected;
             session.subscriptions_ready = standing.ready;
@@ -283,16 +327,18 @@ impl Life {
         if self.refused.is_none() {
             return Ok(());
         }
-        let taken = self.accept.again(&self.desk);
+        let Role::Subscribe(accept, _) = &mut self.role else { return Ok(()) };
+        let taken = accept.again(&self.desk);
         self.judge(taken)
     }
 
     /// Hands a batch in.
     pub(super) fn hand_in(&mut self, arrivals: Vec<Arrival>) -> Result<(), End> {
+        let Role::Subscribe(accept, _) = &mut self.role else { return Ok(()) };
         if arrivals.is_empty() {
             return Ok(());
         }
-        let taken = self.accept.accept(arrivals, &self.desk);
+        let taken = accept.accept(arrivals, &self.desk);
         self.judge(taken)
     }
 
@@ -314,6 +360,57 @@ impl Life {
         Ok(())
     }
 
+    /// Takes on what there is to publish, and appends what may go out now. When there is nothing,
+    /// returns when to look again.
+    pub(super) fn publish(&mut self, now: Instant, out: &mut BytesMut) -> Option<Instant> {
+        let Role::Publish(supply) = &mut self.role else { return None };
+        let Some(outbox) = &mut self.protocol.outbox else { return None };
+        supply.settle(&mut outbox.verdicts);
+        let mut look_again = None;
+        while outbox.has_room() && look_again.is_none() {
+            match supply.next(now) {
+                Offer::This(ticket) => outbox.enter(ticket, supply.delivery(ticket)),
+                Offer::Nothing(at) => {
+                    look_again = at;
+                    break;
+                }
+            }
+        }
+        outbox.write(&|ticket| supply.delivery(ticket), out);
+        if let Some(qos) = outbox.was_lowered() {
+            let (name, qos) = (&self.broker.name, level(qos));
+            warn!("mqtt {name}: the broker knows QoS {qos} at most: what asks for more gets that");
+        }
+        supply.settle(&mut outbox.verdicts);
+        look_again
+    }
+
+    /// All that was appended is in the socket.
+    pub(super) fn flushed(&mut self) {
+        if let (Role::Publish(supply), Some(outbox)) = (&mut self.role, &mut self.protocol.outbox) {
+            outbox.flushed();
+            supply.settle(&mut outbox.verdicts);
+        }
+    }
+
+    /// Whether publications wait for an answer; those that have one are settled.
+    pub(super) fn awaits_answers(&mut self) -> bool {
+        self.flushed();
+        self.protocol.outbox.as_ref().is_some_and(Outbox::awaits)
+    }
+
+    /// A connection has ended before all publications on it were answered.
+    fn leave_publications(&mut self, end: &End) {
+        let (Role::Publish(supply), Some(outbox)) = (&mut self.role, &mut self.protocol.outbox)
+        else {
+            return;
+        };
+        let reason = if let End::Closed(reason) = end { Some(reason.as_deref()) } else { None };
+        // The session at the broker may still know one that is given up.
+        self.resumes &= !outbox.ended(reason.is_some(), reason.flatten());
+        supply.settle(&mut outbox.verdicts);
+    }
+
     /// `host:port` for people.
     pub(super) fn address(&self) -> String {
         let Broker { host, port, .. } = &self.broker;
@@ -322,10 +419,11 @@ impl Life {
 }
 
 /// The CONNECT of a session.
-pub(super) fn connect_packet(broker: &Broker, version: Version) -> Connect<'_> {
+pub(super) fn connect_packet(broker: &Broker, version: Version, clean: bool) -> Connect<'_> {
     Connect {
         version,
         client_id: &broker.client_id,
+        clean,
         username: broker.username.as_deref(),
         password: broker.password.as_ref().map(Secret::expose),
         keep_alive: u16::try_from(broker.keep_alive.as_secs()).unwrap_or(u16::MAX),

@@ -1,17 +1,22 @@
-//! One broker session: connect, TLS and its reload, subscribe, acknowledge.
+//! One broker session in one role: connect, TLS and its reload; subscribe and acknowledge, or
+//! publish.
 //!
 //! From the bytes up: `fields` walks over bytes, `codec` is the packets of `rumqttc` in the words
 //! of [`packet`], `publish` the one packet that we read ourselves, [`reader`] finds packets in a
 //! stream and bounds what they may take, [`words`] says what their codes mean; none of them knows a
 //! socket. `incoming` knows which messages are in our hands, in which order they are acknowledged
 //! and which retained ones were handled, `filters` which subscriptions the rules need,
-//! `subscriptions` what is asked for, granted and left over
-//! from earlier, [`memory`] what outlives the process, `pace` when to ping, `material` which TLS
+//! `subscriptions` what is asked for, granted and left over from earlier, `outbox` which
+//! publications are under way and what each waits for, [`memory`] what outlives the process, `pace`
+//! when to ping, `material` which TLS
 //! files are in use. `protocol` decides with them what follows from a packet and from time that
 //! passes, as far from a socket as they are. `wire` moves bytes, `pump` is where the thread sleeps
 //! and `bell` how it is woken. `dial`, `handshake` and `connection` are the life of one connection,
 //! in that order, `end` how it ends; `life` is what outlives connections, and [`session`] what
-//! others see of it. What it brings goes through [`Accept`](crate::message::Accept).
+//! others see of it. What a subscriber brings goes through [`Accept`](crate::message::Accept), what
+//! a publisher takes comes from [`supply`]. A broker that is read from and published to has two
+//! sessions: while the queue is full nothing is read, so on one connection no answer to a
+//! publication would arrive, and a queue full of them would never drain.
 //! `tests/layers.rs` says which file may name which.
 //!
 //! The session is our own because no client library does what it must do: turn an oversized message
@@ -35,6 +40,7 @@ mod incoming;
 mod life;
 mod material;
 pub mod memory;
+mod outbox;
 mod pace;
 pub mod packet;
 mod protocol;
@@ -43,6 +49,7 @@ mod pump;
 pub mod reader;
 pub mod session;
 mod subscriptions;
+pub mod supply;
 mod timing;
 mod wire;
 pub mod words;

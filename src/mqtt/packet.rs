@@ -1,10 +1,13 @@
-//! The packets of MQTT 3.1.1 and 5 in one form, as far as they say something to a subscriber.
+//! The packets of MQTT 3.1.1 and 5 in one form, as far as they say something to us.
 
 use crate::config::{Qos, Version};
 use std::fmt;
 
 /// The longest text or binary field of a packet, in bytes.
 pub const FIELD_BYTES_MAX: usize = 65_535;
+
+/// The largest packet that MQTT knows, in bytes.
+pub(super) const PACKET_BYTES_MAX: usize = 1 + 4 + 268_435_455;
 
 /// How many unacknowledged messages a broker of MQTT 5 may have in flight to us.
 pub const RECEIVE_MAX: u16 = 2_048;
@@ -34,8 +37,8 @@ pub enum Packet<'a> {
     PingResp,
     /// The broker ends the connection (MQTT 5 only).
     Disconnect(Disconnect),
-    /// A legal packet that means nothing to a subscriber, by name.
-    Ignored(&'static str),
+    /// A step in the answer to a publication.
+    Answered(Answered),
 }
 
 /// The answer to CONNECT.
@@ -54,6 +57,38 @@ pub struct ConnAck {
     pub expiry: Option<u32>,
     /// The broker of MQTT 5 does not allow numbers for subscriptions.
     pub forbids_numbers: bool,
+    /// How many publications the broker takes before it has answered the first of them.
+    pub receive_max: Option<u16>,
+    /// The greatest QoS it knows.
+    pub qos_max: Option<Qos>,
+    /// Whether it keeps retained messages.
+    pub retains: Option<bool>,
+    /// The largest packet it takes, in bytes.
+    pub packet_bytes_max: Option<u32>,
+    /// The broker's own words, or empty.
+    pub text: String,
+}
+
+/// How far the answer to a publication has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// PUBACK: QoS 1 is done.
+    Acknowledged,
+    /// PUBREC: QoS 2 waits for PUBREL.
+    Received,
+    /// PUBCOMP: QoS 2 is done.
+    Completed,
+}
+
+/// A step in the answer to a publication.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answered {
+    /// The packet id of the publication.
+    pub packet_id: u16,
+    /// Which step.
+    pub step: Step,
+    /// 0x80 and above for a refusal; 0 in MQTT 3.1.1, which has no code.
+    pub code: u8,
     /// The broker's own words, or empty.
     pub text: String,
 }
@@ -130,13 +165,16 @@ impl fmt::Display for Malformed {
 
 impl std::error::Error for Malformed {}
 
-/// What CONNECT says. The session is kept: clean start is off, it never expires.
+/// What CONNECT says. The session never expires, except that one of MQTT 3.1.1 that begins clean
+/// ends with its connection.
 #[derive(Clone, Copy)]
 pub struct Connect<'a> {
     /// 3.1.1 or 5.
     pub version: Version,
     /// The name the session is kept under.
     pub client_id: &'a str,
+    /// The broker forgets what it has under this name.
+    pub clean: bool,
     /// User name.
     pub username: Option<&'a str>,
     /// Password; left out without a user name, as MQTT 3.1.1 demands.

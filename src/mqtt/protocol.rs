@@ -13,8 +13,9 @@ use crate::mqtt::codec;
 use crate::mqtt::end::End;
 use crate::mqtt::incoming::retained::Retained;
 use crate::mqtt::incoming::{Arrived, By, Ledger, arrival};
+use crate::mqtt::outbox::Outbox;
 use crate::mqtt::pace::{Due, Pace, Watch};
-use crate::mqtt::packet::{ConnAck, Disconnect, Oversized, Packet, Publish, PublishHead};
+use crate::mqtt::packet::{Answered, ConnAck, Disconnect, Oversized, Packet, Publish, PublishHead};
 use crate::mqtt::publish;
 use crate::mqtt::subscriptions::{Answer, Subscriptions};
 use crate::mqtt::timing::{IN_HAND_MAX, Timing};
@@ -64,6 +65,8 @@ pub(super) struct Protocol {
     timing: Timing,
     ledger: Ledger,
     subscriptions: Subscriptions,
+    /// A publisher has nothing to subscribe to, and this.
+    pub(super) outbox: Option<Outbox>,
     /// There has been a connection in the life of this process.
     has_connected: bool,
     /// When the connection before this one ended.
@@ -92,6 +95,7 @@ impl Protocol {
         broker: &Broker,
         timing: Timing,
         subscriptions: Subscriptions,
+        publishes: bool,
         now: Instant,
     ) -> Self {
         Protocol {
@@ -101,6 +105,7 @@ impl Protocol {
             timing,
             ledger: Ledger::default(),
             subscriptions,
+            outbox: publishes.then(Outbox::new),
             has_connected: false,
             down_since: None,
             loss_is_logged: false,
@@ -151,6 +156,9 @@ impl Protocol {
         self.version = version;
         self.pace = Pace::new(keep_alive.unwrap_or(self.keep_alive), watch(&self.timing), now);
         (self.asked, self.save_at, self.was_paused, self.has_news) = (0, None, false, true);
+        if let Some(outbox) = &mut self.outbox {
+            return outbox.connected(version, connack);
+        }
         self.ledger.connected(connack.session_present);
         self.tell_losses(connack, now);
         self.begin_subscriptions(connack);
@@ -225,6 +233,9 @@ impl Protocol {
     /// What follows from a packet of the broker.
     pub(super) fn received(&mut self, packet: Packet<'_>, out: &mut BytesMut) -> Effect {
         match packet {
+            Packet::Publish(_) | Packet::Oversized(_) if self.outbox.is_some() => {
+                debug!("mqtt {}: a message came that was not subscribed to", self.name);
+            }
             Packet::Publish(publish) => return self.published(&publish),
             Packet::Oversized(oversized) => return self.oversized(&oversized),
             Packet::PubRel { packet_id } => self.ledger.released(packet_id, out),
@@ -241,9 +252,18 @@ impl Protocol {
             Packet::ConnAck(_) => {
                 return Effect::End(End::Lost("the broker sent a second CONNACK".to_owned()));
             }
-            Packet::Ignored(kind) => debug!("mqtt {}: ignored {kind}", self.name),
+            Packet::Answered(answer) => self.publication_answered(&answer, out),
         }
         Effect::Nothing
+    }
+
+    /// A broker answers a publication of ours, or of an earlier owner of our client id.
+    fn publication_answered(&mut self, answer: &Answered, out: &mut BytesMut) {
+        let known = self.outbox.as_mut().is_some_and(|outbox| outbox.answered(answer, out));
+        if !known {
+            let (name, id) = (&self.name, answer.packet_id);
+            debug!("mqtt {name}: an answer belongs to no publication (id {id})");
+        }
     }
 
     /// Enters a message, unless it is in our hands already.

@@ -206,7 +206,7 @@ fn header(bytes: &[u8]) -> Result<Option<Header>, Malformed> {
 mod tests {
     use super::*;
     use crate::config::Qos;
-    use crate::mqtt::packet::{ConnAck, Disconnect, PublishHead, SubAck};
+    use crate::mqtt::packet::{Answered, ConnAck, Disconnect, PublishHead, Step, SubAck};
     use proptest::prelude::{Strategy, any, prop_assert_eq, proptest};
     use std::fmt::Write as _;
 
@@ -252,7 +252,7 @@ mod tests {
 
     #[test]
     fn packets_of_3_1_1_are_understood() {
-        use Version::V311;
+        use Version::{V5, V311};
         let connack = ConnAck { session_present: true, legacy: true, ..ConnAck::default() };
         check(V311, b"\x20\x02\x01\x00", &Packet::ConnAck(connack));
         let head_1 = PublishHead { dup: true, retain: true, ..head(Qos::AtLeastOnce, 5) };
@@ -280,7 +280,20 @@ mod tests {
         let suback = SubAck { packet_id: 2, code: 0x80, text: String::new() };
         check(V311, b"\x90\x03\0\x02\x80", &Packet::SubAck(suback));
         check(V311, b"\xd0\0", &Packet::PingResp);
-        check(V311, b"\x40\x02\0\x01", &Packet::Ignored("PUBACK"));
+        let answered = |step, code, text: &str| {
+            Packet::Answered(Answered { packet_id: 1, step, code, text: text.to_owned() })
+        };
+        check(V311, b"\x40\x02\0\x01", &answered(Step::Acknowledged, 0, ""));
+        check(V311, b"\x50\x02\0\x01", &answered(Step::Received, 0, ""));
+        check(V311, b"\x70\x02\0\x01", &answered(Step::Completed, 0, ""));
+        check(V5, b"\x40\x03\0\x01\x10", &answered(Step::Acknowledged, 0x10, ""));
+        check(V5, b"\x50\x09\0\x01\x97\x05\x1f\0\x02no", &answered(Step::Received, 0x97, "no"));
+        check(
+            V5,
+            b"\x40\x10\0\x01\x87\x0c\x26\0\x01k\0\x01v\x1f\0\x02no",
+            &answered(Step::Acknowledged, 0x87, "no"),
+        );
+        check(V5, b"\x40\x08\0\x01\x87\x04\x1f\0\x01\xff", &answered(Step::Acknowledged, 0x87, ""));
         let unsuback = SubAck { packet_id: 1, code: 0, text: String::new() };
         check(V311, b"\xb0\x02\0\x01", &Packet::UnsubAck(unsuback));
     }

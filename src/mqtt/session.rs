@@ -5,11 +5,12 @@ use crate::message::Accept;
 use crate::mqtt::bell::Bell;
 use crate::mqtt::codec;
 use crate::mqtt::connection;
-use crate::mqtt::life::{Kit, Life, connect_packet};
+use crate::mqtt::life::{Kit, Life, Role, connect_packet};
 use crate::mqtt::material::Materials;
 use crate::mqtt::memory::Memory;
 use crate::mqtt::pump::Pump;
 use crate::mqtt::subscriptions::Subscriptions;
+use crate::mqtt::supply::{Ring, Supply};
 use crate::system::health::{self, Health};
 use crate::system::pulse::Pulse;
 use crate::system::stop::Stop;
@@ -20,10 +21,14 @@ use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+pub use crate::mqtt::outbox::UNDER_WAY_MAX;
 pub use crate::mqtt::timing::{IN_HAND_MAX, Timing};
 
-/// A session that is ready to start.
-pub struct Session(Kit);
+/// A session with subscriptions that is ready to start.
+pub struct Session(Kit, Role);
+
+/// A session that publishes, and is ready to start.
+pub struct Publisher(Kit);
 
 /// What a usable configuration of a broker becomes.
 struct Checked {
@@ -42,7 +47,7 @@ pub fn check(broker: &Broker) -> Result<(), String> {
 }
 
 fn checked(broker: &Broker) -> Result<Checked, String> {
-    codec::connect(&mut BytesMut::new(), &connect_packet(broker, broker.version))?;
+    codec::connect(&mut BytesMut::new(), &connect_packet(broker, broker.version, false))?;
     let materials = broker.tls.as_ref().map(|files| Materials::load(&broker.name, files));
     let server_name = broker.tls.as_ref().map(|_| {
         ServerName::try_from(broker.host.clone())
@@ -71,16 +76,35 @@ pub fn prepare(
     health.session(&broker.name, |session| {
         *session = health::Session { error: "not connected yet".to_owned(), ..Default::default() };
     });
-    Ok(Session(Kit {
+    let kit = Kit {
         timing,
-        accept,
-        memory,
         health: health.clone(),
         materials,
         server_name,
         subscriptions,
         broker: broker.clone(),
-    }))
+    };
+    Ok(Session(kit, Role::Subscribe(accept, memory)))
+}
+
+/// Checks all that can be checked before a connection that publishes to `broker`.
+///
+/// # Errors
+///
+/// As [`check`].
+pub fn prepare_publisher(broker: &Broker, timing: Timing) -> Result<Publisher, String> {
+    // It is another client: it has its own id, says nothing else of itself, and subscribes to
+    // nothing.
+    let broker = Broker {
+        name: format!("{} (out)", broker.name),
+        client_id: broker.publisher_id(),
+        rules: Vec::new(),
+        shared_group: None,
+        ..broker.clone()
+    };
+    let Checked { materials, server_name, subscriptions } = checked(&broker)?;
+    let health = Health::default();
+    Ok(Publisher(Kit { timing, health, materials, server_name, subscriptions, broker }))
 }
 
 impl Session {
@@ -90,15 +114,34 @@ impl Session {
     ///
     /// Fails when the thread cannot be started, or the system has no poll left.
     pub fn start(self, stop: &Stop, failures: &Failures) -> io::Result<Running> {
-        let kit = self.0;
+        let Session(kit, role) = self;
         let pump = Pump::new(stop)?;
-        let bell = pump.bell().clone();
-        let name = format!("mqtt {}", kit.broker.name);
-        let asked = bell.clone();
+        let asked = pump.bell().clone();
         kit.health.on_question(move || asked.ask());
-        let life = Life::new(kit, pump);
-        let join = threads::spawn_vital(&name, failures, move || run(life))?;
-        Ok(Running { name, join, bell })
+        Running::start(kit, role, pump, failures)
+    }
+}
+
+impl Publisher {
+    /// Connects in the background, and reconnects until the stop. `supply` is made with what wakes
+    /// the session when there is something to publish.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::start`].
+    pub fn start(
+        mut self,
+        stop: &Stop,
+        failures: &Failures,
+        health: &Health,
+        supply: &mut dyn FnMut(Ring) -> Box<dyn Supply>,
+    ) -> io::Result<Running> {
+        let pump = Pump::new(stop)?;
+        let (asked, woken) = (pump.bell().clone(), pump.bell().clone());
+        health.on_question(move || asked.ask());
+        self.0.health = health.clone();
+        let role = Role::Publish(supply(Arc::new(move || woken.work())));
+        Running::start(self.0, role, pump, failures)
     }
 }
 
@@ -127,6 +170,14 @@ pub struct Running {
 }
 
 impl Running {
+    fn start(kit: Kit, role: Role, pump: Pump, failures: &Failures) -> io::Result<Self> {
+        let bell = pump.bell().clone();
+        let name = format!("mqtt {}", kit.broker.name);
+        let life = Life::new(kit, role, pump);
+        let join = threads::spawn_vital(&name, failures, move || run(life))?;
+        Ok(Running { name, join, bell })
+    }
+
     /// The name of its thread.
     #[must_use]
     pub fn name(&self) -> &str {

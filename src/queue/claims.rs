@@ -107,8 +107,16 @@ impl Claims {
 
     /// Gives a claimed delivery back with what came of the attempt.
     pub fn settle(&self, claim: Claim, outcome: Outcome) {
+        self.settle_all(vec![(claim, outcome)]);
+    }
+
+    /// Gives several back at once.
+    pub fn settle_all(&self, ended: Vec<(Claim, Outcome)>) {
+        let now = Instant::now();
         let mut board = lock(&self.shared.board);
-        board.settle(claim, outcome, Instant::now(), fastrand::f64());
+        for (claim, outcome) in ended {
+            board.settle(claim, outcome, now, fastrand::f64());
+        }
         self.shared.report(&board);
         self.shared.act(board);
         self.shared.tell_of_room();

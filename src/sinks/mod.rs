@@ -1,19 +1,21 @@
-//! Where deliveries go: one attempt, one verdict. A `crew` of threads claims for a
-//! sink that blocks.
+//! Where deliveries go: one attempt, one verdict. A `crew` of threads claims for a sink that blocks;
+//! a session with a broker claims for itself.
 
 pub mod crew;
 pub mod file;
 pub mod ilert;
+pub mod mqtt;
 
 use crate::config::{self, Config};
 use crate::message::{Delivery, Outcome, Ping};
 use crate::queue::{Queue, Terms};
+use crate::system::pulse::Part;
 use crate::system::services::Services;
 use crew::Crew;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// A sink that is ready to start.
+/// A sink that blocks, and is ready to start.
 pub enum Sink {
     /// ilert's API.
     Ilert(Box<ilert::Ilert>),
@@ -32,7 +34,7 @@ pub struct Heartbeat {
     pub ping: Arc<Ping>,
 }
 
-/// Looks at what [`Sink::prepare`] would need.
+/// Looks at what [`Prepared::new`] would need.
 ///
 /// # Errors
 ///
@@ -41,27 +43,13 @@ pub fn check(config: &Config) -> Result<(), Vec<String>> {
     let checked = config.sinks().map(|sink| match sink {
         config::Sink::Ilert(settings) => ilert::check(settings),
         config::Sink::File(settings) => file::check(settings),
+        config::Sink::Mqtt(broker) => mqtt::check(broker),
     });
     let wrong: Vec<String> = checked.filter_map(Result::err).collect();
     if wrong.is_empty() { Ok(()) } else { Err(wrong) }
 }
 
 impl Sink {
-    /// All sinks of `config`; connects nowhere.
-    ///
-    /// # Errors
-    ///
-    /// Says what cannot be prepared.
-    pub fn prepare(config: &Config) -> Result<Vec<Self>, String> {
-        let prepared = config.sinks().map(|sink| match sink {
-            config::Sink::Ilert(settings) => {
-                ilert::Ilert::prepare(settings).map(Box::new).map(Sink::Ilert)
-            }
-            config::Sink::File(settings) => file::File::prepare(settings).map(Sink::File),
-        });
-        prepared.collect()
-    }
-
     /// What the queue needs to know of it.
     #[must_use]
     pub fn terms(&self) -> &Terms {
@@ -155,25 +143,128 @@ impl Sink {
     }
 }
 
-/// Starts to hand over what is due.
-///
-/// # Errors
-///
-/// Says which sink cannot be started, and why; those that were started are in `crews`.
-pub fn start(
-    sinks: Vec<Sink>,
-    queue: &Queue,
-    services: &Services,
-    crews: &mut Vec<Crew>,
-) -> Result<(), String> {
-    let journals: Arc<[file::Journal]> =
-        sinks.iter().filter_map(|sink| sink.journal(queue)).collect();
-    for sink in sinks {
-        let name = sink.terms().sink.clone();
-        let crew = Crew::start(sink, queue, services, &journals);
-        crews.push(crew.map_err(|error| format!("sink {name}: {error}"))?);
+/// All sinks of a configuration, ready to start.
+pub struct Prepared {
+    blocking: Vec<Sink>,
+    publishers: Vec<mqtt::Publisher>,
+}
+
+impl Prepared {
+    /// Prepares them; connects nowhere.
+    ///
+    /// # Errors
+    ///
+    /// Says what cannot be prepared.
+    pub fn new(config: &Config) -> Result<Self, String> {
+        let mut all = Prepared { blocking: Vec::new(), publishers: Vec::new() };
+        for sink in config.sinks() {
+            all.blocking.push(match sink {
+                config::Sink::Ilert(settings) => {
+                    Sink::Ilert(Box::new(ilert::Ilert::prepare(settings)?))
+                }
+                config::Sink::File(settings) => Sink::File(file::File::prepare(settings)?),
+                config::Sink::Mqtt(broker) => {
+                    all.publishers.push(mqtt::prepare(broker)?);
+                    continue;
+                }
+            });
+        }
+        Ok(all)
     }
-    Ok(())
+
+    /// What passes heartbeats on: the first sink that can.
+    #[must_use]
+    pub fn ping(&self) -> Arc<Ping> {
+        let ping = self.blocking.iter().find_map(Sink::ping);
+        ping.unwrap_or_else(|| Arc::new(|_| Outcome::never("no sink takes heartbeats")))
+    }
+
+    /// The monitors that are pinged while the agent is healthy.
+    #[must_use]
+    pub fn heartbeats(&self) -> Vec<Heartbeat> {
+        self.blocking.iter().filter_map(Sink::heartbeat).collect()
+    }
+
+    /// Starts to hand over what is due.
+    ///
+    /// # Errors
+    ///
+    /// Says which sink cannot be started, and why; those that were started are in `running`.
+    pub fn start(
+        self,
+        queue: &Queue,
+        services: &Services,
+        running: &mut Vec<Running>,
+    ) -> Result<(), String> {
+        let journals: Arc<[file::Journal]> =
+            self.blocking.iter().filter_map(|sink| sink.journal(queue)).collect();
+        for sink in self.blocking {
+            let name = sink.terms().sink.clone();
+            let crew = Crew::start(sink, queue, services, &journals);
+            running.push(Running::Crew(crew.map_err(|error| format!("sink {name}: {error}"))?));
+        }
+        for publisher in self.publishers {
+            let started = publisher.start(queue, services, &journals)?;
+            running.push(Running::Publisher(started));
+        }
+        Ok(())
+    }
+}
+
+/// A sink that runs.
+pub enum Running {
+    /// Threads that block.
+    Crew(Crew),
+    /// A session with a broker.
+    Publisher(mqtt::Running),
+}
+
+impl Running {
+    /// Whether it only notes what the others deliver, and so ends after them.
+    #[must_use]
+    pub fn is_journal(&self) -> bool {
+        matches!(self, Running::Crew(crew) if crew.is_journal())
+    }
+
+    /// The thread whose loop must keep turning, if there is one: a crew shows its attempts.
+    #[must_use]
+    pub fn part(&self) -> Option<Part> {
+        match self {
+            Running::Crew(_) => None,
+            Running::Publisher(publisher) => Some(publisher.part()),
+        }
+    }
+
+    /// Takes no more deliveries.
+    pub fn stop(&mut self) {
+        match self {
+            Running::Crew(crew) => crew.stop(),
+            Running::Publisher(publisher) => publisher.stop(),
+        }
+    }
+
+    /// Waits until a journal has noted everything, or `deadline` has passed.
+    pub fn finish(&self, deadline: Instant) {
+        if let Running::Crew(crew) = self {
+            crew.finish(deadline);
+        }
+    }
+
+    /// Waits until it has ended, or `deadline` has passed; says whether it has.
+    #[must_use]
+    pub fn join(&self, deadline: Instant) -> bool {
+        match self {
+            Running::Crew(crew) => crew.join(deadline),
+            Running::Publisher(publisher) => publisher.join(deadline),
+        }
+    }
+
+    /// Ends all attempts under way, and lets no other begin.
+    pub fn cut(&self) {
+        if let Running::Crew(crew) = self {
+            crew.cut();
+        }
+    }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ pub mod mqtt;
 
 pub use http::Sockets;
 
-use crate::config::Config;
+use crate::config::{Broker, Config};
 use crate::intake::Intake;
 use crate::message::Ping;
 use crate::queue::Queue;
@@ -51,8 +51,7 @@ pub struct Inside<'a> {
 ///
 /// All that is wrong, one line each.
 pub fn check(config: &Config) -> Result<(), Vec<String>> {
-    let brokers =
-        config.brokers.iter().map(|broker| named("mqtt", &broker.name, mqtt::check(broker)));
+    let brokers = read_from(config).map(|broker| named("mqtt", &broker.name, mqtt::check(broker)));
     let clusters =
         config.clusters.iter().map(|cluster| named("kafka", &cluster.name, kafka::check(cluster)));
     all_or_faults(brokers.chain(clusters)).map(|_| ())
@@ -72,7 +71,7 @@ impl Source {
     ) -> Result<Vec<Source>, Vec<String>> {
         let listeners =
             config.http.iter().map(|settings| Ok(Source::Http(inside.listener(settings))));
-        let sessions = config.brokers.iter().map(|broker| {
+        let sessions = read_from(config).map(|broker| {
             let session = mqtt::prepare(broker, inside.intake.clone(), inside.queue, health);
             named("mqtt", &broker.name, session.map(Box::new).map(Source::Mqtt))
         });
@@ -159,6 +158,11 @@ impl Running {
 /// Maps what upstream's agent left in its own queue of messages. Only MQTT brought it any.
 pub fn take_over(config: &Config, intake: &Intake) {
     mqtt::take_over(&config.brokers, intake);
+}
+
+/// The brokers that messages come from; others are only published to.
+fn read_from(config: &Config) -> impl Iterator<Item = &Broker> {
+    config.brokers.iter().filter(|broker| !broker.rules.is_empty())
 }
 
 fn named<T>(kind: &str, name: &str, result: Result<T, String>) -> Result<T, String> {

@@ -17,6 +17,7 @@ pub mod kafka;
 pub mod openwrt;
 pub mod ports;
 pub mod publisher;
+pub mod publishing;
 pub mod routes;
 pub mod session;
 pub mod stand_in;

@@ -1,6 +1,6 @@
 //! An MQTT broker: how to reach it, our identity there, and what to read from it.
 
-use super::{Routing, Rule, Secret, defaults};
+use super::{PublishRule, Routing, Rule, Secret, defaults};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -74,6 +74,12 @@ impl Broker {
     #[must_use]
     pub fn publisher_id(&self) -> String {
         self.out_client_id.clone().unwrap_or_else(|| format!("{}-out", self.client_id))
+    }
+
+    /// The name of the sink that publishes to it.
+    #[must_use]
+    pub fn sink_name(&self) -> String {
+        PublishRule::sink_name(&self.name)
     }
 
     /// Shares the subscriptions with a group, which only MQTT 5 guarantees.

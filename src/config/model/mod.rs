@@ -45,6 +45,19 @@ pub struct Config {
 impl Config {
     /// Every sink, ilert first.
     pub fn sinks(&self) -> impl Iterator<Item = Sink<'_>> {
-        std::iter::once(Sink::Ilert(&self.ilert)).chain(self.files.iter().map(Sink::File))
+        let ilert = std::iter::once(Sink::Ilert(&self.ilert));
+        let brokers = self.brokers.iter().filter(|broker| self.is_published_to(broker));
+        ilert.chain(self.files.iter().map(Sink::File)).chain(brokers.map(Sink::Mqtt))
+    }
+
+    /// Whether a broker is published to: a rule names it, or it is there for nothing else.
+    #[must_use]
+    pub fn is_published_to(&self, broker: &Broker) -> bool {
+        let of_brokers = self.brokers.iter().flat_map(|broker| &broker.rules);
+        let mut rules = of_brokers.chain(self.clusters.iter().flat_map(|cluster| &cluster.rules));
+        broker.rules.is_empty()
+            || broker.out_client_id.is_some()
+            || broker.status.is_some()
+            || rules.any(|rule| matches!(&rule.to, Target::Publish(to) if to.to == broker.name))
     }
 }

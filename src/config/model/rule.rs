@@ -33,6 +33,8 @@ pub enum Target {
     Heartbeat,
     /// An escalation policy update.
     Policy(Box<PolicyRule>),
+    /// A publication at a broker.
+    Publish(Box<PublishRule>),
 }
 
 /// How a payload becomes an event.
@@ -145,6 +147,14 @@ pub struct PublishRule {
     pub qos: Option<Qos>,
     /// Whether the broker keeps it for later subscribers; `None` keeps what the message says.
     pub retain: Option<bool>,
+}
+
+impl PublishRule {
+    /// The name of the sink that publishes to the broker of this name.
+    #[must_use]
+    pub fn sink_name(broker: &str) -> String {
+        format!("mqtt {broker}")
+    }
 }
 
 /// How a message becomes a call of a webhook.

@@ -1,18 +1,21 @@
 //! Where deliveries go.
 
-use super::{Secret, Tls, defaults};
+use super::{Broker, Secret, Tls, defaults};
 use crate::retry::Backoff;
+use std::borrow::Cow;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
 /// A place to hand deliveries to. Each is an instance: one that is stuck does not hold up another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Sink<'a> {
     /// ilert's API.
     Ilert(&'a Ilert),
     /// A file that keeps a journal of what was sent.
     File(&'a FileSink),
+    /// An MQTT broker that is published to.
+    Mqtt(&'a Broker),
 }
 
 impl Sink<'_> {
@@ -21,10 +24,11 @@ impl Sink<'_> {
 
     /// Its name in the queue, the log, `/ready` and `/status`; unique among sinks.
     #[must_use]
-    pub fn name(&self) -> &str {
+    pub fn name(&self) -> Cow<'_, str> {
         match self {
-            Sink::Ilert(_) => Self::ILERT,
-            Sink::File(file) => &file.name,
+            Sink::Ilert(_) => Self::ILERT.into(),
+            Sink::File(file) => file.name.as_str().into(),
+            Sink::Mqtt(broker) => broker.sink_name().into(),
         }
     }
 }

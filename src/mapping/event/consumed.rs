@@ -249,6 +249,8 @@ mod tests {
             topic: "a/b".to_owned(),
             payload: payload.into(),
             origin: Origin::Mqtt,
+            qos: crate::message::Qos::AtLeastOnce,
+            retain: false,
             retained: false,
         };
         from_message(rule, &message)

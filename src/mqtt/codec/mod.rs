@@ -1,7 +1,8 @@
 //! The packets of `rumqttc`, to and from the words of the session.
 //!
-//! `rumqttc` 0.25.1 writes every packet, and reads every packet but PUBLISH. Where it departs from
-//! the standard, the workaround is here and nowhere else:
+//! `rumqttc` 0.25.1 writes and reads every packet but PUBLISH, whose payload may be large and is not
+//! copied more often than it must be. Where it departs from the standard, the workaround is here and
+//! nowhere else:
 //!
 //! * It writes the flags of CONNECT at a fixed place in the buffer, so CONNECT gets its own buffer.
 //! * It leaves out an empty user name or password, sends a password without a user name, and cuts
@@ -18,4 +19,7 @@ mod read;
 mod write;
 
 pub(super) use read::read;
-pub(super) use write::{acknowledge, complete, connect, disconnect, ping, subscribe, unsubscribe};
+pub(super) use write::{
+    acknowledge, complete, connect, disconnect, ping, publish, publish_bytes, release, subscribe,
+    unsubscribe,
+};

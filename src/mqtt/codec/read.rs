@@ -1,14 +1,21 @@
 //! From the bytes of one packet to its meaning.
 
 use crate::config::Version;
+use crate::message::Qos;
 use crate::mqtt::fields::Fields;
-use crate::mqtt::packet::{ConnAck, Disconnect, EXPIRY_NEVER, Malformed, Packet, SubAck};
+use crate::mqtt::packet::{
+    Answered, ConnAck, Disconnect, EXPIRY_NEVER, Malformed, Packet, Step, SubAck,
+};
 use bytes::Bytes;
 use rumqttc::mqttbytes::{self, v4};
 use rumqttc::v5::mqttbytes::{self as mqttbytes5, v5};
 
 /// How many characters of a broker's own words are kept.
 const CHARS_MAX: usize = 200;
+
+/// Properties of MQTT 5.
+const REASON_STRING: u8 = 0x1F;
+const USER_PROPERTY: u8 = 0x26;
 
 /// Makes sense of one packet that is no PUBLISH: its first byte, and all that follows its length.
 pub(in crate::mqtt) fn read(
@@ -24,10 +31,12 @@ pub(in crate::mqtt) fn read(
     let body = Body { first, bytes: body };
     match (kind, version) {
         (2, _) => connack(version, body).map(Packet::ConnAck),
-        (4, _) => acknowledgement(version, body).map(|_| Packet::Ignored("PUBACK")),
-        (5, _) => acknowledgement(version, body).map(|_| Packet::Ignored("PUBREC")),
-        (6, _) => acknowledgement(version, body).map(|packet_id| Packet::PubRel { packet_id }),
-        (7, _) => acknowledgement(version, body).map(|_| Packet::Ignored("PUBCOMP")),
+        (4, _) => answered(version, body, Step::Acknowledged),
+        (5, _) => answered(version, body, Step::Received),
+        (6, _) => {
+            acknowledgement(version, body).map(|(packet_id, ..)| Packet::PubRel { packet_id })
+        }
+        (7, _) => answered(version, body, Step::Completed),
         (9, _) => suback(version, body).map(Packet::SubAck),
         (11, _) => unsuback(version, body).map(Packet::UnsubAck),
         (13, _) => body.fields().end().map(|()| Packet::PingResp),
@@ -84,26 +93,52 @@ fn connack(version: Version, body: Body<'_>) -> Result<ConnAck, Malformed> {
         keep_alive: properties.server_keep_alive,
         forbids_numbers: properties.subscription_identifiers_available == Some(0),
         expiry: properties.session_expiry_interval.filter(|expiry| *expiry < EXPIRY_NEVER),
+        receive_max: properties.receive_max,
+        qos_max: properties.max_qos.map(|qos| match qos {
+            0 => Qos::AtMostOnce,
+            1 => Qos::AtLeastOnce,
+            _ => Qos::ExactlyOnce,
+        }),
+        retains: properties.retain_available.map(|available| available != 0),
+        packet_bytes_max: properties.max_packet_size,
         text: printable(properties.reason_string),
         ..connack
     })
 }
 
-/// PUBACK, PUBREC, PUBREL or PUBCOMP; their reason and properties mean nothing to us. All but
-/// PUBREL answer messages that we never sent: they may be for an earlier owner of our client id.
-fn acknowledgement(version: Version, body: Body<'_>) -> Result<u16, Malformed> {
+/// PUBACK, PUBREC or PUBCOMP.
+fn answered(version: Version, body: Body<'_>, step: Step) -> Result<Packet<'_>, Malformed> {
+    let (packet_id, code, mut properties) = acknowledgement(version, body)?;
+    let mut text = None;
+    // A text is for people: one that cannot be read is no reason to end the connection.
+    while text.is_none()
+        && let Ok(kind) = properties.u8()
+    {
+        match (kind, properties.field()) {
+            (REASON_STRING, Ok(found)) => text = str::from_utf8(found).ok().map(str::to_owned),
+            (USER_PROPERTY, Ok(_)) if properties.field().is_ok() => (),
+            _ => break,
+        }
+    }
+    Ok(Packet::Answered(Answered { packet_id, step, code, text: printable(text) }))
+}
+
+/// PUBACK, PUBREC, PUBREL or PUBCOMP: its packet id, its code, and its properties, which are not
+/// looked at.
+fn acknowledgement(version: Version, body: Body<'_>) -> Result<(u16, u8, Fields<'_>), Malformed> {
     let mut fields = body.fields();
     fields.packet_id()?;
+    let (mut code, mut properties) = (0, Fields(&[]));
     if version == Version::V5 && !fields.is_empty() {
-        fields.u8()?;
+        code = fields.u8()?;
         if !fields.is_empty() {
-            fields.properties()?;
+            properties = Fields(fields.properties()?);
         }
     }
     fields.end()?;
     let body = Body { bytes: &body.bytes[..2], ..body };
     let read = known(v4::PubRel::read(body.header(), body.whole()))?;
-    read.map(|read| read.pkid).ok_or(SENSELESS)
+    read.map(|read| (read.pkid, code, properties)).ok_or(SENSELESS)
 }
 
 fn suback(version: Version, body: Body<'_>) -> Result<SubAck, Malformed> {
@@ -276,6 +311,10 @@ mod tests {
             session_present: true,
             keep_alive: Some(30),
             expiry: Some(3_600),
+            receive_max: Some(10),
+            qos_max: Some(Qos::AtLeastOnce),
+            retains: Some(true),
+            packet_bytes_max: Some(0x900),
             text: "no".to_owned(),
             ..ConnAck::default()
         };

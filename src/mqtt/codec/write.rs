@@ -1,8 +1,10 @@
 //! From the words of the session to the bytes of a packet.
 
 use crate::config::{Qos, Version};
-use crate::mqtt::packet::{Connect, EXPIRY_NEVER, FIELD_BYTES_MAX, RECEIVE_MAX};
-use bytes::BytesMut;
+use crate::mqtt::packet::{
+    Connect, EXPIRY_NEVER, FIELD_BYTES_MAX, PublishHead, RECEIVE_MAX, level,
+};
+use bytes::{BufMut, BytesMut};
 use rumqttc::mqttbytes::{self, v4};
 use rumqttc::v5::mqttbytes::{self as mqttbytes5, v5};
 use std::fmt::Debug;
@@ -33,7 +35,7 @@ pub(in crate::mqtt) fn connect(out: &mut BytesMut, connect: &Connect<'_>) -> Res
                 protocol: mqttbytes::Protocol::V4,
                 keep_alive: connect.keep_alive,
                 client_id: connect.client_id.to_owned(),
-                clean_session: false,
+                clean_session: connect.clean,
                 last_will: None,
                 login: login.map(|(username, password)| v4::Login::new(username, password)),
             };
@@ -43,7 +45,7 @@ pub(in crate::mqtt) fn connect(out: &mut BytesMut, connect: &Connect<'_>) -> Res
             let whole = v5::Connect {
                 keep_alive: connect.keep_alive,
                 client_id: connect.client_id.to_owned(),
-                clean_start: false,
+                clean_start: connect.clean,
                 properties: Some(connect_properties()),
             };
             let login = login.map(|(username, password)| v5::Login::new(username, password));
@@ -135,6 +137,59 @@ pub(in crate::mqtt) fn acknowledge(out: &mut BytesMut, qos: Qos, packet_id: u16)
     }
 }
 
+/// How many bytes [`publish`] appends.
+pub(in crate::mqtt) fn publish_bytes(
+    version: Version,
+    topic: &str,
+    qos: Qos,
+    payload: &[u8],
+) -> usize {
+    let rest = publish_rest(version, topic, qos, payload);
+    let digits = std::iter::successors(Some(rest >> 7), |rest| Some(rest >> 7));
+    1 + 1 + digits.take_while(|rest| *rest > 0).count() + rest
+}
+
+/// What stands behind the length of a PUBLISH, in bytes.
+fn publish_rest(version: Version, topic: &str, qos: Qos, payload: &[u8]) -> usize {
+    let id = if qos == Qos::AtMostOnce { 0 } else { 2 };
+    let properties = usize::from(version == Version::V5);
+    2 + topic.len() + id + properties + payload.len()
+}
+
+/// Appends a PUBLISH without properties. The topic has to fit into [`FIELD_BYTES_MAX`], and the
+/// whole into a packet.
+pub(in crate::mqtt) fn publish(
+    out: &mut BytesMut,
+    version: Version,
+    head: PublishHead,
+    topic: &str,
+    payload: &[u8],
+) {
+    let PublishHead { qos, packet_id, dup, retain } = head;
+    let mut rest = publish_rest(version, topic, qos, payload);
+    out.reserve(rest + 5);
+    out.put_u8(0x30 | u8::from(dup) << 3 | level(qos) << 1 | u8::from(retain));
+    while rest > 0x7F {
+        out.put_u8(0x80 | rest.to_le_bytes()[0]);
+        rest >>= 7;
+    }
+    out.put_u8(rest.to_le_bytes()[0]);
+    out.put_u16(u16::try_from(topic.len()).unwrap_or(u16::MAX));
+    out.put_slice(topic.as_bytes());
+    if qos != Qos::AtMostOnce {
+        out.put_u16(packet_id);
+    }
+    if version == Version::V5 {
+        out.put_u8(0);
+    }
+    out.put_slice(payload);
+}
+
+/// Appends a PUBREL, the answer to PUBREC.
+pub(in crate::mqtt) fn release(out: &mut BytesMut, packet_id: u16) {
+    fits(&v4::PubRel::new(packet_id).write(out));
+}
+
 /// Appends a PUBCOMP, the answer to PUBREL.
 pub(in crate::mqtt) fn complete(out: &mut BytesMut, packet_id: u16) {
     fits(&v4::PubComp::new(packet_id).write(out));
@@ -165,6 +220,7 @@ mod tests {
         client_id: "me",
         username: None,
         password: None,
+        clean: false,
         keep_alive: 60,
     };
 
@@ -178,6 +234,10 @@ mod tests {
     #[test]
     fn connect_keeps_the_session() {
         check_connect(PLAIN, b"\x10\x0e\0\x04MQTT\x04\0\0\x3c\0\x02me");
+        check_connect(
+            Connect { clean: true, ..PLAIN },
+            b"\x10\x0e\0\x04MQTT\x04\x02\0\x3c\0\x02me",
+        );
         check_connect(
             Connect { username: Some("u"), password: Some("pw"), ..PLAIN },
             b"\x10\x15\0\x04MQTT\x04\xc0\0\x3c\0\x02me\0\x01u\0\x02pw",
@@ -231,6 +291,35 @@ mod tests {
     }
 
     #[test]
+    fn a_publication_has_the_bytes_that_were_announced() {
+        let head = |qos, packet_id| PublishHead { qos, packet_id, dup: false, retain: false };
+        for (version, head, payload, wanted) in [
+            (Version::V311, head(Qos::AtMostOnce, 0), &b"hi"[..], &b"\x30\x05\0\x01thi"[..]),
+            (Version::V311, head(Qos::AtLeastOnce, 7), b"hi", b"\x32\x07\0\x01t\0\x07hi"),
+            (
+                Version::V311,
+                PublishHead { dup: true, retain: true, ..head(Qos::ExactlyOnce, 0x102) },
+                b"",
+                b"\x3d\x05\0\x01t\x01\x02",
+            ),
+            (Version::V5, head(Qos::AtMostOnce, 0), b"hi", b"\x30\x06\0\x01t\0hi"),
+            (Version::V5, head(Qos::ExactlyOnce, 7), b"hi", b"\x34\x08\0\x01t\0\x07\0hi"),
+        ] {
+            let mut out = BytesMut::new();
+            publish(&mut out, version, head, "t", payload);
+            assert_eq!(out[..], *wanted);
+            assert_eq!(publish_bytes(version, "t", head.qos, payload), wanted.len());
+        }
+        for bytes in [100, 121, 122, 123, 16_378, 16_379, 16_380, 2_097_145, 2_097_146] {
+            let (payload, mut out) = (vec![b'x'; bytes], BytesMut::new());
+            publish(&mut out, Version::V311, head(Qos::AtLeastOnce, 7), "t", &payload);
+            assert_eq!(publish_bytes(Version::V311, "t", Qos::AtLeastOnce, &payload), out.len());
+            let read = crate::mqtt::fields::variable(&out[1..]).unwrap().unwrap();
+            assert_eq!(1 + read.1 + read.0, out.len());
+        }
+    }
+
+    #[test]
     fn a_filter_is_given_back() {
         let mut out = BytesMut::new();
         unsubscribe(&mut out, Version::V311, 7, "a/#");
@@ -245,8 +334,12 @@ mod tests {
         acknowledge(&mut out, Qos::AtLeastOnce, 0x102);
         acknowledge(&mut out, Qos::ExactlyOnce, 3);
         complete(&mut out, 3);
+        release(&mut out, 4);
         ping(&mut out);
         disconnect(&mut out);
-        assert_eq!(out, &b"\x40\x02\x01\x02\x50\x02\0\x03\x70\x02\0\x03\xc0\0\xe0\0"[..]);
+        assert_eq!(
+            out,
+            &b"\x40\x02\x01\x02\x50\x02\0\x03\x70\x02\0\x03\x62\x02\0\x04\xc0\0\xe0\0"[..]
+        );
     }
 }

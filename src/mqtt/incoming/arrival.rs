@@ -23,7 +23,14 @@ pub(in crate::mqtt) fn of(
     );
     match reason {
         None => Arrival::Message {
-            message: Message { topic, payload, origin: Origin::Mqtt, retained },
+            message: Message {
+                topic,
+                payload,
+                origin: Origin::Mqtt,
+                qos: publish.head.qos,
+                retain: publish.head.retain,
+                retained,
+            },
             ticket,
         },
         Some(reason) => Arrival::Unreadable { topic, reason, payload, ticket },

@@ -33,7 +33,7 @@ impl Table {
         };
         let subscriptions = Subscriptions::new(&[rule("a"), rule("b")], None).unwrap();
         let start = Instant::now();
-        let mut protocol = Protocol::new(&broker, Timing::default(), subscriptions, start);
+        let mut protocol = Protocol::new(&broker, Timing::default(), subscriptions, false, start);
         protocol.dice = fastrand::Rng::with_seed(1);
         Table { protocol, out: BytesMut::new(), start, paused: false }
     }

@@ -421,7 +421,14 @@ fn enter(message: &BorrowedMessage<'_>, cluster: &Cluster, context: &Context) ->
         Some(payload) => {
             let key = String::from_utf8_lossy(message.key().unwrap_or_default()).into_owned();
             let (payload, origin) = (payload.to_vec(), Origin::Kafka { key });
-            let message = Message { topic, payload, origin, retained: false };
+            let message = Message {
+                topic,
+                payload,
+                origin,
+                qos: Qos::AtLeastOnce,
+                retain: false,
+                retained: false,
+            };
             Arrival::Message { message, ticket }
         }
     }
