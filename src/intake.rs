@@ -1,13 +1,16 @@
 //! The one way in: rule, map, push.
 
 use crate::config::{Routing, Rule, Target};
-use crate::mapping::{Mapped, event, heartbeat, policy, publish, routing};
+use crate::mapping::cloudevent::Stamp;
+use crate::mapping::{Mapped, call, event, heartbeat, policy, publish, routing};
 use crate::message::{Arrival, Desk, Errand, Message, Origin, Qos, Receipt};
 use crate::queue::{self, DeadLetter, Push, Queue, Storing, UpstreamMessage};
 use crate::system::plain::plain;
 use log::{Level, debug, info, log, warn};
 use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Instant, SystemTime};
 
 /// Most topics that are logged because no rule wants their messages.
 const UNWANTED_MAX: usize = 64;
@@ -15,6 +18,8 @@ const UNWANTED_MAX: usize = 64;
 /// What becomes of the messages of one source.
 #[derive(Clone, Debug)]
 pub struct Plan {
+    /// What CloudEvents are said to come from, a reference to a URI: `/mqtt/plant`.
+    pub source: String,
     /// In order of precedence.
     pub rules: Vec<Rule>,
     /// Whether a message is for the first rule that matches or for every one.
@@ -149,6 +154,9 @@ impl Plan {
                 Target::Heartbeat => heartbeat::from_message(&message),
                 Target::Policy(rule) => policy::from_message(rule, &message),
                 Target::Publish(to) => publish::from_message(to, &rule.filter, &message),
+                Target::Call(to) => {
+                    call::from_message(to, &rule.filter, &message, &self.source, &stamp)
+                }
             };
             let topic = plain(&message.topic);
             match mapped {
@@ -171,6 +179,24 @@ impl Plan {
     }
 }
 
+/// A random UUID, version 4, and the time.
+fn stamp() -> Stamp {
+    // Each of these has random keys of its own.
+    let half = || u128::from(RandomState::new().hash_one(Instant::now()));
+    let bits = half() << 64 | half();
+    let bits = bits & !(0xf << 76 | 0x3 << 62) | 0x4 << 76 | 0x2 << 62;
+    let part = |from: u32, digits: u32| bits >> from & ((1 << (4 * digits)) - 1);
+    let id = format!(
+        "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+        part(96, 8),
+        part(80, 4),
+        part(64, 4),
+        part(48, 4),
+        part(0, 12)
+    );
+    Stamp { id, time: SystemTime::now() }
+}
+
 fn dead(reason: String, origin: String, body: Vec<u8>) -> Push {
     Push::DeadLetter {
         letter: DeadLetter {
@@ -183,5 +209,22 @@ fn dead(reason: String, origin: String, body: Vec<u8>) -> Push {
             body,
         },
         receipt: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_stamp_is_another_uuid() {
+        let ids: HashSet<String> = (0..1_000).map(|_| stamp().id).collect();
+        assert_eq!(ids.len(), 1_000);
+        for id in ids {
+            let parts: Vec<usize> = id.split('-').map(str::len).collect();
+            assert_eq!(parts, [8, 4, 4, 4, 12], "{id}");
+            let is_random = id.as_bytes()[14] == b'4' && b"89ab".contains(&id.as_bytes()[19]);
+            assert!(is_random, "{id} is of version 4");
+        }
     }
 }

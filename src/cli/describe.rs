@@ -2,8 +2,8 @@
 
 use crate::config::values::{duration_words, is_secret_option, size_words};
 use crate::config::{
-    Broker, Cluster, Config, EventRule, FileSink, Http, Ilert, PolicyRule, PublishRule, Queue,
-    Routing, Rule, Safety, Sasl, Secret, Target, Tls, Version,
+    Broker, CallRule, Cluster, Config, EventRule, FileSink, Format, Http, Ilert, PolicyRule,
+    PublishRule, Queue, Routing, Rule, Safety, Sasl, Secret, Target, Tls, Version, Webhook,
 };
 use crate::ilert::Ways;
 use crate::message::masked;
@@ -35,6 +35,7 @@ fn write(out: &mut String, config: &Config) -> fmt::Result {
     }
     queue(out, &config.queue)?;
     ilert(out, &config.ilert)?;
+    config.webhooks.iter().try_for_each(|hook| webhook(out, hook))?;
     config.files.iter().try_for_each(|sink| journal(out, sink))
 }
 
@@ -54,11 +55,7 @@ fn queue(out: &mut String, queue: &Queue) -> fmt::Result {
 }
 
 fn ilert(out: &mut String, ilert: &Ilert) -> fmt::Result {
-    let attempts = match ilert.attempts_max {
-        None => "never gives up".to_owned(),
-        Some(1) => "gives up after 1 attempt".to_owned(),
-        Some(attempts) => format!("gives up after {attempts} attempts"),
-    };
+    let attempts = attempts(ilert.attempts_max);
     writeln!(
         out,
         "ilert {}: {attempts}; up to {} requests at a time, {} each",
@@ -86,6 +83,28 @@ fn ilert(out: &mut String, ilert: &Ilert) -> fmt::Result {
         writeln!(out, "  {} is reached {}", ilert.beat, ways.beat)?;
     }
     Ok(())
+}
+
+/// Its URL is not shown whole: many of them are secrets.
+fn webhook(out: &mut String, hook: &Webhook) -> fmt::Result {
+    let attempts = attempts(hook.attempts_max);
+    writeln!(
+        out,
+        "webhook {}: {} {}; {attempts}; up to {} calls at a time, {} each",
+        plain(&hook.name),
+        plain(&hook.method),
+        plain(hook.host()),
+        hook.in_flight_max,
+        duration_words(hook.timeout)
+    )
+}
+
+fn attempts(max: Option<u32>) -> String {
+    match max {
+        None => "never gives up".to_owned(),
+        Some(1) => "gives up after 1 attempt".to_owned(),
+        Some(attempts) => format!("gives up after {attempts} attempts"),
+    }
 }
 
 fn journal(out: &mut String, sink: &FileSink) -> fmt::Result {
@@ -197,6 +216,23 @@ fn target(out: &mut String, target: &Target) -> fmt::Result {
         Target::Policy(to) => policy(out, to),
         Target::Event(to) => event(out, to),
         Target::Publish(to) => publish(out, to),
+        Target::Call(to) => call(out, to),
+    }
+}
+
+fn call(out: &mut String, rule: &CallRule) -> fmt::Result {
+    write!(out, "webhook {}", plain(&rule.to))?;
+    if !rule.path.is_empty() {
+        write!(out, ", path {}", plain(rule.path.as_str()))?;
+    }
+    out.push_str(match rule.format {
+        Format::Raw => "",
+        Format::CloudEvent => ", as a CloudEvent",
+        Format::CloudEventBinary => ", as a CloudEvent in headers",
+    });
+    match &rule.order_by {
+        Some(path) => writeln!(out, ", in the order of `{}`", plain(&path.0)),
+        None => writeln!(out),
     }
 }
 

@@ -232,7 +232,11 @@ fn default_key(config: &mut Config, around: &Surroundings<'_>, faults: &mut Faul
     let rules = of_brokers.chain(config.clusters.iter_mut().flat_map(|cluster| &mut cluster.rules));
     let without = rules.filter_map(|rule| match &mut rule.to {
         Target::Event(rule) if rule.event_key.is_none() => Some(rule),
-        Target::Event(_) | Target::Heartbeat | Target::Policy(_) | Target::Publish(_) => None,
+        Target::Event(_)
+        | Target::Heartbeat
+        | Target::Policy(_)
+        | Target::Publish(_)
+        | Target::Call(_) => None,
     });
     let mut without = without.peekable();
     // Look for the credential only if a rule needs it.

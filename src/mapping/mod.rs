@@ -1,5 +1,7 @@
 //! From a message to a delivery. Pure.
 
+pub mod call;
+pub mod cloudevent;
 pub mod event;
 pub mod heartbeat;
 pub mod json;

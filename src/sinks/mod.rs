@@ -5,6 +5,7 @@ pub mod crew;
 pub mod file;
 pub mod ilert;
 pub mod mqtt;
+pub mod webhook;
 
 use crate::config::{self, Config};
 use crate::message::{Delivery, Outcome, Ping};
@@ -19,6 +20,8 @@ use std::time::{Duration, Instant};
 pub enum Sink {
     /// ilert's API.
     Ilert(Box<ilert::Ilert>),
+    /// A webhook.
+    Webhook(Box<webhook::Webhook>),
     /// A journal of what the others took.
     File(file::File),
     /// What a test wants it to be.
@@ -42,6 +45,7 @@ pub struct Heartbeat {
 pub fn check(config: &Config) -> Result<(), Vec<String>> {
     let checked = config.sinks().map(|sink| match sink {
         config::Sink::Ilert(settings) => ilert::check(settings),
+        config::Sink::Webhook(settings) => webhook::check(settings),
         config::Sink::File(settings) => file::check(settings),
         config::Sink::Mqtt(broker) => mqtt::check(broker),
     });
@@ -55,6 +59,7 @@ impl Sink {
     pub fn terms(&self) -> &Terms {
         match self {
             Sink::Ilert(ilert) => ilert.terms(),
+            Sink::Webhook(webhook) => webhook.terms(),
             Sink::File(file) => file.terms(),
             #[cfg(test)]
             Sink::Test(scripted) => &scripted.terms,
@@ -66,6 +71,7 @@ impl Sink {
     pub fn attempt(&self, id: u64, delivery: &Delivery) -> Outcome {
         match self {
             Sink::Ilert(ilert) => ilert.attempt(id, delivery),
+            Sink::Webhook(webhook) => webhook.attempt(delivery),
             Sink::File(file) => file.attempt(delivery),
             #[cfg(test)]
             Sink::Test(scripted) => (scripted.attempt)(delivery),
@@ -77,6 +83,7 @@ impl Sink {
     pub fn attempt_max(&self, delivery: &Delivery) -> Duration {
         match self {
             Sink::Ilert(ilert) => ilert.attempt_max(delivery),
+            Sink::Webhook(webhook) => webhook.attempt_max(delivery),
             Sink::File(file) => file.attempt_max(),
             #[cfg(test)]
             Sink::Test(scripted) => (scripted.attempt_max)(delivery),
@@ -88,7 +95,7 @@ impl Sink {
     pub fn ping(&self) -> Option<Arc<Ping>> {
         match self {
             Sink::Ilert(ilert) => Some(ilert.ping()),
-            Sink::File(_) => None,
+            Sink::Webhook(_) | Sink::File(_) => None,
             #[cfg(test)]
             Sink::Test(_) => None,
         }
@@ -102,7 +109,7 @@ impl Sink {
                 let key = ilert.heartbeat()?.clone();
                 Some(Heartbeat { key, ping: ilert.ping() })
             }
-            Sink::File(_) => None,
+            Sink::Webhook(_) | Sink::File(_) => None,
             #[cfg(test)]
             Sink::Test(_) => None,
         }
@@ -112,6 +119,7 @@ impl Sink {
     pub fn cut(&self) {
         match self {
             Sink::Ilert(ilert) => ilert.cut(),
+            Sink::Webhook(webhook) => webhook.cut(),
             Sink::File(_) => (),
             #[cfg(test)]
             Sink::Test(_) => (),
@@ -122,7 +130,7 @@ impl Sink {
     fn journal(&self, queue: &Queue) -> Option<file::Journal> {
         match self {
             Sink::File(file) => Some(file.journal(queue)),
-            Sink::Ilert(_) => None,
+            Sink::Ilert(_) | Sink::Webhook(_) => None,
             #[cfg(test)]
             Sink::Test(_) => None,
         }
@@ -136,7 +144,7 @@ impl Sink {
     fn is_done(&self) -> bool {
         match self {
             Sink::File(file) => file.is_done(),
-            Sink::Ilert(_) => true,
+            Sink::Ilert(_) | Sink::Webhook(_) => true,
             #[cfg(test)]
             Sink::Test(_) => true,
         }
@@ -161,6 +169,9 @@ impl Prepared {
             all.blocking.push(match sink {
                 config::Sink::Ilert(settings) => {
                     Sink::Ilert(Box::new(ilert::Ilert::prepare(settings)?))
+                }
+                config::Sink::Webhook(settings) => {
+                    Sink::Webhook(Box::new(webhook::Webhook::prepare(settings)?))
                 }
                 config::Sink::File(settings) => Sink::File(file::File::prepare(settings)?),
                 config::Sink::Mqtt(broker) => {

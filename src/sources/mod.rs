@@ -9,7 +9,7 @@ pub use http::Sockets;
 
 use crate::config::{Broker, Config};
 use crate::intake::Intake;
-use crate::message::Ping;
+use crate::message::{Ping, path_segment};
 use crate::queue::Queue;
 use crate::system::health::Health;
 use crate::system::http::Routes;
@@ -163,6 +163,11 @@ pub fn take_over(config: &Config, intake: &Intake) {
 /// The brokers that messages come from; others are only published to.
 fn read_from(config: &Config) -> impl Iterator<Item = &Broker> {
     config.brokers.iter().filter(|broker| !broker.rules.is_empty())
+}
+
+/// What CloudEvents of a source are said to come from.
+fn origin(kind: &str, name: &str) -> String {
+    format!("/{kind}/{}", path_segment(name).unwrap_or_default())
 }
 
 fn named<T>(kind: &str, name: &str, result: Result<T, String>) -> Result<T, String> {

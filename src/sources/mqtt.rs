@@ -6,6 +6,7 @@ use crate::mqtt::memory::Memory;
 use crate::mqtt::session::{self, Timing};
 use crate::queue::{Queue, Storing};
 use crate::sources::hand::Hand;
+use crate::sources::origin;
 use crate::system::health::Health;
 use crate::system::stop::Stop;
 use crate::system::threads::Failures;
@@ -80,6 +81,7 @@ pub fn take_over(brokers: &[Broker], intake: &Intake) {
 fn plan(broker: &Broker) -> Plan {
     let storing = if broker.buffer { Storing::AtOnce } else { Storing::IfRefused };
     Plan {
+        source: origin("mqtt", &broker.name),
         rules: broker.rules.clone(),
         routing: broker.routing,
         storing,

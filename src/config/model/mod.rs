@@ -47,7 +47,10 @@ impl Config {
     pub fn sinks(&self) -> impl Iterator<Item = Sink<'_>> {
         let ilert = std::iter::once(Sink::Ilert(&self.ilert));
         let brokers = self.brokers.iter().filter(|broker| self.is_published_to(broker));
-        ilert.chain(self.files.iter().map(Sink::File)).chain(brokers.map(Sink::Mqtt))
+        ilert
+            .chain(self.webhooks.iter().map(Sink::Webhook))
+            .chain(self.files.iter().map(Sink::File))
+            .chain(brokers.map(Sink::Mqtt))
     }
 
     /// Whether a broker is published to: a rule names it, or it is there for nothing else.

@@ -35,6 +35,8 @@ pub enum Target {
     Policy(Box<PolicyRule>),
     /// A publication at a broker.
     Publish(Box<PublishRule>),
+    /// A call of a webhook.
+    Call(Box<CallRule>),
 }
 
 /// How a payload becomes an event.
@@ -168,6 +170,14 @@ pub struct CallRule {
     pub format: Format,
     /// Path of the order key; calls without one may overtake each other.
     pub order_by: Option<JsonPath>,
+}
+
+impl CallRule {
+    /// The name of the sink that calls a webhook.
+    #[must_use]
+    pub fn sink_name(webhook: &str) -> String {
+        format!("webhook {webhook}")
+    }
 }
 
 /// How a payload is sent to a webhook.

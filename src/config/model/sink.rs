@@ -1,6 +1,6 @@
 //! Where deliveries go.
 
-use super::{Broker, Secret, Tls, defaults};
+use super::{Broker, CallRule, Secret, Tls, defaults};
 use crate::retry::Backoff;
 use std::borrow::Cow;
 use std::ops::RangeInclusive;
@@ -12,6 +12,8 @@ use std::time::Duration;
 pub enum Sink<'a> {
     /// ilert's API.
     Ilert(&'a Ilert),
+    /// A webhook.
+    Webhook(&'a Webhook),
     /// A file that keeps a journal of what was sent.
     File(&'a FileSink),
     /// An MQTT broker that is published to.
@@ -27,6 +29,7 @@ impl Sink<'_> {
     pub fn name(&self) -> Cow<'_, str> {
         match self {
             Sink::Ilert(_) => Self::ILERT.into(),
+            Sink::Webhook(webhook) => webhook.sink_name().into(),
             Sink::File(file) => file.name.as_str().into(),
             Sink::Mqtt(broker) => broker.sink_name().into(),
         }
@@ -130,6 +133,20 @@ pub struct Webhook {
 }
 
 impl Webhook {
+    /// Its name among the sinks.
+    #[must_use]
+    pub fn sink_name(&self) -> String {
+        CallRule::sink_name(&self.name)
+    }
+
+    /// Its URL up to the path; what follows is a secret with many services.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        let after = self.url.find("://").map_or(0, |at| at + 3);
+        let length = self.url[after..].find(['/', '?']).unwrap_or(self.url.len() - after);
+        &self.url[..after + length]
+    }
+
     /// A webhook at a URL, with all defaults.
     #[must_use]
     pub fn at(url: String) -> Self {

@@ -15,6 +15,7 @@ use crate::config::{Cluster, Sasl};
 use crate::intake::{Intake, Plan};
 use crate::queue::Storing;
 use crate::sources::hand::Hand;
+use crate::sources::origin;
 use crate::system::health::Health;
 use crate::system::pulse::Pulse;
 use crate::system::stop::{Stop, Stopper};
@@ -77,6 +78,7 @@ pub fn prepare(cluster: &Cluster, intake: Intake, health: &Health) -> Result<Con
         "not connected yet".clone_into(&mut session.error);
     });
     let plan = Plan {
+        source: origin("kafka", &cluster.name),
         rules: cluster.rules.clone(),
         routing: cluster.routing,
         storing: if cluster.buffer { Storing::AtOnce } else { Storing::IfOthersPass },

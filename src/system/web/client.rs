@@ -48,11 +48,11 @@ pub struct Limits {
 #[derive(Clone, Copy, Debug)]
 pub struct Call<'a> {
     /// `GET`, `POST`, …
-    pub method: &'static str,
+    pub method: &'a str,
     /// Where it goes.
     pub url: &'a str,
     /// Names and values; a media type is among them where there is a body.
-    pub headers: &'a [(&'static str, &'a str)],
+    pub headers: &'a [(&'a str, &'a str)],
     /// What is sent.
     pub body: Option<&'a [u8]>,
     /// How long it may take from the look-up to the last byte of the reply.

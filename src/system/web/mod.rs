@@ -7,6 +7,13 @@ mod way;
 pub use client::{Call, Client, Limits, Reply};
 pub use way::Way;
 
+/// Whether a text can be asked for: a whole URL of a host.
+#[must_use]
+pub fn is_url(text: &str) -> bool {
+    let parsed = text.parse::<ureq::http::Uri>();
+    parsed.is_ok_and(|url| url.host().is_some_and(|host| !host.is_empty()))
+}
+
 /// Whether a media type is `application/json` or a relative of it, parameters aside.
 #[must_use]
 pub fn is_json(content_type: &str) -> bool {
