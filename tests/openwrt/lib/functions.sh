@@ -1,5 +1,5 @@
-# Stands in for OpenWrt's /lib/functions.sh: what init scripts and packages may expect of it, no more. Compared with
-# the file of OpenWrt's main branch; where somebody might hope for more than that gives, it is said.
+# Stands in for OpenWrt's /lib/functions.sh: what init scripts and packages may expect of it and no more, compared with
+# the file of OpenWrt's main branch. Comments say where one might expect more than that file gives.
 
 reset_cb() {
 	config_cb() { return 0; }
@@ -33,7 +33,7 @@ option() {
 	option_cb "$name" "$*"
 }
 
-# The values are joined with spaces, too, so config_get of a list gives something.
+# The values are also joined with spaces, so config_get works for a list, too.
 list() {
 	local name="$1" count joined
 	shift
@@ -47,7 +47,7 @@ list() {
 	list_cb "$name" "$*"
 }
 
-# config_get VARIABLE SECTION OPTION [DEFAULT]: with a name that cannot be one of a variable the variable stays as it was.
+# config_get VARIABLE SECTION OPTION [DEFAULT]: leaves VARIABLE as it was if the names are not fit for a variable's name.
 config_get() {
 	case "$2$3" in
 		*[!A-Za-z0-9_]*) ;;
@@ -65,7 +65,7 @@ config_foreach() {
 	done
 }
 
-# Calls nothing for an option: that has no length.
+# Calls nothing for an option, which has no length.
 config_list_foreach() {
 	[ "$#" -ge 3 ] || return 0
 	local section="$1" option="$2" function="$3" value count number=1
@@ -86,11 +86,11 @@ list_contains() {
 	return 1
 }
 
-# The users of a package, who are here already.
+# Creates the package's users, which are here already.
 add_group_and_user() { return 0; }
 
-# What a package manager has run after it has put files there: the first time an init script is made to run at boot,
-# every time it is started.
+# What a package manager runs after it has installed the files: it enables an init script the first time, and starts it
+# every time.
 default_postinst() {
 	local script
 	for script in /etc/init.d/ilagent; do

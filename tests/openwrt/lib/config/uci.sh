@@ -1,6 +1,6 @@
-# Stands in for OpenWrt's /lib/config/uci.sh: a package becomes what `uci export` shows of it, which is made to be
-# evaluated by a shell. As there: the reading is not strict and what uci says of it is thrown away, and of
-# what was loaded before only lists are forgotten, options are not.
+# Stands in for OpenWrt's /lib/config/uci.sh: the shell evaluates what `uci export` prints of a package. As there, reading
+# is not strict, what uci complains about is thrown away, and of an earlier load only the lists are forgotten, not the
+# options.
 
 uci_load() {
 	local PACKAGE="$1" DATA RET VAR

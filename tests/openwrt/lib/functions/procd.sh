@@ -1,11 +1,11 @@
-# Stands in for OpenWrt's procd.sh and for procd behind it. The message that a script makes is in shell variables, so a
-# second one in between spoils it, and is what procd hears when it is closed; it lies in /tmp/procd, a call a line.
+# Stands in for OpenWrt's procd.sh, and for procd behind it. A script builds its message in shell variables, so a second
+# message in between spoils the first. Closing the service sends it: it is then in /tmp/procd, one line for each call.
 #
-# As procd: a service without an instance is stopped. An instance that differs from the one before in
-# anything (command, environment, user, limits; of files the content) is started anew, but where the
-# one before has a reload_signal, the process gets that signal and stays what it is. A service that was deleted and set
-# is another process. What it does to processes is in /tmp/procd.acts, a line each: start, stop, signal NAME. What
-# the process was started with is in /tmp/procd.process while there is one.
+# As procd does: a service without an instance is stopped. If anything about an instance differs from the one before
+# (command, environment, user, limits, the content of files), the process is restarted; but if the one before has a
+# reload_signal, the process only gets that signal. A service that was deleted and set again gets another process. What
+# is done to processes is in /tmp/procd.acts, one line each: start, stop, signal NAME. While there is a process,
+# /tmp/procd.process has what it was started with.
 
 . /usr/share/libubox/jshn.sh
 
@@ -20,17 +20,17 @@ for _call in open_instance close_instance set_param add_interface_trigger; do
 	eval "procd_$_call() { _procd_said $_call \"\$@\"; }"
 done
 
-# Which becomes a trigger with the name of the script and `reload`.
+# It becomes a trigger with the name of the script and `reload`.
 procd_add_reload_trigger() { _procd_said add_reload_trigger "$@"; }
 
-# No trigger comes of a folder that /etc/config/fstab does not mount.
+# A folder that /etc/config/fstab does not mount makes no trigger.
 procd_add_restart_mount_trigger() {
 	local mounted
 	mounted="$(procd_get_mountpoints "$@")"
 	[ -z "$mounted" ] || _procd_said add_restart_mount_trigger "$mounted"
 }
 
-# Those of /etc/config/fstab that are on the way to a folder.
+# The mount points in /etc/config/fstab on the way to a folder.
 procd_get_mountpoints() {
 	(
 		_on_the_way() {
@@ -45,7 +45,7 @@ procd_get_mountpoints() {
 
 _procd_act() { echo "$*" >>/tmp/procd.acts; }
 
-# What makes two instances different: everything that is said of them, and what is in their files.
+# What makes two instances different: everything that is set for them, and the content of their files.
 _procd_instance() {
 	sed -n '/^open_instance/,/^close_instance/p' /tmp/procd
 	sed -n 's/^set_param file //p' /tmp/procd | while read -r files; do md5sum $files; done
@@ -85,12 +85,12 @@ procd_kill() {
 	rm -f /tmp/procd /tmp/procd.instance /tmp/procd.process
 }
 
-# Needs a name that is known, as procd does.
+# As procd does, it needs the name of a known service.
 procd_send_signal() {
 	[ -f /tmp/procd.instance ] && [ -f /tmp/procd.process ] && _procd_act signal "$3"
 }
 
-# Begins a JSON object of its own, wherever one is under way.
+# Begins a new JSON object, even in the middle of another one.
 procd_running() {
 	json_init
 	[ -f /tmp/procd.process ]

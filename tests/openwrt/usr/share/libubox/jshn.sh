@@ -1,9 +1,9 @@
-# Stands in for libubox's jshn: objects and arrays that are open, from the outside in, in J_OPEN. As there, names are
-# kept as names of shell variables: in one object two that differ in other characters only become one,
-# with the name of the first that has such characters and the value of the last.
+# Stands in for libubox's jshn. J_OPEN has the open objects and arrays, from the outside in. As there, names become names
+# of shell variables: two names in one object that differ only in other characters become one, with the first such name
+# and the last value.
 
 _json_escaped() {
-	# The x keeps line ends at the end.
+	# The x keeps line ends at the end of the text.
 	printf '%sx' "$1" | awk '
 		BEGIN { ORS = "" }
 		NR > 1 { print "\\n" }
@@ -19,7 +19,7 @@ _json_put() {
 	esac
 }
 
-# The name that comes out, of one that is put into the object J_SEQ.
+# The name under which $1 ends up in the object J_SEQ.
 _json_name() {
 	local plain
 	plain="$(printf '%s' "$1" | sed 's/[^a-zA-Z0-9_]/_/g')"
