@@ -138,9 +138,10 @@ impl Protocol {
 
     /// At the orderly end: all that is known of retained messages.
     pub(super) fn remember_last(&mut self) -> Effect {
+        let record = self.ledger.remembered(true);
         match self.ledger.retained().is_empty() {
             true => Effect::Nothing,
-            false => Effect::Remember(RETAINED, self.ledger.remembered(true)),
+            false => Effect::Remember(RETAINED, record),
         }
     }
 

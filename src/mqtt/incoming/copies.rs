@@ -5,6 +5,8 @@
 //! the same. So a message is a copy only of one that says the same, came by other subscriptions,
 //! and lacks this one still: of each such message there are as many as its busiest subscription
 //! brought, and none is lost when the broker drops a copy.
+//!
+//! An orderly stop may come between two copies, so what is missing then is on record.
 
 use std::collections::VecDeque;
 
@@ -16,28 +18,51 @@ const OPEN_MAX: usize = 1_024;
 #[derive(Debug, Default)]
 pub(super) struct Copies(VecDeque<Open>);
 
+/// As it is remembered: contents in hexadecimal, and the numbers that are missing.
+pub(super) type Record = Vec<(String, Vec<u32>)>;
+
 #[derive(Debug)]
 struct Open {
     content: u64,
-    ticket: u64,
+    /// `None` if it was handed in by an earlier process.
+    ticket: Option<u64>,
     /// The numbers of the subscriptions that have not brought it.
     missing: Vec<u32>,
 }
 
+/// A message that was handed in, of which another has turned out to be a copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Original(pub Option<u64>);
+
 impl Copies {
-    /// The ticket of the message of which this is a copy, brought by the subscriptions `by`.
-    pub(super) fn original(&mut self, content: u64, by: &[u32]) -> Option<u64> {
+    /// Recalls what the last process missed.
+    pub(super) fn recall(record: Record) -> Self {
+        let open = |(content, missing): (String, _)| {
+            let content = u64::from_str_radix(&content, 16).ok()?;
+            Some(Open { content, ticket: None, missing })
+        };
+        Copies(record.into_iter().take(OPEN_MAX).filter_map(open).collect())
+    }
+
+    /// What is to be remembered at the orderly end.
+    pub(super) fn record(&self) -> Record {
+        let written = |open: &Open| (format!("{:x}", open.content), open.missing.clone());
+        self.0.iter().map(written).collect()
+    }
+
+    /// The message of which this is a copy, brought by the subscriptions `by`.
+    pub(super) fn original(&mut self, content: u64, by: &[u32]) -> Option<Original> {
         let lacks = |open: &Open| {
             open.content == content && by.iter().all(|number| open.missing.contains(number))
         };
         let at = self.0.iter().position(lacks).filter(|_| !by.is_empty())?;
         let open = self.0.get_mut(at)?;
         open.missing.retain(|number| !by.contains(number));
-        let ticket = open.ticket;
+        let original = Original(open.ticket);
         if open.missing.is_empty() {
             self.0.remove(at);
         }
-        Some(ticket)
+        Some(original)
     }
 
     /// A message came by the subscriptions `by`, and the others of `all` may bring it, too.
@@ -49,7 +74,7 @@ impl Copies {
         if self.0.len() == OPEN_MAX {
             self.0.pop_front();
         }
-        self.0.push_back(Open { content, ticket, missing });
+        self.0.push_back(Open { content, ticket: Some(ticket), missing });
     }
 }
 
@@ -64,7 +89,7 @@ mod tests {
         let mut copies = Copies::default();
         for (ticket, &(content, by, wanted)) in (0..).zip(rows) {
             let original = copies.original(content, by);
-            assert_eq!(original, wanted, "row {ticket}");
+            assert_eq!(original.and_then(|original| original.0), wanted, "row {ticket}");
             if original.is_none() {
                 copies.expect(content, ticket, by, all);
             }
@@ -98,8 +123,20 @@ mod tests {
             copies.expect(content, content, &[1], &[1, 2]);
         }
         assert_eq!(copies.original(0, &[2]), None);
-        assert_eq!(copies.original(1, &[2]), Some(1));
+        assert_eq!(copies.original(1, &[2]), Some(Original(Some(1))));
         assert_eq!(copies.0.len(), OPEN_MAX - 1);
+    }
+
+    #[test]
+    fn what_is_missing_at_the_end_is_known_to_the_next_process() {
+        let mut copies = Copies::default();
+        copies.expect(u64::MAX, 0, &[1], &[1, 2, 3]);
+        assert_eq!(copies.original(u64::MAX, &[2]), Some(Original(Some(0))));
+        let mut next = Copies::recall(copies.record());
+        assert_eq!(next.original(u64::MAX, &[2]), None);
+        assert_eq!(next.original(u64::MAX, &[3]), Some(Original(None)));
+        assert_eq!(next.record(), []);
+        assert_eq!(Copies::recall(vec![("nonsense".to_owned(), vec![1])]).record(), []);
     }
 
     proptest! {

@@ -13,7 +13,7 @@ use crate::config::Qos;
 use crate::mqtt::codec;
 use crate::mqtt::packet::PublishHead;
 use bytes::BytesMut;
-use copies::Copies;
+use copies::{Copies, Original};
 use recent::Recent;
 use retained::{Flagged, Retained};
 use std::collections::hash_map::RandomState;
@@ -108,6 +108,7 @@ impl Ledger {
     /// Recalls which retained messages earlier processes have handled.
     pub(super) fn recall(&mut self, retained: Retained) {
         self.retained = retained;
+        self.copies = Copies::recall(std::mem::take(&mut self.retained.missing));
     }
 
     /// No more copies are on their way.
@@ -129,7 +130,11 @@ impl Ledger {
     pub(super) fn remembered(&mut self, last: bool) -> String {
         let unsigned = self.held.values().filter(|held| !held.signed);
         let topics = unsigned.map(|held| held.topic).collect();
-        if last { self.retained.write_last(&topics) } else { self.retained.write(&topics) }
+        if last {
+            self.retained.missing = self.copies.record();
+            return self.retained.write_last(&topics);
+        }
+        self.retained.write(&topics)
     }
 
     /// Whether all messages in our hands are safe.
@@ -145,8 +150,7 @@ impl Ledger {
         head: PublishHead,
         by: &By,
     ) -> Arrived {
-        let is_needed = head.qos != Qos::AtMostOnce || !by.numbers.is_empty();
-        let content = if is_needed { self.hash(&[topic, payload]) } else { 0 };
+        let content = if head.qos == Qos::AtMostOnce { 0 } else { self.hash(&[topic, payload]) };
         if head.qos != Qos::AtMostOnce {
             if self.is_known(head, content) {
                 return Arrived::Again;
@@ -157,7 +161,10 @@ impl Ledger {
             self.take_turn(head, None);
             return Arrived::Unwanted;
         }
-        if !head.retain && self.is_copy(head, content, by) {
+        // A retained copy is not brought by a message, but by a SUBSCRIBE.
+        let numbers = if head.retain { &[] } else { &by.numbers[..] };
+        let message = if numbers.is_empty() { 0 } else { retained::hash_message(topic, payload) };
+        if self.is_copy(head, content, message, numbers) {
             return Arrived::Again;
         }
         let (topic, payload) = (retained::hash(topic), retained::hash(payload));
@@ -177,9 +184,7 @@ impl Ledger {
             };
         let ticket = self.hold(head, content, topic, false);
         self.unsettled += 1;
-        if !head.retain {
-            self.copies.expect(content, ticket, &by.numbers, &by.all);
-        }
+        self.copies.expect(message, ticket, numbers, &by.all);
         if is_copy { Arrived::NewCopy(ticket) } else { Arrived::New(ticket) }
     }
 
@@ -198,16 +203,17 @@ impl Ledger {
 
     /// Whether another subscription brought this message before. If so, its acknowledgement is
     /// arranged: it has to wait for the message only if that one has no acknowledgement itself.
-    fn is_copy(&mut self, head: PublishHead, content: u64, by: &By) -> bool {
-        let Some(original) = self.copies.original(content, &by.numbers) else { return false };
+    fn is_copy(&mut self, head: PublishHead, content: u64, message: u64, by: &[u32]) -> bool {
+        let Some(Original(original)) = self.copies.original(message, by) else { return false };
         if head.qos == Qos::AtMostOnce {
             return true;
         }
-        match self.held.get_mut(&original).filter(|held| held.packet_id == 0) {
+        let ticket = original.unwrap_or(u64::MAX);
+        match self.held.get_mut(&ticket).filter(|held| held.packet_id == 0) {
             Some(held) => {
                 (held.packet_id, held.content) = (head.packet_id, content);
-                self.by_id.insert(head.packet_id, original);
-                self.take_turn(head, Some(original));
+                self.by_id.insert(head.packet_id, ticket);
+                self.take_turn(head, Some(ticket));
             }
             None => {
                 self.hold(head, content, 0, true);

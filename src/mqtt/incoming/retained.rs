@@ -8,6 +8,7 @@
 //! connection is lost and send them on the next, so connections count together until one has been
 //! good.
 
+use super::copies;
 use crate::mqtt::packet::PublishHead;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
@@ -36,6 +37,8 @@ pub(in crate::mqtt) struct Retained {
     is_stale: bool,
     /// It was read from a record that an orderly stop had written, so it knows all.
     is_complete: bool,
+    /// What [`copies`] has on record.
+    pub missing: copies::Record,
 }
 
 /// What a message with the retain flag is.
@@ -70,6 +73,9 @@ struct Record {
     changing: BTreeMap<String, String>,
     lives: BTreeMap<String, String>,
     complete: bool,
+    /// Not about retained messages, and true for as long as the rest of a last record.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    missing: copies::Record,
 }
 
 /// It must be the same after a restart, so it has no random seed.
@@ -79,11 +85,23 @@ pub(in crate::mqtt) fn hash(bytes: &[u8]) -> u64 {
     hasher.finish()
 }
 
+/// The same for a whole message.
+pub(super) fn hash_message(topic: &[u8], payload: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write_usize(topic.len());
+    hasher.write(topic);
+    hasher.write(payload);
+    hasher.finish()
+}
+
 impl Retained {
     /// What was remembered, or nothing if that makes no sense.
     pub(in crate::mqtt) fn read(text: &str) -> Self {
         let record: Record = serde_json::from_str(text).unwrap_or_default();
-        let is_last = record.complete || !record.changing.is_empty() || !record.lives.is_empty();
+        let is_last = record.complete
+            || !record.changing.is_empty()
+            || !record.lives.is_empty()
+            || !record.missing.is_empty();
         let said = |changes| {
             move |(topic, payload)| {
                 (topic, Said { payload, changes, round: 0, times: 0, ids: [0; IDS] })
@@ -100,6 +118,7 @@ impl Retained {
             lives,
             is_stale: is_last,
             is_complete: record.complete,
+            missing: record.missing,
             ..Retained::default()
         }
     }
@@ -129,6 +148,7 @@ impl Retained {
         let mut record = Record { copies: copies(false).collect(), ..Record::default() };
         if last {
             record.complete = self.is_complete;
+            record.missing.clone_from(&self.missing);
             record.changing = copies(true).collect();
             record.lives = lives.map(|(&topic, &payload)| hex(topic, payload)).collect();
         }
@@ -146,7 +166,7 @@ impl Retained {
     }
 
     pub(in crate::mqtt) fn is_empty(&self) -> bool {
-        self.copies.is_empty() && self.lives.is_empty()
+        self.copies.is_empty() && self.lives.is_empty() && self.missing.is_empty()
     }
 
     /// Whether another copy might not be remembered, so that each SUBSCRIBE would bring it again.
