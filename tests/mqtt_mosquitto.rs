@@ -412,7 +412,8 @@ fn filters_that_overlap_bring_a_message_once() {
         settings.version = version;
         settings.client_id = format!("agent {}{}", filters[0], version == Version::V5);
         settings.rules = filters.iter().map(|filter| rule(filter, Qos::ExactlyOnce)).collect();
-        let rig = Rig::start(&settings, quick());
+        let notes = Notes::default();
+        let rig = Rig::remembering(&settings, quick(), &notes);
         rig.wait_until_ready();
         let sent = [0, QOS_1, QOS_1, QOS_2, 0].map(|flags| (topic, flags, "same"));
         let unwanted = ("x/unwanted", QOS_1, "x");
@@ -423,7 +424,7 @@ fn filters_that_overlap_bring_a_message_once() {
             rig.sign(ticket);
         }
         assert!(rig.stop() < Duration::from_secs(1), "nothing is owed");
-        let rig = Rig::start(&settings, quick());
+        let rig = Rig::remembering(&settings, quick(), &notes);
         rig.wait_until_ready();
         rig.nothing_arrives_for(Duration::from_millis(200));
     }
@@ -457,4 +458,59 @@ fn filters_that_come_to_overlap_bring_retained_and_waiting_messages_once() {
             mosquitto.publish(&[("a/b/c", QOS_1, &format!("{round} waits"))]);
         }
     }
+}
+
+/// In a WebSocket, with TLS and without: messages of any size, and what came meanwhile.
+#[test]
+fn a_websocket_carries_a_session() {
+    for is_secret in [false, true] {
+        let folder = Folder::new();
+        let authority = Authority::new();
+        let ca = folder.write("ca.pem", &authority.pem);
+        authority.issue(folder.path(), "broker", "127.0.0.1");
+        let web = free_port();
+        let mut lines = format!(
+            "persistence true\nlistener {{port}} 127.0.0.1\nlistener {web} 127.0.0.1\n\
+             protocol websockets\n"
+        );
+        let mut settings = broker(web);
+        settings.websocket = Some("/mqtt".to_owned());
+        if is_secret {
+            let path = |name: &str| folder.join(name).display().to_string();
+            lines += &format!("certfile {}\nkeyfile {}\n", path("broker.pem"), path("broker.key"));
+            settings.tls = Some(Tls { ca: Some(ca), client: None });
+        }
+        let mut mosquitto = Broker::with(&lines);
+        let rig = Rig::start(&settings, quick());
+        rig.wait_until_ready();
+        // The last is above the limit. This mosquitto sends 40 KB a second here, so it is not more.
+        let texts = [1, 125, 126, 9_000, 12_000].map(|length| "x".repeat(length));
+        let messages: Vec<_> = texts.iter().map(|text| ("a", QOS_1, &text[..])).collect();
+        mosquitto.publish(&messages);
+        for text in &texts[..4] {
+            let (payload, ticket) = rig.message();
+            assert_eq!(payload.len(), text.len());
+            rig.sign(ticket);
+        }
+        let Arrival::Oversized { ticket, .. } = rig.arrival() else { panic!("it is too large") };
+        rig.sign(ticket);
+        rig.stop();
+        mosquitto.wait_for_log("Client agent disconnected.", 1);
+        mosquitto.publish(&[("a", QOS_2, "meanwhile")]);
+        let rig = Rig::start(&settings, quick());
+        let (payload, ticket) = rig.message();
+        assert_eq!(payload, "meanwhile");
+        rig.sign(ticket);
+        mosquitto.kill();
+        rig.wait_until("down", |session| !session.connected);
+    }
+}
+
+#[test]
+fn a_port_without_websocket_is_reported_in_words() {
+    let mosquitto = Broker::new();
+    let mut settings = broker(mosquitto.port());
+    settings.websocket = Some("/mqtt".to_owned());
+    let rig = Rig::start(&settings, quick());
+    rig.wait_until("an end", |session| session.error.ends_with("is this its port for WebSocket?"));
 }

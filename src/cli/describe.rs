@@ -134,7 +134,11 @@ fn broker(out: &mut String, broker: &Broker) -> fmt::Result {
         Version::V311 => "3.1.1",
         Version::V5 => "5",
     };
-    write!(out, "mqtt {}: {}:{}, MQTT {version}", plain(&broker.name), plain(&host), broker.port)?;
+    write!(out, "mqtt {}: {}:{}", plain(&broker.name), plain(&host), broker.port)?;
+    if let Some(path) = &broker.websocket {
+        write!(out, "{} (WebSocket)", plain(path))?;
+    }
+    write!(out, ", MQTT {version}")?;
     write!(out, ", client id {}", plain(&broker.client_id))?;
     if let Some(user) = &broker.username {
         let with = if broker.password.is_some() { "with" } else { "without" };

@@ -349,31 +349,47 @@ pub fn service_id(text: &str) -> Result<Service, String> {
     text.parse().map(Service::Id).map_err(|_| format!("`{text}` is not the number of a service"))
 }
 
-/// Where a broker is: `host`, `host:port`, `[::1]:1883`, `mqtts://host:8883`.
+/// Where a broker is: `host`, `host:port`, `[::1]:1883`, `mqtts://host:8883`, `ws://host/mqtt`.
 pub fn address(text: &str) -> Result<Address, String> {
-    let (scheme, rest) = match text.split_once("://") {
-        None => (None, text),
-        Some((scheme, rest)) => {
-            let rest = rest.strip_suffix('/').unwrap_or(rest);
-            match scheme.to_ascii_lowercase().as_str() {
-                "mqtt" | "tcp" => (Some(Scheme::Plain), rest),
-                "mqtts" | "ssl" | "tls" => (Some(Scheme::Tls), rest),
-                "ws" | "wss" => return Err("MQTT over WebSocket is not supported".to_owned()),
-                _ => {
-                    return Err(format!(
-                        "`{scheme}://` is not supported; use mqtt:// (or tcp://) or mqtts:// (or ssl://)"
-                    ));
-                }
+    let (mut scheme, mut path, mut rest) = (None, None, text);
+    if let Some((before, after)) = text.split_once("://") {
+        rest = after.strip_suffix('/').unwrap_or(after);
+        let before = before.to_ascii_lowercase();
+        scheme = match &before[..] {
+            "mqtt" | "tcp" | "ws" => Some(Scheme::Plain),
+            "mqtts" | "ssl" | "tls" | "wss" => Some(Scheme::Tls),
+            _ => {
+                return Err(format!(
+                    "`{before}://` is not supported; use mqtt:// (or tcp://), mqtts:// (or \
+                     ssl://), ws:// or wss://"
+                ));
             }
+        };
+        if before.starts_with("ws") {
+            let at = after.find(['/', '?']).unwrap_or(after.len());
+            path = Some(web_path(&after[at..])?);
+            rest = &after[..at];
         }
-    };
+    }
     if rest.contains('@') {
         return Err("user name and password have their own settings".to_owned());
     }
     let (host, port) = host_and_port(rest).ok_or_else(|| {
         format!("`{text}` is not a host, a host:port or a URL such as mqtt://host:1883")
     })?;
-    Ok(Address { scheme, host, port })
+    Ok(Address { scheme, host, port, path })
+}
+
+/// The path of a WebSocket, as a request can carry it.
+fn web_path(text: &str) -> Result<String, String> {
+    match text {
+        "" => Ok("/mqtt".to_owned()),
+        _ if text.contains('#') || !text.bytes().all(|byte| byte.is_ascii_graphic()) => {
+            Err(format!("`{text}` is not the path of a URL"))
+        }
+        _ if text.starts_with('/') => Ok(text.to_owned()),
+        _ => Ok(format!("/{text}")),
+    }
 }
 
 /// Scheme, host and port of an HTTP server, without the slash at the end.
@@ -478,7 +494,6 @@ mod tests {
             ("TCP://b:1/", Some((Some(Scheme::Plain), "b".to_owned(), Some(1)))),
             ("ssl://b:8883", Some((Some(Scheme::Tls), "b".to_owned(), Some(8883)))),
             ("mqtts://[::1]", Some((Some(Scheme::Tls), "::1".to_owned(), None))),
-            ("ws://b", None),
             ("http://b", None),
             ("b:0", None),
             ("b:65536", None),
@@ -492,6 +507,32 @@ mod tests {
             ("[b]:1", None),
         ] {
             let found = address(text).ok().map(|a| (a.scheme, a.host, a.port));
+            assert_eq!(found, wanted, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_websocket_has_a_path() {
+        use Scheme::{Plain, Tls};
+        for (text, wanted) in [
+            ("ws://b", Some((Plain, "b", None, "/mqtt"))),
+            ("WS://b:8080", Some((Plain, "b", Some(8080), "/mqtt"))),
+            ("wss://b/", Some((Tls, "b", None, "/"))),
+            ("wss://[::1]:1/a/b?c=d", Some((Tls, "::1", Some(1), "/a/b?c=d"))),
+            ("ws://b?c", Some((Plain, "b", None, "/?c"))),
+            ("ws://b/ä", None),
+            ("ws://b/a b", None),
+            ("ws://b/a#b", None),
+            ("ws://u:p@b/", None),
+            ("ws:///mqtt", None),
+        ] {
+            let found = address(text).ok();
+            let wanted = wanted.map(|(scheme, host, port, path): (_, &str, _, &str)| Address {
+                scheme: Some(scheme),
+                host: host.to_owned(),
+                port,
+                path: Some(path.to_owned()),
+            });
             assert_eq!(found, wanted, "{text}");
         }
     }

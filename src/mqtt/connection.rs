@@ -1,5 +1,6 @@
 //! One connection to a broker, from dialling to its end.
 
+use crate::config::Broker;
 use crate::message::Arrival;
 use crate::mqtt::codec;
 use crate::mqtt::dial::NoDial;
@@ -9,9 +10,11 @@ use crate::mqtt::life::Life;
 use crate::mqtt::material::Materials;
 use crate::mqtt::protocol::Effect;
 use crate::mqtt::reader::Reader;
-use crate::mqtt::wire::Wire;
+use crate::mqtt::websocket::{Place, WebSocket};
+use crate::mqtt::wire::{NO_WEBSOCKET, Wire};
 use crate::system::tls::words::{in_words, io_in_words};
 use log::debug;
+use ring::rand::{SecureRandom, SystemRandom};
 use rustls::ClientConnection;
 use std::io::{self, ErrorKind};
 use std::time::{Duration, Instant};
@@ -72,7 +75,7 @@ impl Connection {
             }
             _ => None,
         };
-        let mut wire = Wire::new(stream, tls);
+        let mut wire = Wire::new(stream, tls, websocket(&life.broker).map_err(End::Lost)?);
         let mut reader = Reader::new(life.version, life.broker.packet_bytes_max);
         let connack = shake_hands(&mut wire, &mut reader, life, deadline)?;
         let now = Instant::now();
@@ -117,7 +120,7 @@ impl Connection {
     /// Nothing is read while nothing could be done with it. A publisher reads on: until it has read
     /// the answers, the broker may not read what it sends.
     fn is_paused(&self, life: &Life) -> bool {
-        life.is_paused() || self.wire.out.len() > BACKLOG_MAX && life.protocol.outbox.is_none()
+        life.is_paused() || self.wire.backlog() > BACKLOG_MAX && life.protocol.outbox.is_none()
     }
 
     /// Writes what there is to publish, as long as the socket takes it, but not for ever. Returns
@@ -291,6 +294,24 @@ impl Connection {
     }
 }
 
+/// The WebSocket of a connection, if the broker is reached through one.
+fn websocket(broker: &Broker) -> Result<Option<WebSocket>, String> {
+    let Broker { host, port, websocket: Some(path), tls, .. } = broker else { return Ok(None) };
+    let default_port = if tls.is_some() { 443 } else { 80 };
+    let mut key = [0; 16];
+    let random = SystemRandom::new();
+    random.fill(&mut key).map_err(|_| "the system has no random numbers".to_owned())?;
+    let place = Place { host, port: *port, default_port, path };
+    Ok(Some(WebSocket::new(&place, key, mask)))
+}
+
+/// A mask for a frame. It hides nothing, so one that is known does no harm.
+fn mask() -> [u8; 4] {
+    let mut mask = [0; 4];
+    let _ = SystemRandom::new().fill(&mut mask);
+    mask
+}
+
 /// When the TLS files are looked at again, if there are any.
 fn next_look(life: &Life, now: Instant) -> Option<Instant> {
     let has_files = life.materials.as_ref().is_some_and(Materials::has_files);
@@ -301,6 +322,7 @@ fn broke(error: &io::Error) -> End {
     match error.kind() {
         // It may not have read all that we had sent.
         ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => End::Closed(None),
+        NO_WEBSOCKET => End::Lost(error.to_string()),
         _ => End::Lost(format!("the connection broke: {}", io_in_words(error))),
     }
 }

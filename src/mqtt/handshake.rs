@@ -6,7 +6,7 @@ use crate::mqtt::end::End;
 use crate::mqtt::life::{Life, connect_packet};
 use crate::mqtt::packet::{ConnAck, Packet};
 use crate::mqtt::reader::Reader;
-use crate::mqtt::wire::Wire;
+use crate::mqtt::wire::{NO_WEBSOCKET, Wire};
 use crate::mqtt::words;
 use crate::system::tls::words::io_in_words;
 use log::warn;
@@ -70,7 +70,7 @@ fn wait_for_connack(
             Err(malformed) => return Err(NoHandshake::Failed(malformed.to_string())),
         }
         match wire.read(reader.space()).map_err(|error| broke(wire, &error))? {
-            Some(0) if wire.is_shaking_hands() => {
+            Some(0) if wire.is_shaking_hands() || wire.is_asking() => {
                 return Err(broke(wire, &io::ErrorKind::UnexpectedEof.into()));
             }
             Some(0) => {
@@ -97,12 +97,18 @@ fn wait_for_connack(
 /// With TLS 1.3 the broker checks our certificate after the handshake is over for us, so its alert
 /// may come late.
 fn broke(wire: &Wire, error: &io::Error) -> NoHandshake {
-    if error.kind() == io::ErrorKind::InvalidData {
+    if error.kind() == NO_WEBSOCKET {
+        NoHandshake::Failed(error.to_string())
+    } else if error.kind() == io::ErrorKind::InvalidData {
         NoHandshake::Tls(format!("TLS with the broker failed: {}", io_in_words(error)))
     } else if wire.is_shaking_hands() {
         let why = "the broker closed the connection during the TLS handshake; is this its port \
                    for TLS?";
         NoHandshake::Tls(why.to_owned())
+    } else if wire.is_asking() {
+        let why = "the broker closed the connection without answering the request for a \
+                   WebSocket; is this its port for WebSocket?";
+        NoHandshake::Failed(why.to_owned())
     } else {
         NoHandshake::Closed(format!("the broker closed the connection: {error}"))
     }

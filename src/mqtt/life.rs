@@ -411,10 +411,14 @@ impl Life {
         supply.settle(&mut outbox.verdicts);
     }
 
-    /// `host:port` for people.
+    /// `host:port` for people, with the path of a WebSocket.
     pub(super) fn address(&self) -> String {
-        let Broker { host, port, .. } = &self.broker;
-        if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+        let Broker { host, port, websocket, .. } = &self.broker;
+        let path = websocket.as_deref().unwrap_or_default();
+        match host.contains(':') {
+            true => format!("[{host}]:{port}{path}"),
+            false => format!("{host}:{port}{path}"),
+        }
     }
 }
 

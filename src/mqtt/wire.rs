@@ -1,16 +1,21 @@
-//! Bytes in and out of a socket that never blocks, with TLS or without.
+//! Bytes in and out of a socket that never blocks, with TLS and a WebSocket or without.
 
 use crate::mqtt::pump::Ready;
+use crate::mqtt::websocket::WebSocket;
 use bytes::{Buf, BytesMut};
 use mio::net::TcpStream;
 use rustls::ClientConnection;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::Shutdown;
 
+/// What an error is when the trouble is with the WebSocket; its words are for people.
+pub(super) const NO_WEBSOCKET: ErrorKind = ErrorKind::Unsupported;
+
 /// One connection to a broker.
 pub(super) struct Wire {
     stream: TcpStream,
     tls: Option<Box<ClientConnection>>,
+    web: Option<Box<WebSocket>>,
     /// Bytes to be sent; packets are appended to it.
     pub out: BytesMut,
     /// There may be something to read. Cleared only when there is nothing left.
@@ -20,10 +25,15 @@ pub(super) struct Wire {
 }
 
 impl Wire {
-    pub(super) fn new(stream: TcpStream, tls: Option<ClientConnection>) -> Self {
+    pub(super) fn new(
+        stream: TcpStream,
+        tls: Option<ClientConnection>,
+        web: Option<WebSocket>,
+    ) -> Self {
         Wire {
             stream,
             tls: tls.map(Box::new),
+            web: web.map(Box::new),
             out: BytesMut::new(),
             readable: true,
             writable: true,
@@ -47,7 +57,18 @@ impl Wire {
     }
 
     pub(super) fn is_flushed(&self) -> bool {
-        self.out.is_empty() && !self.tls.as_ref().is_some_and(|tls| tls.wants_write())
+        let is_empty = match &self.web {
+            None => self.out.is_empty(),
+            Some(web) if web.is_open() => self.out.is_empty() && web.out.is_empty(),
+            // The rest has to wait for the answer.
+            Some(web) => web.out.is_empty(),
+        };
+        is_empty && !self.tls.as_ref().is_some_and(|tls| tls.wants_write())
+    }
+
+    /// How many bytes the broker has not taken yet.
+    pub(super) fn backlog(&self) -> usize {
+        self.out.len() + self.web.as_ref().map_or(0, |web| web.out.len())
     }
 
     /// Whether the TLS handshake is not finished.
@@ -55,8 +76,26 @@ impl Wire {
         self.tls.as_ref().is_some_and(|tls| tls.is_handshaking())
     }
 
+    /// Whether the request for a WebSocket is not answered.
+    pub(super) fn is_asking(&self) -> bool {
+        self.web.as_ref().is_some_and(|web| !web.is_open())
+    }
+
     /// Reads what is there: `None` when there is nothing at present, `Some(0)` at the end.
     pub(super) fn read(&mut self, into: &mut [u8]) -> io::Result<Option<usize>> {
+        loop {
+            let read = self.read_wrapped(into)?;
+            let (Some(web), Some(bytes)) = (&mut self.web, read) else { return Ok(read) };
+            let inside = web.unpack(&mut into[..bytes]);
+            let inside = inside.map_err(|why| io::Error::new(NO_WEBSOCKET, why))?;
+            if inside > 0 || bytes == 0 || web.is_over() {
+                return Ok(Some(inside));
+            }
+        }
+    }
+
+    /// Reads what is there, as it is in its WebSocket if it is in one.
+    fn read_wrapped(&mut self, into: &mut [u8]) -> io::Result<Option<usize>> {
         let Some(tls) = &mut self.tls else {
             let read = patient(self.stream.read(into))?;
             // After a short read the socket is empty, which saves one more call; only the end of
@@ -90,14 +129,23 @@ impl Wire {
     pub(super) fn flush(&mut self) -> io::Result<bool> {
         let mut wrote = false;
         while self.writable && !self.is_flushed() {
+            let out = match &mut self.web {
+                None => &mut self.out,
+                Some(web) => {
+                    if web.out.is_empty() && web.is_open() {
+                        web.pack(&mut self.out);
+                    }
+                    &mut web.out
+                }
+            };
             let written = match &mut self.tls {
                 None => {
-                    let written = patient(self.stream.write(&self.out))?;
-                    self.out.advance(written.unwrap_or_default());
+                    let written = patient(self.stream.write(out))?;
+                    out.advance(written.unwrap_or_default());
                     written
                 }
                 Some(tls) => {
-                    self.out.advance(tls.writer().write(&self.out)?);
+                    out.advance(tls.writer().write(out)?);
                     if !tls.wants_write() {
                         // The handshake waits for the broker; what goes out is kept until then.
                         break;
@@ -116,9 +164,16 @@ impl Wire {
 
     /// Announces the end of what we send; the last of it goes out with [`Wire::flush`].
     pub(super) fn say_goodbye(&mut self) {
+        if let Some(web) = &mut self.web {
+            if web.is_open() {
+                web.pack(&mut self.out);
+            }
+            web.close();
+        }
         if let Some(tls) = &mut self.tls {
-            let _ = tls.writer().write_all(&self.out);
-            self.out.clear();
+            let out = self.web.as_mut().map_or(&mut self.out, |web| &mut web.out);
+            let _ = tls.writer().write_all(out);
+            out.clear();
             tls.send_close_notify();
         }
     }

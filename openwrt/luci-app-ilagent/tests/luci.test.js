@@ -109,8 +109,8 @@ test('values are checked as the agent checks them', () => {
 		checkStorage: [ [ 'ram', 'flash', '/mnt/usb' ], [ 'usb', '/', '', 'mnt' ] ],
 		checkPath: [ [ '/var/log/ilagent/sent', '/a/b c' ], [ 'sent', '/sent', '/a/', '//a', '' ] ],
 		checkUrl: [
-			[ 'mqtt://h', 'mqtts://h:8883', 'tcp://1.2.3.4', 'ssl://h', 'tls://h', 'mqtt://[::1]:1883' ],
-			[ 'h', 'http://h', 'ws://h', 'mqtt://', 'mqtt://h:0', 'mqtt://h:70000', 'mqtt://u:p@h', 'mqtt://a b' ]
+			[ 'mqtt://h', 'mqtts://h:8883', 'tcp://1.2.3.4', 'ssl://h', 'tls://h', 'mqtt://[::1]:1883', 'ws://h', 'wss://h:8443/a?b' ],
+			[ 'h', 'http://h', 'mqtt://h/a', 'ws://h/a#b', 'mqtt://', 'mqtt://h:0', 'mqtt://h:70000', 'mqtt://u:p@h', 'mqtt://a b' ]
 		],
 		checkTopicFilter: [
 			[ 'a', 'a/b', '+', '#', 'a/+/b', 'a/#', '/', '$SYS/#', 'a b' ],

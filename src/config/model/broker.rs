@@ -48,14 +48,19 @@ impl Broker {
     #[must_use]
     pub fn at(address: Address) -> Self {
         let tls = address.scheme == Some(Scheme::Tls);
-        let port = if tls { defaults::MQTT_TLS_PORT } else { defaults::MQTT_PORT };
+        let port = match (&address.path, tls) {
+            (None, false) => defaults::MQTT_PORT,
+            (None, true) => defaults::MQTT_TLS_PORT,
+            (Some(_), false) => defaults::HTTP_PORT,
+            (Some(_), true) => defaults::HTTPS_PORT,
+        };
         Broker {
             name: address.host.clone(),
             host: address.host,
             port: address.port.unwrap_or(port),
             client_id: defaults::CLIENT_ID.to_owned(),
             out_client_id: None,
-            websocket: None,
+            websocket: address.path,
             username: None,
             password: None,
             tls: tls.then(Tls::default),
@@ -111,9 +116,9 @@ pub enum StatusFormat {
 /// How an address says to connect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scheme {
-    /// `mqtt://` or `tcp://`.
+    /// `mqtt://`, `tcp://` or `ws://`.
     Plain,
-    /// `mqtts://`, `ssl://` or `tls://`.
+    /// `mqtts://`, `ssl://`, `tls://` or `wss://`.
     Tls,
 }
 
@@ -126,6 +131,8 @@ pub struct Address {
     pub host: String,
     /// The port, if one was given.
     pub port: Option<u16>,
+    /// The path of a WebSocket: `ws://` or `wss://`.
+    pub path: Option<String>,
 }
 
 /// The version of MQTT that a session speaks.

@@ -21,6 +21,10 @@ pub const MESSAGE_BYTES_MAX: usize = 1024 * 1024;
 pub const MQTT_PORT: u16 = 1883;
 /// MQTT port of a URL that asks for TLS.
 pub const MQTT_TLS_PORT: u16 = 8883;
+/// Port of `ws://`.
+pub const HTTP_PORT: u16 = 80;
+/// Port of `wss://`.
+pub const HTTPS_PORT: u16 = 443;
 /// Longest silence on an MQTT connection.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(60);
 /// Largest MQTT packet, in bytes.

@@ -25,7 +25,7 @@ impl Table {
             qos: Qos::AtLeastOnce,
             to: Target::Heartbeat,
         };
-        let address = Address { scheme: None, host: "broker".to_owned(), port: None };
+        let address = Address { host: "broker".to_owned(), ..Address::default() };
         let broker = Broker {
             client_id: "me".to_owned(),
             keep_alive: Duration::from_secs(60),

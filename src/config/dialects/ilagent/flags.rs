@@ -27,7 +27,7 @@ pub struct Flags {
     #[argh(option, arg_name = "FILE")]
     pub config: Option<String>,
 
-    /// broker: host, host:port, or a URL (mqtt://, tcp://, mqtts://, ssl://)
+    /// broker: host, host:port, or a URL (mqtt://, tcp://, mqtts://, ssl://, ws://, wss://)
     #[argh(option, short = 'm', arg_name = "HOST")]
     pub mqtt_host: Option<String>,
     /// port of the broker (default: 1883)

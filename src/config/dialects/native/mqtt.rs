@@ -88,8 +88,9 @@ fn identity(fields: &Fields<'_>, broker: &mut Broker) {
 
 /// `is_known` says that the address could be read, so that we know whether TLS is used.
 fn tls(fields: &Fields<'_>, broker: &mut Broker, is_known: bool) {
-    let without = (is_known && broker.tls.is_none())
-        .then_some("this has no effect without a `url` that begins with mqtts:// or ssl://");
+    let without = (is_known && broker.tls.is_none()).then_some(
+        "this has no effect without a `url` that begins with mqtts://, ssl:// or wss://",
+    );
     let files = fields.tls_files(without);
     if let Some(tls) = &mut broker.tls {
         *tls = files;

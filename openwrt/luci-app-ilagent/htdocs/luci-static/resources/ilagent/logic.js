@@ -9,6 +9,7 @@
 const SIZE = /^\d+\s*([kmg]?b?|[kmg]ib)$/i;
 const TIME = /^\d+\s*(|s|sec|m|min|h|d)$/i;
 const SCHEMES = [ 'mqtt', 'tcp', 'mqtts', 'ssl', 'tls' ];
+const WEB_SCHEMES = [ 'ws', 'wss' ];
 
 function checkSize(value) {
 	return SIZE.test(value) || _('Expecting a size such as 65536, 64 KB or 8 MB');
@@ -28,8 +29,9 @@ function checkPath(value) {
 }
 
 function checkUrl(value) {
-	const match = /^([a-z]+):\/\/([^/\s@]+)$/i.exec(value);
-	if (!match || SCHEMES.indexOf(match[1].toLowerCase()) < 0)
+	const match = /^([a-z]+):\/\/([^/\s@?#]+)([/?][^\s#]*)?$/i.exec(value);
+	const schemes = match && match[3] ? WEB_SCHEMES : SCHEMES.concat(WEB_SCHEMES);
+	if (!match || schemes.indexOf(match[1].toLowerCase()) < 0)
 		return _('Expecting mqtt://host, mqtt://host:port, or mqtts:// for TLS');
 	const port = /:(\d+)$/.exec(match[2]);
 	return !port || (+port[1] >= 1 && +port[1] <= 65535) || _('Expecting a port from 1 to 65535');
