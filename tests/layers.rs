@@ -22,12 +22,14 @@ const INSIDE: [(&str, &[&[&str]]); 4] = [
     (
         "queue",
         &[
+            &["claims", "writer"],
             &["shared"],
-            &["writer"],
-            &["admin", "claims"],
+            &["request", "waiting"],
+            &["admin"],
             &["board", "database"],
             &["change", "claim"],
             &["entry"],
+            &["push"],
             &["chatter", "row"],
         ],
     ),
@@ -136,7 +138,8 @@ fn imports_inside_a_module_point_one_way() {
             }
             let own = level(file).unwrap_or_else(|| panic!("{place}: `{file}` is on no level"));
             for named in names_after(&root, code) {
-                let is_below = level(&named).is_none_or(|level| level > own);
+                // What `queue` itself has would lead back up to all of its files.
+                let is_below = level(&named).map_or(module != "queue", |level| level > own);
                 assert!(named == file || is_below, "{place}: `{file}` may not name `{named}`");
             }
         });

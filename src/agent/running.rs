@@ -224,6 +224,7 @@ impl Running {
         journals.iter().for_each(|journal| journal.finish(deadline));
         journals.iter_mut().for_each(sinks::Running::stop);
         let _ = end_within(CUT_END, &journals);
+        self.queue.flush();
         drop(self.sources_open);
         let woken = Instant::now();
         self.sources.iter().for_each(sources::Running::wake);

@@ -2,8 +2,8 @@
 
 use crate::message::{Delivery, LaneName, Receipt};
 use crate::queue::entry::{Entry, Position};
+use crate::queue::push::{DeadLetter, Storing};
 use crate::queue::row::{RowId, weight};
-use crate::queue::{DeadLetter, Storing};
 use std::time::Instant;
 
 /// One change.

@@ -2,6 +2,7 @@
 
 use crate::message::{Delivery, Receipt, SinkName};
 use crate::queue::entry::Doubt;
+use crate::queue::push::Storing;
 use crate::retry::Backoff;
 use std::time::Instant;
 
@@ -29,7 +30,7 @@ pub struct Claim {
     pub attempt: u32,
     pub(super) lane: u32,
     pub(super) stored: bool,
-    pub(super) patient: bool,
+    pub(super) storing: Storing,
     pub(super) doubt: Option<Box<Doubt>>,
     pub(super) receipt: Option<Receipt>,
     pub(super) since: Instant,

@@ -3,13 +3,12 @@
 use crate::message::Outcome;
 use crate::queue::board::{Board, SinkId};
 use crate::queue::claim::{Claim, Next, Terms};
-use crate::queue::{Queue, Shared, lock};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, MutexGuard, PoisonError};
+use crate::queue::shared::Shared;
+use crate::queue::waiting::{Ring, Waiting};
+use crate::system::threads::lock;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
-
-/// Wakes a session that waits for something else than [`Claims::wait`]. It may not block.
-pub type Ring = Arc<dyn Fn() + Send + Sync>;
 
 /// The claims of one sink. Clones are for its other threads.
 #[derive(Clone)]
@@ -19,28 +18,9 @@ pub struct Claims {
     waiting: Arc<Waiting>,
 }
 
-/// Where the threads of one sink wait. Each sink has its own, so that nobody is woken for
-/// another one.
-pub(super) struct Waiting {
-    work: Condvar,
-    idle: AtomicUsize,
-    ring: Option<Ring>,
-    /// This sink takes no more.
-    over: AtomicBool,
-}
-
-impl Queue {
-    /// The claims of the sink with these terms, which are asked for once. `ring` is for a session
-    /// that does not block in [`Claims::wait`].
-    #[must_use]
-    pub fn claims(&self, terms: Terms, ring: Option<Ring>) -> Claims {
-        let shared = Arc::clone(&self.0);
-        let waiting = Arc::new(Waiting {
-            work: Condvar::new(),
-            idle: AtomicUsize::new(0),
-            ring,
-            over: AtomicBool::new(false),
-        });
+impl Claims {
+    pub(super) fn of(shared: Arc<Shared>, terms: Terms, ring: Option<Ring>) -> Self {
+        let waiting = Arc::new(Waiting::new(ring));
         let sink = lock(&shared.board).take_on(terms);
         let mut all = lock(&shared.waiting);
         all.retain(|(known, _)| *known != sink);
@@ -48,9 +28,7 @@ impl Queue {
         drop(all);
         Claims { shared, sink, waiting }
     }
-}
 
-impl Claims {
     /// Waits until a delivery may be attempted, and claims it. `None` when claims are over, or
     /// when `patience` is.
     #[must_use]
@@ -123,49 +101,13 @@ impl Claims {
     }
 }
 
-impl Waiting {
-    fn sleep<'a>(
-        &self,
-        board: MutexGuard<'a, Board>,
-        at_most: Option<Duration>,
-    ) -> MutexGuard<'a, Board> {
-        self.idle.fetch_add(1, Ordering::AcqRel);
-        let board = match at_most {
-            None => self.work.wait(board).unwrap_or_else(PoisonError::into_inner),
-            Some(at_most) => {
-                let waited = self.work.wait_timeout(board, at_most);
-                waited.unwrap_or_else(PoisonError::into_inner).0
-            }
-        };
-        self.idle.fetch_sub(1, Ordering::AcqRel);
-        board
-    }
-
-    /// One of those that wait looks; it wakes the next if there is more than it takes.
-    pub(super) fn wake(&self) {
-        if self.idle.load(Ordering::Acquire) > 0 {
-            self.work.notify_one();
-        }
-        if let Some(ring) = &self.ring {
-            ring();
-        }
-    }
-
-    /// All of them look: claims are over.
-    pub(super) fn wake_all(&self) {
-        self.work.notify_all();
-        if let Some(ring) = &self.ring {
-            ring();
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config;
     use crate::message::{Delivery, Desk, Errand, Keep, LaneName, Receipt};
-    use crate::queue::{Push, Storing};
+    use crate::queue::Queue;
+    use crate::queue::push::{Push, Storing};
     use crate::retry::Backoff;
     use crate::system::health::Health;
     use crate::system::threads::Failures;

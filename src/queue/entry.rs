@@ -1,6 +1,7 @@
 //! A delivery on the board, and where it stands.
 
 use crate::message::{Delivery, Receipt};
+use crate::queue::push::Storing;
 use crate::queue::row::weight;
 use std::time::Instant;
 
@@ -14,8 +15,8 @@ pub(super) struct Entry {
     pub(super) attempts: u32,
     /// It has a row in the database.
     pub(super) stored: bool,
-    /// It stays in memory while its sink takes nothing at all.
-    pub(super) patient: bool,
+    /// When it is to have one, if it has none.
+    pub(super) storing: Storing,
     /// What speaks for it being what is wrong, and not its sink or lane.
     pub(super) doubt: Option<Box<Doubt>>,
     /// What its source waits for; only while it is not stored.
@@ -33,6 +34,11 @@ pub(super) struct Doubt {
 }
 
 impl Entry {
+    /// It has no row yet, and gets one if its sink does not take it soon.
+    pub(super) fn is_held(&self) -> bool {
+        !self.stored && matches!(self.storing, Storing::Within(_))
+    }
+
     /// What it counts for, in bytes, in memory and on disk alike.
     pub(super) fn bytes(&self) -> u64 {
         weight(&self.delivery)
@@ -42,6 +48,8 @@ impl Entry {
 /// Where an entry stands among those of its order key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Position {
+    /// In front, and in the hands of a worker: this is a copy.
+    InFlight,
     /// In front, or it has no order key.
     Front,
     /// Behind another one, which goes first.

@@ -12,140 +12,42 @@ mod claim;
 mod claims;
 mod database;
 mod entry;
+mod push;
+mod request;
 mod row;
 mod shared;
+mod waiting;
 mod writer;
 
 use crate::config;
-use crate::message::{Delivery, Desk, Errand, LaneName, Receipt};
+use crate::message::Desk;
 use crate::system::health::Health;
 use crate::system::pulse::Pulse;
-use crate::system::threads::{self, Failures};
+use crate::system::threads::{self, Failures, lock};
 use board::Board;
 use chatter::Chatter;
 pub use claim::{Claim, Next, Terms};
-pub use claims::{Claims, Ring};
+pub use claims::Claims;
 use crossbeam_channel::bounded;
 use database::Database;
 use database::file::DatabaseFile;
 use database::moved;
-use shared::{Place, Refused, Shared, Signing, size, weight_of};
-use std::fmt;
+pub use push::{DeadLetter, Error, Push, Storing, UpstreamMessage};
+use push::{size, weight_of};
+use request::Request;
+use shared::{Place, Refused, Shared, Signing};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
-use writer::{Request, Writer};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+pub use waiting::Ring;
+use writer::Writer;
 
 /// Most requests that wait for the queue thread.
 const REQUESTS_MAX: usize = 1_024;
 
-/// What a source hands in.
-#[derive(Debug)]
-pub enum Push {
-    /// A delivery, and what its source waits for.
-    Delivery {
-        /// What is to be handed over.
-        delivery: Delivery,
-        /// When it is written to the database.
-        storing: Storing,
-        /// Signed once when it is safe; see [`Storing`].
-        receipt: Option<Receipt>,
-    },
-    /// A message that can never be delivered. Some of them are kept for people, durably; all of
-    /// them are told, or counted and told in sum.
-    DeadLetter {
-        /// What is kept.
-        letter: DeadLetter,
-        /// Signed once when it is stored or counted.
-        receipt: Option<Receipt>,
-    },
-}
-
-impl Push {
-    fn is_perishable(&self) -> bool {
-        matches!(self, Push::Delivery { delivery, .. } if delivery.keep.is_perishable())
-    }
-
-    /// The same, with what its source waits for.
-    #[must_use]
-    pub fn with_receipt(mut self, new: Receipt) -> Self {
-        match &mut self {
-            Push::Delivery { receipt, .. } | Push::DeadLetter { receipt, .. } => {
-                *receipt = Some(new);
-            }
-        }
-        self
-    }
-}
-
-/// When a delivery is written to the database, and so when its receipt is signed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Storing {
-    /// At once; signed when the transaction that stores it has committed.
-    AtOnce,
-    /// Only if it is refused while the sink takes others. Until then it waits in memory and the
-    /// broker still has it: it is signed when it is settled or stored.
-    IfRefused,
-    /// Like [`Storing::IfRefused`], for a source that would rather stop than go on while nothing
-    /// is delivered: only if the sink has taken another delivery since.
-    IfOthersPass,
-}
-
-/// What was given up, with its reason.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DeadLetter {
-    /// Why, in words.
-    pub reason: String,
-    /// The lane it travelled in, if it was a delivery.
-    pub lane: Option<LaneName>,
-    /// Its order key.
-    pub order_key: Option<String>,
-    /// What it asked of its sink, if it was a delivery.
-    pub errand: Option<Errand>,
-    /// The topic its message came on, or `http`.
-    pub origin: String,
-    /// The body of the delivery, or the payload of the message.
-    pub body: Vec<u8>,
-}
-
-/// A raw message that an earlier version of upstream's agent left in its `mqtt_queue`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UpstreamMessage {
-    /// The key of its row.
-    pub row: String,
-    /// The topic it came on.
-    pub topic: String,
-    /// Its payload.
-    pub payload: Vec<u8>,
-}
-
-/// Why the queue could not do what was asked.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Error {
-    /// The queue holds as much as the configuration allows; this rest of the batch was not taken.
-    ///
-    /// The source should stop reading. Its desk hears of [`Desk::room`] later.
-    Full(Vec<Push>),
-    /// The database cannot be written at present (a full disk, say), so this was not taken; what
-    /// can wait in memory was.
-    Unwritable(Vec<Push>),
-    /// The queue has been closed.
-    Closed,
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Error::Full(_) => f.write_str("the queue is full"),
-            Error::Unwritable(_) => f.write_str("the queue's database cannot be written"),
-            Error::Closed => f.write_str("the queue is closed"),
-        }
-    }
-}
-
-impl std::error::Error for Error {}
+/// How long the stop waits for what is held to be stored.
+const FLUSH_MAX: Duration = Duration::from_secs(1);
 
 /// Whether what is at a path may be used as the database; looks, and changes nothing. A file that
 /// is not there may belong to another machine, for which a configuration is written here.
@@ -244,7 +146,7 @@ impl Queue {
                 to_store.extend(self.0.letter(letter, receipt, now));
                 continue;
             }
-            let place = Shared::place(&board, &push);
+            let place = Shared::place(&mut board, &push, now);
             match self.0.refusal(&board, &push, place) {
                 Some(refuse) => {
                     let lacks = refuse(Vec::new());
@@ -279,6 +181,13 @@ impl Queue {
         Err(refuse(rest))
     }
 
+    /// The claims of the sink with these terms, which are asked for once. `ring` is for a session
+    /// that does not block in [`Claims::wait`].
+    #[must_use]
+    pub fn claims(&self, terms: Terms, ring: Option<Ring>) -> Claims {
+        Claims::of(Arc::clone(&self.0), terms, ring)
+    }
+
     /// Ends all claims: those that wait return `None`, and so do later ones.
     pub fn stop_claims(&self) {
         let board = lock(&self.0.board);
@@ -297,6 +206,16 @@ impl Queue {
     pub fn wake(&self) {
         // A full channel wakes it, too, unless it hangs.
         let _ = self.0.requests.try_send(Request::Pulse);
+    }
+
+    /// Stores what is held, so that its source can still acknowledge it. Returns when that is done
+    /// or takes too long.
+    pub fn flush(&self) {
+        let (tell, told) = bounded(1);
+        if self.0.requests.send(Request::Flush(tell)).is_ok() {
+            // On a slow disk the source keeps it, and it comes again.
+            let _ = told.recv_timeout(FLUSH_MAX);
+        }
     }
 
     /// Commits what is settled and closes the database. Called once, after the sinks have ended.
@@ -354,9 +273,4 @@ impl Queue {
         // A queue that is closed cannot remember, and nobody asks it any more.
         let _ = self.0.requests.send(Request::Remember(scope.to_owned(), key.to_owned(), value));
     }
-}
-
-/// A lock is only poisoned by a panic, and a panic ends the process.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -4,13 +4,13 @@ use crate::message::{Desk, Receipt};
 use crate::queue::board::{Board, SinkId};
 use crate::queue::chatter::{Chatter, Verdict};
 use crate::queue::claim::Next;
-use crate::queue::claims::Waiting;
-use crate::queue::row::weight;
-use crate::queue::writer::Request;
-use crate::queue::{DeadLetter, Error, Push, Storing, lock};
+use crate::queue::push::{DeadLetter, Error, Push, weight_of};
+use crate::queue::request::Request;
+use crate::queue::waiting::Waiting;
 use crate::system::health::Health;
 use crate::system::plain::plain;
 use crate::system::pulse::Pulse;
+use crate::system::threads::lock;
 use crossbeam_channel::Sender;
 use std::collections::BTreeSet;
 use std::mem;
@@ -124,14 +124,14 @@ impl Shared {
         verdict
     }
 
-    pub(super) fn place(board: &Board, push: &Push) -> Place {
+    pub(super) fn place(board: &mut Board, push: &Push, now: Instant) -> Place {
         match push {
             push if push.is_perishable() => Place::Memory,
-            Push::Delivery {
-                delivery,
-                storing: storing @ (Storing::IfRefused | Storing::IfOthersPass),
-                ..
-            } if !board.needs_storing(delivery, *storing) => Place::Memory,
+            Push::Delivery { delivery, storing, .. }
+                if !board.needs_storing(delivery, *storing, now) =>
+            {
+                Place::Memory
+            }
             Push::Delivery { .. } | Push::DeadLetter { .. } => Place::Database,
         }
     }
@@ -255,17 +255,4 @@ impl Shared {
             queue.full = no_room || stored.bytes >= bytes_max;
         });
     }
-}
-
-/// What a push counts for, in bytes.
-pub(super) fn weight_of(push: &Push) -> u64 {
-    match push {
-        Push::Delivery { delivery, .. } => weight(delivery),
-        Push::DeadLetter { letter, .. } => letter.body.len() as u64,
-    }
-}
-
-/// The same, on its way to the database.
-pub(super) fn size(push: &Push) -> usize {
-    usize::try_from(weight_of(push)).unwrap_or(usize::MAX)
 }

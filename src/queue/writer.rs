@@ -13,9 +13,12 @@ use crate::queue::database::dead_letters::Gone;
 use crate::queue::database::file::Lock;
 use crate::queue::database::store::Read;
 use crate::queue::database::write::write_all;
-use crate::queue::{Push, Shared, UpstreamMessage, admin, lock, size};
+use crate::queue::push::{Push, size};
+use crate::queue::request::Request;
+use crate::queue::shared::Shared;
 use crate::retry::Backoff;
 use crate::system::plain::plain;
+use crate::system::threads::lock;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use repair::{NotPutBack, Trouble};
 use std::collections::{BTreeSet, VecDeque};
@@ -31,32 +34,12 @@ const BYTES_IN_COMMIT_MAX: usize = 256 * 1024;
 
 /// Settlements wait for the commit of the next push: this many of them, for this long at most. A
 /// crash in between repeats them like deliveries in flight.
-const HELD_MAX: usize = 8;
-const HELD_FOR: Duration = Duration::from_millis(2);
+const SETTLED_MAX: usize = 8;
+const SETTLED_FOR: Duration = Duration::from_millis(2);
 
 /// How long to wait before a database that could not be written is tried again.
 const REWRITE: Backoff =
     Backoff { first: Duration::from_secs(1), longest: Duration::from_secs(30) };
-
-/// What the queue thread is asked for.
-pub(super) enum Request {
-    /// Store a batch and sign its receipts.
-    Store(Vec<Push>),
-    /// Answer a person.
-    Admin(admin::Command, Sender<Result<String, String>>),
-    /// Tell what upstream left behind.
-    Upstream(Sender<Vec<UpstreamMessage>>),
-    /// Store what it became, in place of its rows.
-    Replace(Vec<String>, Vec<Push>),
-    /// Tell what is remembered.
-    Record(String, String, Sender<Option<String>>),
-    /// Remember a value, or forget it.
-    Remember(String, String, Option<String>),
-    /// Give a sign of life, and look into the board's outbox.
-    Pulse,
-    /// Commit and end.
-    Close,
-}
 
 pub(super) struct Writer {
     shared: Arc<Shared>,
@@ -76,11 +59,13 @@ pub(super) struct Writer {
     /// The database must be opened again before it is used.
     reopen: bool,
     /// Committed to a file that is not where the next start looks for it.
-    held: Vec<Change>,
+    misplaced: Vec<Change>,
     /// Why that could not be put back, if it was tried.
     put_back: Option<NotPutBack>,
     /// Until when settlements may wait for a push.
-    held_until: Option<Instant>,
+    settled_until: Option<Instant>,
+    /// Who waits for the commit of what was held.
+    flushed: Vec<Sender<()>>,
     /// What people asked for, a piece at a time, and where the answer goes.
     sweeps: VecDeque<(Work, Sender<Result<String, String>>)>,
     started: Instant,
@@ -111,9 +96,10 @@ impl Writer {
             failures: 0,
             forgetful: false,
             reopen: false,
-            held: Vec::new(),
+            misplaced: Vec::new(),
             put_back: None,
-            held_until: None,
+            settled_until: None,
+            flushed: Vec::new(),
             sweeps: VecDeque::new(),
             started: Instant::now(),
         };
@@ -136,18 +122,26 @@ impl Writer {
         loop {
             self.shared.pulse.answer();
             let closing = self.collect();
+            self.end_hold();
             self.tell_of_chatter(closing);
             if !closing && self.hold_back() {
                 self.read_on()?;
                 continue;
             }
-            self.held_until = None;
+            self.settled_until = None;
             self.commit()?;
+            // Nobody may wait for it any more.
+            for answer in self.flushed.drain(..) {
+                let _ = answer.send(());
+            }
             self.sweep()?;
             self.read_on()?;
             self.report();
             self.shared.tell_of_room();
             if closing {
+                // What was settled while its copy was on its way to the database.
+                self.empty_outbox();
+                self.commit()?;
                 self.close();
                 return Ok(());
             }
@@ -157,7 +151,8 @@ impl Writer {
     /// Waits for a request and takes all others that wait too; says whether it is the last.
     fn collect(&mut self) -> bool {
         let due = lock(&self.shared.chatter).due();
-        let until = self.held_until.into_iter().chain(due).min();
+        let held = lock(&self.shared.board).set_timer();
+        let until = self.settled_until.into_iter().chain(due).chain(held).min();
         let first = match (self.failures, until) {
             _ if !self.sweeps.is_empty() => self.received.recv_timeout(Duration::ZERO),
             (0, None) => self.received.recv().map_err(|_| RecvTimeoutError::Disconnected),
@@ -180,6 +175,7 @@ impl Writer {
                 Request::Close => return true,
                 Request::Store(batch) => bytes_taken += self.store_batch(batch),
                 Request::Admin(command, answer) => self.admin(&command, answer),
+                Request::Flush(answer) => self.flush(answer),
                 Request::Pulse => {}
                 Request::Upstream(answer) => self.upstream(&answer),
                 Request::Record(scope, key, answer) => {
@@ -205,7 +201,7 @@ impl Writer {
     /// Whether what is there to commit may wait for the next push.
     fn hold_back(&mut self) -> bool {
         let now_or_never = self.failures > 0 || !self.sweeps.is_empty();
-        if self.changes.is_empty() || self.changes.len() >= HELD_MAX || now_or_never {
+        if self.changes.is_empty() || self.changes.len() >= SETTLED_MAX || now_or_never {
             return false;
         }
         let settled = |change: &Change| {
@@ -215,7 +211,19 @@ impl Writer {
             return false;
         }
         let now = Instant::now();
-        now < *self.held_until.get_or_insert(now + HELD_FOR)
+        now < *self.settled_until.get_or_insert(now + SETTLED_FOR)
+    }
+
+    /// Stores what is held if its time is over.
+    fn end_hold(&mut self) {
+        lock(&self.shared.board).end_hold_if_due(Instant::now());
+        self.empty_outbox();
+    }
+
+    fn flush(&mut self, answer: Sender<()>) {
+        lock(&self.shared.board).end_hold(Instant::now());
+        self.empty_outbox();
+        self.flushed.push(answer);
     }
 
     fn empty_outbox(&mut self) {
@@ -255,7 +263,7 @@ impl Writer {
         match written {
             Ok(()) => {
                 if let Err(trouble) = self.keep_in_place() {
-                    self.held.append(&mut self.changes);
+                    self.misplaced.append(&mut self.changes);
                     return self.trouble(&trouble);
                 }
                 self.publish();
@@ -296,7 +304,7 @@ impl Writer {
 
     /// What follows from a commit: the board knows, workers wake, receipts are signed.
     fn publish(&mut self) {
-        let mut changes = std::mem::take(&mut self.held);
+        let mut changes = std::mem::take(&mut self.misplaced);
         changes.append(&mut self.changes);
         for change in &changes {
             if let Change::Bury(Buried::Row(_) | Buried::Memory, letter, _) = change {

@@ -79,7 +79,7 @@ pub fn take_over(brokers: &[Broker], intake: &Intake) {
 }
 
 fn plan(broker: &Broker) -> Plan {
-    let storing = if broker.buffer { Storing::AtOnce } else { Storing::IfRefused };
+    let storing = if broker.buffer { Storing::within(broker.hold) } else { Storing::IfRefused };
     Plan {
         source: origin("mqtt", &broker.name),
         rules: broker.rules.clone(),

@@ -2,6 +2,7 @@
 
 use crossbeam_channel::Sender;
 use std::io;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
 /// The stack of every thread; musl's default of 128 KiB is too small for a TLS handshake in a
@@ -11,6 +12,11 @@ const STACK_BYTES: usize = 256 * 1024;
 /// Where threads report that they failed for good. The agent then ends the process with that error.
 #[derive(Clone, Debug)]
 pub struct Failures(pub Sender<String>);
+
+/// A lock is only poisoned by a panic, and a panic ends the process.
+pub fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Starts a thread that runs until the stop.
 ///

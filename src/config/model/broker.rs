@@ -35,6 +35,9 @@ pub struct Broker {
     pub shared_group: Option<String>,
     /// Messages are stored before they are acknowledged (otherwise: acknowledged once delivered).
     pub buffer: bool,
+    /// With `buffer`: how long a delivery may wait in memory, unsigned, before it is stored. One
+    /// that is delivered in that time is never written. Zero stores at once.
+    pub hold: Duration,
     /// Where the broker says if we are there.
     pub status: Option<StatusTopic>,
     /// Whether a message goes to the first rule that matches or to every one.
@@ -69,6 +72,7 @@ impl Broker {
             packet_bytes_max: defaults::PACKET_BYTES_MAX,
             shared_group: None,
             buffer: false,
+            hold: defaults::HOLD,
             status: None,
             routing: Routing::Every,
             rules: Vec::new(),

@@ -3,6 +3,7 @@
 use super::{Routing, Rule, Secret, Tls, defaults};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// One Kafka cluster and what to read from it.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,6 +24,9 @@ pub struct Cluster {
     pub message_bytes_max: usize,
     /// Offsets are committed when their messages are stored (otherwise: when they are delivered).
     pub buffer: bool,
+    /// With `buffer`: how long a delivery may wait in memory, unsigned, before it is stored. One
+    /// that is delivered in that time is never written. Zero stores at once.
+    pub hold: Duration,
     /// Whether a message goes to the first rule that matches or to every one.
     pub routing: Routing,
     /// What to subscribe to and what becomes of it, in order of precedence.
@@ -43,6 +47,7 @@ impl Cluster {
             options: BTreeMap::new(),
             message_bytes_max: defaults::MESSAGE_BYTES_MAX,
             buffer: false,
+            hold: defaults::HOLD,
             routing: Routing::Every,
             rules: Vec::new(),
         }

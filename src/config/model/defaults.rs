@@ -39,6 +39,8 @@ pub const IN_FLIGHT_MAX: usize = 24;
 pub const TIMEOUT: Duration = Duration::from_secs(25);
 /// Most bytes of deliveries waiting.
 pub const QUEUE_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// How long a buffered delivery may wait for its sink before it is stored.
+pub const HOLD: Duration = Duration::from_millis(50);
 /// Most dead letters kept.
 pub const DEAD_LETTERS_MAX: u64 = 1_000;
 /// Age of the oldest delivery beyond which the agent is not healthy.

@@ -6,7 +6,6 @@
 //! come, as many as a bounded memory holds, and takes those in their order.
 
 use crate::message::LaneName;
-use crate::queue::Storing;
 use crate::queue::board::Board;
 use crate::queue::change::{Buried, Change};
 use crate::queue::database::dead_letters::{self, Stored};
@@ -14,8 +13,9 @@ use crate::queue::database::file;
 use crate::queue::database::pages::{Found, Pages, Value};
 use crate::queue::database::salvage::{bounds, lane_of};
 use crate::queue::database::store::Store;
-use crate::queue::lock;
+use crate::queue::push::Storing;
 use crate::queue::row::{self, RowId, SEQ_MAX, Unchecked};
+use crate::system::threads::lock;
 use rusqlite::types::ValueRef;
 use std::collections::{BinaryHeap, HashMap};
 use std::path::{Path, PathBuf};
@@ -247,8 +247,8 @@ mod tests {
     use super::*;
     use crate::config;
     use crate::message::{Delivery, Errand, Keep};
-    use crate::queue::DeadLetter;
     use crate::queue::database::write::write_all;
+    use crate::queue::push::DeadLetter;
     use std::fs;
 
     const ROWS: u64 = 60;

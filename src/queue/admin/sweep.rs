@@ -5,13 +5,13 @@
 //! what is dropped, and between two pieces the queue thread serves others.
 
 use super::answer::{Done, Id, Refusal};
-use crate::queue::Storing;
 use crate::queue::board::Board;
 use crate::queue::change::Change;
 use crate::queue::database::dead_letters::{self, Stored};
 use crate::queue::database::store::Store;
-use crate::queue::lock;
+use crate::queue::push::Storing;
 use crate::queue::row::RowId;
+use crate::system::threads::lock;
 use std::collections::VecDeque;
 use std::fmt::Write;
 use std::sync::Mutex;

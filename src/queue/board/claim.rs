@@ -80,7 +80,8 @@ impl Board {
         }
     }
 
-    fn hand_out(&mut self, number: u32, entry: Entry, probes: Probes) -> Claim {
+    fn hand_out(&mut self, number: u32, mut entry: Entry, probes: Probes) -> Claim {
+        let receipt = self.hold.hand_out(&mut entry);
         let lane = self.lanes.get_mut(&number).expect("the claimed lane is known");
         lane.in_flight += 1;
         if probes.lane {
@@ -103,9 +104,9 @@ impl Board {
             attempt: entry.attempts + 1,
             lane: number,
             stored: entry.stored,
-            patient: entry.patient,
+            storing: entry.storing,
             doubt: entry.doubt,
-            receipt: entry.receipt,
+            receipt,
             since: entry.since,
             probes,
             delivery: entry.delivery,
@@ -116,6 +117,7 @@ impl Board {
     fn forget(&mut self, entry: Entry) {
         self.transit.take(entry.bytes());
         self.ages.remove(&entry.seq);
+        self.hold.remove(entry.seq);
         self.effects.receipts.extend(entry.receipt);
     }
 }

@@ -1,9 +1,10 @@
 //! What follows from a commit, or from one that failed.
 
 use super::{Board, ENDING_MAX};
-use crate::queue::Storing;
+use crate::message::Delivery;
 use crate::queue::change::{Buried, Change};
 use crate::queue::entry::{Entry, Position};
+use crate::queue::push::Storing;
 use crate::queue::row::weight;
 use std::time::Instant;
 
@@ -24,7 +25,8 @@ impl Board {
                 }
                 Change::SetAside(lane, mut entry, position, until) => {
                     self.effects.receipts.extend(entry.receipt.take());
-                    self.give_back(lane, entry, position, until, true);
+                    entry.stored = true;
+                    self.give_back(lane, entry, position, until, now);
                 }
                 Change::Bury(from, letter, receipt) => {
                     match from {
@@ -57,19 +59,24 @@ impl Board {
     pub(in crate::queue) fn give_back(
         &mut self,
         number: u32,
-        mut entry: Entry,
+        entry: Entry,
         position: Position,
         until: Instant,
-        stored: bool,
+        now: Instant,
     ) {
-        let (bytes, seq) = (entry.bytes(), entry.seq);
+        let (bytes, seq, stored) = (entry.bytes(), entry.seq, entry.stored);
         if stored {
             self.transit.take(bytes);
             self.stored.add(bytes);
-            entry.stored = true;
+        } else {
+            self.hold(number, &entry, until);
+        }
+        if position == Position::InFlight {
+            self.copy_is_back(number, entry, now);
+            return;
         }
         let Some(lane) = self.lanes.get_mut(&number) else { return };
-        if !lane.give_back(entry, position, until) {
+        if !lane.give_back(entry, position, until, now) {
             self.ages.remove(&seq);
         } else if stored {
             self.on_board += bytes;
@@ -92,15 +99,17 @@ impl Board {
         let mut back = 0;
         for change in std::mem::take(changes) {
             match change {
-                Change::SetAside(lane, entry, position, _) if !self.has_unread(lane) => {
-                    self.give_back(lane, entry, position, now, false);
+                Change::SetAside(lane, entry, position, _)
+                    if self.may_stay(lane, &entry.delivery) =>
+                {
+                    self.give_back(lane, entry, position, now, now);
                 }
                 Change::Insert(
                     row,
                     delivery,
-                    storing @ (Storing::IfRefused | Storing::IfOthersPass),
+                    storing @ (Storing::Within(_) | Storing::IfRefused | Storing::IfOthersPass),
                     receipt,
-                ) if !self.has_unread(row.lane) => {
+                ) if self.may_stay(row.lane, &delivery) => {
                     if let Some(lane) = self.lanes.get_mut(&row.lane) {
                         lane.has_come(delivery.order_key.as_deref());
                     }
@@ -118,7 +127,12 @@ impl Board {
         self.unwritable = false;
     }
 
-    fn has_unread(&self, number: u32) -> bool {
-        self.lanes.get(&number).is_some_and(|lane| lane.unread_from.is_some())
+    /// Whether a delivery may stay in memory: no rows go before it, and nothing that came later is
+    /// about to be stored, which would go out before it after a restart.
+    fn may_stay(&self, number: u32, delivery: &Delivery) -> bool {
+        let order_key = delivery.order_key.as_deref();
+        self.lanes
+            .get(&number)
+            .is_none_or(|lane| lane.unread_from.is_none() && !lane.is_followed(order_key))
     }
 }

@@ -2,9 +2,9 @@
 
 use super::SinkId;
 use super::gate::Gate;
-use crate::message::LaneName;
+use crate::message::{Delivery, LaneName};
 use crate::queue::entry::{Entry, Position};
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::Instant;
 
 /// The deliveries of one order key: one in front, which alone may go, and those behind it.
@@ -25,12 +25,14 @@ pub(super) struct Chain {
     aside: usize,
     /// Deliveries that were pushed to be stored and are not here yet; they come last.
     expected: usize,
+    /// Those of them that the queue thread has not seen yet.
+    coming: usize,
 }
 
 impl Default for Chain {
     fn default() -> Self {
         let behind = VecDeque::new();
-        Chain { behind, vacant: true, bare: false, unstored: 0, aside: 0, expected: 0 }
+        Chain { behind, vacant: true, bare: false, unstored: 0, aside: 0, expected: 0, coming: 0 }
     }
 }
 
@@ -64,10 +66,14 @@ pub(super) struct Lane {
     pub(super) in_flight: usize,
     /// On their way to the database, and from there to the board.
     pub(super) storing: usize,
+    /// Pushed to be stored, and not seen by the queue thread yet.
+    coming: usize,
     /// Entries on the board, in flight ones not counted.
     count: usize,
     /// Rows with this number and greater are only on disk; `None` when all are on the board.
     pub(super) unread_from: Option<u64>,
+    /// Rows among these that the board has or had already: copies of deliveries in flight.
+    beside: BTreeSet<u64>,
     /// The queue thread has been asked to read on.
     pub(super) reading: bool,
     pub(super) gate: Gate,
@@ -95,8 +101,10 @@ impl Lane {
             waiting: BTreeMap::new(),
             in_flight: 0,
             storing: 0,
+            coming: 0,
             count: 0,
             unread_from: None,
+            beside: BTreeSet::new(),
             reading: false,
             gate: Gate::default(),
             failures: 0,
@@ -128,8 +136,28 @@ impl Lane {
     /// A delivery is on its way to the database, behind all others.
     pub(super) fn expect(&mut self, order_key: Option<&str>) {
         self.storing += 1;
+        self.coming += 1;
         if let Some(key) = order_key {
-            self.chains.entry(key.to_owned()).or_default().expected += 1;
+            let chain = self.chains.entry(key.to_owned()).or_default();
+            chain.expected += 1;
+            chain.coming += 1;
+        }
+    }
+
+    /// The queue thread has it.
+    pub(super) fn is_seen(&mut self, order_key: Option<&str>) {
+        self.coming = self.coming.saturating_sub(1);
+        if let Some(chain) = order_key.and_then(|key| self.chains.get_mut(key)) {
+            chain.coming = chain.coming.saturating_sub(1);
+        }
+    }
+
+    /// Whether others of an order key, or of a lane without them, will be stored behind those that
+    /// the queue thread has.
+    pub(super) fn is_followed(&self, order_key: Option<&str>) -> bool {
+        match order_key {
+            Some(key) => self.chains.get(key).is_some_and(|chain| chain.coming > 0),
+            None => self.coming > 0,
         }
     }
 
@@ -260,16 +288,20 @@ impl Lane {
     ///
     /// What stands behind one that is in the hands of a worker without a row stays: after a
     /// restart it would go out before that one.
-    pub(super) fn take_unstored(&mut self) -> Vec<(Entry, Position)> {
+    pub(super) fn take_unstored(
+        &mut self,
+        wanted: &dyn Fn(&Entry) -> bool,
+    ) -> Vec<(Entry, Position)> {
         let mut taken: Vec<_> =
-            split_unstored(&mut self.ready).map(|entry| (entry, Position::Front)).collect();
-        let waits: Vec<_> =
-            self.waiting.iter().filter(|(_, entry)| !entry.stored).map(|(at, _)| *at).collect();
+            split_unstored(&mut self.ready, wanted).map(|entry| (entry, Position::Front)).collect();
+        let waits = self.waiting.iter().filter(|(_, entry)| !entry.stored && wanted(entry));
+        let waits: Vec<_> = waits.map(|(at, _)| *at).collect();
         for at in waits {
             taken.extend(self.waiting.remove(&at).map(|entry| (entry, Position::Front)));
         }
         for chain in self.chains.values_mut().filter(|chain| !chain.bare) {
-            taken.extend(split_unstored(&mut chain.behind).map(|entry| (entry, Position::Behind)));
+            let behind = split_unstored(&mut chain.behind, wanted);
+            taken.extend(behind.map(|entry| (entry, Position::Behind)));
         }
         taken.sort_by_key(|(entry, _)| entry.seq);
         self.count -= taken.len();
@@ -279,13 +311,66 @@ impl Lane {
         taken
     }
 
+    /// The same for entries that are held, and for what has to be stored before them.
+    pub(super) fn take_held(&mut self) -> Vec<(Entry, Position)> {
+        let behind = self.chains.values().flat_map(|chain| &chain.behind);
+        let all = self.ready.iter().chain(self.waiting.values()).chain(behind);
+        let held = all.filter(|entry| entry.is_held());
+        let keys: HashSet<String> =
+            held.filter_map(|entry| entry.delivery.order_key.clone()).collect();
+        self.take_unstored(&|entry| match &entry.delivery.order_key {
+            Some(key) => keys.contains(key),
+            None => entry.is_held(),
+        })
+    }
+
+    /// What stands in front of its order key and is in the hands of a worker is stored.
+    pub(super) fn copy_aside(&mut self, copy: &Entry) {
+        if let Some(chain) = self.chain_of(copy) {
+            chain.bare = false;
+        }
+        self.goes_aside(copy);
+    }
+
+    /// The reverse, with a row or without.
+    pub(super) fn copy_is_back(&mut self, copy: &Entry) {
+        self.storing = self.storing.saturating_sub(1);
+        if let Some(chain) = self.chain_of(copy) {
+            chain.aside = chain.aside.saturating_sub(1);
+            chain.bare = !copy.stored;
+            chain.unstored += usize::from(!copy.stored);
+        }
+        if copy.stored && self.unread_from.is_some_and(|unread| unread <= copy.seq) {
+            self.beside.insert(copy.seq);
+        }
+    }
+
+    /// The lane has been read up to there; gives the rows that are on the board already.
+    pub(super) fn is_read(&mut self, next: Option<u64>) -> BTreeSet<u64> {
+        self.reading = false;
+        self.unread_from = next;
+        let later = next.map_or_else(BTreeSet::new, |next| self.beside.split_off(&next));
+        std::mem::replace(&mut self.beside, later)
+    }
+
+    /// Whether something is stored, or on its way, that a delivery has to follow into the database.
+    pub(super) fn has_to_follow(&self, delivery: &Delivery) -> bool {
+        let follows = match &delivery.order_key {
+            Some(key) => self.chains.get(key).is_some_and(Chain::is_being_stored),
+            // Whether its sink minds the order is not known here.
+            None => self.storing > 0,
+        };
+        follows || self.unread_from.is_some() || self.gate.is_closed()
+    }
+
     /// Takes an entry that stands in front of its order key and comes back from a worker, and
     /// those behind it, as far as they have no row; what comes later follows them.
     pub(super) fn take_chain(&mut self, front: Entry) -> Vec<(Entry, Position)> {
         let mut taken = Vec::new();
         if let Some(chain) = self.chain_of(&front) {
             chain.bare = false;
-            taken.extend(split_unstored(&mut chain.behind).map(|entry| (entry, Position::Behind)));
+            let behind = split_unstored(&mut chain.behind, &|_| true);
+            taken.extend(behind.map(|entry| (entry, Position::Behind)));
         }
         self.count -= taken.len();
         taken.insert(0, (front, Position::Front));
@@ -305,7 +390,13 @@ impl Lane {
 
     /// Takes an entry back that was set aside, stored or not; if it stood in front it waits until
     /// `until`. Says whether it is on the board: what is stored may be left to be read.
-    pub(super) fn give_back(&mut self, entry: Entry, position: Position, until: Instant) -> bool {
+    pub(super) fn give_back(
+        &mut self,
+        entry: Entry,
+        position: Position,
+        until: Instant,
+        now: Instant,
+    ) -> bool {
         self.storing = self.storing.saturating_sub(1);
         let order_key = entry.delivery.order_key.clone();
         let left = entry.stored && self.unread_from.is_some_and(|unread| unread <= entry.seq);
@@ -316,7 +407,14 @@ impl Lane {
         }
         match position {
             _ if left => {}
+            Position::Front if until <= now => {
+                self.count += 1;
+                let at = self.ready.partition_point(|other| other.seq < entry.seq);
+                self.ready.insert(at, entry);
+            }
             Position::Front => self.wait(entry, until),
+            // A copy has a way of its own.
+            Position::InFlight => {}
             Position::Behind => {
                 self.count += 1;
                 let key = order_key.clone().unwrap_or_default();
@@ -328,9 +426,12 @@ impl Lane {
     }
 }
 
-fn split_unstored(entries: &mut VecDeque<Entry>) -> impl Iterator<Item = Entry> + use<> {
+fn split_unstored(
+    entries: &mut VecDeque<Entry>,
+    wanted: &dyn Fn(&Entry) -> bool,
+) -> impl Iterator<Item = Entry> + use<> {
     let (keep, out): (VecDeque<_>, VecDeque<_>) =
-        std::mem::take(entries).into_iter().partition(|entry| entry.stored);
+        std::mem::take(entries).into_iter().partition(|entry| entry.stored || !wanted(entry));
     *entries = keep;
     out.into_iter()
 }

@@ -8,6 +8,7 @@
 mod claim;
 mod commit;
 mod gate;
+mod hold;
 mod lane;
 mod person;
 mod push;
@@ -21,6 +22,7 @@ use crate::queue::change::Change;
 use crate::queue::claim::Terms;
 use crate::queue::row::{Amount, LANE_MAX, SEQ_MAX};
 use gate::Gate;
+use hold::Hold;
 use lane::Lane;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::Instant;
@@ -110,6 +112,7 @@ pub(in crate::queue) struct Board {
     pub(in crate::queue) transit: Amount,
     /// Bytes of stored deliveries that are on the board.
     on_board: u64,
+    hold: Hold,
     outbox: Outbox,
     effects: Effects,
     /// The queue thread has been woken for it.
@@ -136,6 +139,7 @@ impl Board {
             stored: Amount::default(),
             transit: Amount::default(),
             on_board: 0,
+            hold: Hold::default(),
             outbox: Outbox::default(),
             effects: Effects::default(),
             nudged: false,
@@ -183,9 +187,10 @@ impl Board {
         std::mem::take(&mut self.outbox)
     }
 
-    /// Whether the queue thread has to be woken because of the outbox; once is enough.
+    /// Whether the queue thread has to be woken for the outbox or its timer; once is enough.
     pub(in crate::queue) fn wants_nudge(&mut self) -> bool {
-        !self.outbox.is_empty() && !std::mem::replace(&mut self.nudged, true)
+        let wanted = !self.outbox.is_empty() || self.hold.wants_timer();
+        wanted && !std::mem::replace(&mut self.nudged, true)
     }
 
     pub(in crate::queue) fn is_in_flight(&self, seq: u64) -> bool {

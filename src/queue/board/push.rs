@@ -3,9 +3,9 @@
 use super::Board;
 use super::lane::{Chain, Lane};
 use crate::message::{Delivery, Receipt};
-use crate::queue::Storing;
 use crate::queue::change::Change;
 use crate::queue::entry::Entry;
+use crate::queue::push::Storing;
 use crate::queue::row::{RowId, weight};
 use std::time::Instant;
 
@@ -35,21 +35,39 @@ impl Board {
         if new {
             changes.push(Change::AddLane(lane, delivery.lane.clone()));
         }
+        if let Some(lane) = self.lanes.get_mut(&lane) {
+            lane.is_seen(delivery.order_key.as_deref());
+        }
         let row = RowId { lane, seq: self.next_seq() };
         changes.push(Change::Insert(row, delivery, storing, receipt));
     }
 
-    /// Whether a transit delivery has to be stored after all: rows of its lane go before it, or
-    /// its lane is held while the sink takes others. Not while one that goes before it has no row:
-    /// after a restart it would go out before that one.
-    pub(in crate::queue) fn needs_storing(&self, delivery: &Delivery, storing: Storing) -> bool {
+    /// Whether a delivery has to be stored now: its source wants it, it is no use to hold it, rows of
+    /// its lane go before it, or its lane is held back while the sink takes others. Not while one
+    /// that goes before it has no row: after a restart it would go out before that one.
+    pub(in crate::queue) fn needs_storing(
+        &mut self,
+        delivery: &Delivery,
+        storing: Storing,
+        now: Instant,
+    ) -> bool {
+        if storing == Storing::AtOnce {
+            return true;
+        }
+        let is_held = matches!(storing, Storing::Within(_));
+        let at_once = is_held && !self.unwritable && !self.may_hold(delivery);
+        if at_once {
+            // What came before it is stored before it.
+            self.end_hold(now);
+        }
         let number = self.numbers.get(&delivery.lane);
-        let Some(lane) = number.and_then(|number| self.lanes.get(number)) else { return false };
+        let Some(lane) = number.and_then(|number| self.lanes.get(number)) else { return at_once };
         let chain = delivery.order_key.as_ref().and_then(|key| lane.chains.get(key));
         if chain.is_some_and(Chain::has_unstored) {
             return false;
         }
-        lane.unread_from.is_some()
+        at_once
+            || lane.unread_from.is_some()
             || chain.is_some_and(Chain::is_being_stored)
             || (lane.gate.is_closed() && self.takes_others(lane, storing) && !self.unwritable)
     }
@@ -101,17 +119,17 @@ impl Board {
         let seq = row.seq;
         self.transit.add(weight(&delivery));
         self.ages.insert(seq, now);
-        let patient = storing == Storing::IfOthersPass;
         let entry = Entry {
             seq,
             delivery,
             attempts: 0,
             stored: false,
-            patient,
+            storing,
             doubt: None,
             receipt,
             since: now,
         };
+        self.hold(row.lane, &entry, now);
         self.put(row.lane, entry);
     }
 

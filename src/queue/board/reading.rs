@@ -4,6 +4,7 @@ use super::Board;
 use super::lane::Lane;
 use crate::message::Delivery;
 use crate::queue::entry::Entry;
+use crate::queue::push::Storing;
 use crate::queue::row::{ReadRow, RowId, StoredLane, weight};
 use std::collections::BTreeSet;
 use std::time::Instant;
@@ -59,9 +60,11 @@ impl Board {
         since: Instant,
     ) {
         let Some(lane) = self.lanes.get_mut(&number) else { return };
-        lane.reading = false;
-        lane.unread_from = next;
+        let beside = lane.is_read(next);
         for ReadRow { seq, delivery, attempts } in rows {
+            if beside.contains(&seq) {
+                continue;
+            }
             self.put_stored(RowId { lane: number, seq }, delivery, attempts, since);
         }
         self.rotate(number);
@@ -105,7 +108,7 @@ impl Board {
             delivery,
             attempts,
             stored: true,
-            patient: false,
+            storing: Storing::AtOnce,
             doubt: None,
             receipt: None,
             since,

@@ -12,8 +12,8 @@ use crate::message::{Delivery, Holds, Outcome};
 use crate::queue::change::{Buried, Change};
 use crate::queue::claim::{Claim, Probes};
 use crate::queue::entry::{Doubt, Entry, Position};
+use crate::queue::push::{DeadLetter, Storing};
 use crate::queue::row::{RowId, weight};
-use crate::queue::{DeadLetter, Storing};
 use crate::retry::Backoff;
 use std::time::{Duration, Instant};
 
@@ -29,6 +29,7 @@ impl Board {
         now: Instant,
         dice: f64,
     ) {
+        let Some((claim, outcome)) = self.hold.comes_back(claim, outcome, dice) else { return };
         let number = claim.lane;
         self.in_flight.remove(&claim.id);
         if let Some(lane) = self.lanes.get_mut(&number) {
@@ -187,7 +188,8 @@ impl Board {
     /// Whether a delivery that has no row and has failed stays where it is. If the sink takes
     /// others it may not hold the broker's window.
     fn stays_in_memory(&self, entry: &Entry, number: u32) -> bool {
-        let patient = entry.patient && !self.has_taken_since(number, entry.since);
+        let patient =
+            entry.storing == Storing::IfOthersPass && !self.has_taken_since(number, entry.since);
         entry.delivery.keep.is_perishable() || patient || self.unwritable
     }
 
@@ -197,7 +199,7 @@ impl Board {
             delivery: claim.delivery,
             attempts,
             stored: claim.stored,
-            patient: claim.patient,
+            storing: claim.storing,
             doubt: claim.doubt,
             receipt: claim.receipt,
             since: claim.since,
@@ -220,7 +222,7 @@ impl Board {
         if self.unwritable {
             return;
         }
-        let taken = self.lanes.get_mut(&number).map(Lane::take_unstored);
+        let taken = self.lanes.get_mut(&number).map(|lane| lane.take_unstored(&|_| true));
         for (entry, position) in taken.into_iter().flatten() {
             self.set_aside(number, entry, position, now);
         }
@@ -234,13 +236,20 @@ impl Board {
         }
     }
 
-    fn set_aside(&mut self, number: u32, entry: Entry, position: Position, until: Instant) {
+    pub(super) fn set_aside(
+        &mut self,
+        number: u32,
+        entry: Entry,
+        position: Position,
+        until: Instant,
+    ) {
         // What is somebody else's to deliver would be delivered twice, and what is
         // perishable is worth nothing later.
         if entry.delivery.keep.is_perishable() || is_withdrawn(&entry) {
-            self.give_back(number, entry, position, until, false);
+            self.give_back(number, entry, position, until, until);
             return;
         }
+        self.hold.remove(entry.seq);
         let Some(lane) = self.lanes.get_mut(&number) else { return };
         if !std::mem::replace(&mut lane.stored, true) {
             self.outbox.changes.push(Change::AddLane(number, lane.name.clone()));
@@ -302,6 +311,7 @@ impl Board {
     fn leave_board(&mut self, number: u32, claim: &Claim) {
         let bytes = weight(&claim.delivery);
         self.ages.remove(&claim.id);
+        self.hold.remove(claim.id);
         if claim.stored {
             self.stored.take(bytes);
         } else {

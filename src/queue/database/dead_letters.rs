@@ -1,7 +1,7 @@
 //! What was given up, kept with its reason, in bounded number and size.
 
 use crate::message::{Delivery, Errand, Keep, LaneName};
-use crate::queue::DeadLetter;
+use crate::queue::push::DeadLetter;
 use crate::queue::row::{self, Unchecked};
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};

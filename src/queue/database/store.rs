@@ -8,7 +8,7 @@ use super::dead_letters;
 use super::moved::Place;
 use super::schema;
 use crate::message::{Delivery, LaneName};
-use crate::queue::DeadLetter;
+use crate::queue::push::DeadLetter;
 use crate::queue::row::{self, RowId, Unchecked};
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};

@@ -6,8 +6,8 @@
 use super::orphans;
 use super::store::Store;
 use crate::message::{Delivery, Errand, ILERT, Keep, LaneName, path_segment};
+use crate::queue::push::{DeadLetter, UpstreamMessage};
 use crate::queue::row::{self, RowId};
-use crate::queue::{DeadLetter, UpstreamMessage};
 use percent_encoding::percent_decode_str;
 use rusqlite::Row;
 use serde::Serialize;

@@ -1,11 +1,13 @@
 //! What people and other parts of the agent ask the queue thread for.
 
-use super::{Request, Writer};
+use super::Writer;
 use crate::queue::admin::answer::{Answer, carry_out};
 use crate::queue::admin::{Command, control};
 use crate::queue::change::Change;
 use crate::queue::database::upstream;
-use crate::queue::{UpstreamMessage, lock};
+use crate::queue::push::UpstreamMessage;
+use crate::queue::request::Request;
+use crate::system::threads::lock;
 use crossbeam_channel::{Sender, bounded, select};
 use std::sync::atomic::Ordering;
 

@@ -8,7 +8,7 @@ use crate::queue::database::moved;
 use crate::queue::database::schema;
 use crate::queue::database::store::Store;
 use crate::queue::database::write::write_all;
-use crate::queue::lock;
+use crate::system::threads::lock;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::Instant;

@@ -81,7 +81,10 @@ pub fn prepare(cluster: &Cluster, intake: Intake, health: &Health) -> Result<Con
         source: origin("kafka", &cluster.name),
         rules: cluster.rules.clone(),
         routing: cluster.routing,
-        storing: if cluster.buffer { Storing::AtOnce } else { Storing::IfOthersPass },
+        storing: match cluster.buffer {
+            true => Storing::within(cluster.hold),
+            false => Storing::IfOthersPass,
+        },
         bytes_max: cluster.message_bytes_max,
     };
     let hand = Hand::new(intake, plan);

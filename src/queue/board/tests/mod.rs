@@ -1,12 +1,13 @@
 //! The board in virtual time, with a database that is a map and a broker that is a list.
 
+mod hold;
 mod table;
 
 use super::*;
 use crate::message::{Delivery, Desk, Errand, Holds, Keep, Outcome};
-use crate::queue::Storing;
 use crate::queue::change::Buried;
 use crate::queue::claim::{Claim, Next};
+use crate::queue::push::Storing;
 use crate::queue::row::{ReadRow, RowId, StoredLane};
 use crate::retry::Backoff;
 use std::collections::HashSet;
@@ -25,12 +26,16 @@ impl Desk for Signed {
     fn room(&self) {}
 }
 
+/// How long deliveries are held.
+const HOLD: Duration = Duration::from_millis(50);
+
 /// A message that the broker has not seen acknowledged.
 #[derive(Clone)]
 struct Published {
     number: u64,
     lane: &'static str,
     key: &'static str,
+    /// Zero until it is pushed.
     ticket: u64,
 }
 
@@ -53,6 +58,10 @@ struct World {
     tickets: u64,
     claims: Vec<Claim>,
     heard: Vec<u64>,
+    /// The disk cannot be written.
+    full: bool,
+    /// Rows that were ever written.
+    written: u64,
     dice: f64,
 }
 
@@ -102,6 +111,8 @@ impl World {
             tickets: 0,
             claims: Vec::new(),
             heard: Vec::new(),
+            full: false,
+            written: 0,
             dice: 0.5,
         }
     }
@@ -111,23 +122,36 @@ impl World {
         let number = self.published;
         self.published += 1;
         self.broker.push(Published { number, lane, key, ticket: 0 });
-        self.push(self.broker.len() - 1);
+        self.push_all();
         number
     }
 
-    fn push(&mut self, at: usize) {
-        self.tickets += 1;
+    /// Pushes what the broker has sent, up to the first that is refused.
+    fn push_all(&mut self) {
+        let mut next = self.broker.partition_point(|message| message.ticket > 0);
+        while next < self.broker.len() && self.push(next) {
+            next += 1;
+        }
+    }
+
+    fn push(&mut self, at: usize) -> bool {
         let message = &mut self.broker[at];
-        message.ticket = self.tickets;
         let delivery = delivery(message.lane, message.key, message.number);
+        let to_store = self.board.needs_storing(&delivery, self.storing, self.now);
+        if to_store && self.full {
+            return false;
+        }
+        self.tickets += 1;
+        message.ticket = self.tickets;
         let desk: Arc<dyn Desk> = self.desk.clone();
         let receipt = Some(Receipt::new(desk, message.ticket, 1));
-        if self.storing == Storing::AtOnce || self.board.needs_storing(&delivery, self.storing) {
+        if to_store {
             self.board.expect(&delivery);
             self.requests.push_back((delivery, receipt));
         } else {
             self.board.add_transit(delivery, self.storing, receipt, self.now);
         }
+        true
     }
 
     fn claim(&mut self) -> Option<u64> {
@@ -164,6 +188,7 @@ impl World {
 
     /// The queue thread takes the next request, as far as it goes before a commit.
     fn collect(&mut self) {
+        self.board.end_hold_if_due(self.now);
         let outbox = self.board.take_outbox();
         self.changes.extend(outbox.changes);
         self.reads.extend(outbox.reads);
@@ -173,6 +198,11 @@ impl World {
     }
 
     fn commit(&mut self) {
+        if self.full {
+            self.board.cannot_be_written(&mut self.changes, self.now);
+            return self.sign();
+        }
+        self.board.can_be_written();
         for change in &self.changes {
             match change {
                 Change::AddLane(number, name) => {
@@ -180,11 +210,13 @@ impl World {
                 }
                 Change::Insert(row, delivery, ..) => {
                     assert!(self.rows.insert(*row, (delivery.clone(), 0)).is_none());
+                    self.written += 1;
                 }
                 Change::SetAside(lane, entry, ..) => {
                     let row = RowId { lane: *lane, seq: entry.seq };
                     let stored = (entry.delivery.clone(), entry.attempts);
                     assert!(self.rows.insert(row, stored).is_none());
+                    self.written += 1;
                 }
                 Change::Bury(Buried::Row(row), ..) | Change::Delete(row) | Change::GiveWay(row) => {
                     self.rows.remove(row);
@@ -210,11 +242,18 @@ impl World {
             let rows = rows.collect();
             self.board.add_read(number, rows, next, self.now);
         }
+        self.push_all();
     }
 
     /// The broker hears of what is signed, in order. At an orderly end with gaps.
     fn acknowledge(&mut self, gaps: bool) {
         let signed = self.desk.0.lock().unwrap();
+        for message in self.broker.iter().filter(|message| signed.contains(&message.ticket)) {
+            let number = &message.number;
+            let is_stored = || self.rows.values().any(|(row, _)| self::number(row) == *number);
+            let is_safe = self.heard.contains(number) || self.dead.contains(number) || is_stored();
+            assert!(is_safe, "{number} is signed, and neither heard nor stored");
+        }
         let mut open = false;
         self.broker.retain(|message| {
             open |= !signed.contains(&message.ticket);
@@ -244,9 +283,9 @@ impl World {
         });
         self.board.restore(stored.collect());
         self.reads = self.board.lanes_to_read();
-        for at in 0..self.broker.len() {
-            self.push(at);
-        }
+        self.full = false;
+        self.broker.iter_mut().for_each(|message| message.ticket = 0);
+        self.push_all();
     }
 
     fn kill(&mut self, dice: &mut fastrand::Rng) {
@@ -274,6 +313,7 @@ impl World {
 
     /// Everything is delivered from now on.
     fn drain(&mut self) {
+        self.full = false;
         for _ in 0..10_000 {
             self.now += Duration::from_secs(61);
             self.collect();
@@ -327,15 +367,17 @@ fn any_life(storing: Storing, seed: u64) {
             94..97 => world.acknowledge(false),
             97 => world.kill(&mut dice),
             98 => world.stop(),
-            _ => {}
+            _ => world.full = dice.bool(),
         }
     }
     world.drain();
     for ((lane, key), numbers) in made {
         let first = |n: &u64| world.heard.iter().position(|heard| heard == n);
         let last = |n: &u64| world.heard.iter().rposition(|heard| heard == n);
+        let heard: Vec<u64> =
+            world.heard.iter().copied().filter(|number| numbers.contains(number)).collect();
         let alive: Vec<u64> = numbers.into_iter().filter(|n| !world.dead.contains(n)).collect();
-        let said = format!("seed {seed}, {storing:?}, {lane} {key}: {:?}", world.heard);
+        let said = format!("seed {seed}, {storing:?}, {lane} {key}: {heard:?}");
         assert!(alive.iter().all(|n| first(n).is_some()), "all are heard, {said}");
         if !key.is_empty() {
             assert!(alive.iter().map(first).is_sorted(), "in order at first, {said}");
@@ -346,7 +388,8 @@ fn any_life(storing: Storing, seed: u64) {
 
 #[test]
 fn no_kill_or_stop_lets_one_of_an_order_key_overtake_another() {
-    for storing in [Storing::IfRefused, Storing::IfOthersPass, Storing::AtOnce] {
+    let all = [Storing::IfRefused, Storing::IfOthersPass, Storing::AtOnce, Storing::Within(HOLD)];
+    for storing in all {
         for seed in 0..lives() {
             any_life(storing, seed);
         }

@@ -1,0 +1,27 @@
+//! What the queue thread is asked for.
+
+use crate::queue::admin::Command;
+use crate::queue::push::{Push, UpstreamMessage};
+use crossbeam_channel::Sender;
+
+/// One request; those that wait go into one commit.
+pub(super) enum Request {
+    /// Store a batch and sign its receipts.
+    Store(Vec<Push>),
+    /// Answer a person.
+    Admin(Command, Sender<Result<String, String>>),
+    /// Tell what upstream left behind.
+    Upstream(Sender<Vec<UpstreamMessage>>),
+    /// Store what it became, in place of its rows.
+    Replace(Vec<String>, Vec<Push>),
+    /// Tell what is remembered.
+    Record(String, String, Sender<Option<String>>),
+    /// Remember a value, or forget it.
+    Remember(String, String, Option<String>),
+    /// Store what is held and say when that is done.
+    Flush(Sender<()>),
+    /// Give a sign of life, and look into the board's outbox.
+    Pulse,
+    /// Commit and end.
+    Close,
+}
