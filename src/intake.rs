@@ -149,33 +149,41 @@ impl Plan {
         let (mut pushes, mut wanted) = (Vec::new(), false);
         for rule in routing::route(&self.rules, self.routing, &message.topic) {
             wanted = true;
-            let mapped = match &rule.to {
-                Target::Event(rule) => event::from_message(rule, &message),
-                Target::Heartbeat => heartbeat::from_message(&message),
-                Target::Policy(rule) => policy::from_message(rule, &message),
-                Target::Publish(to) => publish::from_message(to, &rule.filter, &message),
-                Target::Call(to) => {
-                    call::from_message(to, &rule.filter, &message, &self.source, &stamp)
-                }
-            };
-            let topic = plain(&message.topic);
-            match mapped {
-                Mapped::Deliver(delivery) => {
-                    // A bridge passes on what nobody wants to read of, message by message.
-                    let is_bridged = matches!(delivery.errand, Errand::Publish { .. });
-                    let level = if is_bridged { Level::Debug } else { Level::Info };
-                    log!(level, "intake: {topic} → {delivery}");
-                    let storing = self.storing;
-                    pushes.push(Push::Delivery { delivery, storing, receipt: None });
-                }
-                Mapped::Dropped(why) => debug!("intake: {topic} dropped: {why}"),
-                Mapped::Dead(why) => {
-                    let Message { topic, payload, .. } = message.clone();
-                    pushes.push(dead(why, topic, payload));
-                }
-            }
+            pushes.extend(self.push(rule, &message));
         }
         if wanted { Ok(pushes) } else { Err(message.topic) }
+    }
+
+    /// What a rule makes of a message, unless it drops it.
+    fn push(&self, rule: &Rule, message: &Message) -> Option<Push> {
+        let topic = plain(&message.topic);
+        match self.map(rule, message) {
+            Mapped::Deliver(delivery) => {
+                // A bridge passes on what nobody wants to read of, message by message.
+                let is_bridged = matches!(delivery.errand, Errand::Publish { .. });
+                let level = if is_bridged { Level::Debug } else { Level::Info };
+                log!(level, "intake: {topic} → {delivery}");
+                Some(Push::Delivery { delivery, storing: self.storing, receipt: None })
+            }
+            Mapped::Dropped(why) => {
+                debug!("intake: {topic} dropped: {why}");
+                None
+            }
+            Mapped::Dead(why) => {
+                let Message { topic, payload, .. } = message.clone();
+                Some(dead(why, topic, payload))
+            }
+        }
+    }
+
+    fn map(&self, rule: &Rule, message: &Message) -> Mapped {
+        match &rule.to {
+            Target::Event(rule) => event::from_message(rule, message),
+            Target::Heartbeat => heartbeat::from_message(message),
+            Target::Policy(rule) => policy::from_message(rule, message),
+            Target::Publish(to) => publish::from_message(to, &rule.filter, message),
+            Target::Call(to) => call::from_message(to, &rule.filter, message, &self.source, &stamp),
+        }
     }
 }
 

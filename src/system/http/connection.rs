@@ -84,20 +84,22 @@ impl Connection<'_> {
             }
             self.incoming.next();
             first = false;
-            let now = Instant::now();
-            if self.incoming.is_empty() {
-                deadline = now + self.limits.idle_max;
-                self.slot.rest_since(now);
-                // After becoming idle: the thread that closes sets the flag before it looks at the
-                // slots.
-                if slots.closing() {
-                    return Ok(());
-                }
-            } else {
-                self.slot.work();
-                deadline = now + self.limits.request_max;
-            }
+            let Some(next) = self.next_deadline(slots) else { return Ok(()) };
+            deadline = next;
         }
+    }
+
+    /// When the next request must begin, or be whole if it has begun. `None` if there is to be
+    /// none.
+    fn next_deadline(&self, slots: &Slots) -> Option<Instant> {
+        let now = Instant::now();
+        if !self.incoming.is_empty() {
+            self.slot.work();
+            return Some(now + self.limits.request_max);
+        }
+        self.slot.rest_since(now);
+        // After becoming idle: the thread that closes sets the flag before it looks at the slots.
+        (!slots.closing()).then(|| now + self.limits.idle_max)
     }
 
     /// Reads until a request is whole.
