@@ -38,10 +38,11 @@ impl Broker {
         } else {
             format!("listener {port} 127.0.0.1\n")
         };
+        let log = if lines.contains("log_type ") { "" } else { "log_type all\n" };
         let access = if lines.contains("password_file") { "false" } else { "true" };
         let text = format!(
             "{listener}{lines}\nallow_anonymous {access}\npersistence_location {here}/\nuser root\n\
-             max_queued_messages 0\nlog_dest file {here}/broker.log\nlog_type all\n"
+             max_queued_messages 0\nlog_dest file {here}/broker.log\n{log}"
         );
         let text = text.replace("{folder}", &here).replace("{port}", &port.to_string());
         fs::write(folder.join("broker.conf"), text).unwrap();
