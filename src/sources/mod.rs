@@ -7,7 +7,7 @@ pub mod mqtt;
 
 pub use http::Sockets;
 
-use crate::config::{Broker, Config};
+use crate::config::{Broker, Config, Http};
 use crate::intake::Intake;
 use crate::message::{Ping, path_segment};
 use crate::queue::Queue;
@@ -16,6 +16,9 @@ use crate::system::http::Routes;
 use crate::system::plain::line;
 use crate::system::pulse::Part;
 use crate::system::services::Services;
+use http::direct::Direct;
+use http::door::Door;
+use http::ilert::Api;
 use log::warn;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -70,7 +73,7 @@ impl Source {
         health: &Health,
     ) -> Result<Vec<Source>, Vec<String>> {
         let listeners =
-            config.http.iter().map(|settings| Ok(Source::Http(inside.listener(settings))));
+            config.http.iter().map(|settings| Ok(Source::Http(inside.listener(config, settings))));
         let sessions = read_from(config).map(|broker| {
             let session = mqtt::prepare(broker, inside.intake.clone(), inside.queue, health);
             named("mqtt", &broker.name, session.map(Box::new).map(Source::Mqtt))
@@ -105,9 +108,13 @@ impl Source {
 
 impl Inside<'_> {
     /// A listener with the routes that its clients expect.
-    fn listener(&self, settings: &crate::config::Http) -> http::Listener {
-        let api = http::ilert::Api::new(settings, self.queue.clone(), Arc::clone(&self.ping));
-        http::Listener::new(settings, vec![Arc::new(api), Arc::clone(&self.status)])
+    fn listener(&self, config: &Config, settings: &Http) -> http::Listener {
+        let door = Arc::new(Door::new(settings, self.queue.clone()));
+        let direct = Direct::new(config, Arc::clone(&door));
+        let api = Api::new(settings, door, Arc::clone(&self.ping));
+        let routes: Vec<Arc<dyn Routes>> =
+            vec![Arc::new(direct), Arc::new(api), Arc::clone(&self.status)];
+        http::Listener::new(settings, routes)
     }
 }
 

@@ -1,19 +1,15 @@
 //! Events and heartbeats over HTTP: `/api/events`, `/api/heartbeats/{key}`.
 
-use super::waiter::{self, NotSafe, Take};
+use super::door::{Door, come_again};
 use crate::config;
 use crate::mapping::event;
 use crate::message::{Delivery, Outcome, Ping, masked};
-use crate::queue::{Push, Queue, Storing};
-use crate::system::http::encoding::{self, Packed};
 use crate::system::http::{Request, Response, Routes, decode_segment};
 use crate::system::plain::{plain, plain_bytes};
 use crate::system::web::is_json;
 use log::{info, warn};
-use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 /// The words of upstream, and what to do.
 const CONTENT_TYPE_ERROR: &str =
@@ -22,34 +18,23 @@ const CONTENT_TYPE_ERROR: &str =
 const EVENTS: &str = "/api/events";
 const HEARTBEATS: &str = "/api/heartbeats/";
 
-/// How long an event may take to be stored before its client is asked to send it again.
-const STORE_MAX: Duration = Duration::from_secs(10);
-/// When a client that was refused for lack of room should try again, in seconds.
-const RETRY_AFTER: &str = "5";
 /// Pings under way may hold this part of the connections: they take as long as ilert takes, and
 /// must leave room for events.
 const HEARTBEATS_PART: usize = 2;
 
 /// The routes below `/api/`.
 pub struct Api {
-    token: Option<config::Secret>,
+    door: Arc<Door>,
     enrichment: config::Enrichment,
-    take: Box<Take>,
     ping: Arc<Ping>,
     pings: AtomicUsize,
     pings_max: usize,
-    store_max: Duration,
-    body_bytes_max: usize,
 }
 
 impl Routes for Api {
     /// Looks at the head only, so that we wait for no body without the token.
     fn door(&self, head: &Request) -> Option<Response> {
-        if !head.path.starts_with("/api/") || self.may_enter(head) {
-            return None;
-        }
-        info!("http: refused a request without the right token");
-        Some(Response::empty(401).with("WWW-Authenticate", "Bearer"))
+        self.door.refusal(head)
     }
 
     /// Blocks until an event is stored or a ping is answered.
@@ -73,48 +58,25 @@ impl Routes for Api {
 }
 
 impl Api {
-    /// Accepted events go to `queue`; `ping` passes heartbeats on at once.
+    /// Accepted events go through `door`; `ping` passes heartbeats on at once.
     #[must_use]
-    pub fn new(settings: &config::Http, queue: Queue, ping: Arc<Ping>) -> Self {
-        if settings.token.is_none() && !settings.bind.is_loopback() {
-            warn!(
-                "http: {} is open to the network and no token is set: anybody who reaches it \
-                 can raise and resolve alerts",
-                settings.bind
-            );
-        }
-        Api::with(settings, Box::new(move |batch| queue.push(batch, None)), ping)
-    }
-
-    fn with(settings: &config::Http, take: Box<Take>, ping: Arc<Ping>) -> Self {
+    pub fn new(settings: &config::Http, door: Arc<Door>, ping: Arc<Ping>) -> Self {
         Api {
-            token: settings.token.clone(),
+            door,
             enrichment: settings.enrichment.clone(),
-            take,
             ping,
             pings: AtomicUsize::new(0),
             pings_max: (settings.connections_max / HEARTBEATS_PART).max(1),
-            store_max: STORE_MAX,
-            body_bytes_max: settings.body_bytes_max,
         }
-    }
-
-    fn may_enter(&self, request: &Request) -> bool {
-        let Some(token) = &self.token else { return true };
-        let shown = request.header("authorization").and_then(|value| value.split_once(' '));
-        shown.is_some_and(|(scheme, shown)| {
-            scheme.eq_ignore_ascii_case("bearer") && same(shown.trim(), token.expose())
-        })
     }
 
     fn event(&self, request: &Request) -> Response {
         if !request.header("content-type").is_some_and(is_json) {
             return Response::text(400, CONTENT_TYPE_ERROR);
         }
-        let encoding = request.header("content-encoding");
-        let body = match encoding::unpacked(encoding, request.body, self.body_bytes_max) {
+        let body = match self.door.body(request) {
             Ok(body) => body,
-            Err(why) => return cannot_unpack(why),
+            Err(refusal) => return refusal,
         };
         match event::from_http(&body, &self.enrichment) {
             Ok(event) => self.store(event.delivery, event.echo),
@@ -130,20 +92,10 @@ impl Api {
         let lane = delivery.lane.to_string();
         let alert_key = delivery.order_key.clone();
         let alert_key = plain(alert_key.as_deref().unwrap_or("-"));
-        let batch = vec![Push::Delivery { delivery, storing: Storing::AtOnce, receipt: None }];
-        match waiter::store(batch, &*self.take, self.store_max) {
-            Ok(()) => {
-                info!("http: accepted an event for {lane}, alert key {alert_key}");
-                Response::json(200, echo)
-            }
-            Err(NotSafe::InTime) => {
-                warn!("http: an event for {lane}, alert key {alert_key}, was not stored in time");
-                come_again("not stored in time; it may still be delivered")
-            }
-            Err(NotSafe::Refused(error)) => {
-                warn!("http: refused an event for {lane}, alert key {alert_key}: {error}");
-                come_again(waiter::words(&error))
-            }
+        let what = format!("an event for {lane}, alert key {alert_key}");
+        match self.door.store(delivery, &what) {
+            Ok(()) => Response::json(200, echo),
+            Err(refusal) => refusal,
         }
     }
 
@@ -176,31 +128,6 @@ fn heartbeat_key(path: &str) -> Option<&str> {
     (!key.is_empty() && !key.contains('/')).then_some(key)
 }
 
-/// Compares in a time that depends only on the lengths, so that a token cannot be guessed letter by
-/// letter.
-fn same(shown: &str, wanted: &str) -> bool {
-    let pairs = shown.bytes().zip(wanted.bytes());
-    let difference = pairs.fold(0, |difference, (a, b)| black_box(difference | (a ^ b)));
-    shown.len() == wanted.len() && difference == 0
-}
-
-fn cannot_unpack(why: Packed) -> Response {
-    info!("http: refused an event: its body cannot be unpacked ({why:?})");
-    match why {
-        Packed::Broken => Response::text(400, "the body is not what its Content-Encoding says"),
-        Packed::TooLarge => Response::text(413, "the request body is too large"),
-        Packed::Unknown => {
-            let what = "send it plain, or with \"Content-Encoding: gzip\" or \"deflate\"";
-            Response::text(415, what).with("Accept-Encoding", encoding::KNOWN)
-        }
-    }
-}
-
-fn come_again(why: &str) -> Response {
-    let document = serde_json::json!({ "error": why }).to_string();
-    Response::json(503, document).with("Retry-After", RETRY_AFTER)
-}
-
 /// One more under way, until dropped.
 struct Counted<'a> {
     counter: &'a AtomicUsize,
@@ -225,11 +152,12 @@ mod tests {
     use super::*;
     use crate::config::{Enrichment, Secret};
     use crate::message::Holds;
-    use crate::queue;
+    use crate::queue::{self, Push, Storing};
     use crate::system::http::Header;
     use std::net::{IpAddr, Ipv4Addr};
     use std::sync::{Barrier, Mutex};
     use std::thread;
+    use std::time::Duration;
 
     const EVENT: &str =
         r#"{"integrationKey":"il1api123456","eventType":"ALERT","summary":"s","alertKey":"a"}"#;
@@ -254,7 +182,8 @@ mod tests {
             "good/key" => Outcome::Delivered,
             _ => Outcome::Later { why: "no".to_owned(), holds: Holds::Sink, after: None },
         };
-        Api::with(&settings(token), Box::new(take), Arc::new(ping))
+        let door = Door::with(&settings(token), Box::new(take));
+        Api::new(&settings(token), Arc::new(door), Arc::new(ping))
     }
 
     fn sign(batch: Vec<Push>) -> Result<(), queue::Error> {
@@ -407,12 +336,15 @@ mod tests {
     fn an_event_that_is_not_stored_in_time_is_not_confirmed_and_confuses_no_later_one() {
         let held = Arc::new(Mutex::new(Vec::new()));
         let hold = Arc::clone(&held);
-        let mut api = api(None, move |batch| {
+        let take = move |batch| {
             let late = hold.lock().unwrap().pop();
             hold.lock().unwrap().push(batch);
             late.map_or(Ok(()), sign)
-        });
-        api.store_max = Duration::from_millis(20);
+        };
+        let mut door = Door::with(&settings(None), Box::new(take));
+        door.store_max = Duration::from_millis(20);
+        let ping = |_: &str| Outcome::never("no");
+        let api = Api::new(&settings(None), Arc::new(door), Arc::new(ping));
         // Each push but the first signs the receipt of the one before it, too late.
         for round in 0..3 {
             let response = post(&api);
@@ -463,7 +395,8 @@ mod tests {
             meet.wait(); // … until the test has seen what it came for.
             Outcome::Delivered
         };
-        let api = Api::with(&settings(None), Box::new(sign), Arc::new(ping));
+        let door = Door::with(&settings(None), Box::new(sign));
+        let api = Api::new(&settings(None), Arc::new(door), Arc::new(ping));
         thread::scope(|scope| {
             let slow = [(); 2].map(|()| scope.spawn(|| ask(&api, "GET", "/api/heartbeats/a", &[])));
             all_under_way.wait();

@@ -1,0 +1,132 @@
+//! What all routes below `/api/` share: who may enter, how large and how packed a body may be, and
+//! the answer to a message that is not safe.
+
+use super::waiter::{self, NotSafe, Take};
+use crate::config;
+use crate::message::Delivery;
+use crate::queue::{Push, Queue, Storing};
+use crate::system::http::encoding::{self, Packed};
+use crate::system::http::{Request, Response};
+use log::{info, warn};
+use std::borrow::Cow;
+use std::hint::black_box;
+use std::time::Duration;
+
+/// Where the routes are.
+const API: &str = "/api/";
+
+/// How long a message may take to be stored before its client is asked to send it again.
+const STORE_MAX: Duration = Duration::from_secs(10);
+/// When a client that was refused for lack of room should try again, in seconds.
+const RETRY_AFTER: &str = "5";
+
+/// The door of one listener.
+pub struct Door {
+    token: Option<config::Secret>,
+    take: Box<Take>,
+    pub(super) store_max: Duration,
+    body_bytes_max: usize,
+}
+
+impl Door {
+    /// What comes in goes to `queue`.
+    #[must_use]
+    pub fn new(settings: &config::Http, queue: Queue) -> Self {
+        if settings.token.is_none() && !settings.bind.is_loopback() {
+            warn!(
+                "http: {} is open to the network and no token is set: anybody who reaches it \
+                 can raise and resolve alerts",
+                settings.bind
+            );
+        }
+        Door::with(settings, Box::new(move |batch| queue.push(batch, None)))
+    }
+
+    pub(super) fn with(settings: &config::Http, take: Box<Take>) -> Self {
+        Door {
+            token: settings.token.clone(),
+            take,
+            store_max: STORE_MAX,
+            body_bytes_max: settings.body_bytes_max,
+        }
+    }
+
+    /// The answer to a client without the token.
+    pub(super) fn refusal(&self, head: &Request) -> Option<Response> {
+        if !head.path.starts_with(API) || self.may_enter(head) {
+            return None;
+        }
+        info!("http: refused a request without the right token");
+        Some(Response::empty(401).with("WWW-Authenticate", "Bearer"))
+    }
+
+    fn may_enter(&self, request: &Request) -> bool {
+        let Some(token) = &self.token else { return true };
+        let shown = request.header("authorization").and_then(|value| value.split_once(' '));
+        shown.is_some_and(|(scheme, shown)| {
+            scheme.eq_ignore_ascii_case("bearer") && same(shown.trim(), token.expose())
+        })
+    }
+
+    /// Whether a page in somebody's browser may have sent it: browsers name the page in whatever
+    /// it posts, and no page knows the token.
+    pub(super) fn is_by_a_page(&self, request: &Request) -> bool {
+        self.token.is_none()
+            && request.headers.iter().any(|header| header.name.eq_ignore_ascii_case("origin"))
+    }
+
+    /// The body, unpacked, or the answer to one that cannot be.
+    pub(super) fn body<'a>(&self, request: &Request<'a>) -> Result<Cow<'a, [u8]>, Response> {
+        let encoding = request.header("content-encoding");
+        encoding::unpacked(encoding, request.body, self.body_bytes_max).map_err(cannot_unpack)
+    }
+
+    /// Returns when `delivery`, which the log calls `what`, is on disk, and not before.
+    pub(super) fn store(&self, delivery: Delivery, what: &str) -> Result<(), Response> {
+        let batch = vec![Push::Delivery { delivery, storing: Storing::AtOnce, receipt: None }];
+        match waiter::store(batch, &*self.take, self.store_max) {
+            Ok(()) => {
+                info!("http: accepted {what}");
+                Ok(())
+            }
+            Err(NotSafe::InTime) => {
+                warn!("http: {what}, was not stored in time");
+                Err(come_again("not stored in time; it may still be delivered"))
+            }
+            Err(NotSafe::Refused(error)) => {
+                warn!("http: refused {what}: {error}");
+                Err(come_again(waiter::words(&error)))
+            }
+        }
+    }
+}
+
+/// Compares in a time that depends only on the lengths, so that a token cannot be guessed letter by
+/// letter.
+fn same(shown: &str, wanted: &str) -> bool {
+    let pairs = shown.bytes().zip(wanted.bytes());
+    let difference = pairs.fold(0, |difference, (a, b)| black_box(difference | (a ^ b)));
+    shown.len() == wanted.len() && difference == 0
+}
+
+fn cannot_unpack(why: Packed) -> Response {
+    info!("http: refused a request: its body cannot be unpacked ({why:?})");
+    match why {
+        Packed::Broken => Response::text(400, "the body is not what its Content-Encoding says"),
+        Packed::TooLarge => Response::text(413, "the request body is too large"),
+        Packed::Unknown => {
+            let what = "send it plain, or with \"Content-Encoding: gzip\" or \"deflate\"";
+            Response::text(415, what).with("Accept-Encoding", encoding::KNOWN)
+        }
+    }
+}
+
+/// The answer to a client for whom there is no room now.
+pub(super) fn come_again(why: &str) -> Response {
+    refused(503, why).with("Retry-After", RETRY_AFTER)
+}
+
+/// An answer that says in JSON why not.
+pub(super) fn refused(status: u16, why: &str) -> Response {
+    Response::json(status, serde_json::json!({ "error": why }).to_string())
+}
