@@ -83,6 +83,8 @@ impl Board {
         }
         let sink = lane.sink;
         self.sinks[sink.0].timers.insert((until, number));
+        // It sleeps as long as it knew of nothing that falls due.
+        self.effects.calls.insert(sink);
         self.rotate(number);
     }
 

@@ -387,6 +387,20 @@ fn any_life(storing: Storing, seed: u64) {
 }
 
 #[test]
+fn a_sink_hears_that_what_was_set_aside_will_fall_due() {
+    let mut world = World::new(Storing::IfRefused);
+    let number = world.publish("a", "");
+    assert_eq!(world.claim(), Some(number));
+    world.settle(number, later(Holds::Delivery));
+    assert_eq!(world.claim(), None, "there is nothing to wait for yet");
+    world.collect();
+    world.board.committed(std::mem::take(&mut world.changes), world.now);
+    assert!(world.board.take_effects().calls.contains(&world.sink));
+    let next = world.board.claim(world.sink, world.now);
+    assert!(matches!(next, Next::Nothing(Some(at)) if at > world.now), "{next:?}");
+}
+
+#[test]
 fn no_kill_or_stop_lets_one_of_an_order_key_overtake_another() {
     let all = [Storing::IfRefused, Storing::IfOthersPass, Storing::AtOnce, Storing::Within(HOLD)];
     for storing in all {
