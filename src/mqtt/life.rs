@@ -406,6 +406,10 @@ impl Life {
             return;
         };
         let reason = if let End::Closed(reason) = end { Some(reason.as_deref()) } else { None };
+        if outbox.was_answered {
+            // It was of use, though a broker may end it at each publication that it refuses.
+            self.failures = 0;
+        }
         // The session at the broker may still know one that is given up.
         self.resumes &= !outbox.ended(reason.is_some(), reason.flatten());
         supply.settle(&mut outbox.verdicts);

@@ -55,6 +55,8 @@ pub(super) struct Outbox {
     suspect: Option<Suspect>,
     version: Version,
     limits: Limits,
+    /// The broker has answered one of them on this connection.
+    pub(super) was_answered: bool,
     /// A publication has less QoS than was asked for, because the broker does not know more.
     lowered: bool,
     /// What became of publications since they were taken last.
@@ -130,6 +132,7 @@ impl Outbox {
             suspect: None,
             version,
             limits: Limits::of(version, &ConnAck::default()),
+            was_answered: false,
             lowered: false,
             verdicts: Vec::new(),
         }
@@ -138,7 +141,8 @@ impl Outbox {
     /// The broker accepted a connection. What it has no session for is new to it.
     pub(super) fn connected(&mut self, version: Version, connack: &ConnAck) {
         (self.version, self.limits) = (version, Limits::of(version, connack));
-        (self.written, self.awaited, self.awaited_twice, self.lowered) = (0, 0, 0, false);
+        (self.written, self.awaited, self.awaited_twice) = (0, 0, 0);
+        (self.was_answered, self.lowered) = (false, false);
         if !connack.session_present {
             for entry in &mut self.line {
                 (entry.stage, entry.packet_id) = (Stage::New, 0);
@@ -296,6 +300,7 @@ impl Outbox {
             }
             return false;
         };
+        self.was_answered = true;
         let ticket = self.line[at].ticket;
         if self.suspect.is_some_and(|suspect| suspect.ticket == ticket) {
             self.suspect = None;
@@ -318,7 +323,7 @@ impl Outbox {
         let mut written = self.line.iter().take(self.written);
         let first = written.position(|entry| entry.qos != Qos::AtMostOnce);
         let Some(at) = first.filter(|_| by_broker) else { return false };
-        let ticket = self.line[at].ticket;
+        let Entry { ticket, qos, .. } = self.line[at];
         let ended = match self.suspect {
             Some(suspect) if suspect.ticket == ticket => suspect.ended + 1,
             _ => 1,
@@ -334,7 +339,7 @@ impl Outbox {
         }
         self.suspect = None;
         self.end(at, Outcome::never(why));
-        true
+        qos == Qos::ExactlyOnce
     }
 
     /// Whether a publication went out with less QoS than was asked for; once for a connection.

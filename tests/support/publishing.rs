@@ -100,6 +100,16 @@ impl Publishing {
         wait_until("dead letters are kept", || self.health.snapshot().queue.dead_letters == count);
     }
 
+    /// How many deliveries the queue has when it is opened again, after [`Publishing::stop`].
+    pub fn waiting_after_a_restart(&self) -> u64 {
+        let health = Health::default();
+        let queue = Queue::open(&self.settings, true, &health, &Failures(bounded(1).0)).unwrap();
+        wait_until("it is counted", || health.snapshot().queue.waiting > 0);
+        queue.stop_claims();
+        queue.close();
+        health.snapshot().queue.waiting
+    }
+
     /// Stops it and says how long that took.
     pub fn stop(&mut self) -> Duration {
         let begin = Instant::now();
