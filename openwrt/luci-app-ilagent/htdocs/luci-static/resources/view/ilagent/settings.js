@@ -17,7 +17,7 @@ const MAIN = [
 
 const QUEUE = [
 	[ 'storage', _('Storage'),
-		_('ram: a power cut loses what waits. flash: survives it, and writes 2 to 10 KB for each message. Or a folder, for example on a USB stick.'),
+		_('ram: a power cut loses what waits. flash: survives it, and writes 1 to 10 KB for each message that has to wait. Or a folder, for example on a USB stick.'),
 		{ check: 'checkStorage', choices: [ 'ram', 'flash' ], placeholder: 'ram' } ],
 	[ 'limit', _('Limit'), _('Beyond this, brokers and HTTP clients have to wait'),
 		{ check: 'checkSize', placeholder: '256 MB' } ],
