@@ -14,7 +14,7 @@ use super::context::{Context, Told, offsets};
 use super::ledger::Ledger;
 use super::standing::{Remedy, Standing};
 use crate::config::Cluster;
-use crate::message::{Accept, Arrival, Desk, Message, Origin, Refused};
+use crate::message::{Accept, Arrival, Desk, Message, Origin, Qos, Refused};
 use crate::sources::hand::Hand;
 use crate::system::health::Health;
 use crate::system::stop::Stop;

@@ -99,21 +99,11 @@ fn tls_settings(tls: &Tls, system_ca: Option<String>, own_ca: bool) -> Vec<(&'st
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{ClientCertificate, Mechanism, Routing};
+    use crate::config::{ClientCertificate, Mechanism};
 
     fn cluster() -> Cluster {
-        Cluster {
-            name: "k".to_owned(),
-            bootstrap: vec!["k:9092".to_owned()],
-            group_id: "g".to_owned(),
-            tls: None,
-            sasl: None,
-            options: BTreeMap::new(),
-            message_bytes_max: 1024,
-            buffer: false,
-            routing: Routing::First,
-            rules: Vec::new(),
-        }
+        let bootstrap = vec!["k:9092".to_owned()];
+        Cluster { group_id: "g".to_owned(), message_bytes_max: 1024, ..Cluster::at(bootstrap) }
     }
 
     #[track_caller]
