@@ -86,15 +86,7 @@ impl Webhook {
         if !is_url(&url) {
             return Outcome::never("its path cannot be a part of a URL");
         }
-        let authorization = self.authorization.as_ref().map(|it| ("authorization", it.expose()));
-        let content_type = Some(("content-type", content_type.as_str()));
-        let headers: Vec<(&str, &str)> = headers
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
-            .chain(content_type.filter(|(_, it)| !it.is_empty()))
-            .chain(authorization)
-            .chain(self.settings.headers.iter().map(|(name, it)| (name.as_str(), it.expose())))
-            .collect();
+        let headers = self.headers(content_type, headers);
         let call = Call {
             method: &self.settings.method,
             url: &url,
@@ -110,6 +102,26 @@ impl Webhook {
                 Outcome::Later { why, holds: Holds::Sink, after: None }
             }
         }
+    }
+
+    /// The headers of a call. The owner's replace others of the same name.
+    fn headers<'a>(
+        &'a self,
+        content_type: &'a str,
+        headers: &'a [(String, String)],
+    ) -> Vec<(&'a str, &'a str)> {
+        let own = || self.settings.headers.iter().map(|(name, it)| (name.as_str(), it.expose()));
+        let is_replaced = |name: &str| own().any(|(own, _)| own.eq_ignore_ascii_case(name));
+        let authorization = self.authorization.as_ref().map(|it| ("authorization", it.expose()));
+        let content_type = Some(("content-type", content_type));
+        headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .chain(content_type.filter(|(_, it)| !it.is_empty()))
+            .chain(authorization)
+            .filter(|(name, _)| !is_replaced(name))
+            .chain(own())
+            .collect()
     }
 
     /// What replies may quote and nobody may see. With many services the URL is a secret.
@@ -303,6 +315,32 @@ mod tests {
             ("http://a", "?y=2", "http://a?y=2"),
         ] {
             assert_eq!(joined(url, path), wanted);
+        }
+    }
+
+    #[test]
+    fn headers_of_the_owner_replace_others() {
+        let own = |name: &str, value| (name.to_owned(), Secret::new(value));
+        let of_call = [("ce-id".to_owned(), "7".to_owned())];
+        for (settings, content_type, wanted) in [
+            (config::Webhook::at("http://a".to_owned()), "", &[("ce-id", "7")][..]),
+            (
+                config::Webhook {
+                    basic: Some(("Aladdin".to_owned(), Secret::new("open sesame"))),
+                    headers: vec![own("X-Site", "7"), own("Content-Type", "text/x")],
+                    ..config::Webhook::at("http://a".to_owned())
+                },
+                "text/plain",
+                &[
+                    ("ce-id", "7"),
+                    ("authorization", "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="),
+                    ("X-Site", "7"),
+                    ("Content-Type", "text/x"),
+                ],
+            ),
+        ] {
+            let webhook = Webhook::prepare(&settings).unwrap();
+            assert_eq!(webhook.headers(content_type, &of_call), wanted);
         }
     }
 

@@ -194,7 +194,8 @@ impl Client {
 
 fn needs_tls(url: &str, way: &Way) -> bool {
     let asks_in_tls = way.proxy().is_some_and(|proxy| proxy.protocol() == ProxyProtocol::Https);
-    url.starts_with("https:") || asks_in_tls
+    let scheme = url.split(':').next().unwrap_or_default();
+    scheme.eq_ignore_ascii_case("https") || asks_in_tls
 }
 
 fn config(limits: Limits, way: &Way) -> Config {
