@@ -8,10 +8,11 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::thread;
 use std::time::{Duration, Instant};
-use support::agent::Agent;
+use support::agent::{Agent, signal};
 use support::broker::Broker;
 use support::publisher::Publisher;
 use support::stand_in::{Answer, StandIn};
+use support::subscriber::Subscriber;
 use support::words::words;
 use support::{event, wait_until};
 
@@ -487,4 +488,56 @@ fn numbers_and_payloads_arrive_digit_for_digit_and_byte_for_byte() {
     wait_until("it is kept", || agent.list().len() == 1);
     let reason = agent.list()[0]["reason"].clone();
     assert_eq!(reason, "not JSON: a NUL (byte 0x00) at line 1 column 1");
+}
+
+/// A topic says if the agent is there, whatever its end.
+#[test]
+fn a_status_topic_tells_the_truth() {
+    for (format, version) in [("text", 3), ("json", 5)] {
+        let (api, mut broker) = (StandIn::new(), Broker::new());
+        let watcher = Subscriber::new(broker.port(), "site7/#");
+        let says = |number: usize, wanted: &str| {
+            let text = watcher.wait_for(number).pop().unwrap().text();
+            let status = match format {
+                "text" => text,
+                _ => serde_json::from_str::<serde_json::Value>(&text).unwrap()["status"]
+                    .as_str()
+                    .unwrap()
+                    .to_owned(),
+            };
+            assert_eq!((status.as_str(), number), (wanted, watcher.count()));
+        };
+        let text = format!(
+            "[[mqtt]]\nurl = \"mqtt://127.0.0.1:{}\"\nversion = {version}\n\
+             status-topic = \"site7/agent\"\nstatus-format = \"{format}\"\n\
+             [[mqtt.subscription]]\ntopic = \"alarms\"\n",
+            broker.port()
+        );
+        let mut agent = Agent::with_file(&api, &text).ready();
+        says(1, "online");
+        agent.kill();
+        says(2, "offline");
+        agent.start();
+        says(3, "online");
+        if format == "json" {
+            let counts = watcher.received().pop().unwrap().text();
+            assert!(
+                counts.contains(r#""waiting":0,"dead_letters":0,"sinks":[{"name":"#),
+                "{counts}"
+            );
+        }
+        agent.configure(&text.replace("version", "keep-alive = \"50 s\"\nversion"));
+        signal(agent.id(), "HUP");
+        says(4, "offline");
+        says(5, "online");
+        agent.end("TERM");
+        says(6, "offline");
+        let late = Subscriber::new(broker.port(), "site7/#").wait_for(1);
+        assert!(late[0].retain && late[0].text().contains("offline"));
+        agent.start();
+        says(7, "online");
+        broker.kill(); // And forgets everything.
+        broker.start();
+        says(8, "online");
+    }
 }

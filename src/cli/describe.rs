@@ -155,6 +155,9 @@ fn broker(out: &mut String, broker: &Broker) -> fmt::Result {
         write!(out, "; shared with group {}", plain(group))?;
     }
     writeln!(out, "; up to {}", size_words(broker.packet_bytes_max as u64))?;
+    if let Some(status) = &broker.status {
+        writeln!(out, "  says on {} if the agent is there", plain(&status.topic))?;
+    }
     broker.rules.iter().try_for_each(|each| {
         let qos = level(each.qos);
         write!(out, "  {} (QoS {qos}) → ", plain(&each.filter))?;

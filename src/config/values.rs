@@ -2,7 +2,9 @@
 //!
 //! Every error is written to follow `PLACE: `.
 
-use crate::config::{Address, Mechanism, Qos, Routing, Safety, Scheme, Service, Version};
+use crate::config::{
+    Address, Mechanism, Qos, Routing, Safety, Scheme, Service, StatusFormat, Version,
+};
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -188,6 +190,15 @@ pub fn routing(text: &str) -> Result<Routing, String> {
         "first" => Ok(Routing::First),
         "every" => Ok(Routing::Every),
         _ => Err(format!("this is `first` or `every`, not `{text}`")),
+    }
+}
+
+/// What a status topic says.
+pub fn status_format(text: &str) -> Result<StatusFormat, String> {
+    match text {
+        "text" => Ok(StatusFormat::Text),
+        "json" => Ok(StatusFormat::Json),
+        _ => Err(format!("this is `text` or `json`, not `{text}`")),
     }
 }
 

@@ -272,6 +272,7 @@ impl Connection {
     /// Sends what is left and a DISCONNECT, and waits a moment for the broker to close.
     fn goodbye(&mut self, life: &mut Life) {
         let deadline = Instant::now() + GOODBYE_MAX;
+        life.say_offline(&mut self.wire.out);
         codec::disconnect(&mut self.wire.out);
         self.wire.say_goodbye();
         let mut shut = false;

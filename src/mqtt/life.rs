@@ -415,6 +415,15 @@ impl Life {
         supply.settle(&mut outbox.verdicts);
     }
 
+    /// Says that we are gone, where we said that we are there.
+    pub(super) fn say_offline(&mut self, out: &mut BytesMut) {
+        if self.up_since.is_some()
+            && let (Some(outbox), Some(status)) = (&mut self.protocol.outbox, &self.broker.status)
+        {
+            outbox.say_last(&status.topic, status.format.offline().as_bytes(), out);
+        }
+    }
+
     /// `host:port` for people, with the path of a WebSocket.
     pub(super) fn address(&self) -> String {
         let Broker { host, port, websocket, .. } = &self.broker;
@@ -435,5 +444,6 @@ pub(super) fn connect_packet(broker: &Broker, version: Version, clean: bool) -> 
         username: broker.username.as_deref(),
         password: broker.password.as_ref().map(Secret::expose),
         keep_alive: u16::try_from(broker.keep_alive.as_secs()).unwrap_or(u16::MAX),
+        will: broker.status.as_ref().map(|status| (&*status.topic, status.format.offline())),
     }
 }

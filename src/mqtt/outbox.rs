@@ -255,6 +255,21 @@ impl Outbox {
         Ok(())
     }
 
+    /// Appends something retained in front of the end of the connection. The broker reads it, and
+    /// nobody waits for its answer.
+    pub(super) fn say_last(&mut self, topic: &str, payload: &[u8], out: &mut BytesMut) {
+        let most =
+            if self.may_await(Qos::AtLeastOnce) { Qos::AtLeastOnce } else { Qos::AtMostOnce };
+        let qos = most.min(self.limits.qos);
+        if self.judge(topic, true, codec::publish_bytes(self.version, topic, qos, payload)).is_err()
+        {
+            return;
+        }
+        let packet_id = if qos == Qos::AtMostOnce { 0 } else { self.free_id() };
+        let head = PublishHead { qos, packet_id, dup: false, retain: true };
+        codec::publish(out, self.version, head, topic, payload);
+    }
+
     /// Ids count up, so that none returns soon.
     fn free_id(&mut self) -> u16 {
         loop {

@@ -181,6 +181,9 @@ pub struct Connect<'a> {
     pub password: Option<&'a str>,
     /// The keep-alive, in seconds; 0 turns it off.
     pub keep_alive: u16,
+    /// What the broker publishes, retained, when the connection ends without a word: the topic and
+    /// the payload.
+    pub will: Option<(&'a str, &'a str)>,
 }
 
 /// The number that stands for a quality of service.

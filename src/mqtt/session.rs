@@ -82,7 +82,8 @@ pub fn prepare(
         materials,
         server_name,
         subscriptions,
-        broker: broker.clone(),
+        // Of two sessions that say when they are gone, one would contradict the other.
+        broker: Broker { status: None, ..broker.clone() },
     };
     Ok(Session(kit, Role::Subscribe(accept, memory)))
 }

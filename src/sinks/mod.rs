@@ -1,6 +1,7 @@
 //! Where deliveries go: one attempt, one verdict. A `crew` of threads claims for a sink that blocks;
 //! a session with a broker claims for itself.
 
+mod announce;
 pub mod crew;
 pub mod file;
 pub mod ilert;

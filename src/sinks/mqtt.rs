@@ -6,11 +6,12 @@
 //! them over reconnects, so that what was not answered is published again in the same order. While
 //! the broker is away everything waits in the queue, and no other sink waits with it.
 
-use crate::config::{self, Broker};
+use crate::config::{self, Broker, StatusTopic};
 use crate::message::{Delivery, Outcome, SinkName};
 use crate::mqtt::session::{self, Timing};
 use crate::mqtt::supply::{Offer, Supply};
 use crate::queue::{Claim, Claims, Next, Queue, Terms};
+use crate::sinks::announce::Announced;
 use crate::sinks::file::Journal;
 use crate::system::health::Health;
 use crate::system::pulse::Part;
@@ -28,6 +29,7 @@ const WARN_AGAIN: Duration = Duration::from_secs(60);
 pub struct Publisher {
     terms: Terms,
     session: session::Publisher,
+    status: Option<StatusTopic>,
 }
 
 /// Looks at what a start would need.
@@ -53,7 +55,7 @@ pub fn prepare(broker: &Broker) -> Result<Publisher, String> {
         backoff: config::defaults::BACKOFF,
         attempts_max: Some(config::defaults::ATTEMPTS_MAX),
     };
-    Ok(Publisher { terms, session })
+    Ok(Publisher { terms, session, status: broker.status.clone() })
 }
 
 impl Publisher {
@@ -68,7 +70,7 @@ impl Publisher {
         services: &Services,
         journals: &Arc<[Journal]>,
     ) -> Result<Running, String> {
-        let Publisher { terms, session } = self;
+        let Publisher { terms, session, status } = self;
         let name = terms.sink.clone();
         let (stopper, stop) = stop::pair();
         let (ending, ended) = stop::pair();
@@ -88,7 +90,14 @@ impl Publisher {
             claimed
                 .health
                 .sink(name.as_str(), |sink| "not connected yet".clone_into(&mut sink.error));
-            Box::new(claimed)
+            let claimed: Box<dyn Supply> = Box::new(claimed);
+            match &status {
+                None => claimed,
+                Some(status) => {
+                    let health = services.health.clone();
+                    Box::new(Announced::new(claimed, status, name.clone(), health))
+                }
+            }
         });
         let running = running.map_err(|error| format!("sink {name}: {error}"))?;
         Ok(Running { claims, stopper: Some(stopper), ended, session: running })

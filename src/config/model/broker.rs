@@ -117,6 +117,17 @@ pub enum StatusFormat {
     Json,
 }
 
+impl StatusFormat {
+    /// What is said when we are gone.
+    #[must_use]
+    pub fn offline(self) -> &'static str {
+        match self {
+            StatusFormat::Text => "offline",
+            StatusFormat::Json => r#"{"status":"offline"}"#,
+        }
+    }
+}
+
 /// How an address says to connect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scheme {

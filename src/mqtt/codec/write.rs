@@ -36,7 +36,9 @@ pub(in crate::mqtt) fn connect(out: &mut BytesMut, connect: &Connect<'_>) -> Res
                 keep_alive: connect.keep_alive,
                 client_id: connect.client_id.to_owned(),
                 clean_session: connect.clean,
-                last_will: None,
+                last_will: connect.will.map(|(topic, payload)| {
+                    v4::LastWill::new(topic, payload, mqttbytes::QoS::AtLeastOnce, true)
+                }),
                 login: login.map(|(username, password)| v4::Login::new(username, password)),
             };
             fits(&whole.write(&mut packet));
@@ -49,7 +51,10 @@ pub(in crate::mqtt) fn connect(out: &mut BytesMut, connect: &Connect<'_>) -> Res
                 properties: Some(connect_properties()),
             };
             let login = login.map(|(username, password)| v5::Login::new(username, password));
-            fits(&whole.write(&None, &login, &mut packet));
+            let will = connect.will.map(|(topic, payload)| {
+                v5::LastWill::new(topic, payload, mqttbytes5::QoS::AtLeastOnce, true, None)
+            });
+            fits(&whole.write(&will, &login, &mut packet));
         }
     }
     out.extend_from_slice(&packet);
@@ -222,6 +227,7 @@ mod tests {
         password: None,
         clean: false,
         keep_alive: 60,
+        will: None,
     };
 
     #[track_caller]
@@ -246,6 +252,19 @@ mod tests {
             Connect { version: Version::V5, username: Some("u"), ..PLAIN },
             b"\x10\x1d\0\x04MQTT\x05\x80\0\x3c\x0b\x11\xff\xff\xff\xff\x21\x08\0\x22\0\0\0\x02me\0\x01u",
         );
+    }
+
+    #[test]
+    fn a_will_is_retained() {
+        let will = Some(("t", "gone"));
+        check_connect(
+            Connect { will, ..PLAIN },
+            b"\x10\x17\0\x04MQTT\x04\x2c\0\x3c\0\x02me\0\x01t\0\x04gone",
+        );
+        let mut out = BytesMut::new();
+        connect(&mut out, &Connect { version: Version::V5, will, ..PLAIN }).unwrap();
+        assert_eq!(out[9], 0x2C);
+        assert!(out.ends_with(b"\0\x02me\0\0\x01t\0\x04gone"), "{out:?}");
     }
 
     #[test]

@@ -4,7 +4,8 @@ use super::subscription;
 use crate::config::document::fields::Fields;
 use crate::config::values::{self, put};
 use crate::config::whole::{Needs, Placed};
-use crate::config::{Broker, Enrichment, Faults, Qos, Rule};
+use crate::config::{Broker, Enrichment, Faults, Qos, Rule, StatusFormat, StatusTopic};
+use crate::topic;
 
 /// Reads all brokers.
 pub(super) fn brokers(
@@ -59,9 +60,26 @@ fn broker(fields: &Fields<'_>) -> Broker {
     fields.number("packet-limit", &mut |text| {
         put(&mut broker.packet_bytes_max, values::size_usize(text, values::PACKET_BYTES))
     });
+    status(fields, &mut broker);
     broker.buffer = fields.truth("buffer").unwrap_or(broker.buffer);
     fields.text("routing", &mut |text| put(&mut broker.routing, values::routing(text)));
     broker
+}
+
+/// The topic that says if we are there.
+fn status(fields: &Fields<'_>, broker: &mut Broker) {
+    let mut format = StatusFormat::default();
+    fields.text("status-format", &mut |text| put(&mut format, values::status_format(text)));
+    fields.text("status-topic", &mut |text| {
+        topic::check_topic(text)?;
+        broker.status = Some(StatusTopic { topic: text.to_owned(), format });
+        Ok(())
+    });
+    if fields.has(&["status-format"]) && !fields.has(&["status-topic"]) {
+        fields
+            .file
+            .add(fields.place("status-format"), "this has no effect without a `status-topic`");
+    }
 }
 
 /// Our identity at the broker. As in Kapacitor, the broker's name replaces an empty client id.
