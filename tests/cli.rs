@@ -106,8 +106,9 @@ fn what_cannot_be_understood_is_one_line_and_exit_code_2() {
         ("heartbeat", "give a key with it or in ILERT_INTEGRATION_KEY"),
         ("queue show", "ID is missing"),
         ("queue show 1 2", "`2` is one word too many"),
-        ("queue retry", "give ids, or `--all`"),
+        ("queue retry", "give ids, `--sink` or `--all`"),
         ("queue drop 1 --all", "give ids or `--all`, not both"),
+        ("queue drop 1 --sink s", "give `--sink` alone, without ids or `--all`"),
         ("queue list --limit x", "`--limit`: `x` is not a whole number"),
     ] {
         check(line, 2, "", wanted);

@@ -286,6 +286,42 @@ fn a_dead_letter_goes_back_to_its_own_sink() {
 }
 
 #[test]
+fn commands_for_one_sink_leave_the_others_alone() {
+    let mut rig = Rig::new(None);
+    let desk = Arc::new(Signed::default());
+    for index in 0..6 {
+        let mut delivery = delivery(index, &format!("lane {index}"), None);
+        if index % 2 == 1 {
+            delivery.lane.sink = "mqtt gone".into();
+        }
+        rig.push(delivery, Storing::AtOnce, &desk);
+    }
+    wait_until("all are stored", || desk.all().len() == 6);
+    rig.claims.settle(rig.claims.wait(None).unwrap(), Outcome::never("no"));
+    wait_until("it is kept", || rig.health.snapshot().queue.dead_letters == 1);
+    let path = rig.settings.path.clone();
+    let run = |command: Command| admin::run(&path, &command);
+    let list = |sink: &str| Command::List { limit: 10, json: false, sink: Some(sink.to_owned()) };
+    let of = |sink: &str| Chosen::OfSink(sink.to_owned());
+    // Asked of the agent, and of the file alone.
+    let said = run(list("mqtt gone")).unwrap();
+    assert!(said.ends_with("\nmqtt gone: 3 waiting, 0 in flight, 0 dead\n"), "{said}");
+    let said = run(list("ilert")).unwrap();
+    assert!(said.ends_with("\nilert: 2 waiting, 0 in flight, 1 dead\n"), "{said}");
+    let wrong = "there is no sink `mqtt`; the queue knows `ilert`, `mqtt gone`";
+    assert_eq!(run(Command::Drop(of("mqtt"))), Err(wrong.to_owned()));
+    let said = run(Command::Drop(of("mqtt gone"))).unwrap();
+    assert_eq!(said, "3 waiting deliveries and 0 dead letters dropped\n");
+    let said = run(Command::Retry(of("ilert"))).unwrap();
+    assert_eq!(said, "all waiting deliveries are tried now, 1 dead letters wait again\n");
+    rig.queue.close();
+    let said = run(Command::Drop(of("ilert"))).unwrap();
+    assert_eq!(said, "3 waiting deliveries and 0 dead letters dropped\n");
+    rig.restart(None);
+    wait_until("nothing waits", || rig.health.snapshot().queue.waiting == 0);
+}
+
+#[test]
 fn errands_survive_restarts_and_dead_letters_whole() {
     let mut rig = Rig::new(None);
     let errands = [
@@ -548,7 +584,7 @@ fn a_row_that_cannot_be_read_is_put_away_alone() {
         wait_until("it is put away", || rig.health.snapshot().queue.dead_letters == 1);
         wait_until("nothing waits", || rig.health.snapshot().queue.waiting == 0);
         rig.end();
-        let list = Command::List { limit: 10, json: false };
+        let list = Command::List { limit: 10, json: false, sink: None };
         let list = admin::run(&rig.settings.path, &list).unwrap();
         assert!(list.contains("damaged"), "{change}: {list}");
         let retry = Command::Retry(Chosen::All);

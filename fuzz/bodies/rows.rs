@@ -125,8 +125,8 @@ pub fn rows(data: &[u8]) {
     let expected = write_into(&database, Input(data));
     let mut delivered = deliver_all(&database, &expected);
     for command in [
-        Command::List { limit: 100, json: true },
-        Command::List { limit: 100, json: false },
+        Command::List { limit: 100, json: true, sink: None },
+        Command::List { limit: 100, json: false, sink: None },
         Command::Show { id: "d1".to_owned(), raw: false },
     ] {
         match admin::run(&database, &command) {

@@ -170,6 +170,7 @@ impl Running {
         sources::take_over(config, &intake);
         let heartbeats = sinks.heartbeats();
         sinks.start(&self.queue, services, &mut self.sinks)?;
+        self.queue.name_unclaimed();
         for source in sources {
             self.sources.push(source.start(services, &mut self.sockets)?);
         }

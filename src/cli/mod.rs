@@ -438,12 +438,17 @@ mod tests {
         use admin::{Chosen, Command as Do};
         let ids = |ids: &[&str]| Chosen::Ids(ids.iter().map(|id| (*id).to_owned()).collect());
         for (line, file, wanted) in [
-            ("queue list", "./ilagent.db3", Do::List { limit: 100, json: false }),
-            ("queue list --json --limit 5 -f x", "x", Do::List { limit: 5, json: true }),
+            ("queue list", "./ilagent.db3", Do::List { limit: 100, json: false, sink: None }),
+            (
+                "queue list --json --limit 5 -f x",
+                "x",
+                Do::List { limit: 5, json: true, sink: None },
+            ),
             ("-f x queue show d7", "x", Do::Show { id: "d7".to_owned(), raw: false }),
             ("-f x queue show --raw d7", "x", Do::Show { id: "d7".to_owned(), raw: true }),
             ("queue retry 1 d2", "./ilagent.db3", Do::Retry(ids(&["1", "d2"]))),
             ("queue retry --all", "./ilagent.db3", Do::Retry(Chosen::All)),
+            ("queue drop --sink s", "./ilagent.db3", Do::Drop(Chosen::OfSink("s".to_owned()))),
             ("-f x queue recover y", "x", Do::Recover("y".to_owned())),
             ("queue drop help", "./ilagent.db3", Do::Drop(ids(&["help"]))),
         ] {

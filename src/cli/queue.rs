@@ -19,6 +19,9 @@ pub(super) struct List {
     /// print JSON, one object a line
     #[argh(switch)]
     json: bool,
+    /// only those of this sink, such as ilert or 'mqtt plant'
+    #[argh(option, arg_name = "NAME")]
+    sink: Option<String>,
 }
 
 /// Show one delivery or dead letter with its body.
@@ -47,6 +50,9 @@ pub(super) struct Chosen {
     /// all of them, deliveries and dead letters
     #[argh(switch)]
     all: bool,
+    /// all of this sink, such as ilert or 'mqtt plant'
+    #[argh(option, arg_name = "NAME")]
+    sink: Option<String>,
     /// numbers, or d and a number for dead letters, as `list` prints them
     #[argh(positional, arg_name = "ID")]
     ids: Vec<String>,
@@ -56,7 +62,7 @@ impl List {
     pub(super) fn command(self) -> Result<Command, String> {
         let limit = self.limit.as_deref().map(|text| values::count_usize(text, 1..=LIMIT_MAX));
         let limit = limit.transpose().map_err(|why| format!("`--limit`: {why}"))?;
-        Ok(Command::List { limit: limit.unwrap_or(LIMIT), json: self.json })
+        Ok(Command::List { limit: limit.unwrap_or(LIMIT), json: self.json, sink: self.sink })
     }
 }
 
@@ -74,11 +80,13 @@ impl Recover {
 
 impl Chosen {
     pub(super) fn choice(self) -> Result<admin::Chosen, String> {
-        match (self.all, self.ids.is_empty()) {
-            (true, true) => Ok(admin::Chosen::All),
-            (false, false) => Ok(admin::Chosen::Ids(self.ids)),
-            (true, false) => Err("give ids or `--all`, not both".to_owned()),
-            (false, true) => Err("give ids, or `--all`".to_owned()),
+        match (self.all, self.sink, self.ids.is_empty()) {
+            (true, None, true) => Ok(admin::Chosen::All),
+            (false, Some(sink), true) => Ok(admin::Chosen::OfSink(sink)),
+            (false, None, false) => Ok(admin::Chosen::Ids(self.ids)),
+            (false, None, true) => Err("give ids, `--sink` or `--all`".to_owned()),
+            (true, None, false) => Err("give ids or `--all`, not both".to_owned()),
+            _ => Err("give `--sink` alone, without ids or `--all`".to_owned()),
         }
     }
 }

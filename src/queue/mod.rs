@@ -188,6 +188,13 @@ impl Queue {
         Claims::of(Arc::clone(&self.0), terms, ring)
     }
 
+    /// Has the log say which sinks deliveries wait for that nobody claims for. Called once all sinks
+    /// have asked for their claims.
+    pub fn name_unclaimed(&self) {
+        // A closed queue has nothing to deliver.
+        let _ = self.0.requests.send(Request::Unclaimed);
+    }
+
     /// Ends all claims: those that wait return `None`, and so do later ones.
     pub fn stop_claims(&self) {
         let board = lock(&self.0.board);

@@ -20,6 +20,8 @@ pub(super) enum Request {
     Remember(String, String, Option<String>),
     /// Store what is held and say when that is done.
     Flush(Sender<()>),
+    /// Name the sinks that deliveries wait for and that nobody claims for.
+    Unclaimed,
     /// Give a sign of life, and look into the board's outbox.
     Pulse,
     /// Commit and end.

@@ -176,6 +176,7 @@ impl Writer {
                 Request::Store(batch) => bytes_taken += self.store_batch(batch),
                 Request::Admin(command, answer) => self.admin(&command, answer),
                 Request::Flush(answer) => self.flush(answer),
+                Request::Unclaimed => self.name_unclaimed(),
                 Request::Pulse => {}
                 Request::Upstream(answer) => self.upstream(&answer),
                 Request::Record(scope, key, answer) => {

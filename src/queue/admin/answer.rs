@@ -4,7 +4,7 @@ use super::command::{Chosen, Command};
 use super::recover::Recovery;
 use super::sweep::{Sweep, Verb};
 use super::work::Work;
-use crate::message::{Delivery, Errand, masked};
+use crate::message::{Delivery, Errand, SinkName, masked};
 use crate::queue::board::Board;
 use crate::queue::database::dead_letters::Stored;
 use crate::queue::database::moved;
@@ -13,10 +13,14 @@ use crate::queue::push::DeadLetter;
 use crate::system::plain::{self, plain, plain_bytes};
 use crate::system::threads::lock;
 use serde_json::{Value, json};
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt::Write;
 use std::path::Path;
 use std::sync::Mutex;
+use std::time::Instant;
+
+/// So many deliveries of a sink are counted for a list.
+const COUNTED: i64 = 1_000;
 
 /// Most characters of a reason, and of a body, that are printed for people.
 const REASON_CHARS_MAX: usize = 1_000;
@@ -37,11 +41,17 @@ pub(in crate::queue) fn carry_out(
     command: &Command,
 ) -> Result<Answer, String> {
     let sweep = |verb, chosen: &Chosen| match chosen {
-        Chosen::All => Sweep::all(verb, store, board).map(Work::Sweep),
+        Chosen::All => Sweep::all(verb, None, store, board).map(Work::Sweep),
+        Chosen::OfSink(name) => {
+            let sink = known(name, store, board)?;
+            Sweep::all(verb, Some(sink), store, board).map(Work::Sweep)
+        }
         Chosen::Ids(texts) => Sweep::of(verb, &ids(texts)?, store).map(Work::Sweep),
     };
     let done = match command {
-        Command::List { limit, json } => list(store, board, *limit, *json).map(Answer::Text),
+        Command::List { limit, json, sink } => {
+            list(store, board, sink.as_deref(), *limit, *json).map(Answer::Text)
+        }
         Command::Show { id, raw } => show(store, board, Id::parse(id)?, *raw).map(Answer::Text),
         Command::Retry(chosen) => sweep(Verb::Retry, chosen).map(Answer::Work),
         Command::Drop(chosen) => sweep(Verb::Drop, chosen).map(Answer::Work),
@@ -100,9 +110,61 @@ fn ids(texts: &[String]) -> Result<Vec<Id>, String> {
     Ok(ids)
 }
 
-fn list(store: &Store, board: &Mutex<Board>, limit: usize, as_json: bool) -> Done<String> {
-    let waiting = store.listed(limit)?;
-    let dead = store.letters_shown(None, limit)?;
+/// A sink that has deliveries or dead letters, or that claims.
+fn known(name: &str, store: &Store, board: &Mutex<Board>) -> Done<SinkName> {
+    let mut names: BTreeSet<SinkName> = store.letters_by_sink()?.into_keys().collect();
+    names.extend(lock(board).standings(Instant::now()).into_iter().map(|one| one.name));
+    let found = names.iter().find(|known| known.as_str() == name).cloned();
+    found.ok_or_else(|| {
+        let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+        let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+        Refusal::Words(format!("there is no sink `{}`; the queue knows {names}", plain(name)))
+    })
+}
+
+/// One line for each sink: how much waits for it, and why.
+fn standings(
+    only: Option<&SinkName>,
+    store: &Store,
+    board: &Mutex<Board>,
+    out: &mut String,
+) -> Done<()> {
+    let dead = store.letters_by_sink()?;
+    let standings = lock(board).standings(Instant::now());
+    for one in standings.iter().filter(|one| only.is_none_or(|only| *only == one.name)) {
+        let count = store.count_of(&one.name, COUNTED + 1)?;
+        let count = match count > COUNTED {
+            true => format!("more than {COUNTED}"),
+            false => count.to_string(),
+        };
+        let dead = dead.get(&one.name).copied().unwrap_or(0);
+        let _ =
+            write!(out, "{}: {count} waiting, {} in flight, {dead} dead", one.name, one.in_flight);
+        if let Some((since, probe)) = one.closed {
+            let (since, probe) = (since.as_secs(), probe.as_secs());
+            let _ = write!(out, "; held back for {since} s, next attempt in {probe} s");
+        }
+        if one.lanes_closed > 0 {
+            let _ = write!(out, "; {} of its keys held back", one.lanes_closed);
+        }
+        out.push('\n');
+    }
+    Ok(())
+}
+
+fn list(
+    store: &Store,
+    board: &Mutex<Board>,
+    only: Option<&str>,
+    limit: usize,
+    as_json: bool,
+) -> Done<String> {
+    let only = only.map(|name| known(name, store, board)).transpose()?;
+    let waiting = store.listed(only.as_ref(), limit)?;
+    let dead = match &only {
+        Some(sink) => store.letters_of(sink, limit)?,
+        None => store.letters_shown(None, limit)?,
+    };
     let lines =
         waiting.iter().map(|shown| waiting_line(shown, board)).chain(dead.iter().map(dead_line));
     if as_json {
@@ -111,8 +173,8 @@ fn list(store: &Store, board: &Mutex<Board>, limit: usize, as_json: bool) -> Don
     let mut out = String::new();
     let _ = writeln!(
         out,
-        "{:<8} {:<9} {:<9} {:<10} {:>8} {:>9} {:>7}  {:<24} REASON",
-        "ID", "STATE", "KIND", "KEY", "ATTEMPTS", "AGE", "BYTES", "ORIGIN"
+        "{:<8} {:<9} {:<14} {:<9} {:<10} {:>8} {:>9} {:>7}  {:<24} REASON",
+        "ID", "STATE", "SINK", "KIND", "KEY", "ATTEMPTS", "AGE", "BYTES", "ORIGIN"
     );
     for line in lines {
         let text = |name: &str| {
@@ -121,9 +183,10 @@ fn list(store: &Store, board: &Mutex<Board>, limit: usize, as_json: bool) -> Don
         };
         let _ = writeln!(
             out,
-            "{:<8} {:<9} {:<9} {:<10} {:>8} {:>9} {:>7}  {:<24} {}",
+            "{:<8} {:<9} {:<14} {:<9} {:<10} {:>8} {:>9} {:>7}  {:<24} {}",
             text("id"),
             text("state"),
+            text("sink"),
             text("kind"),
             text("key"),
             line["attempts"].as_u64().map_or("-".to_owned(), |attempts| attempts.to_string()),
@@ -149,6 +212,10 @@ fn list(store: &Store, board: &Mutex<Board>, limit: usize, as_json: bool) -> Don
             plain(&file.to_string_lossy())
         );
     }
+    standings(only.as_ref(), store, board, &mut out)?;
+    if only.is_some() {
+        return Ok(out);
+    }
     let _ = writeln!(out, "{roughly}{} waiting{}, {} dead{}", waiting.0, waiting.1, dead.0, dead.1);
     Ok(out)
 }
@@ -170,6 +237,7 @@ fn waiting_line(shown: &Shown, board: &Mutex<Board>) -> Value {
             (false, Some(_)) => "damaged",
         },
         "reason": shown.damaged,
+        "sink": shown.delivery.lane.sink.as_str(),
         "kind": shown.delivery.errand.kind(),
         "key": masked(&shown.delivery.lane.key),
         "attempts": shown.attempts,
@@ -183,6 +251,7 @@ fn dead_line(stored: &Stored) -> Value {
     json!({
         "id": format!("d{}", stored.id),
         "state": "dead",
+        "sink": stored.letter.lane.as_ref().map(|lane| lane.sink.as_str()).filter(|sink| !sink.is_empty()),
         "kind": stored.letter.errand.as_ref().map(Errand::kind),
         "key": masked(stored.letter.lane.as_ref().map_or("", |lane| &lane.key)),
         "time": stored.buried_at,
@@ -222,7 +291,7 @@ fn show(store: &Store, board: &Mutex<Board>, id: Id, raw: bool) -> Done<String> 
         return Ok(as_characters(&body));
     }
     let mut out = String::new();
-    for name in ["id", "state", "kind", "key", "attempts", "origin", "reason"] {
+    for name in ["id", "state", "sink", "kind", "key", "attempts", "origin", "reason"] {
         if let Some(value) = line.get(name).filter(|value| !value.is_null()) {
             let text = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
             let _ = writeln!(out, "{name:<10} {}", plain(&text).within(REASON_CHARS_MAX));

@@ -13,6 +13,8 @@ pub enum Command {
         limit: usize,
         /// As JSON lines.
         json: bool,
+        /// Those of this sink only.
+        sink: Option<String>,
     },
     /// One of them, with its body.
     Show {
@@ -36,6 +38,8 @@ pub enum Chosen {
     Ids(Vec<String>),
     /// All of them, waiting and dead.
     All,
+    /// All of this sink, waiting and dead.
+    OfSink(String),
 }
 
 impl Command {
@@ -73,9 +77,17 @@ impl Command {
         let chosen = |chosen: &Chosen| match chosen {
             Chosen::All => Value::Null,
             Chosen::Ids(ids) => json!(ids),
+            // No list, so that an agent that knows nothing of it does not take it for one.
+            Chosen::OfSink(sink) => json!({ "sink": sink }),
         };
         match self {
-            Command::List { limit, json } => json!({ "list": { "limit": limit, "json": json } }),
+            Command::List { limit, json, sink: None } => {
+                json!({ "list": { "limit": limit, "json": json } })
+            }
+            // Another word, for the same reason.
+            Command::List { limit, json, sink } => {
+                json!({ "list of sink": { "limit": limit, "json": json, "sink": sink } })
+            }
             Command::Show { id, raw: false } => json!({ "show": id }),
             Command::Show { id, raw: true } => json!({ "show raw": id }),
             Command::Retry(which) => json!({ "retry": chosen(which) }),
@@ -89,6 +101,7 @@ impl Command {
         let (word, value) = json.as_object()?.iter().next()?;
         let chosen = || match value {
             Value::Null => Some(Chosen::All),
+            Value::Object(of) => Some(Chosen::OfSink(of.get("sink")?.as_str()?.to_owned())),
             ids => Some(Chosen::Ids(
                 ids.as_array()?
                     .iter()
@@ -97,9 +110,10 @@ impl Command {
             )),
         };
         Some(match word.as_str() {
-            "list" => Command::List {
+            "list" | "list of sink" => Command::List {
                 limit: usize::try_from(value["limit"].as_u64()?).ok()?,
                 json: value["json"].as_bool()?,
+                sink: value["sink"].as_str().map(ToOwned::to_owned),
             },
             "show" => Command::Show { id: value.as_str()?.to_owned(), raw: false },
             "show raw" => Command::Show { id: value.as_str()?.to_owned(), raw: true },
@@ -118,7 +132,9 @@ mod tests {
     #[test]
     fn commands_travel_unchanged() {
         for command in [
-            Command::List { limit: 20, json: true },
+            Command::List { limit: 20, json: true, sink: None },
+            Command::List { limit: 20, json: false, sink: Some("mqtt plant".to_owned()) },
+            Command::Drop(Chosen::OfSink("mqtt plant".to_owned())),
             Command::Show { id: "d7".to_owned(), raw: false },
             Command::Show { id: "d7".to_owned(), raw: true },
             Command::Retry(Chosen::All),

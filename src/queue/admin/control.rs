@@ -245,7 +245,7 @@ mod tests {
         let since = Instant::now();
         socket.close();
         assert!(since.elapsed() < PATIENCE, "{:?}", since.elapsed());
-        assert!(ask(database, &Command::List { limit: 1, json: false }).is_none());
+        assert!(ask(database, &Command::List { limit: 1, json: false, sink: None }).is_none());
         assert!(!path(database).exists());
         fs::remove_dir_all(database.parent().unwrap()).unwrap();
     }
@@ -271,7 +271,7 @@ mod tests {
     fn closing_does_not_wait_for_a_queue_that_does_not_answer() {
         // The question waits in the channel for ever.
         let (database, socket, received) = socket("unanswered");
-        let question = Command::List { limit: 1, json: false }.to_json();
+        let question = Command::List { limit: 1, json: false, sink: None }.to_json();
         let mut waits = UnixStream::connect(path(&database)).unwrap();
         writeln!(waits, "{question}").unwrap();
         while received.is_empty() {

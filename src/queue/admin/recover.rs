@@ -309,7 +309,7 @@ mod tests {
 
     /// The keys and numbers of what waits, in its order.
     fn waiting(store: &Store) -> Vec<(String, u64)> {
-        let listed = store.listed(1_000).unwrap();
+        let listed = store.listed(None, 1_000).unwrap();
         let shown = listed.iter().map(|one| store.shown(one.seq).unwrap().unwrap().delivery);
         let number = |body: Vec<u8>| String::from_utf8(body).unwrap().parse().unwrap();
         shown.map(|one| (one.lane.key, number(one.body))).collect()

@@ -5,6 +5,7 @@
 //! what is dropped, and between two pieces the queue thread serves others.
 
 use super::answer::{Done, Id, Refusal};
+use crate::message::SinkName;
 use crate::queue::board::Board;
 use crate::queue::change::Change;
 use crate::queue::database::dead_letters::{self, Stored};
@@ -19,6 +20,9 @@ use std::sync::Mutex;
 /// Most rows in a piece.
 const ROWS: usize = 256;
 
+/// Most lanes that are looked at for one.
+const LANES: usize = 64;
+
 /// Most bytes of their bodies: what is deleted has to be looked for page by page.
 const BYTES: u64 = 512 * 1024;
 
@@ -32,10 +36,14 @@ pub(in crate::queue) enum Verb {
 /// A command under way.
 pub(in crate::queue) struct Sweep {
     verb: Verb,
+    /// Of this sink only.
+    sink: Option<SinkName>,
     waiting: Waiting,
     dead: Dead,
     /// Waiting deliveries and dead letters that are done.
     done: (u64, u64),
+    /// The first of these was not counted.
+    uncounted: bool,
     /// The first of these was estimated.
     roughly: bool,
     in_flight: u64,
@@ -61,19 +69,39 @@ enum Dead {
 }
 
 impl Sweep {
-    /// Everything that is there now.
-    pub(in crate::queue) fn all(verb: Verb, store: &Store, board: &Mutex<Board>) -> Done<Self> {
+    /// Everything that is there now, or all of one sink.
+    pub(in crate::queue) fn all(
+        verb: Verb,
+        sink: Option<SinkName>,
+        store: &Store,
+        board: &Mutex<Board>,
+    ) -> Done<Self> {
         let mut board = lock(board);
         let mut waiting = Waiting::All { from: i64::MIN, until: board.peek_seq() };
         let (mut done, mut roughly) = ((0, 0), false);
         if verb == Verb::Retry {
-            board.hurry();
+            board.hurry(sink.as_ref());
             (done.0, roughly) = (board.stored.count, board.stored.roughly);
             waiting = Waiting::These(VecDeque::new());
         }
         let until = dead_letters::last(&store.connection)?;
         let dead = Dead::All { after: i64::MIN, until };
-        Ok(Sweep { verb, waiting, dead, done, roughly, in_flight: 0, hopeless: 0 })
+        let uncounted = verb == Verb::Retry && sink.is_some();
+        Ok(Sweep { sink, uncounted, done, roughly, ..Sweep::over(verb, waiting, dead) })
+    }
+
+    fn over(verb: Verb, waiting: Waiting, dead: Dead) -> Self {
+        Sweep {
+            verb,
+            sink: None,
+            waiting,
+            dead,
+            done: (0, 0),
+            uncounted: false,
+            roughly: false,
+            in_flight: 0,
+            hopeless: 0,
+        }
     }
 
     /// These; nothing is done when one of them is not there.
@@ -100,8 +128,7 @@ impl Sweep {
                 }
             }
         }
-        let (waiting, dead) = (Waiting::These(waiting), Dead::These(dead));
-        Ok(Sweep { verb, waiting, dead, done: (0, 0), roughly: false, in_flight: 0, hopeless: 0 })
+        Ok(Sweep::over(verb, Waiting::These(waiting), Dead::These(dead)))
     }
 
     /// Adds what is to be written for the next piece; says whether there may be another one.
@@ -111,8 +138,7 @@ impl Sweep {
         board: &Mutex<Board>,
         changes: &mut Vec<Change>,
     ) -> rusqlite::Result<bool> {
-        let rows = self.next_rows(store)?;
-        if !rows.is_empty() {
+        if let Some(rows) = self.next_rows(store)? {
             let mut board = lock(board);
             for (row, bytes) in rows {
                 self.one_row(row, bytes, &mut board, changes);
@@ -127,29 +153,40 @@ impl Sweep {
         Ok(more)
     }
 
-    fn next_rows(&mut self, store: &Store) -> rusqlite::Result<Vec<(RowId, u64)>> {
+    /// The next rows, which may be none; `None` when there are no more.
+    fn next_rows(&mut self, store: &Store) -> rusqlite::Result<Option<Vec<(RowId, u64)>>> {
         let (from, until) = match &mut self.waiting {
             Waiting::These(rows) => {
-                let many = rows.len().min(ROWS);
-                return Ok(rows.drain(..many).collect());
+                let piece: Vec<_> = rows.drain(..rows.len().min(ROWS)).collect();
+                return Ok((!piece.is_empty()).then_some(piece));
             }
             Waiting::All { from, until } => (from, *until),
         };
         let mut piece = Vec::new();
-        while piece.is_empty() {
+        for _ in 0..LANES {
             let rows = store.sizes(*from, ROWS, BYTES)?;
-            let Some((last, _)) = rows.last() else { break };
-            *from = last.rowid() + 1;
-            for (row, bytes) in rows {
-                if row.seq >= until {
-                    // It came later, and so did all behind it in its lane.
-                    *from = row.lane_end();
+            let Some(((first, _), (last, _))) = rows.first().zip(rows.last()) else {
+                return Ok((!piece.is_empty()).then_some(piece));
+            };
+            let lane = first.lane;
+            let is_wanted = match &self.sink {
+                Some(sink) => store.lane(lane)?.is_some_and(|name| name.sink == *sink),
+                None => true,
+            };
+            *from = if is_wanted { last.rowid() + 1 } else { first.lane_end() };
+            for (row, bytes) in rows.into_iter().filter(|_| is_wanted) {
+                if row.lane != lane || row.seq >= until {
+                    // Another lane; or it came later, and so did all behind it in its own.
+                    *from = if row.lane == lane { row.lane_end() } else { row.rowid() };
                     break;
                 }
                 piece.push((row, bytes));
             }
+            if !piece.is_empty() {
+                break;
+            }
         }
-        Ok(piece)
+        Ok(Some(piece))
     }
 
     fn one_row(&mut self, row: RowId, bytes: u64, board: &mut Board, changes: &mut Vec<Change>) {
@@ -170,7 +207,8 @@ impl Sweep {
     fn next_letters(&mut self, store: &Store) -> rusqlite::Result<Vec<Stored>> {
         match &mut self.dead {
             Dead::All { after, until } => {
-                let letters = store.letters_piece(*after, *until, ROWS, BYTES)?;
+                let sink = self.sink.as_ref();
+                let letters = store.letters_piece(sink, *after, *until, ROWS, BYTES)?;
                 if let Some(last) = letters.last() {
                     *after = last.id;
                 }
@@ -205,9 +243,12 @@ impl Sweep {
         let mut text = match self.verb {
             Verb::Retry => {
                 let about = if self.roughly { "about " } else { "" };
+                let waiting = match self.uncounted {
+                    true => "all".to_owned(),
+                    false => format!("{about}{waiting}"),
+                };
                 format!(
-                    "{about}{waiting} waiting deliveries are tried now, {dead} dead letters wait \
-                     again"
+                    "{waiting} waiting deliveries are tried now, {dead} dead letters wait again"
                 )
             }
             Verb::Drop => {

@@ -90,6 +90,14 @@ impl Gate {
         self.closed.as_ref().map(|closed| closed.probe_at)
     }
 
+    /// How long it has been closed, and how long until the next probe.
+    pub(super) fn closed_for(&self, now: Instant) -> Option<(Duration, Duration)> {
+        self.closed.as_ref().map(|closed| {
+            let since = now.saturating_duration_since(closed.since);
+            (since, closed.probe_at.saturating_duration_since(now))
+        })
+    }
+
     pub(super) fn is_closed(&self) -> bool {
         self.closed.is_some()
     }

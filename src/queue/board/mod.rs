@@ -10,7 +10,7 @@ mod commit;
 mod gate;
 mod hold;
 mod lane;
-mod person;
+pub(in crate::queue) mod person;
 mod push;
 mod reading;
 mod settle;

@@ -1,16 +1,32 @@
 //! What a person asks for with `ilagent queue`.
 
-use super::Board;
+use super::{Board, Sink};
+use crate::message::SinkName;
 use crate::queue::row::RowId;
+use std::time::{Duration, Instant};
+
+/// How a sink stands, for people.
+pub(in crate::queue) struct Standing {
+    pub(in crate::queue) name: SinkName,
+    /// It is configured and takes deliveries.
+    pub(in crate::queue) claims: bool,
+    pub(in crate::queue) in_flight: usize,
+    /// How long its gate has been closed, and how long until the next probe.
+    pub(in crate::queue) closed: Option<(Duration, Duration)>,
+    /// How many of its lanes are closed by themselves.
+    pub(in crate::queue) lanes_closed: usize,
+}
 
 impl Board {
-    /// Everything that waits may go at once: somebody asked for it.
-    pub(in crate::queue) fn hurry(&mut self) {
-        for sink in &mut self.sinks {
+    /// Everything that waits, or all of one sink, may go at once: somebody asked for it.
+    pub(in crate::queue) fn hurry(&mut self, only: Option<&SinkName>) {
+        let is_wanted = |name: &SinkName| only.is_none_or(|only| only == name);
+        for sink in self.sinks.iter_mut().filter(|sink| is_wanted(&sink.name)) {
             sink.gate.open();
         }
         self.call_all();
-        let numbers: Vec<u32> = self.lanes.keys().copied().collect();
+        let lanes = self.lanes.iter().filter(|(_, lane)| is_wanted(&lane.name.sink));
+        let numbers: Vec<u32> = lanes.map(|(number, _)| *number).collect();
         for number in numbers {
             if let Some(lane) = self.lanes.get_mut(&number) {
                 lane.gate.open();
@@ -18,6 +34,22 @@ impl Board {
             }
             self.rotate(number);
         }
+    }
+
+    /// The sinks that have lanes or claim, and how they stand.
+    pub(in crate::queue) fn standings(&self, now: Instant) -> Vec<Standing> {
+        let standing = |(at, sink): (usize, &Sink)| Standing {
+            name: sink.name.clone(),
+            claims: sink.terms.is_some(),
+            in_flight: sink.in_flight,
+            closed: sink.gate.closed_for(now),
+            lanes_closed: self
+                .lanes
+                .values()
+                .filter(|lane| lane.sink.0 == at && lane.gate.is_closed())
+                .count(),
+        };
+        self.sinks.iter().enumerate().map(standing).collect()
     }
 
     /// Lets one waiting entry go at once; `false` when it is in flight.

@@ -1,10 +1,10 @@
 //! What was given up, kept with its reason, in bounded number and size.
 
-use crate::message::{Delivery, Errand, Keep, LaneName};
+use crate::message::{Delivery, Errand, Keep, LaneName, SinkName};
 use crate::queue::push::DeadLetter;
 use crate::queue::row::{self, Unchecked};
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
+use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
 /// Most bytes of dead letters kept; beyond it some are removed.
 const BYTES_MAX: u64 = 16 * 1024 * 1024;
@@ -190,20 +190,22 @@ pub(in crate::queue) fn last(connection: &Connection) -> rusqlite::Result<i64> {
     connection.query_row("SELECT COALESCE(MAX(id), 0) FROM dead_letters", [], |row| row.get(0))
 }
 
-/// Dead letters behind a number and up to another one, bounded in number and in bytes.
+/// Dead letters, or those of a sink, behind a number and up to another one, bounded in number and
+/// in bytes.
 pub(in crate::queue) fn piece(
     connection: &Connection,
-    after: i64,
-    until: i64,
+    sink: Option<&SinkName>,
+    (after, until): (i64, i64),
     count_max: usize,
     bytes_max: u64,
     unchecked: Unchecked,
 ) -> rusqlite::Result<Vec<Stored>> {
     let mut statement = connection.prepare_cached(&format!(
-        "SELECT {} FROM dead_letters WHERE id > ?1 AND id <= ?2 ORDER BY id",
+        "SELECT {} FROM dead_letters
+         WHERE id > ?1 AND id <= ?2 AND (?3 IS NULL OR sink = ?3) ORDER BY id",
         row::LETTER
     ))?;
-    let mut rows = statement.query([after, until])?;
+    let mut rows = statement.query(params![after, until, sink.map(SinkName::as_str)])?;
     let (mut piece, mut bytes) = (Vec::new(), 0);
     while piece.len() < count_max
         && bytes < bytes_max

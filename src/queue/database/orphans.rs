@@ -252,7 +252,7 @@ mod tests {
         store.connection.execute_batch(&rows).unwrap();
         drop(store);
         let store = Store::open(&settings).unwrap();
-        let listed = store.listed(100).unwrap();
+        let listed = store.listed(None, 100).unwrap();
         let mut found: Vec<&str> =
             listed.iter().map(|one| one.delivery.lane.key.as_str()).collect();
         found.sort_unstable();
@@ -270,7 +270,7 @@ mod tests {
         drop(store);
         for time in ["first", "second"] {
             let store = Store::open(&settings).unwrap();
-            let listed = store.listed(100).unwrap();
+            let listed = store.listed(None, 100).unwrap();
             let mut found: Vec<(u64, &str)> =
                 listed.iter().map(|one| (one.seq, one.delivery.lane.key.as_str())).collect();
             found.sort_unstable();

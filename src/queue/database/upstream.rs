@@ -285,7 +285,7 @@ mod tests {
             drop(made);
             let mut store = open(&path);
             convert(&mut store).unwrap();
-            let listed = store.listed(10).unwrap();
+            let listed = store.listed(None, 10).unwrap();
             let shown: Vec<_> =
                 listed.iter().filter_map(|one| store.shown(one.seq).unwrap()).collect();
             let summaries: Vec<serde_json::Value> = shown
@@ -301,7 +301,7 @@ mod tests {
             let body = String::from_utf8_lossy(&shown[0].delivery.body);
             assert!(body.contains(r#""customDetails":{"a":89490200001234567890}"#), "{body}");
             convert(&mut store).unwrap();
-            assert_eq!(store.listed(10).unwrap().len(), 2, "{state}: only once");
+            assert_eq!(store.listed(None, 10).unwrap().len(), 2, "{state}: only once");
             std::fs::remove_dir_all(path.parent().unwrap()).unwrap();
         }
     }
@@ -322,7 +322,7 @@ mod tests {
             std::fs::write(&path, bytes).unwrap();
             let mut store = open(&path);
             convert(&mut store).unwrap();
-            let listed = store.listed(10).unwrap();
+            let listed = store.listed(None, 10).unwrap();
             let keys = listed.iter().map(|one| one.delivery.lane.key.as_str());
             assert_eq!(keys.collect::<Vec<_>>(), ["key", "key"], "{state}");
             let first = store.shown(listed[0].seq).unwrap().unwrap().delivery;

@@ -3,6 +3,7 @@
 use super::Writer;
 use crate::queue::admin::answer::{Answer, carry_out};
 use crate::queue::admin::{Command, control};
+use crate::queue::board::person::Standing;
 use crate::queue::change::Change;
 use crate::queue::database::upstream;
 use crate::queue::push::UpstreamMessage;
@@ -10,6 +11,10 @@ use crate::queue::request::Request;
 use crate::system::threads::lock;
 use crossbeam_channel::{Sender, bounded, select};
 use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+/// So many deliveries of a sink are counted at most.
+const COUNTED: i64 = 10_000;
 
 impl Writer {
     /// Listens for `ilagent queue`, which waits for its turn like everybody else.
@@ -82,6 +87,28 @@ impl Writer {
         };
         let _ = answer.send(said);
         Ok(())
+    }
+
+    /// What waits for a sink that is no longer configured would wait without a word.
+    pub(super) fn name_unclaimed(&self) {
+        let Some(database) = &self.database else { return };
+        let standings = lock(&self.shared.board).standings(Instant::now());
+        let mut waiting = Vec::new();
+        for Standing { name, .. } in standings.into_iter().filter(|sink| !sink.claims) {
+            match database.store.count_of(&name, COUNTED) {
+                Ok(0) => {}
+                Ok(COUNTED) => waiting.push(format!("{COUNTED} or more for `{name}`")),
+                Ok(count) => waiting.push(format!("{count} for `{name}`")),
+                Err(error) => log::debug!("queue: what waits for {name}: {error}"),
+            }
+        }
+        if !waiting.is_empty() {
+            log::warn!(
+                "queue: deliveries wait for a sink that is not configured: {}; configure it again, \
+                 or delete them with `ilagent queue drop --sink NAME`",
+                waiting.join(", ")
+            );
+        }
     }
 
     pub(super) fn upstream(&mut self, answer: &Sender<Vec<UpstreamMessage>>) {

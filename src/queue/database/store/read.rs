@@ -126,7 +126,7 @@ impl Store {
         Ok(names)
     }
 
-    pub(super) fn lane(&self, number: u32) -> rusqlite::Result<Option<LaneName>> {
+    pub(in crate::queue) fn lane(&self, number: u32) -> rusqlite::Result<Option<LaneName>> {
         let found = self
             .connection
             .prepare_cached("SELECT number, sink, key, sum FROM lanes WHERE number = ?1")?

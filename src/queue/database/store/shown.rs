@@ -1,13 +1,13 @@
 //! Rows as `ilagent queue` shows them.
 
 use super::Store;
-use crate::message::{Delivery, LaneName};
+use crate::message::{Delivery, LaneName, SinkName};
 use crate::queue::database::dead_letters;
 use crate::queue::row;
 use crate::queue::row::RowId;
 use rusqlite::OptionalExtension;
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap};
 
 /// A row, as it is shown.
 pub(in crate::queue) struct Shown {
@@ -51,8 +51,13 @@ impl Store {
 
     /// The oldest waiting deliveries, for people, without their bodies. Each lane is in order, so
     /// no more rows are read than are shown, and one of each lane.
-    pub(in crate::queue) fn listed(&self, limit: usize) -> rusqlite::Result<Vec<Shown>> {
-        let lanes = self.lane_names()?;
+    pub(in crate::queue) fn listed(
+        &self,
+        sink: Option<&SinkName>,
+        limit: usize,
+    ) -> rusqlite::Result<Vec<Shown>> {
+        let mut lanes = self.lane_names()?;
+        lanes.retain(|_, name| sink.is_none_or(|sink| is_of(name.as_ref(), sink)));
         let mut fronts = BinaryHeap::new();
         for number in lanes.keys() {
             if let Some(first) = self.first(*number, 0)? {
@@ -98,6 +103,48 @@ impl Store {
         Ok(found == Some(sum))
     }
 
+    /// Dead letters of a sink, for people.
+    pub(in crate::queue) fn letters_of(
+        &self,
+        sink: &SinkName,
+        limit: usize,
+    ) -> rusqlite::Result<Vec<dead_letters::Stored>> {
+        self.letters_piece(Some(sink), i64::MIN, i64::MAX, limit, u64::MAX)
+    }
+
+    /// How many dead letters each sink has; those that never became deliveries have none.
+    pub(in crate::queue) fn letters_by_sink(&self) -> rusqlite::Result<BTreeMap<SinkName, u64>> {
+        let mut counted = self
+            .connection
+            .prepare("SELECT sink, COUNT(*) FROM dead_letters WHERE sink != '' GROUP BY sink")?;
+        let counted = counted.query_map([], |found| {
+            let count = u64::try_from(found.get::<_, i64>(1)?).unwrap_or(0);
+            Ok((row::lossy(found.get_ref(0)?).into(), count))
+        })?;
+        counted.collect()
+    }
+
+    /// How many deliveries wait for a sink: no more are counted than this.
+    pub(in crate::queue) fn count_of(&self, sink: &SinkName, most: i64) -> rusqlite::Result<i64> {
+        let mut count = 0;
+        for (lane, _) in self.lane_names()?.iter().filter(|(_, name)| is_of(name.as_ref(), sink)) {
+            let lane = RowId { lane: *lane, seq: 0 };
+            count += self
+                .connection
+                .prepare_cached(
+                    "SELECT COUNT(*) FROM
+                     (SELECT 1 FROM deliveries WHERE id >= ?1 AND id < ?2 LIMIT ?3)",
+                )?
+                .query_row([lane.rowid(), lane.lane_end(), most - count], |found| {
+                    found.get::<_, i64>(0)
+                })?;
+            if count >= most {
+                break;
+            }
+        }
+        Ok(count)
+    }
+
     /// Dead letters for people, oldest first; `only` picks one.
     pub(in crate::queue) fn letters_shown(
         &self,
@@ -110,12 +157,17 @@ impl Store {
     /// Dead letters behind a number and up to another one, as [`dead_letters::piece`] bounds them.
     pub(in crate::queue) fn letters_piece(
         &self,
+        sink: Option<&SinkName>,
         after: i64,
         until: i64,
         count_max: usize,
         bytes_max: u64,
     ) -> rusqlite::Result<Vec<dead_letters::Stored>> {
         let connection = &self.connection;
-        dead_letters::piece(connection, after, until, count_max, bytes_max, self.unchecked)
+        dead_letters::piece(connection, sink, (after, until), count_max, bytes_max, self.unchecked)
     }
+}
+
+fn is_of(name: Option<&LaneName>, sink: &SinkName) -> bool {
+    name.is_some_and(|name| name.sink == *sink)
 }
