@@ -131,6 +131,34 @@ pub fn covers(wide: &str, narrow: &str) -> bool {
     narrow.next().is_none()
 }
 
+/// The filter for all topics that match both filters, if there are any.
+#[must_use]
+pub fn meet(one: &str, other: &str) -> Option<String> {
+    if !overlap(one, other) {
+        return None;
+    }
+    let (mut one, mut other) = (one.split('/'), other.split('/'));
+    let mut levels = Vec::new();
+    loop {
+        match (one.next(), other.next()) {
+            (Some("#"), Some(level)) => {
+                levels.push(level);
+                levels.extend(other);
+                break;
+            }
+            (Some(level), Some("#")) => {
+                levels.push(level);
+                levels.extend(one);
+                break;
+            }
+            (Some("+"), Some(level)) | (Some(level), Some(_)) => levels.push(level),
+            // They overlap, so what is left of the longer one is a `#` that matches nothing.
+            (Some(_) | None, None) | (None, Some(_)) => break,
+        }
+    }
+    Some(levels.join("/"))
+}
+
 /// Whether some topic matches both filters.
 #[must_use]
 pub fn overlap(one: &str, other: &str) -> bool {
@@ -175,7 +203,7 @@ fn begins_with_wildcard(filter: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::{Strategy, prop_assert, proptest};
+    use proptest::prelude::{Strategy, prop_assert, prop_assert_eq, proptest};
 
     #[test]
     fn only_filters_of_section_4_7_are_valid() {
@@ -290,6 +318,23 @@ mod tests {
         }
     }
 
+    #[test]
+    fn filters_meet_in_what_both_match() {
+        for (one, other, wanted) in [
+            ("a/+/c", "a/b/+", Some("a/b/c")),
+            ("a/#", "+", Some("a")),
+            ("a/#", "+/b/#", Some("a/b/#")),
+            ("#", "+/#", Some("+/#")),
+            ("a/+/#", "a/#", Some("a/+/#")),
+            ("a/#", "a", Some("a")),
+            ("+/#", "a", Some("a")),
+            ("a/#", "b", None),
+        ] {
+            assert_eq!(meet(one, other).as_deref(), wanted, "{one} and {other}");
+            assert_eq!(meet(other, one).as_deref(), wanted, "{other} and {one}");
+        }
+    }
+
     fn levels(of: &'static [&'static str]) -> impl Strategy<Value = String> {
         proptest::collection::vec(proptest::sample::select(of), 1..4)
             .prop_map(|levels| levels.join("/"))
@@ -309,6 +354,8 @@ mod tests {
                 prop_assert!(!covers(&wide, &narrow) || matches(&wide, &topic));
                 prop_assert!(!matches(&wide, &topic) || overlap(&wide, &narrow));
             }
+            let both = meet(&wide, &narrow).is_some_and(|both| matches(&both, &topic));
+            prop_assert_eq!(both, matches(&wide, &topic) && matches(&narrow, &topic));
             if overlap(&wide, &narrow) {
                 let joined = join(&wide, &narrow);
                 prop_assert!(check_filter(&joined).is_ok());

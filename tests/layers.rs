@@ -54,6 +54,7 @@ const INSIDE: [(&str, &[&[&str]]); 4] = [
         &[
             &["dialects"],
             &["document", "whole"],
+            &["routes"],
             &["surroundings"],
             &["values"],
             &["fault", "model"],

@@ -7,6 +7,7 @@ mod fault;
 pub mod hush;
 pub mod model;
 mod repeats;
+mod routes;
 mod secret;
 pub mod suggest;
 mod surroundings;

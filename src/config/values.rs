@@ -3,8 +3,9 @@
 //! Every error is written to follow `PLACE: `.
 
 use crate::config::{
-    Address, Mechanism, Qos, Routing, Safety, Scheme, Service, StatusFormat, Version,
+    Address, Format, Mechanism, Qos, Routing, Safety, Scheme, Service, StatusFormat, Version,
 };
+use crate::topic::Pattern;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -39,6 +40,10 @@ pub const KEEP_ALIVES: RangeInclusive<u64> = 5..=65_535;
 pub const ROTATE_BYTES: RangeInclusive<u64> = 4 * 1_024..=1 << 30;
 /// Older files of a file sink.
 pub const OLDER_FILES: RangeInclusive<u64> = 0..=99;
+/// Milliseconds before the first repetition of a call, and most between two.
+pub const BACKOFFS: RangeInclusive<u64> = 1..=3_600_000;
+/// Statuses of an HTTP response that end a call.
+pub const STATUSES: RangeInclusive<u64> = 200..=599;
 /// Seconds one request to ilert may take.
 pub const TIMEOUTS: RangeInclusive<u64> = 1..=300;
 
@@ -125,30 +130,54 @@ pub fn size_words(bytes: u64) -> String {
 
 /// A time: `30` (seconds), `30 s`, `5 min`, `2 h`, `1 d`; `range` is in seconds.
 pub fn duration(text: &str, range: RangeInclusive<u64>) -> Result<Duration, String> {
-    let (number, unit) = split_unit(text);
-    let factor = match unit.to_ascii_lowercase().as_str() {
-        "" | "s" | "sec" => Some(1),
-        "m" | "min" => Some(60),
-        "h" => Some(3_600),
-        "d" => Some(86_400),
-        _ => None,
-    };
-    let seconds = number.zip(factor).and_then(|(number, factor)| number.checked_mul(factor));
-    let Some(seconds) = seconds else {
+    let time = millis(text).filter(|millis| millis % 1_000 == 0);
+    let Some(time) = time.map(Duration::from_millis) else {
         return Err(format!("`{text}` is not a time such as 30 (seconds), 30 s, 5 min or 2 h"));
     };
-    if range.contains(&seconds) {
-        Ok(Duration::from_secs(seconds))
-    } else {
-        let [least, most] = [*range.start(), *range.end()].map(Duration::from_secs);
-        let (least, most) = (duration_words(least), duration_words(most));
-        Err(format!("`{text}` is not between {least} and {most}"))
-    }
+    let [least, most] = [*range.start(), *range.end()].map(Duration::from_secs);
+    between(text, time, least, most)
 }
 
-/// A time as people write it; parts of a second are left out.
+/// A time that may be short: also `50 ms`; `range` is in milliseconds.
+pub fn moment(text: &str, range: RangeInclusive<u64>) -> Result<Duration, String> {
+    let time = millis(text).map(Duration::from_millis);
+    let time = time.ok_or_else(|| format!("`{text}` is not a time such as 50 ms, 2 s or 5 min"))?;
+    let [least, most] = [*range.start(), *range.end()].map(Duration::from_millis);
+    between(text, time, least, most)
+}
+
+fn millis(text: &str) -> Option<u64> {
+    let (number, unit) = split_unit(text);
+    let factor = match unit.to_ascii_lowercase().as_str() {
+        "ms" => 1,
+        "" | "s" | "sec" => 1_000,
+        "m" | "min" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return None,
+    };
+    number?.checked_mul(factor)
+}
+
+fn between(
+    text: &str,
+    time: Duration,
+    least: Duration,
+    most: Duration,
+) -> Result<Duration, String> {
+    if (least..=most).contains(&time) {
+        return Ok(time);
+    }
+    let (least, most) = (duration_words(least), duration_words(most));
+    Err(format!("`{text}` is not between {least} and {most}"))
+}
+
+/// A time as people write it.
 #[must_use]
 pub fn duration_words(time: Duration) -> String {
+    if time.subsec_millis() != 0 {
+        return format!("{} ms", time.as_millis());
+    }
     let seconds = time.as_secs();
     for (length, unit) in [(86_400, "d"), (3_600, "h"), (60, "min")] {
         if seconds >= length && seconds.is_multiple_of(length) {
@@ -279,12 +308,35 @@ pub fn kafka_topic(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
+/// The same as a pattern; it has no wildcards.
+pub fn kafka_pattern(text: &str) -> Result<Pattern, String> {
+    kafka_topic(text).map(|filter| Pattern { filter, names: Vec::new() })
+}
+
 /// A name, of a consumer group, a user or a sink: one line that is not empty.
 pub fn line(text: &str) -> Result<String, String> {
     if text.chars().any(char::is_control) {
         return Err("this is one line of text without control characters".to_owned());
     }
     filled(text)
+}
+
+/// The name of a journal, which no other sink can have.
+pub fn journal(text: &str) -> Result<String, String> {
+    match line(text)? {
+        name if name.starts_with("mqtt ") || name.starts_with("webhook ") => {
+            Err(format!("`{name}` may be the name of another sink"))
+        }
+        name => Ok(name),
+    }
+}
+
+/// A user of HTTP's basic authentication.
+pub fn user(text: &str) -> Result<String, String> {
+    match line(text)? {
+        user if user.contains(':') => Err("a user name cannot hold a `:` here".to_owned()),
+        user => Ok(user),
+    }
 }
 
 /// Whether a `security.protocol` of librdkafka means TLS.
@@ -403,6 +455,69 @@ fn web_path(text: &str) -> Result<String, String> {
     }
 }
 
+/// The URL of a webhook.
+pub fn url(text: &str) -> Result<String, String> {
+    let (scheme, rest) = text.split_once("://").unwrap_or_default();
+    if !matches!(scheme.to_ascii_lowercase().as_str(), "http" | "https") {
+        return Err(format!("`{text}` is not a URL such as http://127.0.0.1:5000/orders"));
+    }
+    if !rest.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') {
+        return Err("a URL has no spaces, no `#`, and other characters only as %XX".to_owned());
+    }
+    let host = rest.split(['/', '?']).next().unwrap_or_default();
+    if host.contains('@') {
+        return Err("user name and password have their own settings".to_owned());
+    }
+    if host.is_empty() {
+        return Err("this URL names no host".to_owned());
+    }
+    base_url(&format!("{scheme}://{host}")).map(|_| text.to_owned())
+}
+
+/// The method of a webhook's calls, which have a body.
+pub fn method(text: &str) -> Result<String, String> {
+    match text {
+        "POST" | "PUT" | "PATCH" => Ok(text.to_owned()),
+        _ => Err(format!("the method is POST, PUT or PATCH, not `{text}`")),
+    }
+}
+
+/// The name of a header that may be added to a call.
+pub fn header(text: &str) -> Result<(), String> {
+    const OWN: [&str; 6] =
+        ["connection", "content-length", "host", "te", "transfer-encoding", "upgrade"];
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    if text.is_empty() || !text.bytes().all(legal) {
+        return Err(format!("`{}` is not the name of a header", text.escape_debug()));
+    }
+    match OWN.iter().any(|own| own.eq_ignore_ascii_case(text)) {
+        true => Err(format!("the header `{text}` is the agent's to write")),
+        false => Ok(()),
+    }
+}
+
+/// A status, `404`, or all of a kind, `5xx`.
+pub fn status(text: &str) -> Result<RangeInclusive<u16>, String> {
+    let kind = text.strip_suffix("xx").and_then(|kind| kind.parse::<u16>().ok());
+    let found = match kind {
+        Some(kind) => kind.checked_mul(100).map(|first| first..=first + 99),
+        None => text.parse::<u16>().ok().map(|status| status..=status),
+    };
+    found
+        .filter(|found| STATUSES.contains(&u64::from(*found.start())))
+        .ok_or_else(|| format!("`{text}` is not a status such as 404 or 5xx, from 200 to 599"))
+}
+
+/// How a payload is sent to a webhook.
+pub fn format(text: &str) -> Result<Format, String> {
+    match text {
+        "raw" => Ok(Format::Raw),
+        "cloudevent" => Ok(Format::CloudEvent),
+        "cloudevent-binary" => Ok(Format::CloudEventBinary),
+        _ => Err(format!("the format is `raw`, `cloudevent` or `cloudevent-binary`, not `{text}`")),
+    }
+}
+
 /// Scheme, host and port of an HTTP server, without the slash at the end.
 pub fn base_url(text: &str) -> Result<String, String> {
     let wrong = || format!("`{text}` is not of the form http(s)://host or http(s)://host:port");
@@ -454,6 +569,13 @@ pub fn is_secret_option(name: &str) -> bool {
     SECRETS.iter().any(|word| name.contains(word))
 }
 
+/// The same of a header.
+#[must_use]
+pub fn is_secret_header(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    is_secret_option(&name) || name.contains("auth") || name.contains("cookie")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -489,6 +611,68 @@ mod tests {
         ] {
             let wanted = wanted.map(Duration::from_secs).map_err(str::to_owned);
             assert_eq!(duration(text, AGES), wanted, "{text}");
+        }
+    }
+
+    #[test]
+    fn moments_may_be_shorter_than_a_second() {
+        for (text, wanted) in [
+            ("50ms", Ok(50)),
+            ("0", Ok(0)),
+            ("2 s", Ok(2_000)),
+            ("1 min", Err("`1 min` is not between 0 s and 10 s")),
+            ("soon", Err("`soon` is not a time such as 50 ms, 2 s or 5 min")),
+        ] {
+            let wanted = wanted.map(Duration::from_millis).map_err(str::to_owned);
+            assert_eq!(moment(text, 0..=10_000), wanted, "{text}");
+        }
+        assert!(duration("1500 ms", AGES).is_err(), "others are whole seconds");
+        assert_eq!(duration("2000 ms", AGES), Ok(Duration::from_secs(2)));
+        assert_eq!(duration_words(Duration::from_millis(1_050)), "1050 ms");
+    }
+
+    #[test]
+    fn a_webhook_has_a_host_and_perhaps_a_path() {
+        for (text, wanted) in [
+            ("http://127.0.0.1:5000/orders", Ok(())),
+            ("HTTPS://shop/a/b?c=%20d", Ok(())),
+            ("http://[::1]/x", Ok(())),
+            ("http://shop?key=1", Ok(())),
+            ("shop/orders", Err("is not a URL such as")),
+            ("mqtt://shop", Err("is not a URL such as")),
+            ("http:///orders", Err("this URL names no host")),
+            ("http://?a", Err("this URL names no host")),
+            ("http://me:x@shop/", Err("user name and password have their own settings")),
+            ("http://shop/a b", Err("no spaces")),
+            ("http://shop/#x", Err("no spaces, no `#`")),
+            ("http://sh^op/", Err("is not of the form http(s)://host")),
+        ] {
+            let found = url(text).map(|_| ());
+            match wanted {
+                Ok(()) => assert_eq!(found, Ok(()), "{text}"),
+                Err(words) => {
+                    assert!(found.as_ref().is_err_and(|e| e.contains(words)), "{found:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn statuses_and_headers_are_those_of_http() {
+        for (text, wanted) in [
+            ("404", Some(404..=404)),
+            ("5xx", Some(500..=599)),
+            ("1xx", None),
+            ("6xx", None),
+            ("99999xx", None),
+            ("ok", None),
+        ] {
+            assert_eq!(status(text).ok(), wanted, "{text}");
+        }
+        for (text, legal) in
+            [("X-Key", true), ("Content-Type", true), ("a b", false), ("", false), ("Host", false)]
+        {
+            assert_eq!(header(text).is_ok(), legal, "{text}");
         }
     }
 

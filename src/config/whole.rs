@@ -4,10 +4,12 @@
 //! them by itself. What must fit together is checked here, once and for every dialect.
 
 use super::repeats::repeats;
+use super::routes::{self, Leg};
 use super::{
-    Broker, Cluster, Config, Faults, FileSink, Http, Ilert, Place, Qos, Queue, Sink, Surroundings,
-    Target,
+    Broker, Cluster, Config, Faults, FileSink, Http, Ilert, Place, Qos, Queue, Rule, Sink,
+    Surroundings, Target, Webhook,
 };
+use crate::system::plain::plain;
 use std::path::PathBuf;
 
 /// A configuration without a fault.
@@ -28,6 +30,8 @@ pub struct Part {
     pub clusters: Vec<Placed<Cluster>>,
     /// File sinks.
     pub files: Vec<Placed<FileSink>>,
+    /// Webhooks.
+    pub webhooks: Vec<Placed<Webhook>>,
     /// HTTP listeners.
     pub http: Vec<Http>,
     /// ilert's API. What is empty or missing in it is looked up outside.
@@ -50,6 +54,7 @@ impl Part {
         self.brokers.extend(other.brokers);
         self.clusters.extend(other.clusters);
         self.files.extend(other.files);
+        self.webhooks.extend(other.webhooks);
         self.http.extend(other.http);
         self.ilert = self.ilert.take().or(other.ilert);
         self.queue = self.queue.take().or(other.queue);
@@ -82,6 +87,15 @@ pub enum Needs {
     Acknowledged(Qos, Place),
     /// ilert's API key.
     ApiKey(Place),
+    /// Somebody who publishes to this broker, which has no subscription.
+    Purpose(Place),
+    /// The sink that the rule of this number names.
+    Sink {
+        /// The number of the rule in its source.
+        rule: usize,
+        /// Where it is named.
+        place: Place,
+    },
 }
 
 /// A dialect's words for what a whole configuration lacks.
@@ -112,12 +126,14 @@ pub fn check(
     part.warnings.extend(warning.map(str::to_owned));
     unmet(&part, ilert.api_key.is_some(), words, &mut faults);
     alike(&part, &mut faults);
+    idle(&part, &mut faults);
+    routes(&part, &mut faults);
     let mut queue = part.queue.unwrap_or_default();
     queue.path = part.database.unwrap_or(queue.path);
     let Part { http, warnings, .. } = part;
     let (brokers, clusters) = (used(part.brokers), used(part.clusters));
     let files = used(part.files);
-    let webhooks = Vec::new();
+    let webhooks = used(part.webhooks);
     let mut config = Config { brokers, clusters, http, ilert, files, webhooks, queue };
     default_key(&mut config, around, &mut faults);
     let is_idle = config.brokers.is_empty()
@@ -141,18 +157,66 @@ fn used<T>(all: Vec<Placed<T>>) -> Vec<T> {
 
 /// Notes what rules need and lack.
 fn unmet(part: &Part, has_api_key: bool, words: &Words, faults: &mut Faults) {
-    let of_brokers = part.brokers.iter().map(|broker| (broker.it.buffer, &broker.needs));
-    let of_clusters = part.clusters.iter().map(|cluster| (cluster.it.buffer, &cluster.needs));
+    let of_brokers = part.brokers.iter().map(|placed| (placed.it.buffer, &placed.needs));
+    let of_clusters = part.clusters.iter().map(|placed| (placed.it.buffer, &placed.needs));
     for (buffer, needs) in of_brokers.chain(of_clusters) {
         for need in needs {
             let (place, what) = match need {
                 Needs::Acknowledged(Qos::AtMostOnce, place) if !buffer => (place, words.qos_0),
                 Needs::ApiKey(place) if !has_api_key => (place, words.api_key),
-                Needs::Acknowledged(..) | Needs::ApiKey(_) => continue,
+                Needs::Acknowledged(..)
+                | Needs::ApiKey(_)
+                | Needs::Purpose(_)
+                | Needs::Sink { .. } => continue,
             };
             faults.add(place.clone(), what);
         }
     }
+}
+
+/// The rules of all sources, those of a source that is switched off included.
+fn rules(part: &Part) -> impl Iterator<Item = &Rule> {
+    let of_brokers = part.brokers.iter().flat_map(|placed| &placed.it.rules);
+    of_brokers.chain(part.clusters.iter().flat_map(|placed| &placed.it.rules))
+}
+
+/// Notes brokers that nothing is read from and nothing is published to.
+fn idle(part: &Part, faults: &mut Faults) {
+    for Placed { it, needs, .. } in part.brokers.iter().filter(|_| part.http.is_empty()) {
+        let is_named = || rules(part).any(|rule| rule.to.broker() == Some(&it.name));
+        for need in needs {
+            if let Needs::Purpose(place) = need
+                && it.status.is_none()
+                && !is_named()
+            {
+                let what = "this broker needs a subscription, or a rule that publishes to it";
+                faults.add(place.clone(), what);
+            }
+        }
+    }
+}
+
+/// Notes what is wrong with the ways from sources to sinks.
+fn routes(part: &Part, faults: &mut Faults) {
+    let of_brokers = part.brokers.iter().map(|placed| {
+        let source = placed.is_enabled.then_some(&placed.it);
+        (source, placed.it.rules.as_slice(), &placed.needs)
+    });
+    let of_clusters =
+        part.clusters.iter().map(|placed| (None, placed.it.rules.as_slice(), &placed.needs));
+    let mut legs = Vec::new();
+    for (from, rules, needs) in of_brokers.chain(of_clusters) {
+        legs.extend(needs.iter().filter_map(|need| match need {
+            Needs::Sink { rule, place } => Some(Leg { from, rules, number: *rule, place }),
+            Needs::Acknowledged(..) | Needs::ApiKey(_) | Needs::Purpose(_) => None,
+        }));
+    }
+    let brokers: Vec<_> = part.brokers.iter().filter(|it| it.is_enabled).map(|it| &it.it).collect();
+    let names: Vec<_> = brokers.iter().map(|broker| broker.name.as_str()).collect();
+    let webhooks = part.webhooks.iter().filter(|placed| placed.is_enabled);
+    let webhooks: Vec<_> = webhooks.map(|placed| placed.it.name.as_str()).collect();
+    routes::unknown(&legs, &names, &webhooks, faults);
+    routes::loops(&legs, &brokers, faults);
 }
 
 /// What no two things may share.
@@ -161,6 +225,7 @@ enum Unique {
     Broker,
     Session,
     Cluster,
+    Webhook,
     Sink,
     File,
 }
@@ -170,6 +235,7 @@ impl Unique {
         let kind = match self {
             Unique::Broker => "broker",
             Unique::Cluster => "cluster",
+            Unique::Webhook => "webhook",
             Unique::Sink => "sink",
             Unique::File => return "another sink writes to this file".to_owned(),
             Unique::Session => {
@@ -189,15 +255,15 @@ struct Identities<'p> {
     /// What is compared.
     compared: Vec<String>,
     /// What it is, what is shown of it, and where it is given.
-    given: Vec<(Unique, &'p str, &'p Place)>,
+    given: Vec<(Unique, String, &'p Place)>,
 }
 
 impl<'p> Identities<'p> {
     /// Adds one. What could not be read is empty, and like nothing else.
-    fn add(&mut self, what: Unique, within: &str, shown: &'p str, place: &'p Place) {
+    fn add(&mut self, what: Unique, within: &str, shown: &str, place: &'p Place) {
         if !shown.is_empty() {
             self.compared.push(format!("{}\n{within}\n{shown}", what as u8));
-            self.given.push((what, shown, place));
+            self.given.push((what, shown.to_owned(), place));
         }
     }
 }
@@ -207,12 +273,22 @@ fn alike(part: &Part, faults: &mut Faults) {
     let mut all = Identities::default();
     for Placed { it, name, id, .. } in part.brokers.iter().filter(|placed| placed.is_enabled) {
         all.add(Unique::Broker, "", &it.name, name);
-        if !it.host.is_empty() {
-            all.add(Unique::Session, &format!("{}:{}", it.host, it.port), &it.client_id, id);
+        if it.host.is_empty() {
+            continue;
+        }
+        let at = format!("{}:{}", it.host.to_ascii_lowercase(), it.port);
+        if !it.rules.is_empty() {
+            all.add(Unique::Session, &at, &it.client_id, id);
+        }
+        if it.is_published_to(rules(part)) {
+            all.add(Unique::Session, &at, &it.publisher_id(), id);
         }
     }
     for Placed { it, name, .. } in part.clusters.iter().filter(|placed| placed.is_enabled) {
         all.add(Unique::Cluster, "", &it.name, name);
+    }
+    for Placed { it, name, .. } in part.webhooks.iter().filter(|placed| placed.is_enabled) {
+        all.add(Unique::Webhook, "", &it.name, name);
     }
     let ilert = Place::from(Sink::ILERT);
     all.add(Unique::Sink, "", Sink::ILERT, &ilert);
@@ -221,8 +297,8 @@ fn alike(part: &Part, faults: &mut Faults) {
         all.add(Unique::File, "", it.path.to_str().unwrap_or_default(), id);
     }
     for (again, _) in repeats(&all.compared) {
-        let (what, shown, place) = all.given[again];
-        faults.add(place.clone(), what.words(shown));
+        let (what, shown, place) = &all.given[again];
+        faults.add((*place).clone(), what.words(shown));
     }
 }
 
@@ -258,7 +334,12 @@ pub fn warnings(config: &Config) -> Vec<String> {
             http.bind, http.port
         )
     };
-    open.map(warning).collect()
+    let idle = config.webhooks.iter().filter(|hook| {
+        let is_named = config.rules().any(|rule| rule.to.webhook() == Some(&hook.name));
+        config.http.is_empty() && !is_named
+    });
+    let idle = idle.map(|hook| format!("webhook {}: no rule calls it", plain(&hook.name)));
+    open.map(warning).chain(idle).collect()
 }
 
 #[cfg(test)]
@@ -303,7 +384,7 @@ mod tests {
         let part = Part { brokers, files: files.into(), ..Part::default() };
         let wanted = [
             "x-name: there is another broker of the name `x`",
-            "y-id: the client id `ilagent` is used twice at this broker: each session would end the other",
+            "y-id: the client id `ilagent-out` is used twice at this broker: each session would end the other",
             "ilert-name: there is another sink of the name `ilert`",
             "path: another sink writes to this file",
         ];

@@ -207,20 +207,11 @@ impl TopicTemplate {
         Some(made)
     }
 
-    /// A filter for all topics that it makes of those that `filter` matches; it may be wider than
-    /// they are. `None` if there can be none.
+    /// A filter for all topics that it makes of those that `narrow` matches, which matches none that
+    /// `filter` does not; it may be wider than they are. `None` if there can be none.
     #[must_use]
-    pub fn reach(&self, filter: &str) -> Option<String> {
-        let wildcards: Vec<&str> =
-            filter.split('/').filter(|level| matches!(*level, "+" | "#")).collect();
-        let mut made = String::new();
-        for part in &self.parts {
-            match part {
-                Part::Text(text) => made.push_str(text),
-                Part::Topic { cut } => made.push_str(filter.get(*cut..).unwrap_or("#")),
-                Part::Wildcard(number) => made.push_str(wildcards.get(*number).unwrap_or(&"#")),
-            }
-        }
+    pub fn reach(&self, filter: &str, narrow: &str) -> Option<String> {
+        let made = self.fill(filter, narrow, &|value, made| made.push_str(value))?;
         let mut levels: Vec<&str> = Vec::new();
         for level in made.split('/') {
             if level.contains('#') {
@@ -261,8 +252,8 @@ fn place(name: &str, pattern: &Pattern) -> Result<Part, String> {
             Err(format!("`{{{name}}}` stands for nothing: `{filter}` has no wildcard"))
         }
         _ => Err(format!(
-            "`{{{name}}}` stands for nothing: `{filter}` has the wildcards {{1}} to {{{}}}, and \
-             the whole topic is {{{TOPIC}}}",
+            "`{{{name}}}` stands for nothing: the last wildcard of `{filter}` is {{{}}}, and the \
+             whole topic is {{{TOPIC}}}",
             names.len()
         )),
     }
@@ -362,7 +353,7 @@ mod tests {
     fn what_cannot_be_filled_is_refused() {
         for (filter, template, wanted) in [
             ("a/b", "{1}", "`{1}` stands for nothing: `a/b` has no wildcard"),
-            ("a/+x/#", "{3}", "has the wildcards {1} to {2}"),
+            ("a/+x/#", "{3}", "the last wildcard of `a/+/#` is {2}"),
             ("a/+x", "{y}", "`{y}` stands for nothing"),
             ("a/+", "{}", "`{}` stands for nothing"),
             ("a/+", "{0}", "`{0}` stands for nothing"),
@@ -391,21 +382,24 @@ mod tests {
 
     #[test]
     fn the_reach_of_a_template_is_a_filter() {
-        for (filter, template, wanted) in [
-            ("a/#", "site7/{topic}", Some("site7/a/#")),
-            ("+x/up/#", "{x}/down", Some("+/down")),
-            ("+x/up/#", "n-{x}/down", Some("+/down")),
-            ("a/#", "b/{1}/c", Some("b/#")),
-            ("a/#", "{topic}/c", Some("a/#")),
-            ("a/+", "b/{1}/c", Some("b/+/c")),
-            ("a/+", "fixed", Some("fixed")),
-            ("a/+", "", None),
+        for (filter, template, narrow, wanted) in [
+            ("a/#", "site7/{topic}", "a/#", Some("site7/a/#")),
+            ("a/#", "site7/{topic}", "a/b/+", Some("site7/a/b/+")),
+            ("+x/up/#", "{x}/down", "+/up/#", Some("+/down")),
+            ("+x/up/#", "{x}/down/{2}", "a/up", Some("a/down")),
+            ("+x/up/#", "n-{x}/down", "+/up/#", Some("+/down")),
+            ("a/#", "b/{1}/c", "a/#", Some("b/#")),
+            ("a/#", "{topic}/c", "a/#", Some("a/#")),
+            ("a/+", "b/{1}/c", "a/+", Some("b/+/c")),
+            ("a/+", "fixed", "a/+", Some("fixed")),
+            ("a/+", "", "a/+", None),
         ] {
             let pattern = pattern(filter);
             let made = TopicTemplate::parse(template, &pattern).unwrap();
-            assert_eq!(made.reach(&pattern.filter).as_deref(), wanted, "{template} of {filter}");
+            let reach = made.reach(&pattern.filter, narrow);
+            assert_eq!(reach.as_deref(), wanted, "{template} of {filter} on {narrow}");
         }
         let cut = TopicTemplate::prefixed("a/", "", &pattern("a/+/#")).unwrap();
-        assert_eq!(cut.reach("a/+/#").as_deref(), Some("+/#"));
+        assert_eq!(cut.reach("a/+/#", "a/+/#").as_deref(), Some("+/#"));
     }
 }

@@ -85,6 +85,15 @@ impl Broker {
         self.out_client_id.clone().unwrap_or_else(|| format!("{}-out", self.client_id))
     }
 
+    /// Whether it is published to: one of these rules names it, it says that we are there, or it is
+    /// there for nothing else.
+    pub fn is_published_to<'r>(&self, mut rules: impl Iterator<Item = &'r Rule>) -> bool {
+        self.rules.is_empty()
+            || self.out_client_id.is_some()
+            || self.status.is_some()
+            || rules.any(|rule| rule.to.broker() == Some(&self.name))
+    }
+
     /// The name of the sink that publishes to it.
     #[must_use]
     pub fn sink_name(&self) -> String {

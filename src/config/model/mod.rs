@@ -53,14 +53,15 @@ impl Config {
             .chain(brokers.map(Sink::Mqtt))
     }
 
-    /// Whether a broker is published to: a rule names it, or it is there for nothing else.
+    /// The rules of all sources.
+    pub fn rules(&self) -> impl Iterator<Item = &Rule> {
+        let of_brokers = self.brokers.iter().flat_map(|broker| &broker.rules);
+        of_brokers.chain(self.clusters.iter().flat_map(|cluster| &cluster.rules))
+    }
+
+    /// Whether a broker is published to.
     #[must_use]
     pub fn is_published_to(&self, broker: &Broker) -> bool {
-        let of_brokers = self.brokers.iter().flat_map(|broker| &broker.rules);
-        let mut rules = of_brokers.chain(self.clusters.iter().flat_map(|cluster| &cluster.rules));
-        broker.rules.is_empty()
-            || broker.out_client_id.is_some()
-            || broker.status.is_some()
-            || rules.any(|rule| matches!(&rule.to, Target::Publish(to) if to.to == broker.name))
+        broker.is_published_to(self.rules())
     }
 }

@@ -39,6 +39,26 @@ pub enum Target {
     Call(Box<CallRule>),
 }
 
+impl Target {
+    /// The name of the broker that is published to.
+    #[must_use]
+    pub fn broker(&self) -> Option<&str> {
+        match self {
+            Target::Publish(to) => Some(&to.to),
+            Target::Event(_) | Target::Heartbeat | Target::Policy(_) | Target::Call(_) => None,
+        }
+    }
+
+    /// The name of the webhook that is called.
+    #[must_use]
+    pub fn webhook(&self) -> Option<&str> {
+        match self {
+            Target::Call(to) => Some(&to.to),
+            Target::Event(_) | Target::Heartbeat | Target::Policy(_) | Target::Publish(_) => None,
+        }
+    }
+}
+
 /// How a payload becomes an event.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct EventRule {

@@ -1,12 +1,12 @@
 //! `[[kafka]]`: a consumer of one cluster.
 
-use super::subscription;
+use super::subscription::{self, Reading};
 use crate::config::document::fields::{Fields, text};
 use crate::config::document::{Node, Value};
 use crate::config::surroundings::NO_KAFKA;
 use crate::config::values::{self, put};
 use crate::config::whole::{Needs, Placed};
-use crate::config::{Cluster, Enrichment, Faults, Mechanism, Qos, Rule, Sasl, Secret, Tls};
+use crate::config::{Cluster, Enrichment, Faults, Mechanism, Qos, Sasl, Secret, Tls};
 use std::collections::BTreeMap;
 
 /// Reads all clusters.
@@ -29,7 +29,7 @@ fn placed(
         fields.file.add(fields.at, NO_KAFKA);
     }
     let mut cluster = cluster(fields, outside.filter(|_| is_enabled));
-    let needs = rules(fields, enrichment, is_enabled, &mut cluster.rules);
+    let needs = rules(fields, enrichment, is_enabled, &mut cluster);
     fields.end();
     let name = fields.file.place(fields.place("name"));
     Placed { it: cluster, is_enabled, id: name.clone(), name, needs }
@@ -167,12 +167,13 @@ fn rules(
     fields: &Fields<'_>,
     enrichment: &Enrichment,
     is_enabled: bool,
-    rules: &mut Vec<Rule>,
+    cluster: &mut Cluster,
 ) -> Vec<Needs> {
     let mut needs = Vec::new();
     for table in fields.tables("subscription", "[[kafka.subscription]]") {
-        let (qos, topic) = (Qos::AtLeastOnce, &values::kafka_topic);
-        rules.extend(subscription::rules(&table, qos, topic, enrichment, &mut needs));
+        let (qos, routing) = (Qos::AtLeastOnce, cluster.routing);
+        let reading = Reading { qos, topic: values::kafka_pattern, routing, enrichment };
+        subscription::add(&table, &reading, &mut cluster.rules, &mut needs);
         table.end();
     }
     if is_enabled && !fields.has(&["subscription"]) {

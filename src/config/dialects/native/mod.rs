@@ -2,8 +2,10 @@
 
 mod kafka;
 mod mqtt;
+mod route;
 mod sink;
 mod subscription;
+mod webhook;
 
 use crate::config::document::fields::{Fields, File};
 use crate::config::document::{Node, Source, Value, json, toml};
@@ -86,6 +88,7 @@ fn part(file: &File<'_>, tree: &Node, port: Option<u16>) -> Part {
         .then(|| http(&table("http", "[http]"), port, enrichment.clone(), &mut outside));
     let brokers = mqtt::brokers(&top.tables("mqtt", "[[mqtt]]"), &enrichment, &mut outside);
     let clusters = kafka::clusters(&top.tables("kafka", "[[kafka]]"), &enrichment, &mut outside);
+    let webhooks = webhook::webhooks(&top.tables("webhook", "[[webhook]]"));
     let sinks = table("sink", "[sink]");
     let files = sink::files(&sinks.tables("file", "[[sink.file]]"));
     sinks.end();
@@ -94,7 +97,18 @@ fn part(file: &File<'_>, tree: &Node, port: Option<u16>) -> Part {
     faults.0.extend(outside.0);
     let http = http.into_iter().collect();
     let warnings = file.warnings();
-    Part { brokers, clusters, files, http, ilert, queue, faults, warnings, ..Part::default() }
+    Part {
+        brokers,
+        clusters,
+        files,
+        webhooks,
+        http,
+        ilert,
+        queue,
+        faults,
+        warnings,
+        ..Part::default()
+    }
 }
 
 /// `[ilert]`.

@@ -1,11 +1,11 @@
 //! `[[mqtt]]`: Kapacitor's keys, and ours.
 
-use super::subscription;
+use super::subscription::{self, Reading};
 use crate::config::document::fields::Fields;
 use crate::config::values::{self, put};
 use crate::config::whole::{Needs, Placed};
-use crate::config::{Broker, Enrichment, Faults, Qos, Rule, StatusFormat, StatusTopic};
-use crate::topic;
+use crate::config::{Broker, Enrichment, Faults, Qos, StatusFormat, StatusTopic};
+use crate::topic::{self, Pattern};
 
 /// Reads all brokers.
 pub(super) fn brokers(
@@ -24,7 +24,7 @@ fn placed(
 ) -> Placed<Broker> {
     let is_enabled = fields.truth("enabled").unwrap_or(true);
     let mut broker = broker(fields);
-    let needs = rules(fields, enrichment, is_enabled, &mut broker.rules);
+    let needs = rules(fields, enrichment, is_enabled, &mut broker);
     fields.end();
     if is_enabled
         && broker.username.is_some()
@@ -40,7 +40,7 @@ fn placed(
 
 /// The broker without its rules, and without a host if that cannot be read.
 fn broker(fields: &Fields<'_>) -> Broker {
-    // Kapacitor's mark of the broker to publish to; we do not publish.
+    // Kapacitor's mark of the broker to publish to; our rules name theirs.
     fields.truth("default");
     let mut address = None;
     fields.text("url", &mut |text| put(&mut address, values::address(text)));
@@ -93,6 +93,8 @@ fn identity(fields: &Fields<'_>, broker: &mut Broker) {
         "" => Ok(()),
         _ => put(&mut broker.client_id, values::mqtt_text(text)),
     });
+    fields
+        .text("out-client-id", &mut |text| put(&mut broker.out_client_id, values::mqtt_text(text)));
     fields.text("username", &mut |text| {
         broker.username = (!text.is_empty()).then(|| text.to_owned());
         Ok(())
@@ -119,7 +121,7 @@ fn rules(
     fields: &Fields<'_>,
     enrichment: &Enrichment,
     is_enabled: bool,
-    rules: &mut Vec<Rule>,
+    broker: &mut Broker,
 ) -> Vec<Needs> {
     let mut needs = Vec::new();
     let mut qos_of_all = Qos::AtLeastOnce;
@@ -129,12 +131,12 @@ fn rules(
         table.number("qos", &mut |text| put(&mut qos, values::qos(text)));
         let place = if table.has(&["qos"]) { table.place("qos") } else { fields.place("qos") };
         needs.push(Needs::Acknowledged(qos, fields.file.place(place)));
-        let topic = &values::topic_filter;
-        rules.extend(subscription::rules(&table, qos, topic, enrichment, &mut needs));
+        let reading = Reading { qos, topic: Pattern::parse, routing: broker.routing, enrichment };
+        subscription::add(&table, &reading, &mut broker.rules, &mut needs);
         table.end();
     }
     if is_enabled && !fields.has(&["subscription"]) {
-        fields.file.add(fields.at, "[[mqtt]] needs at least one [[mqtt.subscription]]");
+        needs.push(Needs::Purpose(fields.file.place(fields.at)));
     }
     needs
 }

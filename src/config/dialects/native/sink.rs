@@ -26,7 +26,7 @@ fn file(fields: &Fields<'_>) -> FileSink {
         fields.file.add(fields.at, "[[sink.file]] needs a `path`");
     }
     let mut sink = FileSink::at(path.unwrap_or_default());
-    fields.text("name", &mut |text| put(&mut sink.name, values::line(text)));
+    fields.text("name", &mut |text| put(&mut sink.name, values::journal(text)));
     fields.number("rotate-at", &mut |text| {
         put(&mut sink.rotate_at, values::size(text, values::ROTATE_BYTES))
     });

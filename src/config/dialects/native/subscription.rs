@@ -2,17 +2,33 @@
 //! it.
 
 use super::enrichment;
+use super::route::Route;
 use crate::config::document::Node;
 use crate::config::document::fields::{Fields, text};
 use crate::config::values::{self, put};
 use crate::config::whole::Needs;
-use crate::config::{Enrichment, EventRule, PayloadFilter, PolicyRule, Qos, Rule, Target};
+use crate::config::{Enrichment, EventRule, PayloadFilter, PolicyRule, Qos, Routing, Rule, Target};
+use crate::topic::{Pattern, check_filter};
+
+/// How the subscriptions of one source are read.
+pub(super) struct Reading<'r> {
+    /// The QoS of all.
+    pub(super) qos: Qos,
+    /// Reads a topic.
+    pub(super) topic: fn(&str) -> Result<Pattern, String>,
+    /// Whether a message goes to the first rule that matches or to every one.
+    pub(super) routing: Routing,
+    /// What is added to every event.
+    pub(super) enrichment: &'r Enrichment,
+}
 
 /// What becomes of a message.
 enum Kind {
     Event,
     Heartbeat,
     Policy,
+    Publish,
+    Call,
 }
 
 impl Kind {
@@ -21,50 +37,86 @@ impl Kind {
             "event" => Ok(Kind::Event),
             "heartbeat" => Ok(Kind::Heartbeat),
             "policy" => Ok(Kind::Policy),
-            _ => Err(format!("the kind is `event`, `heartbeat` or `policy`, not `{text}`")),
+            "publish" => Ok(Kind::Publish),
+            "call" => Ok(Kind::Call),
+            _ => Err(format!(
+                "the kind is `event`, `heartbeat`, `policy`, `publish` or `call`, not `{text}`"
+            )),
         }
     }
 }
 
-/// One rule for each topic, which `topic` reads; `needs` gets what they need. The caller ends the
-/// table.
-pub(super) fn rules(
+/// What becomes of a message, as far as it is the same for every topic.
+enum Made<'f> {
+    Target(Target),
+    Route(Route<'f>),
+}
+
+/// Adds one rule for each topic and sink; `needs` gets what they need. The caller ends the table.
+pub(super) fn add(
     fields: &Fields<'_>,
-    qos: Qos,
-    topic: &dyn Fn(&str) -> Result<String, String>,
-    enrichment: &Enrichment,
+    reading: &Reading<'_>,
+    rules: &mut Vec<Rule>,
     needs: &mut Vec<Needs>,
-) -> Vec<Rule> {
-    let Some(to) = target(fields, enrichment, needs) else {
+) {
+    let Some(made) = made(fields, reading.enrichment, needs) else {
         // Without a kind we cannot tell which keys belong here, so accept them all.
-        fields.skip();
-        return Vec::new();
+        return fields.skip();
     };
-    let mut rules = Vec::new();
-    for node in fields.list("topic") {
-        let filter = text(&node.value).and_then(topic);
-        if let Some(filter) = fields.file.keep(node.at, filter) {
-            rules.push(Rule { filter, qos, to: to.clone() });
-        }
-    }
     if fields.list("topic").is_empty() {
         fields.file.add(fields.place("topic"), format!("{} needs a `topic`", fields.what));
     }
-    rules
+    for node in fields.list("topic") {
+        let topic = text(&node.value).and_then(|text| topic(text, reading, &made));
+        let Some(pattern) = fields.file.keep(node.at, topic) else { continue };
+        let targets = match &made {
+            Made::Target(to) => vec![to.clone()],
+            Made::Route(route) => route.targets(&pattern),
+        };
+        if let Made::Route(Route { sinks, .. }) = &made {
+            let numbers = rules.len()..rules.len() + targets.len();
+            let places = sinks.iter().map(|(_, at)| fields.file.place(*at));
+            needs.extend(numbers.zip(places).map(|(rule, place)| Needs::Sink { rule, place }));
+        }
+        let rule = |to| Rule { filter: pattern.filter.clone(), qos: reading.qos, to };
+        rules.extend(targets.into_iter().map(rule));
+    }
+    if let (Made::Route(Route { sinks, .. }), Routing::First) = (&made, reading.routing)
+        && let [_, (_, second), ..] = sinks.as_slice()
+    {
+        let what = "only the first of these would get the messages: with several, \
+                    `routing = \"every\"` is needed";
+        fields.file.add(*second, what);
+    }
+}
+
+/// Reads a topic; only a route can use the names of wildcards.
+fn topic(text: &str, reading: &Reading<'_>, made: &Made<'_>) -> Result<Pattern, String> {
+    let pattern = (reading.topic)(text)?;
+    if matches!(made, Made::Target(_)) {
+        check_filter(text)?;
+    }
+    Ok(pattern)
 }
 
 /// `None` if the kind cannot be read.
-fn target(fields: &Fields<'_>, enrichment: &Enrichment, needs: &mut Vec<Needs>) -> Option<Target> {
+fn made<'f>(
+    fields: &'f Fields<'f>,
+    enrichment: &Enrichment,
+    needs: &mut Vec<Needs>,
+) -> Option<Made<'f>> {
     let mut kind = (!fields.has(&["kind"])).then_some(Kind::Event);
     fields.text("kind", &mut |text| put(&mut kind, Kind::of(text)));
-    Some(match kind? {
+    Some(Made::Target(match kind? {
         Kind::Heartbeat => Target::Heartbeat,
         Kind::Policy => {
             needs.push(Needs::ApiKey(fields.file.place(fields.place("kind"))));
             Target::Policy(Box::new(policy(fields)))
         }
         Kind::Event => Target::Event(Box::new(event(fields, enrichment))),
-    })
+        Kind::Publish => return Some(Made::Route(Route::publish(fields))),
+        Kind::Call => return Some(Made::Route(Route::call(fields))),
+    }))
 }
 
 fn filter(fields: &Fields<'_>) -> Option<PayloadFilter> {
