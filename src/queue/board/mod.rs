@@ -29,7 +29,7 @@ use std::time::Instant;
 
 /// Most rows whose end is known and not committed. A crash repeats them, so that on a slow disk
 /// nothing new is attempted before those are committed.
-const ENDING_MAX: usize = 128;
+const ENDING_MAX: usize = 96;
 
 /// Empty lanes that are remembered, so that a lane in use is not created again for each delivery.
 const IDLE_LANES_MAX: usize = 256;
