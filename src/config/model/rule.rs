@@ -1,7 +1,8 @@
 //! Rules: which messages of a source become which deliveries.
 
-use super::{Qos, Secret};
+use super::{Qos, Secret, Sink};
 use crate::topic::TopicTemplate;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// Which rules a message goes to.
@@ -55,6 +56,16 @@ impl Target {
         match self {
             Target::Call(to) => Some(&to.to),
             Target::Event(_) | Target::Heartbeat | Target::Policy(_) | Target::Publish(_) => None,
+        }
+    }
+
+    /// The name of the sink that it leads to.
+    #[must_use]
+    pub fn sink_name(&self) -> Cow<'static, str> {
+        match self {
+            Target::Event(_) | Target::Heartbeat | Target::Policy(_) => Sink::ILERT.into(),
+            Target::Publish(rule) => PublishRule::sink_name(&rule.to).into(),
+            Target::Call(rule) => CallRule::sink_name(&rule.to).into(),
         }
     }
 }

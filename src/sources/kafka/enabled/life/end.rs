@@ -11,15 +11,19 @@ use std::time::{Duration, Instant};
 const LAST_SIGNATURES: Duration = Duration::from_millis(250);
 
 impl Life {
-    /// Ends the agent when messages wait and a sink takes nothing: its supervisor sees that
-    /// something is wrong, and Kafka keeps what was not committed.
+    /// Ends the agent when messages wait and a sink that they may be for takes nothing: its
+    /// supervisor sees that something is wrong, and Kafka keeps what was not committed.
     pub(super) fn judge(&mut self, now: Instant, failures: &Failures) {
         let waiting = self.waiting(now);
         if self.gave_up || waiting.is_none_or(|waiting| waiting < GIVE_UP) {
             return;
         }
         let sinks = self.health.snapshot().sinks;
-        let failing = sinks.iter().filter(|(_, sink)| !sink.is_journal).find_map(|(name, sink)| {
+        let rules = &self.cluster.rules;
+        let mut sinks = sinks
+            .iter()
+            .filter(|(name, _)| rules.iter().any(|rule| rule.to.sink_name() == name.as_str()));
+        let failing = sinks.find_map(|(name, sink)| {
             let failing = now.saturating_duration_since(sink.failing_since?);
             (GIVE_UP <= failing).then_some((name, &sink.error))
         });
