@@ -70,6 +70,18 @@ impl Claims {
         next
     }
 
+    /// The sink has nobody to hand over to at present, and keeps these claims.
+    pub fn goes_away(&self, under_way: &mut dyn Iterator<Item = &mut Claim>) {
+        let mut board = lock(&self.shared.board);
+        board.goes_away(self.sink, under_way, Instant::now());
+        self.shared.act(board);
+    }
+
+    /// It has somebody again.
+    pub fn comes_back(&self) {
+        lock(&self.shared.board).comes_back(self.sink);
+    }
+
     fn look(&self, board: &mut Board, now: Instant) -> Next {
         let is_over = self.waiting.over.load(Ordering::Acquire);
         if is_over { Next::Over } else { self.shared.next(board, self.sink, now) }

@@ -55,6 +55,9 @@ pub enum Storing {
     /// Only if it is refused while the sink takes others. Until then it waits in memory and the
     /// broker still has it: it is signed when it is settled or stored.
     IfRefused,
+    /// Like [`Storing::IfRefused`], for a source that brings messages for several sinks: also while
+    /// the sink takes nothing, as the others would wait with it.
+    IfAway,
     /// Like [`Storing::IfRefused`], for a source that would rather stop than go on while nothing
     /// is delivered: only if the sink has taken another delivery since.
     IfOthersPass,

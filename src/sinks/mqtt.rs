@@ -22,6 +22,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+/// A broker that cannot be reached for this long is away: sources that have other sinks do not wait
+/// for it any more.
+const AWAY_AFTER: Duration = Duration::from_secs(1);
+
 /// A refusal that is tried again is no warning for this long after another one.
 const WARN_AGAIN: Duration = Duration::from_secs(60);
 
@@ -84,6 +88,7 @@ impl Publisher {
                 under_way: HashMap::new(),
                 journals: Arc::clone(journals),
                 health: services.health.clone(),
+                lost_at: None,
                 warned: None,
                 _here: (services.here.clone(), ending.clone()),
             };
@@ -143,6 +148,8 @@ struct Claimed {
     under_way: HashMap<u64, Claim>,
     journals: Arc<[Journal]>,
     health: Health,
+    /// When it was noticed that there is no connection.
+    lost_at: Option<Instant>,
     /// When a refusal was a warning last.
     warned: Option<Instant>,
     /// Held to the end of the thread.
@@ -182,6 +189,9 @@ impl Supply for Claimed {
     }
 
     fn connected(&mut self) {
+        if self.lost_at.take().is_some() {
+            self.claims.comes_back();
+        }
         self.health.sink(self.name.as_str(), |sink| {
             sink.failing_since = None;
             sink.error.clear();
@@ -189,8 +199,12 @@ impl Supply for Claimed {
     }
 
     fn lost(&mut self, why: &str) {
+        let now = Instant::now();
+        if now.duration_since(*self.lost_at.get_or_insert(now)) >= AWAY_AFTER {
+            self.claims.goes_away(&mut self.under_way.values_mut());
+        }
         self.health.sink(self.name.as_str(), |sink| {
-            sink.failing_since.get_or_insert_with(Instant::now);
+            sink.failing_since.get_or_insert(now);
             why.clone_into(&mut sink.error);
         });
     }

@@ -79,7 +79,13 @@ pub fn take_over(brokers: &[Broker], intake: &Intake) {
 }
 
 fn plan(broker: &Broker) -> Plan {
-    let storing = if broker.buffer { Storing::within(broker.hold) } else { Storing::IfRefused };
+    let mut sinks = broker.rules.iter().map(|rule| rule.to.sink_name());
+    let first = sinks.next();
+    let storing = match broker.buffer {
+        true => Storing::within(broker.hold),
+        false if sinks.any(|sink| Some(sink) != first) => Storing::IfAway,
+        false => Storing::IfRefused,
+    };
     Plan {
         source: origin("mqtt", &broker.name),
         rules: broker.rules.clone(),

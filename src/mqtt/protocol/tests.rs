@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::config::{Address, Qos, Rule, Target};
-use crate::mqtt::packet::SubAck;
+use crate::mqtt::packet::{Step, SubAck};
 
 const QOS_1: PublishHead =
     PublishHead { qos: Qos::AtLeastOnce, packet_id: 1, dup: false, retain: false };
@@ -36,6 +36,16 @@ impl Table {
         let mut protocol = Protocol::new(&broker, Timing::default(), subscriptions, false, start);
         protocol.dice = fastrand::Rng::with_seed(1);
         Table { protocol, out: BytesMut::new(), start, paused: false }
+    }
+
+    /// A session that publishes, and is connected.
+    fn publishing() -> Self {
+        let mut table = Table::new();
+        let broker = Broker::at(Address { host: "broker".to_owned(), ..Address::default() });
+        let nothing = Subscriptions::new(&[], None).unwrap();
+        table.protocol = Protocol::new(&broker, Timing::default(), nothing, true, table.start);
+        table.accepted(0, &ConnAck::default());
+        table
     }
 
     /// A session of which everything is granted.
@@ -353,4 +363,20 @@ fn at_the_stop_what_is_safe_is_acknowledged_and_the_rest_stays_with_the_broker()
     table.protocol.leave(&mut table.out);
     assert_eq!(packets(&table.out), ["PUBACK 2"]);
     assert!(matches!(table.protocol.remember_last(), Effect::Remember(RETAINED, _)));
+}
+
+#[test]
+fn a_publisher_asks_for_nothing_and_watches_its_broker_as_a_subscriber_does() {
+    let mut table = Table::publishing();
+    table.check(&[(0, "time", "report true true")]);
+    assert_eq!(table.publish(1, b"x"), "", "nobody subscribed to it");
+    let answered = |step| Answered { packet_id: 9, step, code: 0, text: String::new() };
+    assert_eq!(table.received(Packet::Answered(answered(Step::Acknowledged))), "");
+    assert_eq!(table.received(Packet::Answered(answered(Step::Received))), "62", "PUBREL");
+    table.check(&[
+        (45_000, "time", "pinged, PINGREQ"),
+        (55_000, "time", "report false true"),
+        (60_000, "bytes", "report true true"),
+    ]);
+    assert_eq!(Table::ready().received(Packet::Answered(answered(Step::Received))), "");
 }

@@ -109,7 +109,10 @@ impl Board {
                 Change::Insert(
                     row,
                     delivery,
-                    storing @ (Storing::Within(_) | Storing::IfRefused | Storing::IfOthersPass),
+                    storing @ (Storing::Within(_)
+                    | Storing::IfRefused
+                    | Storing::IfAway
+                    | Storing::IfOthersPass),
                     receipt,
                 ) if self.may_stay(row.lane, &delivery) => {
                     if let Some(lane) = self.lanes.get_mut(&row.lane) {

@@ -7,6 +7,7 @@
 
 use super::claim::is_withdrawn;
 use super::{Board, SinkId};
+use crate::config::defaults;
 use crate::message::{Delivery, Outcome, Receipt};
 use crate::queue::claim::Claim;
 use crate::queue::entry::{Entry, Position};
@@ -175,6 +176,28 @@ impl Board {
         self.set_aside(number, copy, Position::InFlight, now);
     }
 
+    /// Has a delivery that a sink keeps stored with the next that are; its receipt is signed then.
+    pub(super) fn hold_claim(&mut self, claim: &mut Claim, sink: SinkId, now: Instant) {
+        let receipt = if claim.stored { None } else { claim.receipt.take() };
+        if receipt.is_none() {
+            return;
+        }
+        let copy = Entry {
+            seq: claim.id,
+            delivery: claim.delivery.clone(),
+            attempts: claim.attempt - 1,
+            stored: false,
+            storing: claim.storing,
+            doubt: None,
+            receipt,
+            since: claim.since,
+        };
+        let (lane, bytes) = (claim.lane, copy.bytes());
+        let copy = Some(Box::new(copy));
+        let held = Held { lane, sink, bytes, hold: defaults::HOLD, until: now, copy };
+        self.hold.held.insert(claim.id, held);
+    }
+
     /// The copy of a delivery that a worker has is stored, or could not be.
     pub(super) fn copy_is_back(&mut self, number: u32, entry: Entry, now: Instant) {
         if let Some(lane) = self.lanes.get_mut(&number) {
@@ -189,7 +212,10 @@ impl Board {
     /// Whether its sink may well take a delivery before it has to be stored.
     pub(super) fn may_hold(&self, delivery: &Delivery) -> bool {
         let Some((id, sink)) = self.sinks.iter().enumerate().find(|(_, sink)| {
-            sink.name == delivery.lane.sink && sink.terms.is_some() && !sink.gate.is_closed()
+            sink.name == delivery.lane.sink
+                && sink.terms.is_some()
+                && !sink.is_away
+                && !sink.gate.is_closed()
         }) else {
             return false;
         };

@@ -5,6 +5,7 @@
 //! order, and the queue thread empties it before it looks at anything that was pushed later; the
 //! rest are [`Effects`].
 
+mod away;
 mod claim;
 mod commit;
 mod gate;
@@ -59,6 +60,8 @@ struct Sink {
     /// Its terms; `None` until it gives them, and nothing is claimed for it before.
     terms: Option<Terms>,
     gate: Gate,
+    /// It has nobody to hand over to, and keeps what it has claimed.
+    is_away: bool,
     /// When it took a delivery last, or refused one for good.
     last_taken: Option<Instant>,
     /// Lanes with entries that may go, in turn.
@@ -74,6 +77,7 @@ impl Sink {
             name,
             terms: None,
             gate: Gate::default(),
+            is_away: false,
             last_taken: None,
             rotation: VecDeque::new(),
             timers: BTreeSet::new(),

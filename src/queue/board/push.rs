@@ -69,6 +69,7 @@ impl Board {
         at_once
             || lane.unread_from.is_some()
             || chain.is_some_and(Chain::is_being_stored)
+            || self.holds_up_others(lane.sink, storing)
             || (lane.gate.is_closed() && self.takes_others(lane, storing) && !self.unwritable)
     }
 

@@ -156,8 +156,10 @@ impl Board {
         let attempts = claim.attempt - 1;
         let entry = self.entry(claim, attempts);
         self.wait(number, entry, until);
-        if holds == Holds::Lane {
-            self.set_lane_aside(number, now);
+        match (holds, self.lanes.get(&number).map(|lane| lane.sink)) {
+            (Holds::Sink, Some(sink)) => self.set_sink_aside(sink, now),
+            (Holds::Lane, _) => self.set_lane_aside(number, now),
+            _ => (),
         }
     }
 

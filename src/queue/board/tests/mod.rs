@@ -387,6 +387,34 @@ fn any_life(storing: Storing, seed: u64) {
 }
 
 #[test]
+fn what_is_for_a_sink_that_is_away_is_stored_when_others_would_wait_with_it() {
+    for (storing, rows) in [(Storing::IfAway, 3), (Storing::IfRefused, 0)] {
+        let mut world = World::new(storing);
+        let (first, second) = (world.publish("a", ""), world.publish("a", ""));
+        assert_eq!(world.claim(), Some(first), "it is under way");
+        let (sink, now) = (world.sink, world.now);
+        world.board.goes_away(sink, &mut world.claims.iter_mut(), now);
+        let third = world.publish("a", "");
+        while !world.requests.is_empty() || world.board.wants_nudge() {
+            world.collect();
+            world.commit();
+        }
+        assert_eq!(world.rows.len(), rows, "{storing:?}");
+        assert_eq!(world.desk.0.lock().unwrap().len(), rows);
+        world.board.comes_back(sink);
+        world.settle(first, Outcome::Delivered);
+        for number in [second, third] {
+            assert_eq!(world.claim(), Some(number));
+            world.settle(number, Outcome::Delivered);
+        }
+        world.collect();
+        world.commit();
+        assert_eq!(world.rows.len(), 0);
+        assert_eq!(world.desk.0.lock().unwrap().len(), 3);
+    }
+}
+
+#[test]
 fn a_sink_hears_that_what_was_set_aside_will_fall_due() {
     let mut world = World::new(Storing::IfRefused);
     let number = world.publish("a", "");
