@@ -153,7 +153,7 @@ fn every_option_that_is_shipped_as_a_comment_becomes_a_key() {
                 "ssl_ca": "/etc/ilagent/ca.pem", "ssl_cert": "/etc/ilagent/client.pem",
                 "ssl_key": "/etc/ilagent/client.key", "buffer": true, "qos": "1", "version": "3",
                 "keep_alive": "60 s", "packet_limit": "1 MB", "shared_group": "agents",
-                "routing": "every",
+                "routing": "every", "status_topic": "gateways/7/status", "status_format": "text",
                 "subscription": [
                     {
                         "topic": ["plant/+/alarms"], "kind": "event",

@@ -91,7 +91,11 @@ const BROKER = [
 	[ 'shared_group', _('Shared group'), _('Share the messages with the other agents of this group'),
 		{ modal: true } ],
 	[ 'routing', _('Routing'), _('A message goes to every subscription that matches, or to the first'),
-		{ values: [ 'every', 'first' ], placeholder: 'every', modal: true } ]
+		{ values: [ 'every', 'first' ], placeholder: 'every', modal: true } ],
+	[ 'status_topic', _('Status topic'), _('Says, retained, whether the agent is there'),
+		{ placeholder: 'gateways/7/status', modal: true } ],
+	[ 'status_format', _('Status format'), _('text is online or offline, json has counts'),
+		{ values: [ 'text', 'json' ], placeholder: 'text', modal: true } ]
 ];
 
 const event = { depends: [ { kind: 'event' } ], modal: true };
