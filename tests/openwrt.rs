@@ -66,7 +66,7 @@ fn the_shipped_sections_start_an_agent_once_it_is_enabled() {
             "ilert": { "max_retries": "0" },
             "http": { "port": "8977", "bind": "127.0.0.1" },
             "mqtt": [],
-            "sink": { "file": [] },
+            "webhook": [], "sink": { "file": [] },
         })
     );
     assert_eq!(
@@ -149,7 +149,7 @@ fn every_option_that_is_shipped_as_a_comment_becomes_a_key() {
             },
             "mqtt": [{
                 "name": "plant", "url": "mqtts://broker.plant.example:8883",
-                "client_id": "gateway-7", "username": "gateway-7", "password": "hush",
+                "client_id": "gateway-7", "out_client_id": "gateway-7-out", "username": "gateway-7", "password": "hush",
                 "ssl_ca": "/etc/ilagent/ca.pem", "ssl_cert": "/etc/ilagent/client.pem",
                 "ssl_key": "/etc/ilagent/client.key", "buffer": true, "qos": "1", "version": "3",
                 "keep_alive": "60 s", "packet_limit": "1 MB", "shared_group": "agents",
@@ -173,8 +173,33 @@ fn every_option_that_is_shipped_as_a_comment_becomes_a_key() {
                         "topic": ["plant/shifts"], "kind": "policy", "routing_keys": ["site"],
                         "email": "data.email", "shift": "data.shift", "shift_offset": "0",
                     },
+                    {
+                        "topic": ["plant/+line/state"], "kind": "publish", "to": ["cloud"],
+                        "target": "site7/lines/{line}", "qos_out": "1", "retain": true,
+                    },
+                    {
+                        "topic": ["plant/machines/#"], "kind": "publish", "to": ["cloud"],
+                        "cut_prefix": "plant/", "add_prefix": "site7/",
+                    },
+                    {
+                        "topic": ["orders/+shop/new"], "kind": "call", "to": ["shop", "archive"],
+                        "path": "/{shop}", "format": "raw", "order_by": "order.id",
+                    },
                 ],
-            }],
+            }, { "name": "cloud", "url": "mqtts://cloud.example", "subscription": [] }],
+            "webhook": [
+                {
+                    "name": "shop", "url": "http://192.168.1.5:5000/orders", "method": "POST",
+                    "headers": { "X-Site": "plant-7" }, "token": "hush-hush", "timeout": "25 s",
+                    "in_flight": "24", "max_retries": "100", "back_off": "500 ms",
+                    "back_off_max": "60 s", "delivered": ["409"], "later": ["404"], "never": ["501"],
+                },
+                {
+                    "name": "archive", "url": "https://archive.plant.example",
+                    "username": "gateway-7", "password": "hush", "ssl_ca": "/etc/ilagent/ca.pem",
+                    "ssl_cert": "/etc/ilagent/client.pem", "ssl_key": "/etc/ilagent/client.key",
+                },
+            ],
             "sink": { "file": [{
                 "name": "sent", "path": "/var/log/ilagent/sent", "rotate_at": "64 KB", "keep": "1",
             }] },
@@ -190,7 +215,7 @@ fn what_people_write_becomes_what_they_mean() {
         let mut broker = json!({ "name": "b", "url": "mqtt://h" });
         let more = rest.as_object().unwrap().clone();
         broker.as_object_mut().unwrap().extend(more);
-        json!({ "queue": queue, "mqtt": [broker], "sink": { "file": [] } })
+        json!({ "queue": queue, "mqtt": [broker], "webhook": [], "sink": { "file": [] } })
     };
     let section = "config queue 'queue'\nconfig broker 'b'\n\toption url 'mqtt://h'\n";
     // One topic may be an option; numbers of sections go on counting over those that are off.
@@ -299,6 +324,23 @@ fn what_is_wrong_is_told_by_the_name_of_its_option() {
         &format!("{broker}config queue 'queue'\n\toption storage 'usb'\n"),
         &["queue.storage: `usb` is neither ram nor flash nor the path of a folder"],
     );
+    refused(
+        &router,
+        &format!(
+            "{broker}\toption kind 'call'\n\tlist to 'shpo'\nconfig webhook 'shop'\n\
+             \toption url 'ftp://h'\n\tlist header 'X Y=z'\n\tlist never '7xx'\n\
+             config subscription 'out'\n\toption broker 'plant'\n\toption topic 'b'\n\
+             \toption kind 'publish'\n\toption retain 'perhaps'\n"
+        ),
+        &[
+            "alarms.to: there is no webhook of the name `shpo`; did you mean `shop`?",
+            "out: [[mqtt.subscription]] needs `to`, the name of a broker or a list of them",
+            "out.retain: `perhaps` is neither 1 nor 0",
+            "shop.url: `ftp://h` is not a URL such as http://127.0.0.1:5000/orders",
+            "shop.header: `X Y` is not the name of a header",
+            "shop.never: `7xx` is not a status such as 404 or 5xx, from 200 to 599",
+        ],
+    );
     // A password with a line end is a fault that does not show it.
     refused(
         &router,
@@ -350,6 +392,7 @@ fn a_journal_has_a_folder_that_the_agent_can_write_to() {
             "http": { "port": "8977" },
             "queue": { "path": "/var/lib/ilagent/ilagent.db3" },
             "mqtt": [],
+            "webhook": [],
             "sink": { "file": [{ "name": "sent", "path": "/var/log/deep/sent" }] },
         }),
     );
@@ -416,7 +459,7 @@ fn an_option_is_a_list_of_one_and_a_list_of_one_an_option() {
                 { "topic": ["plant/shifts"], "kind": "policy", "routing_keys": ["site"] },
             ],
         }],
-        "sink": { "file": [] },
+        "webhook": [], "sink": { "file": [] },
     });
     let trigger = "add_interface_trigger interface.*.up wan /etc/init.d/ilagent reconnect";
     for (list, option) in [("option", "option"), ("list", "option"), ("list", "list")] {
@@ -537,7 +580,7 @@ fn secrets_may_be_files_that_the_agent_alone_can_read() {
                 "name": "b", "url": "mqtt://h", "username": "u", "password_file": file("password"),
                 "subscription": [{ "topic": ["t"], "integration_key_file": file("event-key") }],
             }],
-            "sink": { "file": [] },
+            "webhook": [], "sink": { "file": [] },
         }),
     );
 }

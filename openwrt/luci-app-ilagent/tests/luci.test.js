@@ -106,6 +106,9 @@ test('values are checked as the agent checks them', () => {
 	const table = {
 		checkSize: [ [ '65536', '64 KB', '8MB', '2 gb', '1 KiB', '7 k' ], [ '', 'KB', '1.5 MB', '-1', '8 TB', '8 MBB' ] ],
 		checkTime: [ [ '30', '30 s', '5 min', '2h', '1 d', '4 m' ], [ '', 's', '-1 s', '1 week', '1.5 h', '5 ms' ] ],
+		checkMoment: [ [ '500 ms', '0ms', '30 s', '5 min' ], [ '', 'ms', '1.5 s', '5 us' ] ],
+		checkHook: [ [ 'http://h', 'HTTPS://h:1/a?b=c' ], [ 'h', 'ftp://h', 'http://u:p@h', 'http://', 'http://h/ b' ] ],
+		checkStatus: [ [ '404', '5xx', '2XX' ], [ '', '40', '600', '101', '4x', 'all' ] ],
 		checkStorage: [ [ 'ram', 'flash', '/mnt/usb' ], [ 'usb', '/', '', 'mnt' ] ],
 		checkPath: [ [ '/var/log/ilagent/sent', '/a/b c' ], [ 'sent', '/sent', '/a/', '//a', '' ] ],
 		checkUrl: [
@@ -113,8 +116,8 @@ test('values are checked as the agent checks them', () => {
 			[ 'h', 'http://h', 'mqtt://h/a', 'ws://h/a#b', 'mqtt://', 'mqtt://h:0', 'mqtt://h:70000', 'mqtt://u:p@h', 'mqtt://a b' ]
 		],
 		checkTopicFilter: [
-			[ 'a', 'a/b', '+', '#', 'a/+/b', 'a/#', '/', '$SYS/#', 'a b' ],
-			[ 'a/#/b', '#/a', 'a+', 'a/b#', '', 'a/++/b' ]
+			[ 'a', 'a/b', '+', '#', 'a/+/b', 'a/#', '/', '$SYS/#', 'a b', '+line/b/#rest' ],
+			[ 'a/#/b', '#/a', 'a+', 'a/b#', '', 'a/++/b', '#rest/a', '+a+' ]
 		],
 		checkPair: [ [ 'a=b', 'a=b=c', 'a= ' ], [ 'a', '=b', 'a=', '' ] ],
 		checkService: [ [ 'alias=x', 'id=7' ], [ 'x', 'id=', 'id=0', 'id=x', 'alias=', 'name=x' ] ],
@@ -160,7 +163,7 @@ test('the form has every option of the shipped file and no other', () => {
 		[ typeOf(section), section.children.map(option => option.option).sort() ]));
 	const file = shipped();
 	/* Any section may be switched off, and the file says so once. */
-	for (const name of [ 'broker', 'subscription', 'journal' ])
+	for (const name of [ 'broker', 'subscription', 'webhook', 'journal' ])
 		file[name].add('enabled');
 	const wanted = Object.fromEntries(Object.entries(file).map(([ name, options ]) => [ name, [ ...options ].sort() ]));
 	assert.deepStrictEqual(fields, wanted);
@@ -197,7 +200,7 @@ test('"add subscription" opens a dialog with what its kind needs', async () => {
 	const everywhere = [ 'enabled', 'broker', 'topic', 'kind', 'qos', 'filter_key', 'filter_value' ];
 	const policies = [ 'routing_key', 'email', 'shift', 'shift_offset' ];
 	assert.strictEqual(dialog.values.kind, 'event');
-	assert.deepStrictEqual(dialog.choices('kind'), [ 'event', 'heartbeat', 'policy' ]);
+	assert.deepStrictEqual(dialog.choices('kind'), [ 'event', 'heartbeat', 'policy', 'publish', 'call' ]);
 	const events = dialog.fields();
 	for (const name of [ ...everywhere, 'integration_key', 'forward_payload', 'label', 'service', 'map_summary' ])
 		assert.ok(events.includes(name), name);
@@ -207,7 +210,12 @@ test('"add subscription" opens a dialog with what its kind needs', async () => {
 	assert.deepStrictEqual(dialog.fields(), everywhere);
 	dialog.values.kind = 'policy';
 	assert.deepStrictEqual(dialog.fields(), [ ...everywhere, ...policies ]);
-	const all = new Set([ ...events, ...policies ]);
+	const routes = { publish: [ 'to', 'target', 'cut_prefix', 'add_prefix', 'qos_out', 'retain' ], call: [ 'to', 'path', 'format', 'order_by' ] };
+	for (const [ kind, options ] of Object.entries(routes)) {
+		dialog.values.kind = kind;
+		assert.deepStrictEqual(dialog.fields(), [ ...everywhere, ...options ]);
+	}
+	const all = new Set([ ...events, ...policies, ...routes.publish, ...routes.call ]);
 	assert.deepStrictEqual([ ...all ].sort(), [ ...shipped().subscription, 'enabled' ].sort());
 });
 

@@ -19,6 +19,11 @@ function checkTime(value) {
 	return TIME.test(value) || _('Expecting a time such as 30 s, 5 min or 2 h');
 }
 
+/** A time that may be less than a second. */
+function checkMoment(value) {
+	return /^\d+\s*ms$/i.test(value) || TIME.test(value) || _('Expecting a time such as 500 ms, 30 s or 5 min');
+}
+
 function checkStorage(value) {
 	return value === 'ram' || value === 'flash' || /^\/./.test(value) ||
 		_('Expecting ram, flash or the path of a folder');
@@ -39,12 +44,20 @@ function checkUrl(value) {
 
 function checkTopicFilter(value) {
 	const levels = value.split('/');
+	/* Wildcards may have names. */
 	const wrong = levels.some((level, index) =>
-		(level.indexOf('+') >= 0 && level !== '+') ||
-		(level.indexOf('#') >= 0 && (level !== '#' || index < levels.length - 1)));
+		/[+#]/.test(level.slice(1)) || (level[0] === '#' && index < levels.length - 1));
 	if (wrong)
-		return _('In a topic filter, + stands for one whole level, and # at the end for the rest');
+		return _('In a topic filter, + stands for one whole level, and # at the end for the rest; a name may follow');
 	return /^[^\u0000]+$/.test(value) || _('Expecting a topic filter');
+}
+
+function checkHook(value) {
+	return /^https?:\/\/[^/\s@?#]+([/?][^\s#]*)?$/i.test(value) || _('Expecting http://host or https://host, with a path');
+}
+
+function checkStatus(value) {
+	return /^[2-5](\d\d|xx)$/i.test(value) || _('Expecting a status such as 404 or 5xx');
 }
 
 function checkPair(value) {
@@ -174,6 +187,6 @@ function answer(result, found) {
 }
 
 return baseclass.extend({
-	checkSize, checkTime, checkStorage, checkPath, checkUrl, checkTopicFilter, checkPair, checkService, checkLine,
+	checkSize, checkTime, checkMoment, checkHook, checkStatus, checkStorage, checkPath, checkUrl, checkTopicFilter, checkPair, checkService, checkLine,
 	size, time, faults, answer
 });

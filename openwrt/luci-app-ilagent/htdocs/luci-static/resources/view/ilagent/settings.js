@@ -76,6 +76,8 @@ const BROKER = [
 		{ check: 'checkUrl', placeholder: 'mqtt://192.168.1.2:1883', required: true } ],
 	[ 'client_id', _('Client id'),
 		_('The broker keeps the session under it, so each router needs its own; by default, the name of the section'), { modal: true } ],
+	[ 'out_client_id', _('Client id for publishing'), _('Of the session that publishes; by default, the client id with -out behind it'),
+		{ modal: true } ],
 	[ 'username', _('User name'), null, { modal: true } ],
 	[ 'password', _('Password'), null, { secret: true, modal: true } ],
 	[ 'ssl_ca', _('CA'), _('PEM file of the only CAs to trust'), { modal: true } ],
@@ -100,12 +102,14 @@ const BROKER = [
 
 const event = { depends: [ { kind: 'event' } ], modal: true };
 const policy = { depends: [ { kind: 'policy' } ], modal: true };
+const publish = { depends: [ { kind: 'publish' } ], modal: true };
+const call = { depends: [ { kind: 'call' } ], modal: true };
 const SUBSCRIPTION = [
 	[ 'enabled', _('Enabled'), null, { widget: form.Flag, initial: '1' } ],
 	[ 'broker', _('Broker'), null, { brokers: true, required: true } ],
 	[ 'topic', _('Topic filters'), null,
 		{ widget: form.DynamicList, check: 'checkTopicFilter', placeholder: 'plant/+/alarms', required: true } ],
-	[ 'kind', _('Kind'), null, { choices: [ 'event', 'heartbeat', 'policy' ], widget: form.ListValue, initial: 'event' } ],
+	[ 'kind', _('Kind'), null, { choices: [ 'event', 'heartbeat', 'policy', 'publish', 'call' ], widget: form.ListValue, initial: 'event' } ],
 	[ 'qos', _('QoS'), _('By default, that of the broker'), { values: [ '0', '1', '2' ], modal: true } ],
 	[ 'filter_key', _('Only with member'), _('Only payloads that have this top-level member'), { modal: true } ],
 	[ 'filter_value', _('Only with value'), _('Only where that member is this text'), { modal: true } ],
@@ -128,7 +132,43 @@ const SUBSCRIPTION = [
 		{ ...policy, widget: form.DynamicList, required: true } ],
 	[ 'email', _('Path of the e-mail address'), null, { ...policy, placeholder: 'data.email' } ],
 	[ 'shift', _('Path of the level'), null, { ...policy, placeholder: 'data.shift' } ],
-	[ 'shift_offset', _('Added to the level'), null, { ...policy, datatype: 'integer', placeholder: '0' } ]
+	[ 'shift_offset', _('Added to the level'), null, { ...policy, datatype: 'integer', placeholder: '0' } ],
+	[ 'to', _('To'), _('Names of brokers (publish) or of webhooks (call)'),
+		{ depends: [ { kind: 'publish' }, { kind: 'call' } ], modal: true, widget: form.DynamicList, required: true } ],
+	[ 'target', _('Topic there'), _('{1} or {name} is what a wildcard matched'), { ...publish, placeholder: '{topic}' } ],
+	[ 'cut_prefix', _('Cut off'), _('Taken from the front of the topic'), publish ],
+	[ 'add_prefix', _('Put in front'), _('Put in front of the topic'), publish ],
+	[ 'qos_out', _('QoS there'), _('By default, as received'), { ...publish, values: [ '0', '1', '2' ] } ],
+	[ 'retain', _('Retain'), _('Whether the broker keeps it for later subscribers; by default, as received'),
+		{ ...publish, values: [ '0', '1' ] } ],
+	[ 'path', _('Path'), _('Behind the URL of the webhook; {1} or {name} is what a wildcard matched'), call ],
+	[ 'format', _('Format'), _('raw is the payload as it came'),
+		{ ...call, values: [ 'raw', 'cloudevent', 'cloudevent-binary' ], placeholder: 'raw' } ],
+	[ 'order_by', _('Path of the order'), _('Calls with the same text there never overtake each other'), call ]
+];
+
+const WEBHOOK = [
+	[ 'enabled', _('Enabled'), null, { widget: form.Flag, initial: '1' } ],
+	[ 'url', _('URL'), null, { check: 'checkHook', placeholder: 'http://192.168.1.5:5000/orders', required: true } ],
+	[ 'method', _('Method'), null, { values: [ 'POST', 'PUT', 'PATCH' ], placeholder: 'POST', modal: true } ],
+	[ 'header', _('Headers'), _('name=value'),
+		{ widget: form.DynamicList, check: 'checkPair', placeholder: 'X-Site=plant-7', modal: true } ],
+	[ 'token', _('Token'), _('Bearer token; or else a user'), { secret: true, modal: true } ],
+	[ 'username', _('User name'), null, { modal: true } ],
+	[ 'password', _('Password'), null, { secret: true, modal: true } ],
+	[ 'ssl_ca', _('CA'), _('PEM file of the only CAs to trust'), { modal: true } ],
+	[ 'ssl_cert', _('Certificate'), _('PEM file; the user ilagent must be able to read it'), { modal: true } ],
+	[ 'ssl_key', _('Key'), _('PEM file; the user ilagent must be able to read it'), { modal: true } ],
+	[ 'timeout', _('Timeout'), _('Maximum time for one call'), { check: 'checkTime', placeholder: '25 s', modal: true } ],
+	[ 'in_flight', _('In flight'), _('Maximum number of calls at a time'),
+		{ datatype: 'range(1,256)', placeholder: '24', modal: true } ],
+	[ 'max_retries', _('Attempts'), _('Before a call becomes a dead letter; 0 never gives up'),
+		{ datatype: 'uinteger', placeholder: '100', modal: true } ],
+	[ 'back_off', _('First wait'), _('After the first failure; it doubles each time'),
+		{ check: 'checkMoment', placeholder: '500 ms', modal: true } ],
+	[ 'back_off_max', _('Longest wait'), null, { check: 'checkMoment', placeholder: '60 s', modal: true } ],
+	...[ 'delivered', 'later', 'never' ].map(name => [ name, _('Statuses for "%s"').format(name), _('Such as 404 or 5xx'),
+		{ widget: form.DynamicList, check: 'checkStatus', modal: true } ])
 ];
 
 function widget(settings) {
@@ -207,6 +247,7 @@ return view.extend({
 		addGrid(map, 'broker', _('Brokers'), _('MQTT brokers to take messages from'), BROKER);
 		addGrid(map, 'subscription', _('Subscriptions'),
 			_('What to subscribe to, and what it becomes'), SUBSCRIPTION);
+		addGrid(map, 'webhook', _('Webhooks'), _('Applications to call over HTTP'), WEBHOOK);
 		addNamed(map, 'http', _('HTTP'), null, HTTP);
 		addNamed(map, 'ilert', _('ilert'), null, ILERT);
 		addNamed(map, 'queue', _('Queue'), _('Where deliveries wait until ilert has them'), QUEUE);
