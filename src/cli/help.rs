@@ -10,6 +10,11 @@ const COLUMN: usize = 34;
 /// Where lines end.
 const WIDTH: usize = 80;
 
+const ROUTES: &str = "
+Messages go to ilert and, with routes in a file (daemon --config), to other brokers and to
+applications: docs/routes.md has examples.
+";
+
 /// The help of the program.
 pub(super) fn of_all() -> String {
     let mut text = format!(
@@ -23,6 +28,7 @@ pub(super) fn of_all() -> String {
     text.push_str("\nFlags of every command\n");
     globals(&mut text);
     flag(&mut text, &VERSION_FLAG);
+    text.push_str(ROUTES);
     text.push_str("\nExit codes: 0 all went well; 1 it failed; 2 the command line or the configuration is wrong.\n");
     text
 }

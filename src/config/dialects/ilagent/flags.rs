@@ -23,7 +23,8 @@ pub const GROUPS: [(&str, &str); 10] = [
 /// Takes messages in, keeps them safe and hands them on, until it is stopped.
 #[derive(ArgsInfo, Clone, Default, FromArgs, PartialEq, Eq)]
 pub struct Flags {
-    /// configuration file, TOML or JSON; only -v, -f and -p may be given beside it
+    /// configuration file, TOML or JSON: several brokers, and routes to other brokers and to
+    /// applications; only -v, -f and -p may be given beside it
     #[argh(option, arg_name = "FILE")]
     pub config: Option<String>,
 
