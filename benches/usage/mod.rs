@@ -7,10 +7,14 @@ use super::support::agent::Agent;
 use std::fs;
 use std::time::Duration;
 
-const IDLE: Duration = Duration::from_secs(30);
+/// The end of the start-up, such as the answers to the first subscriptions, is not idle time.
+const SETTLES: Duration = Duration::from_secs(5);
+
+const IDLE: Duration = Duration::from_secs(60);
 
 /// Prints what an agent does that has nothing to do.
 pub fn idle(name: &str, agent: &Agent) {
+    std::thread::sleep(SETTLES);
     let before = Usage::of(agent);
     std::thread::sleep(IDLE);
     let after = Usage::of(agent);
