@@ -29,7 +29,7 @@ pub fn from_message(
     let Some(path) = rule.path.fill(filter, topic, &write) else {
         return Mapped::Dead(format!("`{filter}` does not match the topic"));
     };
-    if path.split('/').any(|segment| matches!(segment, "." | "..")) {
+    if leaves(&path) {
         return Mapped::Dead("a topic whose dots would leave the path of the webhook".to_owned());
     }
     let event = || Event::new(stamp(), source, topic);
@@ -49,6 +49,12 @@ pub fn from_message(
     })
 }
 
+/// Whether dots in a path lead out of it. Those in a query lead nowhere.
+fn leaves(path: &str) -> bool {
+    let path = path.split('?').next().unwrap_or_default();
+    path.split('/').any(|segment| matches!(segment, "." | ".."))
+}
+
 fn order_key(rule: &CallRule, payload: &[u8]) -> Option<String> {
     let order_by = rule.order_by.as_ref()?;
     let document = Document::read(payload).ok()?;
@@ -61,6 +67,7 @@ mod tests {
     use crate::config::JsonPath;
     use crate::message::{Origin, Qos};
     use crate::topic::{Pattern, TopicTemplate};
+    use proptest::prelude::{prop_assert, proptest};
     use std::time::UNIX_EPOCH;
 
     const FILTER: &str = "orders/+/#";
@@ -96,6 +103,8 @@ mod tests {
             ("/{2}", "orders/7/a/../../b", None),
             ("/{1}", "orders/./x", None),
             ("/v{1}", "orders/../x", Some("/v..")),
+            ("/{1}?a", "orders/../x", None),
+            ("/x?a={1}", "orders/../x", Some("/x?a=..")),
         ] {
             let found = match mapped(path, Format::Raw, topic, b"{}") {
                 Mapped::Deliver(delivery) => Some(delivery.errand.target().to_owned()),
@@ -147,6 +156,19 @@ mod tests {
                 panic!()
             };
             assert_eq!(delivery.order_key.as_deref(), wanted, "{payload}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_the_topic_the_path_is_one(level in "[^/\\x00]*", rest in ".*") {
+            let topic = format!("orders/{level}/{rest}");
+            if let Mapped::Deliver(delivery) = mapped("/x/{1}/{2}?y={1}", Format::Raw, &topic, b"") {
+                let path = delivery.errand.target();
+                prop_assert!(path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#'));
+                prop_assert!(path.starts_with("/x/") && !leaves(path), "{}", path);
+                prop_assert!(path.matches('?').count() == 1, "{}", path);
+            }
         }
     }
 }
