@@ -1,4 +1,4 @@
-//! Which filters to subscribe to, so that no message comes twice: pure functions over filters.
+//! Which filters to subscribe to, so that no message comes twice.
 //!
 //! A broker may send one copy of a message for every subscription that matches it. A filter that
 //! another one covers is therefore never subscribed to. Filters such as `a/+` and `+/b` overlap,
@@ -8,6 +8,7 @@
 
 use crate::config::{Qos, Rule};
 use crate::topic;
+use log::Level;
 use std::hash::{DefaultHasher, Hasher};
 
 /// A filter with the QoS to ask for.
@@ -17,8 +18,134 @@ pub(super) struct Wanted {
     pub qos: Qos,
 }
 
+/// How filters that overlap are subscribed to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// As they are: none overlap, or nothing can be done about it.
+    Plain,
+    /// As they are, each under a number that every copy of a message brings with it.
+    Numbered,
+    /// Filters that overlap are replaced by one that covers them.
+    Joined,
+}
+
+/// What the rules need, and the way to it.
+#[derive(Debug)]
+pub(super) struct Wishes {
+    /// No filter covers another.
+    wanted: Vec<Wanted>,
+    group: Option<String>,
+    /// Two of `wanted` match the same topic, so a broker may send a copy for each.
+    overlap: bool,
+    pub way: Way,
+    /// The broker does not allow the filters of [`Way::Joined`].
+    forbids_joined: bool,
+    /// What was said about the way, so that it is not said again.
+    said: Option<Way>,
+}
+
+impl Wishes {
+    /// What the rules need, shared with a group if one is given.
+    ///
+    /// # Errors
+    ///
+    /// Says in words which filter is not valid.
+    pub(super) fn new(rules: &[Rule], group: Option<&str>) -> Result<Self, String> {
+        for rule in rules {
+            topic::check_filter(&rule.filter)?;
+        }
+        let wanted = covering(rules);
+        let wishes = Wishes {
+            overlap: overlap(&wanted).is_some(),
+            wanted,
+            group: group.map(str::to_owned),
+            way: Way::Plain,
+            forbids_joined: false,
+            said: None,
+        };
+        let is_too_long = |wanted: &Wanted| wishes.sent(&wanted.filter).len() > topic::BYTES_MAX;
+        if wishes.wanted.iter().any(is_too_long) {
+            return Err(format!("the shared subscription of group {group:?} is too long"));
+        }
+        Ok(wishes)
+    }
+
+    /// A filter as it is sent.
+    pub(super) fn sent(&self, filter: &str) -> String {
+        match &self.group {
+            Some(group) => format!("$share/{group}/{filter}"),
+            None => filter.to_owned(),
+        }
+    }
+
+    /// How to subscribe on a connection whose broker returns the number of a subscription or not.
+    pub(super) fn best_way(&self, is_numbered: bool) -> Way {
+        match self.group {
+            // Copies go to different members, and no member knows what the others get.
+            Some(_) => Way::Plain,
+            None if !self.overlap => Way::Plain,
+            None if is_numbered => Way::Numbered,
+            None if self.forbids_joined => Way::Plain,
+            None => Way::Joined,
+        }
+    }
+
+    /// Takes a way; returns the filters to subscribe to.
+    pub(super) fn along(&mut self, way: Way) -> Vec<Wanted> {
+        self.way = way;
+        match way {
+            Way::Joined => disjoint(&self.wanted),
+            Way::Plain | Way::Numbered => self.wanted.clone(),
+        }
+    }
+
+    /// The broker does not allow a filter of this way.
+    pub(super) fn refused(&mut self) {
+        self.forbids_joined |= self.way == Way::Joined;
+    }
+
+    /// Whether another way has to be taken.
+    pub(super) fn are_forbidden(&self) -> bool {
+        self.forbids_joined && self.way == Way::Joined
+    }
+
+    /// Whether a rule wants messages of this topic. A filter that covers others brings more.
+    pub(super) fn want(&self, topic: &str) -> bool {
+        self.way != Way::Joined || self.wanted.iter().any(|w| topic::matches(&w.filter, topic))
+    }
+
+    /// What is to be said about filters that overlap, if it was not said before.
+    pub(super) fn news(&mut self) -> Option<(Level, String)> {
+        if !self.overlap || self.said == Some(self.way) {
+            return None;
+        }
+        self.said = Some(self.way);
+        let (one, other) = overlap(&self.wanted)?;
+        let (one, other) = (&self.wanted[one].filter, &self.wanted[other].filter);
+        let (level, words) = match self.way {
+            Way::Numbered => return None,
+            Way::Joined => (
+                Level::Info,
+                format!(
+                    "subscribing to '{}' instead of '{one}' and '{other}', so that no message \
+                     comes twice; with `version = 5` most brokers need no wider filter",
+                    disjoint(&self.wanted).iter().find(|w| topic::covers(&w.filter, one))?.filter
+                ),
+            ),
+            Way::Plain => (
+                Level::Warn,
+                format!(
+                    "a message can match both '{one}' and '{other}'; a broker that sends a copy \
+                     for each makes two messages of it"
+                ),
+            ),
+        };
+        Some((level, words))
+    }
+}
+
 /// The filters that cover those of all rules, each with the highest QoS of what it covers.
-pub(super) fn covering(rules: &[Rule]) -> Vec<Wanted> {
+fn covering(rules: &[Rule]) -> Vec<Wanted> {
     let mut kept = Vec::new();
     for rule in rules {
         add(&mut kept, Wanted { filter: rule.filter.clone(), qos: rule.qos });
@@ -27,7 +154,7 @@ pub(super) fn covering(rules: &[Rule]) -> Vec<Wanted> {
 }
 
 /// Filters that cover the given ones, of which no two match the same topic.
-pub(super) fn disjoint(wanted: &[Wanted]) -> Vec<Wanted> {
+fn disjoint(wanted: &[Wanted]) -> Vec<Wanted> {
     let mut kept = wanted.to_vec();
     while let Some((one, other)) = overlap(&kept) {
         let other = kept.remove(other);
@@ -55,7 +182,7 @@ fn add(kept: &mut Vec<Wanted>, mut new: Wanted) {
 }
 
 /// The places of the first two filters that match the same topic, in order.
-pub(super) fn overlap(wanted: &[Wanted]) -> Option<(usize, usize)> {
+fn overlap(wanted: &[Wanted]) -> Option<(usize, usize)> {
     let overlaps =
         |one: usize, other: &usize| topic::overlap(&wanted[one].filter, &wanted[*other].filter);
     (0..wanted.len())

@@ -6,17 +6,18 @@
 //! then [`Protocol::due`] until nothing is due, and only then writes `out` to the socket. So a
 //! filter is on record before the broker is asked for it.
 
+mod messages;
+
 use crate::config::{Broker, Version};
 use crate::message::Arrival;
 use crate::mqtt::bell::Slip;
 use crate::mqtt::codec;
 use crate::mqtt::end::End;
+use crate::mqtt::incoming::Ledger;
 use crate::mqtt::incoming::retained::Retained;
-use crate::mqtt::incoming::{Arrived, By, Ledger, arrival};
 use crate::mqtt::outbox::Outbox;
 use crate::mqtt::pace::{Due, Pace, Watch};
-use crate::mqtt::packet::{Answered, ConnAck, Disconnect, Oversized, Packet, Publish, PublishHead};
-use crate::mqtt::publish;
+use crate::mqtt::packet::{Answered, ConnAck, Disconnect, Packet};
 use crate::mqtt::subscriptions::{Answer, Subscriptions};
 use crate::mqtt::timing::{IN_HAND_MAX, Timing};
 use crate::mqtt::words;
@@ -264,47 +265,6 @@ impl Protocol {
         if !known {
             let (name, id) = (&self.name, answer.packet_id);
             debug!("mqtt {name}: an answer belongs to no publication (id {id})");
-        }
-    }
-
-    /// Enters a message, unless it is in our hands already.
-    fn published(&mut self, publish: &Publish<'_>) -> Effect {
-        let (head, name) = (publish.head, &self.name);
-        let by = self.brought_by(publish.topic, publish.properties, head);
-        let arrived = self.ledger.arrived(publish.topic, publish.payload, head, &by);
-        let (ticket, retained) = match arrived {
-            Arrived::New(ticket) => (ticket, false),
-            Arrived::NewCopy(ticket) => (ticket, true),
-            Arrived::Unwanted => return Effect::Nothing,
-            Arrived::Again => {
-                debug!("mqtt {name}: message with id {} came before", head.packet_id);
-                return Effect::Nothing;
-            }
-        };
-        Effect::HandIn(arrival::of(name, publish, ticket, retained))
-    }
-
-    /// Enters a message that was too large to keep.
-    fn oversized(&mut self, oversized: &Oversized) -> Effect {
-        let (head, bytes) = (oversized.head, oversized.bytes);
-        let by = self.brought_by(&oversized.topic, &oversized.properties, head);
-        let size = bytes.to_be_bytes();
-        let arrived = self.ledger.arrived(&oversized.topic, &size, head, &by);
-        let (Arrived::New(ticket) | Arrived::NewCopy(ticket)) = arrived else {
-            return Effect::Nothing;
-        };
-        Effect::HandIn(arrival::of_oversized(&self.name, oversized, ticket))
-    }
-
-    /// What our subscriptions have to do with a message.
-    fn brought_by(&self, topic: &[u8], properties: &[u8], head: PublishHead) -> By {
-        let subscriptions = &self.subscriptions;
-        let all = if properties.is_empty() { Vec::new() } else { subscriptions.numbers(topic) };
-        By {
-            wanted: subscriptions.want(topic),
-            copies: if head.retain { subscriptions.copies(topic) } else { 0 },
-            numbers: if all.len() > 1 { publish::numbers(properties) } else { Vec::new() },
-            all,
         }
     }
 

@@ -16,7 +16,7 @@
 
 use crate::config::{Qos, Rule, Version};
 use crate::mqtt::codec;
-use crate::mqtt::filters::{self, Wanted};
+use crate::mqtt::filters::{self, Wanted, Way, Wishes};
 use crate::mqtt::packet::{self, SubAck};
 use crate::mqtt::words;
 use crate::topic;
@@ -38,16 +38,7 @@ const FIRST_ID_MAX: u16 = 0x4000;
 /// The subscriptions of one session.
 #[derive(Debug)]
 pub(super) struct Subscriptions {
-    /// What the rules need; no filter covers another.
-    wanted: Vec<Wanted>,
-    group: Option<String>,
-    /// Two of `wanted` match the same topic, so a broker may send a copy for each.
-    overlap: bool,
-    way: Way,
-    /// The broker does not allow the filters of [`Way::Joined`].
-    forbids_joined: bool,
-    /// What was said about the way, so that it is not said again.
-    said: Option<Way>,
+    wishes: Wishes,
     all: Vec<Subscription>,
     /// The packet id of the first of `all`.
     first_id: u16,
@@ -60,17 +51,6 @@ pub(super) struct Subscriptions {
     leaving: Vec<String>,
     /// How many connections in a row the broker closed with a subscription unanswered.
     closed: u32,
-}
-
-/// How filters that overlap are subscribed to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
-    /// As they are: none overlap, or nothing can be done about it.
-    Plain,
-    /// As they are, each under a number that every copy of a message brings with it.
-    Numbered,
-    /// Filters that overlap are replaced by one that covers them.
-    Joined,
 }
 
 #[derive(Debug)]
@@ -120,21 +100,8 @@ impl Subscriptions {
     ///
     /// Says in words which filter is not valid.
     pub(super) fn new(rules: &[Rule], group: Option<&str>) -> Result<Self, String> {
-        for rule in rules {
-            topic::check_filter(&rule.filter)?;
-        }
-        let wanted = filters::covering(rules);
-        let too_long = |wanted: &Wanted| sent(group, &wanted.filter).len() > topic::BYTES_MAX;
-        if wanted.iter().any(too_long) {
-            return Err(format!("the shared subscription of group {group:?} is too long"));
-        }
         let mut subscriptions = Subscriptions {
-            overlap: filters::overlap(&wanted).is_some(),
-            wanted,
-            group: group.map(str::to_owned),
-            way: Way::Plain,
-            forbids_joined: false,
-            said: None,
+            wishes: Wishes::new(rules, group)?,
             all: Vec::new(),
             first_id: 1,
             held: BTreeMap::new(),
@@ -148,71 +115,29 @@ impl Subscriptions {
 
     /// Takes another way, if it is another.
     fn choose(&mut self, way: Way) {
-        if self.way == way && !self.all.is_empty() {
+        if self.wishes.way == way && !self.all.is_empty() {
             return;
         }
         // A late answer must not be taken for one to what is asked for now.
         let used = usize::from(self.first_id) + self.all.len() + self.leaving.len();
         self.first_id = u16::try_from(used).ok().filter(|id| *id < FIRST_ID_MAX).unwrap_or(1);
-        self.way = way;
-        let wanted = match way {
-            Way::Joined => &filters::disjoint(&self.wanted),
-            Way::Plain | Way::Numbered => &self.wanted,
-        };
+        let wanted = self.wishes.along(way);
         let mut before = std::mem::take(&mut self.all);
-        let subscription = |Wanted { filter, qos }: &Wanted| {
-            let sent = sent(self.group.as_deref(), filter);
-            if let Some(at) = before.iter().position(|s| s.filter == sent && s.qos == *qos) {
+        let subscription = |Wanted { filter: topics, qos }| {
+            let sent = self.wishes.sent(&topics);
+            if let Some(at) = before.iter().position(|s| s.filter == sent && s.qos == qos) {
                 return before.swap_remove(at);
             }
             let asked = u32::from(self.held.contains_key(&sent));
             let (state, said) = (State::Wanted, String::new());
-            Subscription { filter: sent, topics: filter.clone(), qos: *qos, state, asked, said }
+            Subscription { filter: sent, topics, qos, state, asked, said }
         };
-        self.all = wanted.iter().map(subscription).collect();
-    }
-
-    /// How to subscribe on a connection whose broker returns the number of a subscription or not.
-    fn best_way(&self, is_numbered: bool) -> Way {
-        match self.group {
-            // Copies go to different members, and no member knows what the others get.
-            Some(_) => Way::Plain,
-            None if !self.overlap => Way::Plain,
-            None if is_numbered => Way::Numbered,
-            None if self.forbids_joined => Way::Plain,
-            None => Way::Joined,
-        }
+        self.all = wanted.into_iter().map(subscription).collect();
     }
 
     /// What is to be said about filters that overlap, if it was not said before.
     pub(super) fn news(&mut self) -> Option<(Level, String)> {
-        if !self.overlap || self.said == Some(self.way) {
-            return None;
-        }
-        self.said = Some(self.way);
-        let (one, other) = filters::overlap(&self.wanted)?;
-        let (one, other) = (&self.wanted[one].filter, &self.wanted[other].filter);
-        match self.way {
-            Way::Numbered => None,
-            Way::Joined => {
-                let wide = self.all.iter().find(|s| topic::covers(&s.topics, one))?;
-                Some((
-                    Level::Info,
-                    format!(
-                        "subscribing to '{}' instead of '{one}' and '{other}', so that no message \
-                         comes twice; with `version = 5` most brokers need no wider filter",
-                        wide.topics
-                    ),
-                ))
-            }
-            Way::Plain => Some((
-                Level::Warn,
-                format!(
-                    "a message can match both '{one}' and '{other}'; a broker that sends a copy \
-                     for each makes two messages of it"
-                ),
-            )),
-        }
+        self.wishes.news()
     }
 
     /// Recalls what an earlier process had on record. Copies that it asked for may still come.
@@ -237,7 +162,7 @@ impl Subscriptions {
     /// A connection begins, to a broker that returns the number of a subscription or not. With
     /// `believed`, what is on record as granted is not asked for again.
     pub(super) fn begin(&mut self, session_present: bool, believed: bool, is_numbered: bool) {
-        self.choose(self.best_way(is_numbered));
+        self.choose(self.wishes.best_way(is_numbered));
         if !session_present {
             self.changed |= !self.held.is_empty();
             self.held.clear();
@@ -275,7 +200,7 @@ impl Subscriptions {
         if is_careful && self.all.iter().any(|s| s.state == State::Asked) {
             return;
         }
-        let is_numbered = self.way == Way::Numbered;
+        let is_numbered = self.wishes.way == Way::Numbered;
         for (subscription, packet_id) in self.all.iter_mut().zip(self.first_id..) {
             if subscription.state != State::Wanted {
                 continue;
@@ -298,7 +223,7 @@ impl Subscriptions {
     /// Wants again what was refused or never answered, and says the latter once.
     pub(super) fn want_again(&mut self, now: Instant) -> Vec<String> {
         let mut news = Vec::new();
-        if self.forbids_joined && self.way == Way::Joined {
+        if self.wishes.are_forbidden() {
             self.choose(Way::Plain);
         }
         for subscription in &mut self.all {
@@ -353,7 +278,7 @@ impl Subscriptions {
                 "the broker grants QoS {code} and not {asked} to the subscription to '{filter}'"
             ),
             None => {
-                self.forbids_joined |= self.way == Way::Joined;
+                self.wishes.refused();
                 let reason = match suback.code {
                     // All that MQTT 3.1.1 can say.
                     REFUSED if suback.text.is_empty() => "no reason given".to_owned(),
@@ -408,7 +333,9 @@ impl Subscriptions {
                 many - 1
             ),
         };
-        self.forbids_joined |= was_careful && self.way == Way::Joined;
+        if was_careful {
+            self.wishes.refused();
+        }
         let others = self.all.iter().any(|s| !matches!(s.state, State::Asked | State::LeftOut(..)));
         if was_careful && others {
             self.all[first].state = State::LeftOut(why.clone(), now + left_out);
@@ -429,15 +356,14 @@ impl Subscriptions {
         self.all.iter().filter(explain).map(|s| s.asked).sum()
     }
 
-    /// Whether a rule wants messages of this topic. One that covers others brings more than that.
+    /// Whether a rule wants messages of this topic.
     pub(super) fn want(&self, topic: &[u8]) -> bool {
-        let Ok(topic) = str::from_utf8(topic) else { return true };
-        self.way != Way::Joined || self.wanted.iter().any(|w| topic::matches(&w.filter, topic))
+        str::from_utf8(topic).map_or(true, |topic| self.wishes.want(topic))
     }
 
     /// The numbers of all subscriptions that bring a copy of a message, if more than one may.
     pub(super) fn numbers(&self, topic: &[u8]) -> Vec<u32> {
-        if self.way != Way::Numbered && self.leaving.is_empty() {
+        if self.wishes.way != Way::Numbered && self.leaving.is_empty() {
             return Vec::new();
         }
         let Ok(topic) = str::from_utf8(topic) else { return Vec::new() };
@@ -470,14 +396,6 @@ impl Subscriptions {
 
 fn unanswered(filter: &str) -> String {
     format!("the broker has not answered the subscription to '{filter}'")
-}
-
-/// A filter as it is sent.
-fn sent(group: Option<&str>, filter: &str) -> String {
-    match group {
-        Some(group) => format!("$share/{group}/{filter}"),
-        None => filter.to_owned(),
-    }
 }
 
 #[cfg(test)]

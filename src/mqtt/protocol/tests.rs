@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::config::{Address, Qos, Rule, Target};
-use crate::mqtt::packet::{Step, SubAck};
+use crate::mqtt::packet::{Oversized, Publish, PublishHead, Step, SubAck};
 
 const QOS_1: PublishHead =
     PublishHead { qos: Qos::AtLeastOnce, packet_id: 1, dup: false, retain: false };
