@@ -4,10 +4,10 @@ use crate::config::{Routing, Rule, Target};
 use crate::mapping::cloudevent::Stamp;
 use crate::mapping::{Mapped, call, event, heartbeat, policy, publish, routing};
 use crate::message::{Arrival, Desk, Errand, Message, Origin, Qos, Receipt};
-use crate::queue::{self, DeadLetter, Push, Queue, Storing, UpstreamMessage};
+use crate::queue::{self, DeadLetter, Push, Queue, Storing, Upstream, UpstreamRow};
 use crate::system::plain::plain;
 use log::{Level, debug, info, log, warn};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime};
@@ -100,34 +100,57 @@ impl Intake {
         self.queue.push(batch, Some(desk))
     }
 
+    /// Stores the events that upstream's agent left in its database in their place.
+    pub fn take_over_events(&self) {
+        self.take_over_rows(Upstream::Events, &mut |row| match event::from_upstream(&|name| {
+            row.column(name)
+        }) {
+            Ok(delivery) => {
+                vec![Push::Delivery { delivery, storing: Storing::AtOnce, receipt: None }]
+            }
+            Err(reason) => {
+                let text = |bytes: &Option<Vec<u8>>| {
+                    bytes.as_deref().map(|bytes| String::from_utf8_lossy(bytes).into_owned())
+                };
+                let columns = row.columns.iter().map(|(name, bytes)| (*name, text(bytes)));
+                let body: HashMap<&str, Option<String>> = columns.collect();
+                let body = serde_json::to_vec(&body).expect("texts are JSON");
+                vec![dead(reason, "upstream".to_owned(), body)]
+            }
+        });
+    }
+
     /// Maps the messages that upstream's agent left in its database by the rules of `plan`, and
     /// stores what becomes of them in their place.
     pub fn take_over(&self, plan: &Plan) {
         let durable = Plan { storing: Storing::AtOnce, ..plan.clone() };
+        self.take_over_rows(Upstream::Messages, &mut |row| {
+            let bytes = |name: &str| row.column(name).unwrap_or_default();
+            let message = Message {
+                topic: String::from_utf8_lossy(bytes("topic")).into_owned(),
+                payload: bytes("payload").to_vec(),
+                origin: Origin::Mqtt,
+                qos: Qos::AtLeastOnce,
+                retain: false,
+                retained: false,
+            };
+            durable.pushes(Arrival::Message { message, ticket: 0 }).unwrap_or_else(|topic| {
+                self.nobody_wants(&topic);
+                Vec::new()
+            })
+        });
+    }
+
+    fn take_over_rows(&self, table: Upstream, map: &mut dyn FnMut(&UpstreamRow) -> Vec<Push>) {
         loop {
-            let messages = self.queue.upstream_messages();
-            if messages.is_empty() {
+            let rows = self.queue.upstream(table);
+            if rows.is_empty() {
                 return;
             }
-            info!("intake: taking over {} messages that iLert's agent had queued", messages.len());
-            let mut rows = Vec::with_capacity(messages.len());
-            let mut pushes = Vec::new();
-            for UpstreamMessage { row, topic, payload } in messages {
-                let message = Message {
-                    topic,
-                    payload,
-                    origin: Origin::Mqtt,
-                    qos: Qos::AtLeastOnce,
-                    retain: false,
-                    retained: false,
-                };
-                match durable.pushes(Arrival::Message { message, ticket: 0 }) {
-                    Ok(mapped) => pushes.extend(mapped),
-                    Err(topic) => self.nobody_wants(&topic),
-                }
-                rows.push(row);
-            }
-            self.queue.replace_upstream(rows, pushes);
+            info!("intake: taking over {} rows that iLert's agent had queued", rows.len());
+            let pushes = rows.iter().flat_map(&mut *map).collect();
+            let rows = rows.into_iter().map(|row| row.row).collect();
+            self.queue.replace_upstream(table, rows, pushes);
         }
     }
 }

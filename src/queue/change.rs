@@ -2,7 +2,7 @@
 
 use crate::message::{Delivery, LaneName, Receipt};
 use crate::queue::entry::{Entry, Position};
-use crate::queue::push::{DeadLetter, Storing};
+use crate::queue::push::{DeadLetter, Storing, Upstream};
 use crate::queue::row::{RowId, weight};
 use std::time::Instant;
 
@@ -20,7 +20,7 @@ pub(super) enum Change {
     GiveWay(RowId),
     Attempts(RowId, u32),
     ForgetLane(u32),
-    ForgetUpstream(Vec<String>),
+    ForgetUpstream(Upstream, Vec<String>),
     /// A row that cannot be delivered as it is goes to the dead letters, for this reason.
     PutAway(RowId, &'static str),
     /// Scope, key, and the value, or `None` to forget it.

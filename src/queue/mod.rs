@@ -32,7 +32,7 @@ use crossbeam_channel::bounded;
 use database::Database;
 use database::file::DatabaseFile;
 use database::moved;
-pub use push::{DeadLetter, Error, Push, Storing, UpstreamMessage};
+pub use push::{DeadLetter, Error, Push, Storing, Upstream, UpstreamRow};
 use push::{size, weight_of};
 use request::Request;
 use shared::{Place, Refused, Shared, Signing};
@@ -236,19 +236,19 @@ impl Queue {
         }
     }
 
-    /// Raw messages in upstream's `mqtt_queue`, in order; they become deliveries with
+    /// The oldest rows that upstream's agent left in a table; they become deliveries with
     /// [`Queue::replace_upstream`].
     #[must_use]
-    pub fn upstream_messages(&self) -> Vec<UpstreamMessage> {
+    pub fn upstream(&self, table: Upstream) -> Vec<UpstreamRow> {
         let (tell, told) = bounded(1);
-        match self.0.requests.send(Request::Upstream(tell)) {
+        match self.0.requests.send(Request::Upstream(table, tell)) {
             Ok(()) => told.recv().unwrap_or_default(),
             Err(_) => Vec::new(),
         }
     }
 
-    /// Stores what upstream's messages were mapped to and deletes their rows, in one transaction.
-    pub fn replace_upstream(&self, rows: Vec<String>, pushes: Vec<Push>) {
+    /// Stores what upstream's rows were mapped to and deletes them, in one transaction.
+    pub fn replace_upstream(&self, table: Upstream, rows: Vec<String>, pushes: Vec<Push>) {
         let mut board = lock(&self.0.board);
         for push in &pushes {
             self.0.on_the_way.fetch_add(size(push), Ordering::AcqRel);
@@ -261,7 +261,7 @@ impl Queue {
         }
         drop(board);
         // A closed queue keeps the rows: they are converted at the next start.
-        let _ = self.0.requests.send(Request::Replace(rows, pushes));
+        let _ = self.0.requests.send(Request::Replace(table, rows, pushes));
     }
 
     /// What was remembered under a key. Waits for the queue thread, so it is for the start and

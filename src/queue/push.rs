@@ -88,15 +88,30 @@ pub struct DeadLetter {
     pub body: Vec<u8>,
 }
 
-/// A raw message that an earlier version of upstream's agent left in its `mqtt_queue`.
+/// A table of iLert's own agent in which something may be left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Upstream {
+    /// Mapped events: `event_items`.
+    Events,
+    /// Raw messages: `mqtt_queue`.
+    Messages,
+}
+
+/// A row of such a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UpstreamMessage {
-    /// The key of its row.
+pub struct UpstreamRow {
+    /// The key of the row.
     pub row: String,
-    /// The topic it came on.
-    pub topic: String,
-    /// Its payload.
-    pub payload: Vec<u8>,
+    /// Its columns by their last names, as texts are stored.
+    pub columns: Vec<(&'static str, Option<Vec<u8>>)>,
+}
+
+impl UpstreamRow {
+    /// What stands in a column.
+    #[must_use]
+    pub fn column(&self, name: &str) -> Option<&[u8]> {
+        self.columns.iter().find(|(column, _)| *column == name)?.1.as_deref()
+    }
 }
 
 /// Why the queue could not do what was asked.

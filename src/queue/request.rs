@@ -1,7 +1,7 @@
 //! What the queue thread is asked for.
 
 use crate::queue::admin::Command;
-use crate::queue::push::{Push, UpstreamMessage};
+use crate::queue::push::{Push, Upstream, UpstreamRow};
 use crossbeam_channel::Sender;
 
 /// One request; those that wait go into one commit.
@@ -11,9 +11,9 @@ pub(super) enum Request {
     /// Answer a person.
     Admin(Command, Sender<Result<String, String>>),
     /// Tell what upstream left behind.
-    Upstream(Sender<Vec<UpstreamMessage>>),
+    Upstream(Upstream, Sender<Vec<UpstreamRow>>),
     /// Store what it became, in place of its rows.
-    Replace(Vec<String>, Vec<Push>),
+    Replace(Upstream, Vec<String>, Vec<Push>),
     /// Tell what is remembered.
     Record(String, String, Sender<Option<String>>),
     /// Remember a value, or forget it.

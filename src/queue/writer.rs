@@ -178,14 +178,14 @@ impl Writer {
                 Request::Flush(answer) => self.flush(answer),
                 Request::Unclaimed => self.name_unclaimed(),
                 Request::Pulse => {}
-                Request::Upstream(answer) => self.upstream(&answer),
+                Request::Upstream(table, answer) => self.upstream(table, &answer),
                 Request::Record(scope, key, answer) => {
                     let _ = answer.send(self.record(&scope, &key));
                 }
                 Request::Remember(scope, key, value) => self.remember(scope, key, value),
-                Request::Replace(rows, batch) => {
+                Request::Replace(table, rows, batch) => {
                     bytes_taken += self.store_batch(batch);
-                    self.changes.push(Change::ForgetUpstream(rows));
+                    self.changes.push(Change::ForgetUpstream(table, rows));
                 }
             }
             if bytes_taken >= BYTES_IN_COMMIT_MAX {

@@ -164,6 +164,7 @@ impl Running {
 
 /// Maps what upstream's agent left in its own queue of messages. Only MQTT brought it any.
 pub fn take_over(config: &Config, intake: &Intake) {
+    intake.take_over_events();
     mqtt::take_over(&config.brokers, intake);
 }
 

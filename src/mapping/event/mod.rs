@@ -3,9 +3,11 @@
 mod body;
 mod consumed;
 mod posted;
+mod upstream;
 
 pub use consumed::from_message;
 pub use posted::{HttpEvent, Reject, from_http};
+pub use upstream::from_upstream;
 
 use crate::config::{Enrichment, Service};
 use crate::mapping::json::Json;

@@ -46,7 +46,7 @@ impl Board {
                 | Change::Unbury(..)
                 | Change::Attempts(..)
                 | Change::ForgetLane(_)
-                | Change::ForgetUpstream(_)
+                | Change::ForgetUpstream(..)
                 | Change::PutAway(..)
                 | Change::Remember(..) => {}
             }

@@ -43,21 +43,11 @@ impl Database {
     ) -> Result<(Self, Waiting), String> {
         let shown = settings.path.display();
         let spare = Spare::beside(&settings.path);
-        let mut store = Store::open(settings).or_else(|what| {
+        let store = Store::open(settings).or_else(|what| {
             // To make a new version of it may need the room.
             if spare.give_up() { Store::open(settings) } else { Err(what) }
         })?;
         let trouble = |error: rusqlite::Error| format!("{shown}: {error}");
-        if let Err(error) = upstream::convert(&mut store) {
-            if schema::is_corrupt(&error) {
-                return Err(trouble(error));
-            }
-            store.rollback();
-            log::error!(
-                "queue: {shown}: {error}; the rest of what iLert's agent had queued is taken over \
-                 at the next start"
-            );
-        }
         let waiting = Waiting {
             lanes: store.lanes().map_err(trouble)?,
             amount: store.amount().map_err(trouble)?,

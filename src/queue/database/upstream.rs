@@ -1,71 +1,77 @@
 //! What iLert's own agent left in its database: `event_items` and `mqtt_queue`, of any version.
 //!
 //! Its columns came and went over the versions, and one migration can stop half way, so they are
-//! looked up before they are read. The tables stay, empty, so that one can go back.
+//! looked up before they are read. What the rows mean is for others. The tables stay, empty, so that
+//! one can go back.
 
-use super::orphans;
 use super::store::Store;
-use crate::message::{Delivery, Errand, ILERT, Keep, LaneName, path_segment};
-use crate::queue::push::{DeadLetter, UpstreamMessage};
-use crate::queue::row::{self, RowId};
-use percent_encoding::percent_decode_str;
-use rusqlite::Row;
-use serde::Serialize;
-use serde_json::value::{RawValue, to_raw_value};
-use std::collections::{BTreeMap, HashMap};
+use crate::queue::push::{Upstream, UpstreamRow};
+use crate::queue::row;
+use rusqlite::types::ValueRef;
 
-/// Rows converted in one transaction.
-const CHUNK: usize = 500;
+/// Rows handed out at a time.
+const ROWS: usize = 256;
 
-/// Raw messages handed out at a time.
-const MESSAGES: usize = 256;
+/// A column by its last name, and the names it had.
+type Names = (&'static str, &'static [&'static str]);
 
-/// Where upstream sends an event that names no path.
-const EVENTS: &str = "/events";
+const EVENTS: [Names; 14] = [
+    ("integration_key", &["integration_key", "api_key"]),
+    ("alert_key", &["alert_key", "incident_key"]),
+    ("event_type", &["event_type"]),
+    ("summary", &["summary"]),
+    ("details", &["details"]),
+    ("priority", &["priority"]),
+    ("images", &["images"]),
+    ("links", &["links"]),
+    ("custom_details", &["custom_details"]),
+    ("event_api_path", &["event_api_path"]),
+    ("labels", &["labels"]),
+    ("severity", &["severity"]),
+    ("routing_key", &["routing_key"]),
+    ("services", &["services"]),
+];
 
-/// Turns the rows of `event_items` into deliveries, in their order.
-pub(in crate::queue) fn convert(store: &mut Store) -> rusqlite::Result<()> {
-    let columns = columns(store, "event_items")?;
+const MESSAGES: [Names; 2] = [("topic", &["topic"]), ("payload", &["payload"])];
+
+/// The name of a table, and its columns.
+fn table(table: Upstream) -> (&'static str, &'static [Names]) {
+    match table {
+        Upstream::Events => ("event_items", &EVENTS),
+        Upstream::Messages => ("mqtt_queue", &MESSAGES),
+    }
+}
+
+/// The oldest rows of a table, in their order.
+pub(in crate::queue) fn rows(store: &Store, of: Upstream) -> Vec<UpstreamRow> {
+    read(store, of).unwrap_or_else(|error| {
+        let (name, _) = table(of);
+        log::error!("queue: what iLert's agent had queued ({name}) cannot be read: {error}");
+        Vec::new()
+    })
+}
+
+fn read(store: &Store, of: Upstream) -> rusqlite::Result<Vec<UpstreamRow>> {
+    let (name, wanted) = table(of);
+    let columns = columns(store, name)?;
     if columns.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
-    let query = select(&columns);
-    let mut last = store.lanes()?.iter().map(|lane| lane.seqs.1).max().unwrap_or(0);
-    let mut numbers = HashMap::new();
-    let mut converted = 0;
-    loop {
-        let rows: Vec<(i64, Result<Delivery, DeadLetter>)> = store
-            .connection
-            .prepare(&query)?
-            .query_map([], |row| {
-                Ok((row.get("rowid")?, delivery(row).map_err(|error| unreadable(row, &error))))
-            })?
-            .collect::<Result<_, _>>()?;
-        if rows.is_empty() {
-            break;
-        }
-        store.begin()?;
-        for (rowid, delivery) in &rows {
-            match delivery {
-                Ok(delivery) => {
-                    let lane = orphans::number(store, &delivery.lane, &mut numbers)?;
-                    last += 1;
-                    store.insert(RowId { lane, seq: last }, delivery, 0)?;
-                }
-                Err(letter) => {
-                    log::error!("queue: {}; `ilagent queue list` shows it", letter.reason);
-                    store.bury(letter)?;
-                }
-            }
-            store.connection.execute("DELETE FROM event_items WHERE rowid = ?1", [rowid])?;
-        }
-        store.commit()?;
-        converted += rows.len();
-    }
-    if converted > 0 {
-        log::info!("queue: took over {converted} events that iLert's agent had queued");
-    }
-    Ok(())
+    store
+        .connection
+        .prepare(&select(name, wanted, &columns))?
+        .query_map([], |found| {
+            let value = |(at, (name, _)): (usize, &Names)| {
+                let bytes = match found.get_ref(at + 1)? {
+                    ValueRef::Null => None,
+                    value => Some(row::bytes(value).to_vec()),
+                };
+                Ok::<_, rusqlite::Error>((*name, bytes))
+            };
+            let columns = wanted.iter().enumerate().map(value);
+            Ok(UpstreamRow { row: found.get(0)?, columns: columns.collect::<Result<_, _>>()? })
+        })?
+        .collect()
 }
 
 fn columns(store: &Store, table: &str) -> rusqlite::Result<Vec<String>> {
@@ -77,136 +83,30 @@ fn columns(store: &Store, table: &str) -> rusqlite::Result<Vec<String>> {
 }
 
 /// Reads every column under its last name, and NULL where the version did not have it.
-fn select(columns: &[String]) -> String {
+fn select(table: &str, wanted: &[Names], columns: &[String]) -> String {
     let first_of = |names: &[&str]| {
         let found = names.iter().find(|name| columns.iter().any(|column| column == *name));
         found.map_or("NULL".to_owned(), |name| format!("CAST({name} AS TEXT)"))
     };
-    let wanted = [
-        ("integration_key", &["integration_key", "api_key"][..]),
-        ("alert_key", &["alert_key", "incident_key"]),
-        ("event_type", &["event_type"]),
-        ("summary", &["summary"]),
-        ("details", &["details"]),
-        ("priority", &["priority"]),
-        ("images", &["images"]),
-        ("links", &["links"]),
-        ("custom_details", &["custom_details"]),
-        ("event_api_path", &["event_api_path"]),
-        ("labels", &["labels"]),
-        ("severity", &["severity"]),
-        ("routing_key", &["routing_key"]),
-        ("services", &["services"]),
-    ];
-    let list: Vec<String> =
-        wanted.iter().map(|(name, names)| format!("{} AS {name}", first_of(names))).collect();
+    let list: Vec<String> = wanted.iter().map(|(_, names)| first_of(names)).collect();
     let order = first_of(&["inserted_at", "created_at"]);
     format!(
-        "SELECT rowid AS rowid, {} FROM event_items ORDER BY {order}, rowid LIMIT {CHUNK}",
+        "SELECT CAST(rowid AS TEXT), {} FROM {table} ORDER BY {order}, rowid LIMIT {ROWS}",
         list.join(", ")
     )
 }
 
-fn delivery(row: &Row) -> rusqlite::Result<Delivery> {
-    let text = |name: &str| row.get::<_, Option<String>>(name);
-    let json = |name: &str| {
-        // What does not parse counts as absent, as upstream reads it; the rest goes as it stands.
-        let parsed = text(name)?.and_then(|text| RawValue::from_string(text).ok());
-        Ok::<_, rusqlite::Error>(parsed.unwrap_or_else(|| raw(&())))
-    };
-    let key = text("integration_key")?.unwrap_or_default();
-    let alert_key = text("alert_key")?;
-    let event_type = text("event_type")?.unwrap_or_else(|| "ALERT".to_owned());
-    let body = BTreeMap::from([
-        ("integrationKey", raw(&key)),
-        ("eventType", raw(&event_type)),
-        ("summary", raw(&text("summary")?.unwrap_or_default())),
-        ("alertKey", raw(&alert_key)),
-        ("details", raw(&text("details")?)),
-        ("priority", raw(&text("priority")?)),
-        ("severity", json("severity")?),
-        ("images", json("images")?),
-        ("links", json("links")?),
-        ("customDetails", json("custom_details")?),
-        ("routingKey", raw(&text("routing_key")?)),
-        ("labels", json("labels")?),
-        ("services", json("services")?),
-    ]);
-    let path = text("event_api_path")?.unwrap_or_else(|| EVENTS.to_owned());
-    Ok(Delivery {
-        order_key: alert_key.map(|key| key.trim().to_lowercase()).filter(|key| !key.is_empty()),
-        lane: LaneName { sink: ILERT, key },
-        errand: Errand::Event { path: format!("/api{}", encoded(&path)) },
-        keep: Keep::UntilDelivered,
-        body: serde_json::to_vec(&body).expect("texts and JSON are JSON"),
-        origin: "upstream".to_owned(),
-    })
-}
-
-fn raw(value: &impl Serialize) -> Box<RawValue> {
-    to_raw_value(value).expect("a text is JSON")
-}
-
-/// What can be read of a row that is no event.
-fn unreadable(row: &Row, error: &rusqlite::Error) -> DeadLetter {
-    let columns = row.as_ref().column_names();
-    let text = |name: &str| row.get_ref(name).map(row::lossy).unwrap_or_default();
-    let body: serde_json::Value = columns.map(|name| (name, text(name))).collect();
-    DeadLetter {
-        reason: format!("an event that iLert's agent had queued is damaged: {error}"),
-        lane: Some(LaneName { sink: ILERT, key: text("integration_key") }),
-        order_key: None,
-        errand: None,
-        origin: "upstream".to_owned(),
-        body: body.to_string().into_bytes(),
-    }
-}
-
-/// The path with its last segment, a key that upstream did not escape, made safe.
-fn encoded(path: &str) -> String {
-    const BEFORE_KEY: [&str; 2] = ["/v1/events/mqtt/", "/v1/events/kafka/"];
-    for before in BEFORE_KEY {
-        if let Some(key) = path.strip_prefix(before) {
-            let plain = percent_decode_str(key).decode_utf8_lossy();
-            if let Some(segment) = path_segment(&plain) {
-                return format!("{before}{segment}");
-            }
-        }
-    }
-    EVENTS.to_owned()
-}
-
-/// The oldest raw messages in `mqtt_queue`.
-pub(in crate::queue) fn messages(store: &Store) -> Vec<UpstreamMessage> {
-    read_messages(store).unwrap_or_else(|error| {
-        log::error!("queue: the messages that iLert's agent had queued cannot be read: {error}");
-        Vec::new()
-    })
-}
-
-fn read_messages(store: &Store) -> rusqlite::Result<Vec<UpstreamMessage>> {
-    if columns(store, "mqtt_queue")?.is_empty() {
-        return Ok(Vec::new());
-    }
-    store
-        .connection
-        .prepare(&format!(
-            "SELECT CAST(rowid AS TEXT), topic, CAST(payload AS BLOB) FROM mqtt_queue
-             ORDER BY inserted_at, rowid LIMIT {MESSAGES}"
-        ))?
-        .query_map([], |row| {
-            let topic = row::lossy(row.get_ref(1)?);
-            Ok(UpstreamMessage { row: row.get(0)?, topic, payload: row.get(2)? })
-        })?
-        .collect()
-}
-
-/// Deletes rows of `mqtt_queue`.
-pub(in crate::queue) fn forget(store: &Store, rows: &[String]) -> rusqlite::Result<()> {
+/// Deletes rows of a table.
+pub(in crate::queue) fn forget(
+    store: &Store,
+    of: Upstream,
+    rows: &[String],
+) -> rusqlite::Result<()> {
+    let (name, _) = table(of);
     for row in rows {
         store
             .connection
-            .prepare_cached("DELETE FROM mqtt_queue WHERE rowid = CAST(?1 AS INTEGER)")?
+            .prepare_cached(&format!("DELETE FROM {name} WHERE rowid = CAST(?1 AS INTEGER)"))?
             .execute([row])?;
     }
     Ok(())
@@ -276,32 +176,26 @@ mod tests {
         .unwrap()
     }
 
+    fn texts(rows: &[UpstreamRow], name: &str) -> Vec<String> {
+        let texts = rows.iter().filter_map(|row| row.column(name));
+        texts.map(|bytes| String::from_utf8_lossy(bytes).into_owned()).collect()
+    }
+
     #[test]
-    fn events_of_every_version_become_deliveries_in_their_order() {
+    fn events_of_every_version_are_read_in_their_order() {
         for (state, migrations) in STATES {
             let path = scratch(&state.replace(' ', "-"));
             let made = Connection::open(&path).unwrap();
             made.execute_batch(&format!("{ORIGINAL}{ROWS}{migrations}")).unwrap();
             drop(made);
-            let mut store = open(&path);
-            convert(&mut store).unwrap();
-            let listed = store.listed(None, 10).unwrap();
-            let shown: Vec<_> =
-                listed.iter().filter_map(|one| store.shown(one.seq).unwrap()).collect();
-            let summaries: Vec<serde_json::Value> = shown
-                .iter()
-                .map(|shown| {
-                    serde_json::from_slice::<serde_json::Value>(&shown.delivery.body).unwrap()
-                })
-                .map(|body| body["summary"].clone())
-                .collect();
-            assert_eq!(summaries, ["one", "two"], "{state}");
-            assert_eq!(shown[0].delivery.order_key.as_deref(), Some("k 1"), "{state}");
-            assert_eq!(shown[0].delivery.errand.target(), "/api/events", "{state}");
-            let body = String::from_utf8_lossy(&shown[0].delivery.body);
-            assert!(body.contains(r#""customDetails":{"a":89490200001234567890}"#), "{body}");
-            convert(&mut store).unwrap();
-            assert_eq!(store.listed(None, 10).unwrap().len(), 2, "{state}: only once");
+            let store = open(&path);
+            let found = rows(&store, Upstream::Events);
+            assert_eq!(texts(&found, "summary"), ["one", "two"], "{state}");
+            assert_eq!(texts(&found, "alert_key"), ["K 1", "K 1"], "{state}");
+            assert_eq!(texts(&found, "integration_key"), ["key", "key"], "{state}");
+            assert_eq!(found[0].column("routing_key"), None, "{state}: it never had one");
+            forget(&store, Upstream::Events, &[found[0].row.clone()]).unwrap();
+            assert_eq!(texts(&rows(&store, Upstream::Events), "summary"), ["two"], "{state}");
             std::fs::remove_dir_all(path.parent().unwrap()).unwrap();
         }
     }
@@ -320,28 +214,11 @@ mod tests {
             let mut bytes = std::fs::read(&path).unwrap();
             bytes[100..108].fill(0xff);
             std::fs::write(&path, bytes).unwrap();
-            let mut store = open(&path);
-            convert(&mut store).unwrap();
-            let listed = store.listed(None, 10).unwrap();
-            let keys = listed.iter().map(|one| one.delivery.lane.key.as_str());
-            assert_eq!(keys.collect::<Vec<_>>(), ["key", "key"], "{state}");
-            let first = store.shown(listed[0].seq).unwrap().unwrap().delivery;
-            let body: serde_json::Value = serde_json::from_slice(&first.body).unwrap();
-            assert_eq!(body["summary"], "one", "{state}: in their order");
-            assert_eq!(messages(&store)[0].topic, "a/b", "{state}");
+            let store = open(&path);
+            let found = rows(&store, Upstream::Events);
+            assert_eq!(texts(&found, "summary"), ["one", "two"], "{state}: in their order");
+            assert_eq!(texts(&rows(&store, Upstream::Messages), "topic"), ["a/b"], "{state}");
             std::fs::remove_dir_all(path.parent().unwrap()).unwrap();
-        }
-    }
-
-    #[test]
-    fn a_key_in_a_path_is_made_safe() {
-        for (path, safe) in [
-            ("/events", "/events"),
-            ("/v1/events/mqtt/il1api1", "/v1/events/mqtt/il1api1"),
-            ("/v1/events/mqtt/../../../users", "/v1/events/mqtt/..%2F..%2F..%2Fusers"),
-            ("/../users", "/events"),
-        ] {
-            assert_eq!(encoded(path), safe, "{path}");
         }
     }
 }

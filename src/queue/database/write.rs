@@ -27,7 +27,7 @@ pub(in crate::queue) fn write_all(store: &mut Store, changes: &[Change]) -> rusq
             Change::Unbury(id, bytes) => store.letters.delete(&store.connection, *id, *bytes)?,
             Change::ForgetLane(number) => store.forget_lane(*number)?,
             Change::PutAway(row, reason) => store.put_away(row.rowid(), reason)?,
-            Change::ForgetUpstream(rows) => upstream::forget(store, rows)?,
+            Change::ForgetUpstream(table, rows) => upstream::forget(store, *table, rows)?,
             Change::Remember(scope, key, value) => store.remember(scope, key, value.as_deref())?,
             Change::Sign(_) => {}
         }

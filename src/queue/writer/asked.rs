@@ -6,7 +6,7 @@ use crate::queue::admin::{Command, control};
 use crate::queue::board::person::Standing;
 use crate::queue::change::Change;
 use crate::queue::database::upstream;
-use crate::queue::push::UpstreamMessage;
+use crate::queue::push::{Upstream, UpstreamRow};
 use crate::queue::request::Request;
 use crate::system::threads::lock;
 use crossbeam_channel::{Sender, bounded, select};
@@ -111,12 +111,12 @@ impl Writer {
         }
     }
 
-    pub(super) fn upstream(&mut self, answer: &Sender<Vec<UpstreamMessage>>) {
+    pub(super) fn upstream(&mut self, table: Upstream, answer: &Sender<Vec<UpstreamRow>>) {
         // Rows that are about to be deleted must not be handed in again.
         let written = self.commit().is_ok() && self.changes.is_empty();
-        let messages =
-            self.database.as_ref().filter(|_| written).map(|open| upstream::messages(&open.store));
-        let _ = answer.send(messages.unwrap_or_default());
+        let open = self.database.as_ref().filter(|_| written);
+        let rows = open.map(|open| upstream::rows(&open.store, table));
+        let _ = answer.send(rows.unwrap_or_default());
     }
 
     /// What is remembered, written or not yet.
