@@ -154,38 +154,7 @@ fn every_option_that_is_shipped_as_a_comment_becomes_a_key() {
                 "ssl_key": "/etc/ilagent/client.key", "buffer": true, "qos": "1", "version": "3",
                 "keep_alive": "60 s", "packet_limit": "1 MB", "shared_group": "agents",
                 "routing": "every", "status_topic": "gateways/7/status", "status_format": "text",
-                "subscription": [
-                    {
-                        "topic": ["plant/+/alarms"], "kind": "event",
-                        "integration_key": "il1api…", "qos": "1", "forward_payload": true,
-                        "labels": { "line": "2" }, "severity": "2", "services": [{ "id": "4711" }],
-                        "map": {
-                            "event_type": "state", "alert_when": "raised",
-                            "accept_when": "acknowledged", "resolve_when": "cleared",
-                            "alert_key": "alarm.id", "summary": "alarm.text",
-                            "severity": "alarm.severity", "routing_key": "team",
-                            "labels": { "machine": "source.0.name" },
-                        },
-                        "filter": { "key": "class", "value": "alarm" },
-                    },
-                    { "topic": ["plant/heartbeats"], "kind": "heartbeat" },
-                    {
-                        "topic": ["plant/shifts"], "kind": "policy", "routing_keys": ["site"],
-                        "email": "data.email", "shift": "data.shift", "shift_offset": "0",
-                    },
-                    {
-                        "topic": ["plant/+line/state"], "kind": "publish", "to": ["cloud"],
-                        "target": "site7/lines/{line}", "qos_out": "1", "retain": true,
-                    },
-                    {
-                        "topic": ["plant/machines/#"], "kind": "publish", "to": ["cloud"],
-                        "cut_prefix": "plant/", "add_prefix": "site7/",
-                    },
-                    {
-                        "topic": ["orders/+shop/new"], "kind": "call", "to": ["shop", "archive"],
-                        "path": "/{shop}", "format": "raw", "order_by": "order.id",
-                    },
-                ],
+                "subscription": shipped_subscriptions(),
             }, { "name": "cloud", "url": "mqtts://cloud.example", "subscription": [] }],
             "webhook": [
                 {
@@ -205,6 +174,42 @@ fn every_option_that_is_shipped_as_a_comment_becomes_a_key() {
             }] },
         })
     );
+}
+
+/// The subscriptions among them.
+fn shipped_subscriptions() -> Value {
+    json!([
+        {
+            "topic": ["plant/+/alarms"], "kind": "event",
+            "integration_key": "il1api…", "qos": "1", "forward_payload": true,
+            "labels": { "line": "2" }, "severity": "2", "services": [{ "id": "4711" }],
+            "map": {
+                "event_type": "state", "alert_when": "raised",
+                "accept_when": "acknowledged", "resolve_when": "cleared",
+                "alert_key": "alarm.id", "summary": "alarm.text",
+                "severity": "alarm.severity", "routing_key": "team",
+                "labels": { "machine": "source.0.name" },
+            },
+            "filter": { "key": "class", "value": "alarm" },
+        },
+        { "topic": ["plant/heartbeats"], "kind": "heartbeat" },
+        {
+            "topic": ["plant/shifts"], "kind": "policy", "routing_keys": ["site"],
+            "email": "data.email", "shift": "data.shift", "shift_offset": "0",
+        },
+        {
+            "topic": ["plant/+line/state"], "kind": "publish", "to": ["cloud"],
+            "target": "site7/lines/{line}", "qos_out": "1", "retain": true,
+        },
+        {
+            "topic": ["plant/machines/#"], "kind": "publish", "to": ["cloud"],
+            "cut_prefix": "plant/", "add_prefix": "site7/",
+        },
+        {
+            "topic": ["orders/+shop/new"], "kind": "call", "to": ["shop", "archive"],
+            "path": "/{shop}", "format": "raw", "order_by": "order.id",
+        },
+    ])
 }
 
 #[test]
@@ -324,6 +329,20 @@ fn what_is_wrong_is_told_by_the_name_of_its_option() {
         &format!("{broker}config queue 'queue'\n\toption storage 'usb'\n"),
         &["queue.storage: `usb` is neither ram nor flash nor the path of a folder"],
     );
+    // A password with a line end is a fault that does not show it.
+    refused(
+        &router,
+        &broker
+            .replace("mqtt://h'", "mqtt://h'\n\toption username 'u'\n\toption password 'se\ncret'"),
+        &["plant.password: this is one line of text without control characters"],
+    );
+}
+
+#[test]
+fn what_is_wrong_with_a_route_is_told_by_the_name_of_its_option() {
+    let Some(router) = Router::new() else { return };
+    let broker = "config broker 'plant'\n\toption url 'mqtt://h'\nconfig subscription 'alarms'\n\
+                  \toption broker 'plant'\n\tlist topic 'a'\n";
     refused(
         &router,
         &format!(
@@ -340,13 +359,6 @@ fn what_is_wrong_is_told_by_the_name_of_its_option() {
             "shop.header: `X Y` is not the name of a header",
             "shop.never: `7xx` is not a status such as 404 or 5xx, from 200 to 599",
         ],
-    );
-    // A password with a line end is a fault that does not show it.
-    refused(
-        &router,
-        &broker
-            .replace("mqtt://h'", "mqtt://h'\n\toption username 'u'\n\toption password 'se\ncret'"),
-        &["plant.password: this is one line of text without control characters"],
     );
 }
 
