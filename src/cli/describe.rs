@@ -11,6 +11,7 @@ use crate::mqtt::packet::level;
 use crate::system::plain::{line, plain};
 use std::fmt::{self, Write};
 use std::path::Path;
+use std::time::Duration;
 
 /// Says in a few lines where messages come from, what becomes of them and where they wait.
 ///
@@ -25,7 +26,7 @@ pub fn describe(config: &Config) -> String {
 
 fn write(out: &mut String, config: &Config) -> fmt::Result {
     for source in &config.brokers {
-        broker(out, source)?;
+        broker(out, source, config.is_published_to(source))?;
     }
     for source in &config.clusters {
         cluster(out, source)?;
@@ -125,7 +126,7 @@ fn shown(secret: &Secret) -> String {
     masked(secret.expose())
 }
 
-fn broker(out: &mut String, broker: &Broker) -> fmt::Result {
+fn broker(out: &mut String, broker: &Broker, is_published_to: bool) -> fmt::Result {
     let host = match broker.host.contains(':') {
         true => format!("[{}]", broker.host),
         false => broker.host.clone(),
@@ -139,22 +140,25 @@ fn broker(out: &mut String, broker: &Broker) -> fmt::Result {
         write!(out, "{} (WebSocket)", plain(path))?;
     }
     write!(out, ", MQTT {version}")?;
-    write!(out, ", client id {}", plain(&broker.client_id))?;
+    let publisher = is_published_to.then(|| broker.publisher_id());
+    match &publisher {
+        None => write!(out, ", client id {}", plain(&broker.client_id))?,
+        Some(id) if broker.rules.is_empty() => write!(out, ", client id {}", plain(id))?,
+        Some(id) => {
+            write!(out, ", client ids {} and {}", plain(&broker.client_id), plain(id))?;
+        }
+    }
     if let Some(user) = &broker.username {
         let with = if broker.password.is_some() { "with" } else { "without" };
         write!(out, ", user {} {with} password", plain(user))?;
     }
     tls(out, broker.tls.as_ref())?;
     writeln!(out)?;
-    let store = match broker.buffer {
-        true => "stored, then acknowledged, then delivered",
-        false => "delivered, then acknowledged",
-    };
-    write!(out, "  each message goes to {}; {store}", routing(broker.routing))?;
-    if let Some(group) = &broker.shared_group {
-        write!(out, "; shared with group {}", plain(group))?;
+    if broker.rules.is_empty() {
+        writeln!(out, "  only published to")?;
+    } else {
+        reading(out, broker)?;
     }
-    writeln!(out, "; up to {}", size_words(broker.packet_bytes_max as u64))?;
     if let Some(status) = &broker.status {
         writeln!(out, "  says on {} if the agent is there", plain(&status.topic))?;
     }
@@ -163,6 +167,27 @@ fn broker(out: &mut String, broker: &Broker) -> fmt::Result {
         write!(out, "  {} (QoS {qos}) → ", plain(&each.filter))?;
         target(out, &each.to)
     })
+}
+
+/// How messages are taken in.
+fn reading(out: &mut String, broker: &Broker) -> fmt::Result {
+    let store = match broker.buffer {
+        true => "stored, then acknowledged, then delivered",
+        false => "delivered, then acknowledged",
+    };
+    write!(out, "  each message goes to {}; {store}", routing(broker.routing))?;
+    hold(out, broker.buffer, broker.hold)?;
+    if let Some(group) = &broker.shared_group {
+        write!(out, "; shared with group {}", plain(group))?;
+    }
+    writeln!(out, "; up to {}", size_words(broker.packet_bytes_max as u64))
+}
+
+fn hold(out: &mut String, buffer: bool, hold: Duration) -> fmt::Result {
+    if !buffer || hold.is_zero() {
+        return Ok(());
+    }
+    write!(out, "; never stored if delivered within {}", duration_words(hold))
 }
 
 fn cluster(out: &mut String, cluster: &Cluster) -> fmt::Result {
@@ -180,10 +205,11 @@ fn cluster(out: &mut String, cluster: &Cluster) -> fmt::Result {
     writeln!(out)?;
     let store = match cluster.buffer {
         true => "stored, then committed, then delivered",
-        false => "delivered, then committed; exits when ilert takes nothing for 5 s",
+        false => "delivered, then committed; exits when a sink takes nothing for 5 s",
     };
-    let limit = size_words(cluster.message_bytes_max as u64);
-    writeln!(out, "  each message goes to {}; {store}; up to {limit}", routing(cluster.routing))?;
+    write!(out, "  each message goes to {}; {store}", routing(cluster.routing))?;
+    hold(out, cluster.buffer, cluster.hold)?;
+    writeln!(out, "; up to {}", size_words(cluster.message_bytes_max as u64))?;
     for (name, value) in &cluster.options {
         writeln!(out, "  option {} = {}", plain(name), plain(option(name, value)))?;
     }

@@ -42,6 +42,8 @@ pub const ROTATE_BYTES: RangeInclusive<u64> = 4 * 1_024..=1 << 30;
 pub const OLDER_FILES: RangeInclusive<u64> = 0..=99;
 /// Milliseconds before the first repetition of a call, and most between two.
 pub const BACKOFFS: RangeInclusive<u64> = 1..=3_600_000;
+/// Milliseconds that a delivery may wait in memory before it is stored.
+pub const HOLDS: RangeInclusive<u64> = 0..=10_000;
 /// Statuses of an HTTP response that end a call.
 pub const STATUSES: RangeInclusive<u64> = 200..=599;
 /// Seconds one request to ilert may take.

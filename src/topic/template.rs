@@ -94,6 +94,16 @@ enum Part {
     Wildcard(usize),
 }
 
+impl Part {
+    fn shown(&self) -> String {
+        match self {
+            Part::Text(text) => text.replace('{', "{{"),
+            Part::Topic { .. } => format!("{{{TOPIC}}}"),
+            Part::Wildcard(number) => format!("{{{}}}", number + 1),
+        }
+    }
+}
+
 impl TopicTemplate {
     /// The topic as it is.
     #[must_use]
@@ -126,7 +136,8 @@ impl TopicTemplate {
         }
         literal.push_str(rest);
         push_text(&mut parts, &mut literal);
-        Ok(TopicTemplate { text: text.to_owned(), parts })
+        let text = parts.iter().map(Part::shown).collect();
+        Ok(TopicTemplate { text, parts })
     }
 
     /// The topic with `cut` taken away from its beginning and `add` put there.
@@ -146,7 +157,7 @@ impl TopicTemplate {
         Ok(TopicTemplate { text: format!("{add}{{{TOPIC}{without}}}"), parts })
     }
 
-    /// As it was written.
+    /// For people, with numbers instead of names.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
@@ -225,7 +236,7 @@ impl TopicTemplate {
     }
 }
 
-/// As it was written.
+/// As it is shown.
 impl fmt::Debug for TopicTemplate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.text.fmt(f)
@@ -326,6 +337,8 @@ mod tests {
         ] {
             let pattern = pattern(filter);
             let made = TopicTemplate::parse(template, &pattern).unwrap();
+            let again = TopicTemplate::parse(made.as_str(), &pattern);
+            assert_eq!(again.as_ref(), Ok(&made), "what is shown means the same");
             let made = made.render(&pattern.filter, topic);
             assert_eq!(made.as_deref(), Ok(wanted), "{template} of {filter} on {topic}");
         }

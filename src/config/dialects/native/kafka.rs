@@ -1,5 +1,6 @@
 //! `[[kafka]]`: a consumer of one cluster.
 
+use super::ForAll;
 use super::subscription::{self, Reading};
 use crate::config::document::fields::{Fields, text};
 use crate::config::document::{Node, Value};
@@ -12,31 +13,27 @@ use std::collections::BTreeMap;
 /// Reads all clusters.
 pub(super) fn clusters(
     tables: &[Fields<'_>],
-    enrichment: &Enrichment,
+    all: &ForAll,
     outside: &mut Faults,
 ) -> Vec<Placed<Cluster>> {
     let mut outside = super::for_one(tables, outside);
-    tables.iter().map(|fields| placed(fields, enrichment, outside.as_deref_mut())).collect()
+    tables.iter().map(|fields| placed(fields, all, outside.as_deref_mut())).collect()
 }
 
-fn placed(
-    fields: &Fields<'_>,
-    enrichment: &Enrichment,
-    outside: Option<&mut Faults>,
-) -> Placed<Cluster> {
+fn placed(fields: &Fields<'_>, all: &ForAll, outside: Option<&mut Faults>) -> Placed<Cluster> {
     let is_enabled = fields.truth("enabled").unwrap_or(true);
     if is_enabled && !fields.file.around.has_kafka {
         fields.file.add(fields.at, NO_KAFKA);
     }
-    let mut cluster = cluster(fields, outside.filter(|_| is_enabled));
-    let needs = rules(fields, enrichment, is_enabled, &mut cluster);
+    let mut cluster = cluster(fields, all, outside.filter(|_| is_enabled));
+    let needs = rules(fields, &all.enrichment, is_enabled, &mut cluster);
     fields.end();
     let name = fields.file.place(fields.place("name"));
     Placed { it: cluster, is_enabled, id: name.clone(), name, needs }
 }
 
 /// The cluster without its rules, and without brokers if they cannot be read.
-fn cluster(fields: &Fields<'_>, outside: Option<&mut Faults>) -> Cluster {
+fn cluster(fields: &Fields<'_>, all: &ForAll, outside: Option<&mut Faults>) -> Cluster {
     let mut cluster = Cluster::at(brokers(fields));
     fields.text("name", &mut |text| put(&mut cluster.name, values::line(text)));
     fields.text("group-id", &mut |text| put(&mut cluster.group_id, values::line(text)));
@@ -46,7 +43,7 @@ fn cluster(fields: &Fields<'_>, outside: Option<&mut Faults>) -> Cluster {
     fields.number("message-limit", &mut |text| {
         put(&mut cluster.message_bytes_max, values::size_usize(text, values::MESSAGE_BYTES))
     });
-    cluster.buffer = fields.truth("buffer").unwrap_or(cluster.buffer);
+    (cluster.buffer, cluster.hold) = super::buffer(fields, all);
     fields.text("routing", &mut |text| put(&mut cluster.routing, values::routing(text)));
     for name in cluster.said_twice() {
         let what = format!("`{name}` has its own key, which is there as well");

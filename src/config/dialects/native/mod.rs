@@ -12,7 +12,8 @@ use crate::config::document::{Node, Source, Value, json, toml};
 use crate::config::surroundings::Surroundings;
 use crate::config::values::{self, put};
 use crate::config::whole::{self, Checked, Part, Words};
-use crate::config::{Enrichment, Faults, Http, Ilert, Queue, Service};
+use crate::config::{Enrichment, Faults, Http, Ilert, Queue, Service, defaults};
+use std::time::Duration;
 
 /// This dialect's words for what a whole configuration lacks.
 const WORDS: Words = Words {
@@ -21,6 +22,15 @@ const WORDS: Words = Words {
     api_key: "a policy subscription needs an `api-key` in [ilert] or in ILERT_API_KEY",
     nothing: "the file needs [[mqtt]], [[kafka]], [http] or a heartbeat key in [ilert]",
 };
+
+/// The fault of a `hold` that holds nothing.
+const NO_BUFFER: &str = "this has no effect without `buffer = true` in [[mqtt]] or [[kafka]]";
+
+/// What holds for every source that says nothing else.
+struct ForAll {
+    enrichment: Enrichment,
+    hold: Duration,
+}
 
 /// How a file is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,11 +93,18 @@ fn part(file: &File<'_>, tree: &Node, port: Option<u16>) -> Part {
     let table = |key, what| Fields::new(file, top.node(key).unwrap_or(&empty), what);
     let enrichment = enrichment(&table("event", "[event]"), true);
     let ilert = Some(ilert(&table("ilert", "[ilert]")));
-    let queue = Some(queue(&table("queue", "[queue]")));
+    let queue_fields = table("queue", "[queue]");
+    let hold = hold(&queue_fields, defaults::HOLD);
+    let queue = Some(queue(&queue_fields));
     let http = (top.has(&["http"]) || port.is_some())
         .then(|| http(&table("http", "[http]"), port, enrichment.clone(), &mut outside));
-    let brokers = mqtt::brokers(&top.tables("mqtt", "[[mqtt]]"), &enrichment, &mut outside);
-    let clusters = kafka::clusters(&top.tables("kafka", "[[kafka]]"), &enrichment, &mut outside);
+    let all = ForAll { enrichment, hold };
+    let brokers = mqtt::brokers(&top.tables("mqtt", "[[mqtt]]"), &all, &mut outside);
+    let clusters = kafka::clusters(&top.tables("kafka", "[[kafka]]"), &all, &mut outside);
+    let buffers = brokers.iter().any(|it| it.it.buffer) || clusters.iter().any(|it| it.it.buffer);
+    if queue_fields.has(&["hold"]) && !buffers {
+        file.add(queue_fields.place("hold"), NO_BUFFER);
+    }
     let webhooks = webhook::webhooks(&top.tables("webhook", "[[webhook]]"));
     let sinks = table("sink", "[sink]");
     let files = sink::files(&sinks.tables("file", "[[sink.file]]"));
@@ -175,6 +192,22 @@ fn http(
         .or_else(|| fields.file.around.secret(Some("ILAGENT_HTTP_TOKEN"), "http_token", outside));
     fields.end();
     http
+}
+
+/// `hold`, which only counts with `buffer`.
+fn hold(fields: &Fields<'_>, of_all: Duration) -> Duration {
+    let mut hold = of_all;
+    fields.number("hold", &mut |text| put(&mut hold, values::moment(text, values::HOLDS)));
+    hold
+}
+
+/// `buffer` and `hold` of a source.
+fn buffer(fields: &Fields<'_>, all: &ForAll) -> (bool, Duration) {
+    let buffer = fields.truth("buffer").unwrap_or(false);
+    if fields.has(&["hold"]) && !buffer {
+        fields.file.add(fields.place("hold"), NO_BUFFER);
+    }
+    (buffer, hold(fields, all.hold))
 }
 
 /// `labels`, `severity` and `services`; `alone` if the table holds nothing else.

@@ -1,5 +1,6 @@
 //! `[[mqtt]]`: Kapacitor's keys, and ours.
 
+use super::ForAll;
 use super::subscription::{self, Reading};
 use crate::config::document::fields::Fields;
 use crate::config::values::{self, put};
@@ -10,21 +11,17 @@ use crate::topic::{self, Pattern};
 /// Reads all brokers.
 pub(super) fn brokers(
     tables: &[Fields<'_>],
-    enrichment: &Enrichment,
+    all: &ForAll,
     outside: &mut Faults,
 ) -> Vec<Placed<Broker>> {
     let mut outside = super::for_one(tables, outside);
-    tables.iter().map(|fields| placed(fields, enrichment, outside.as_deref_mut())).collect()
+    tables.iter().map(|fields| placed(fields, all, outside.as_deref_mut())).collect()
 }
 
-fn placed(
-    fields: &Fields<'_>,
-    enrichment: &Enrichment,
-    outside: Option<&mut Faults>,
-) -> Placed<Broker> {
+fn placed(fields: &Fields<'_>, all: &ForAll, outside: Option<&mut Faults>) -> Placed<Broker> {
     let is_enabled = fields.truth("enabled").unwrap_or(true);
-    let mut broker = broker(fields);
-    let needs = rules(fields, enrichment, is_enabled, &mut broker);
+    let mut broker = broker(fields, all);
+    let needs = rules(fields, &all.enrichment, is_enabled, &mut broker);
     fields.end();
     if is_enabled
         && broker.username.is_some()
@@ -39,7 +36,7 @@ fn placed(
 }
 
 /// The broker without its rules, and without a host if that cannot be read.
-fn broker(fields: &Fields<'_>) -> Broker {
+fn broker(fields: &Fields<'_>, all: &ForAll) -> Broker {
     // Kapacitor's mark of the broker to publish to; our rules name theirs.
     fields.truth("default");
     let mut address = None;
@@ -61,7 +58,7 @@ fn broker(fields: &Fields<'_>) -> Broker {
         put(&mut broker.packet_bytes_max, values::size_usize(text, values::PACKET_BYTES))
     });
     status(fields, &mut broker);
-    broker.buffer = fields.truth("buffer").unwrap_or(broker.buffer);
+    (broker.buffer, broker.hold) = super::buffer(fields, all);
     fields.text("routing", &mut |text| put(&mut broker.routing, values::routing(text)));
     broker
 }
@@ -76,9 +73,8 @@ fn status(fields: &Fields<'_>, broker: &mut Broker) {
         Ok(())
     });
     if fields.has(&["status-format"]) && !fields.has(&["status-topic"]) {
-        fields
-            .file
-            .add(fields.place("status-format"), "this has no effect without a `status-topic`");
+        let what = "this has no effect without a `status-topic`";
+        fields.file.add(fields.place("status-format"), what);
     }
 }
 
