@@ -237,21 +237,26 @@ impl Claimed {
     /// Logs an outcome. What a broker refuses it may refuse a thousand times a second.
     fn say(&mut self, claim: &Claim, outcome: &Outcome, now: Instant) {
         let Claim { id, attempt, delivery, .. } = claim;
-        let (name, target) = (&self.name, delivery.errand.masked_target());
+        let (name, errand) = (&self.name, &delivery.errand);
         match outcome {
             Outcome::Delivered => {
-                debug!("sink {name}: delivered {id} to {target}, attempt {attempt}");
+                debug!(
+                    "sink {name}: delivered {id} to {}, attempt {attempt}",
+                    errand.masked_target()
+                );
                 self.journals.iter().for_each(|journal| journal.note(name, delivery));
             }
-            Outcome::Never { why, .. } => warn!("sink {name}: {id} to {target} was refused: {why}"),
+            Outcome::Never { why, .. } => {
+                warn!("sink {name}: {id} to {} was refused: {why}", errand.masked_target());
+            }
             Outcome::Later { why, .. } => {
                 let is_due = self.warned.is_none_or(|at| now.duration_since(at) >= WARN_AGAIN);
                 let level = if is_due { Level::Warn } else { Level::Debug };
                 self.warned = if is_due { Some(now) } else { self.warned };
                 log!(
                     level,
-                    "sink {name}: attempt {attempt} of {id} to {target} failed, will try again: \
-                     {why}"
+                    "sink {name}: attempt {attempt} of {id} to {} failed, will try again: {why}",
+                    errand.masked_target()
                 );
             }
         }
