@@ -1,11 +1,16 @@
-//! Leaves the tables for unwinding out of a release.
+//! Leaves out of a release what costs bytes and does nothing: an eighth of the binary.
 //!
-//! A panic ends the agent (`panic = "abort"`), so nothing ever walks up its stack, and nothing reads
-//! the tables that the ready-made standard library, SQLite and ring bring for it: a tenth of the
-//! binary. Cargo's profiles know no flag for it, and one in `RUSTFLAGS` would reach tests, which
-//! unwind. `cross/build`, which makes its standard library itself, makes it without.
+//! **Tables for unwinding.** A panic ends the agent (`panic = "abort"`), so nothing ever walks up its
+//! stack, and nothing reads the tables that the ready-made standard library, SQLite and ring bring for
+//! it. Cargo's profiles know no flag for it, and one in `RUSTFLAGS` would reach tests, which unwind.
+//! `cross/build`, which makes its standard library itself, makes it without.
+//!
+//! **Relocations.** The loader reads 24 bytes for each pointer that it has to adjust. glibc 2.36 and
+//! later read a bitmap instead. An older one refuses such a binary, so only a machine that has a newer
+//! one makes it, for itself. The static binaries of `cross/build` have no relocations.
 
 use std::path::PathBuf;
+use std::process::Command;
 use std::{env, fs};
 
 /// Both GNU's linker and LLVM's take it beside their own script, because of `INSERT`.
@@ -13,6 +18,9 @@ const SCRIPT: &str = "\
 SECTIONS { /DISCARD/ : { *(.eh_frame) *(.gcc_except_table .gcc_except_table.*) } }
 INSERT AFTER .text;
 ";
+
+/// The first glibc that reads the bitmap.
+const PACKED_SINCE: (u32, u32) = (2, 36);
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
@@ -24,4 +32,17 @@ fn main() {
     let script = PathBuf::from(folder).join("release.ld");
     fs::write(&script, SCRIPT).expect("that folder can be written to");
     println!("cargo::rustc-link-arg-bin=ilagent=-Wl,-T,{}", script.display());
+
+    let here = env::var("HOST").is_ok_and(|host| is("TARGET", &host));
+    if here && is("CARGO_CFG_TARGET_ENV", "gnu") && glibc() >= Some(PACKED_SINCE) {
+        println!("cargo::rustc-link-arg-bin=ilagent=-Wl,-z,pack-relative-relocs");
+    }
+}
+
+/// Which glibc this machine has, if its tools say.
+fn glibc() -> Option<(u32, u32)> {
+    let output = Command::new("getconf").arg("GNU_LIBC_VERSION").output().ok()?;
+    let words = String::from_utf8(output.stdout).ok()?;
+    let (major, minor) = words.trim().strip_prefix("glibc ")?.split_once('.')?;
+    Some((major.parse().ok()?, minor.split('.').next()?.parse().ok()?))
 }
