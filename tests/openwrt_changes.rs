@@ -654,9 +654,10 @@ fn what_procd_is_told_delivers_events_and_hears_of_changes() {
     router.configure(&uci.replace("old/#", "new/#").replace("'info'", "'debug'"));
     assert!(procd.service("reload").right);
     let id = procd.id();
+    wait_until("the other process connects", || broker.connects("plant") > connects);
+    // Not earlier: there is nothing to read while one program makes way for the next.
     let environment = fs::read_to_string(format!("/proc/{id}/environ")).unwrap();
     assert!(environment.contains("RUST_LOG=debug"), "{environment}");
-    wait_until("the other process connects", || broker.connects("plant") > connects);
     // A link comes up: it connects again.
     let connects = broker.connects("plant");
     procd.service("reconnect");
