@@ -34,7 +34,7 @@ pub struct Plan {
 #[derive(Clone)]
 pub struct Intake {
     queue: Queue,
-    /// Topics of messages that no rule wanted.
+    /// Topics of messages that matched no rule.
     unwanted: Arc<Mutex<HashSet<String>>>,
 }
 
@@ -77,9 +77,8 @@ impl Intake {
         if batch.is_empty() { Ok(()) } else { self.push(batch, desk) }
     }
 
-    /// A message that no rule wants comes from a subscription that nobody here knows any more, or a
-    /// rule is missing: that is logged once for each topic. Ending a forgotten subscription is for
-    /// the session.
+    /// Logs, once for each topic, that messages match no rule: a rule is missing, or the broker still
+    /// holds a subscription of an earlier configuration, which the session will end.
     fn nobody_wants(&self, topic: &str) {
         let mut unwanted = self.unwanted.lock().unwrap_or_else(PoisonError::into_inner);
         if unwanted.len() >= UNWANTED_MAX || !unwanted.insert(topic.to_owned()) {

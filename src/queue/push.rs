@@ -17,8 +17,8 @@ pub enum Push {
         /// Signed once when it is safe; see [`Storing`].
         receipt: Option<Receipt>,
     },
-    /// A message that can never be delivered. Some of them are kept for people, durably; all of
-    /// them are told, or counted and told in sum.
+    /// A message that can never be delivered. Some are kept in the database for people to look at;
+    /// all are logged, one by one or as a sum.
     DeadLetter {
         /// What is kept.
         letter: DeadLetter,
@@ -32,7 +32,7 @@ impl Push {
         matches!(self, Push::Delivery { delivery, .. } if delivery.keep.is_perishable())
     }
 
-    /// The same, with what its source waits for.
+    /// Adds what its source waits for.
     #[must_use]
     pub fn with_receipt(mut self, new: Receipt) -> Self {
         match &mut self {
@@ -149,7 +149,7 @@ pub(super) fn weight_of(push: &Push) -> u64 {
     }
 }
 
-/// The same, on its way to the database.
+/// [`weight_of`], as it is counted on the way to the database.
 pub(super) fn size(push: &Push) -> usize {
     usize::try_from(weight_of(push)).unwrap_or(usize::MAX)
 }

@@ -1,5 +1,4 @@
-//! Rows: where they are, and how they lie in the file: what can be read of them, and whether it is
-//! what was written.
+//! Rows: where they are in the file, what can be read of them, and whether that is what was written.
 //!
 //! SQLite has no checksums: a bit that flips in a row gives another text, a text that is no
 //! UTF-8, or a column of another type. So every row has a sum over all its columns, and what
@@ -107,10 +106,10 @@ pub(super) const LETTER_COLUMNS: usize = 12;
 /// no kind, so it is not tried again by mistake.
 pub(super) const DAMAGED: &str = "damaged";
 
-/// Why a row is not taken as it is.
+/// Why a row is not used: its checksum differs.
 pub(super) const ALTERED: &str = "it is not what was written: its checksum does not fit";
 
-/// Sums are kept to so many bits, which SQLite stores in four bytes.
+/// Sums are cut to 31 bits, which SQLite stores in four bytes.
 pub(super) const SUM_MASK: i64 = 0x7fff_ffff;
 
 /// Rows without a sum are from version 1, and have smaller numbers than these.

@@ -60,11 +60,11 @@ pub(super) struct Writer {
     reopen: bool,
     /// Committed to a file that is not where the next start looks for it.
     misplaced: Vec<Change>,
-    /// Why that could not be put back, if it was tried.
+    /// Why the file could not be put back, if that was tried.
     put_back: Option<NotPutBack>,
     /// Until when settlements may wait for a push.
     settled_until: Option<Instant>,
-    /// Who waits for the commit of what was held.
+    /// Callers that wait until what was held is committed.
     flushed: Vec<Sender<()>>,
     /// What people asked for, a piece at a time, and where the answer goes.
     sweeps: VecDeque<(Work, Sender<Result<String, String>>)>,
@@ -130,7 +130,7 @@ impl Writer {
             }
             self.settled_until = None;
             self.commit()?;
-            // Nobody may wait for it any more.
+            // A caller whose patience is over has hung up.
             for answer in self.flushed.drain(..) {
                 let _ = answer.send(());
             }

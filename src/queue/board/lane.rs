@@ -13,9 +13,9 @@ use std::time::Instant;
 /// and after a restart that comes behind what is.
 #[derive(Debug)]
 pub(super) struct Chain {
-    /// Who comes after the one in front, in order.
+    /// Those behind the one in front, in order.
     behind: VecDeque<Entry>,
-    /// Nobody is in front: it has gone while others were on their way to the database.
+    /// The front is empty: what stood there is done, and the next is on its way to the database.
     vacant: bool,
     /// The one in front is in the hands of a worker and has no row.
     bare: bool,
@@ -161,7 +161,7 @@ impl Lane {
         }
     }
 
-    /// It has come; the caller adds it, or leaves it to be read.
+    /// An expected delivery is stored; the caller adds it, or leaves it to be read.
     pub(super) fn has_come(&mut self, order_key: Option<&str>) {
         self.storing = self.storing.saturating_sub(1);
         if let Some(chain) = order_key.and_then(|key| self.chains.get_mut(key)) {
@@ -179,7 +179,7 @@ impl Lane {
         self.fill_front(order_key);
     }
 
-    /// Puts the next of an order key in front if nobody is there and nobody has to come before it.
+    /// Puts the next of an order key in front if the front is empty and nothing has to come first.
     pub(super) fn fill_front(&mut self, order_key: Option<&str>) {
         let Some(key) = order_key else { return };
         let Some(chain) = self.chains.get_mut(key) else { return };
@@ -217,7 +217,7 @@ impl Lane {
         self.waiting.insert((until, entry.seq), entry);
     }
 
-    /// Lets one that waits go at once.
+    /// Ends the wait of one entry.
     pub(super) fn hurry(&mut self, seq: u64) {
         let found = self.waiting.keys().find(|(_, waiting)| *waiting == seq).copied();
         self.ready.extend(found.and_then(|at| self.waiting.remove(&at)));
@@ -311,7 +311,7 @@ impl Lane {
         taken
     }
 
-    /// The same for entries that are held, and for what has to be stored before them.
+    /// Takes out the entries that are held, and what has to be stored before them.
     pub(super) fn take_held(&mut self) -> Vec<(Entry, Position)> {
         let behind = self.chains.values().flat_map(|chain| &chain.behind);
         let all = self.ready.iter().chain(self.waiting.values()).chain(behind);
