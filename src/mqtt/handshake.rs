@@ -144,25 +144,32 @@ fn judge(life: &mut Life, no: NoHandshake) -> End {
     if blames_material && life.materials.as_mut().is_some_and(|files| files.rejected(&why)) {
         return End::Again("with the former TLS files".to_owned());
     }
-    match (&no, life.version) {
+    let spoken = life.version;
+    (life.version, life.guessing) = next_version(&no, spoken, life.guessing, life.speaks_five);
+    if spoken == Version::V5 && life.version == Version::V311 && !life.guessing {
+        warn_of_fallback(life);
+        return End::Again("with MQTT 3.1.1".to_owned());
+    }
+    End::Lost(why)
+}
+
+/// What the next attempt speaks, and whether that is a guess.
+fn next_version(
+    no: &NoHandshake,
+    spoken: Version,
+    guessing: bool,
+    speaks_five: bool,
+) -> (Version, bool) {
+    match (no, spoken) {
         (NoHandshake::Refused(connack), Version::V5) if words::is_version_refusal(connack) => {
-            life.version = Version::V311;
-            warn_of_fallback(life);
-            return End::Again("with MQTT 3.1.1".to_owned());
+            (Version::V311, false)
         }
         // An old broker may close without a word. So may one that is shutting down, or a proxy in
         // front of it, so 3.1.1 is a guess until it is accepted.
-        (NoHandshake::Closed(_), Version::V5) if !life.speaks_five => {
-            life.version = Version::V311;
-            life.guessing = true;
-        }
-        (_, Version::V311) if life.guessing => {
-            life.version = Version::V5;
-            life.guessing = false;
-        }
-        _ => (),
+        (NoHandshake::Closed(_), Version::V5) if !speaks_five => (Version::V311, true),
+        (_, Version::V311) if guessing => (Version::V5, false),
+        _ => (spoken, guessing),
     }
-    End::Lost(why)
 }
 
 /// Whether the refusal has nothing to do with our credentials: the broker is busy, or too old.
@@ -180,4 +187,32 @@ fn warn_of_fallback(life: &Life) {
         life.broker.name,
         life.address()
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Version::{V5, V311};
+
+    #[test]
+    fn an_older_version_is_used_if_the_broker_says_so_and_a_guess_if_it_says_nothing() {
+        let refused =
+            |code, legacy| NoHandshake::Refused(ConnAck { code, legacy, ..ConnAck::default() });
+        let (closed, failed) =
+            (NoHandshake::Closed(String::new()), NoHandshake::Failed(String::new()));
+        for (no, spoken, guessing, speaks_five, wanted) in [
+            (&refused(1, true), V5, false, false, (V311, false)),
+            (&refused(0x84, false), V5, false, true, (V311, false)),
+            (&refused(0x87, false), V5, false, false, (V5, false)),
+            (&closed, V5, false, false, (V311, true)),
+            (&closed, V5, false, true, (V5, false)),
+            (&closed, V311, true, false, (V5, false)),
+            (&closed, V311, false, false, (V311, false)),
+            (&failed, V5, false, false, (V5, false)),
+            (&failed, V311, true, false, (V5, false)),
+        ] {
+            let next = next_version(no, spoken, guessing, speaks_five);
+            assert_eq!(next, wanted, "{spoken:?} {guessing} {speaks_five}");
+        }
+    }
 }
