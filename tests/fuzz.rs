@@ -147,6 +147,11 @@ fn what_a_broker_sends() {
 }
 
 #[test]
+fn what_a_broker_sends_through_a_websocket() {
+    fuzz("websocket");
+}
+
+#[test]
 fn what_a_client_of_the_listener_sends() {
     fuzz("http");
 }

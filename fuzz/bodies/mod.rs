@@ -28,8 +28,9 @@ pub struct Body {
 }
 
 /// All of them.
-pub const BODIES: [Body; 9] = [
+pub const BODIES: [Body; 10] = [
     Body { name: "mqtt", run: mqtt::stream, in_a_second: 20_000 },
+    Body { name: "websocket", run: mqtt::websocket, in_a_second: 1_200 },
     Body { name: "http", run: http::requests, in_a_second: 20_000 },
     Body { name: "topics", run: topics::filters, in_a_second: 40_000 },
     Body { name: "mapping", run: mapping::messages, in_a_second: 5_000 },

@@ -4,6 +4,7 @@ use super::{Input, are_words};
 use ilagent::config::{Qos, Version};
 use ilagent::mqtt::packet::{Malformed, Packet};
 use ilagent::mqtt::reader::Reader;
+use ilagent::mqtt::websocket::{Place, WebSocket};
 use ilagent::mqtt::words;
 
 /// Limits of a packet, in bytes.
@@ -86,4 +87,35 @@ fn judge(packet: &Packet<'_>, limit: usize) {
         Packet::PingResp => return,
     };
     assert_eq!(head.packet_id == 0, head.qos == Qos::AtMostOnce);
+}
+
+/// A WebSocket means the same in whatever pieces it comes, and our answers are no longer than what
+/// asks for them, but for their masks.
+pub fn websocket(data: &[u8]) {
+    let mut input = Input(data);
+    let piece = 1 + usize::from(input.byte());
+    let whole = unpack(input.0, usize::MAX);
+    assert_eq!(unpack(input.0, piece), whole);
+}
+
+/// What is inside, what we answer, and what is wrong.
+fn unpack(stream: &[u8], piece: usize) -> (Vec<u8>, Vec<u8>, Option<String>) {
+    let place = Place { host: "broker", port: 80, default_port: 80, path: "/mqtt" };
+    let mut socket = WebSocket::new(&place, *b"the sample nonce", || [1, 2, 3, 4]);
+    socket.out.clear();
+    let mut inside = Vec::new();
+    for bytes in stream.chunks(piece.min(stream.len()).max(1)) {
+        let mut bytes = bytes.to_vec();
+        match socket.unpack(&mut bytes) {
+            Ok(length) => inside.extend_from_slice(&bytes[..length]),
+            Err(why) => {
+                are_words(&why);
+                // What came in front of it in the same piece is not handed on.
+                return (Vec::new(), socket.out.to_vec(), Some(why));
+            }
+        }
+    }
+    assert!(inside.len() <= stream.len());
+    assert!(socket.out.len() <= 3 * stream.len(), "{} bytes of answers", socket.out.len());
+    (inside, socket.out.to_vec(), None)
 }

@@ -11,7 +11,7 @@
 //! when to ping, `material` which TLS
 //! files are in use. `protocol` decides with them what follows from a packet and from time that
 //! passes, as far from a socket as they are. `wire` moves bytes, through a
-//! `websocket` if the broker wants one, `pump` is where the thread sleeps
+//! [`websocket`] if the broker wants one, `pump` is where the thread sleeps
 //! and `bell` how it is woken. `dial`, `handshake` and `connection` are the life of one connection,
 //! in that order, `end` how it ends; `life` is what outlives connections, and [`session`] what
 //! others see of it. What a subscriber brings goes through [`Accept`](crate::message::Accept), what
@@ -52,6 +52,6 @@ pub mod session;
 mod subscriptions;
 pub mod supply;
 mod timing;
-mod websocket;
+pub mod websocket;
 mod wire;
 pub mod words;

@@ -41,15 +41,19 @@ const MASKED: u8 = 0x80;
 const NORMAL: [u8; 2] = 1_000_u16.to_be_bytes();
 
 /// Where the WebSocket is.
-pub(super) struct Place<'a> {
+pub struct Place<'a> {
+    /// Host name or address.
     pub host: &'a str,
+    /// Its port.
     pub port: u16,
+    /// The port that a URL need not name.
     pub default_port: u16,
+    /// The path of the request.
     pub path: &'a str,
 }
 
 /// One WebSocket.
-pub(super) struct WebSocket {
+pub struct WebSocket {
     /// What waits to be sent: our request, then whole frames.
     pub out: BytesMut,
     /// Fresh bytes for each frame, as the standard wants.
@@ -78,7 +82,8 @@ struct Frame {
 
 impl WebSocket {
     /// Begins with our request.
-    pub(super) fn new(place: &Place<'_>, key: [u8; 16], mask: fn() -> [u8; 4]) -> Self {
+    #[must_use]
+    pub fn new(place: &Place<'_>, key: [u8; 16], mask: fn() -> [u8; 4]) -> Self {
         let key = STANDARD.encode(key);
         let hash = digest::digest(
             &digest::SHA1_FOR_LEGACY_USE_ONLY,
@@ -109,17 +114,19 @@ impl WebSocket {
     }
 
     /// Whether the server has agreed.
-    pub(super) fn is_open(&self) -> bool {
+    #[must_use]
+    pub fn is_open(&self) -> bool {
         self.head.is_none()
     }
 
     /// Whether the server has closed it.
-    pub(super) fn is_over(&self) -> bool {
+    #[must_use]
+    pub fn is_over(&self) -> bool {
         self.is_over
     }
 
     /// Packs what is to be sent into a frame.
-    pub(super) fn pack(&mut self, bytes: &mut BytesMut) {
+    pub fn pack(&mut self, bytes: &mut BytesMut) {
         if !bytes.is_empty() {
             self.write(BINARY, bytes);
             bytes.clear();
@@ -127,7 +134,7 @@ impl WebSocket {
     }
 
     /// Announces our end.
-    pub(super) fn close(&mut self) {
+    pub fn close(&mut self) {
         if self.is_open() && !self.is_over {
             self.write(CLOSE, &NORMAL);
         }
@@ -156,7 +163,7 @@ impl WebSocket {
     /// # Errors
     ///
     /// Says in words why this is no WebSocket.
-    pub(super) fn unpack(&mut self, bytes: &mut [u8]) -> Result<usize, String> {
+    pub fn unpack(&mut self, bytes: &mut [u8]) -> Result<usize, String> {
         let mut from = self.take_answer(bytes)?;
         let mut kept = 0;
         while from < bytes.len() && !self.is_over {
