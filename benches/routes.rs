@@ -49,10 +49,11 @@ const BROKER: &str = "persistence false\nlog_type notice\nlog_type error\n";
 
 type Measure = fn() -> Row;
 
-const ROWS: [(&str, Measure); 6] = [
+const ROWS: [(&str, Measure); 7] = [
     ("bridge, mosquitto's own", mosquittos_bridge),
     ("bridge, direct", || bridge("buffer = false\n")),
     ("bridge, buffered", || bridge("buffer = true\n")),
+    ("bridge, buffered, hold 0", || bridge("buffer = true\nhold = 0\n")),
     ("ilert, 10 a second, 20 ms", single),
     ("webhook, 0 ms", || webhook(Duration::ZERO, BURST)),
     ("webhook, 20 ms", || webhook(ANSWERS_AFTER, SLOW_BURST)),
