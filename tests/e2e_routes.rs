@@ -66,6 +66,7 @@ fn a_bridge_carries_everything_there_and_back_and_nothing_goes_round() {
         // Whatever goes round would have come before what is published now.
         publisher.publish("factory/after", "");
         at_cloud.wait_for(5);
+        at_plant.wait_for(6);
         assert_eq!((at_cloud.count(), at_plant.count()), (5, 6));
         assert!(shown(&at_plant.received()).contains(&("commands/stop", "now".to_owned(), 1)));
     }
