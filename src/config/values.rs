@@ -2,10 +2,18 @@
 //!
 //! Every error is written to follow `PLACE: `.
 
-use crate::config::{
-    Address, Format, Mechanism, Qos, Routing, Safety, Scheme, Service, StatusFormat, Version,
+mod http;
+mod kafka;
+
+pub use http::{base_url, header, is_secret_header, method, status, url, user};
+pub use kafka::{
+    is_secret_option, is_tls_protocol, kafka_broker, kafka_brokers, kafka_option, kafka_pattern,
+    kafka_topic, mechanism,
 };
-use crate::topic::Pattern;
+
+use crate::config::{
+    Address, Format, Qos, Routing, Safety, Scheme, Service, StatusFormat, Version,
+};
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -276,45 +284,6 @@ pub fn topic_filter(text: &str) -> Result<String, String> {
     crate::topic::check_filter(text).map(|()| text.to_owned())
 }
 
-/// Brokers of a Kafka cluster, with commas between them.
-pub fn kafka_brokers(text: &str) -> Result<Vec<String>, String> {
-    let brokers = text.split(',').map(str::trim).filter(|broker| !broker.is_empty());
-    let brokers = brokers.map(kafka_broker).collect::<Result<Vec<_>, _>>()?;
-    if brokers.is_empty() { filled("").map(|_| brokers) } else { Ok(brokers) }
-}
-
-/// One broker of a Kafka cluster: `host` or `host:port`.
-pub fn kafka_broker(text: &str) -> Result<String, String> {
-    if text.contains("://") {
-        return Err(format!(
-            "`{text}` is not a host:port; whether TLS is used has its own setting"
-        ));
-    }
-    let known = host_and_port(text);
-    known.map(|_| text.to_owned()).ok_or_else(|| format!("`{text}` is not a host or a host:port"))
-}
-
-/// The name of a Kafka topic.
-pub fn kafka_topic(text: &str) -> Result<String, String> {
-    const LETTERS_MAX: usize = 249;
-    let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-    if text.is_empty() || text.len() > LETTERS_MAX || !text.bytes().all(legal) {
-        return Err(format!(
-            "`{text}` is not the name of a Kafka topic: 1 to {LETTERS_MAX} letters, digits, `.`, \
-             `_` and `-`, without wildcards"
-        ));
-    }
-    if matches!(text, "." | "..") {
-        return Err(format!("`{text}` cannot be the name of a Kafka topic"));
-    }
-    Ok(text.to_owned())
-}
-
-/// The same as a pattern; it has no wildcards.
-pub fn kafka_pattern(text: &str) -> Result<Pattern, String> {
-    kafka_topic(text).map(|filter| Pattern { filter, names: Vec::new() })
-}
-
 /// A name, of a consumer group, a user or a sink: one line that is not empty.
 pub fn line(text: &str) -> Result<String, String> {
     if text.chars().any(char::is_control) {
@@ -331,50 +300,6 @@ pub fn journal(text: &str) -> Result<String, String> {
         }
         name => Ok(name),
     }
-}
-
-/// A user of HTTP's basic authentication.
-pub fn user(text: &str) -> Result<String, String> {
-    match line(text)? {
-        user if user.contains(':') => Err("a user name cannot hold a `:` here".to_owned()),
-        user => Ok(user),
-    }
-}
-
-/// Whether a `security.protocol` of librdkafka means TLS.
-#[must_use]
-pub fn is_tls_protocol(text: &str) -> bool {
-    text.to_ascii_lowercase().ends_with("ssl")
-}
-
-/// How a password is sent to a Kafka cluster.
-pub fn mechanism(text: &str) -> Result<Mechanism, String> {
-    let all = [Mechanism::Plain, Mechanism::Scram256, Mechanism::Scram512];
-    all.into_iter()
-        .find(|mechanism| mechanism.as_str().eq_ignore_ascii_case(text))
-        .ok_or_else(|| format!("this is {}, not `{text}`", all.map(Mechanism::as_str).join(", ")))
-}
-
-/// The name of a setting of librdkafka, unless it is one that the agent decides.
-pub fn kafka_option(name: &str) -> Result<(), String> {
-    const OFFSETS: &str = "the agent commits the offset of a message when it is safe, not earlier";
-    const BROKERS: &str = "the brokers have their own setting";
-    const OWN: &str = "the agent needs this for itself";
-    let why = match name {
-        "bootstrap.servers" | "metadata.broker.list" => BROKERS,
-        "group.id" => "the group has its own setting",
-        "enable.auto.commit"
-        | "auto.commit.enable"
-        | "auto.commit.interval.ms"
-        | "enable.auto.offset.store"
-        | "offset.store.method" => OFFSETS,
-        "enable.partition.eof" | "statistics.interval.ms" | "log.queue" => OWN,
-        _ if name.contains(char::is_whitespace) || name.contains('\0') => {
-            return Err(format!("`{}` is not a setting of librdkafka", name.escape_debug()));
-        }
-        _ => return Ok(()),
-    };
-    Err(format!("`{name}` cannot be set: {why}"))
 }
 
 /// A dotted path into a JSON document.
@@ -457,59 +382,6 @@ fn web_path(text: &str) -> Result<String, String> {
     }
 }
 
-/// The URL of a webhook.
-pub fn url(text: &str) -> Result<String, String> {
-    let (scheme, rest) = text.split_once("://").unwrap_or_default();
-    if !matches!(scheme.to_ascii_lowercase().as_str(), "http" | "https") {
-        return Err(format!("`{text}` is not a URL such as http://127.0.0.1:5000/orders"));
-    }
-    if !rest.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') {
-        return Err("a URL has no spaces, no `#`, and other characters only as %XX".to_owned());
-    }
-    let host = rest.split(['/', '?']).next().unwrap_or_default();
-    if host.contains('@') {
-        return Err("user name and password have their own settings".to_owned());
-    }
-    if host.is_empty() {
-        return Err("this URL names no host".to_owned());
-    }
-    base_url(&format!("{scheme}://{host}")).map(|_| text.to_owned())
-}
-
-/// The method of a webhook's calls, which have a body.
-pub fn method(text: &str) -> Result<String, String> {
-    match text {
-        "POST" | "PUT" | "PATCH" => Ok(text.to_owned()),
-        _ => Err(format!("the method is POST, PUT or PATCH, not `{text}`")),
-    }
-}
-
-/// The name of a header that may be added to a call.
-pub fn header(text: &str) -> Result<(), String> {
-    const OWN: [&str; 6] =
-        ["connection", "content-length", "host", "te", "transfer-encoding", "upgrade"];
-    let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    if text.is_empty() || !text.bytes().all(legal) {
-        return Err(format!("`{}` is not the name of a header", text.escape_debug()));
-    }
-    match OWN.iter().any(|own| own.eq_ignore_ascii_case(text)) {
-        true => Err(format!("the header `{text}` is the agent's to write")),
-        false => Ok(()),
-    }
-}
-
-/// A status, `404`, or all of a kind, `5xx`.
-pub fn status(text: &str) -> Result<RangeInclusive<u16>, String> {
-    let kind = text.strip_suffix("xx").and_then(|kind| kind.parse::<u16>().ok());
-    let found = match kind {
-        Some(kind) => kind.checked_mul(100).map(|first| first..=first + 99),
-        None => text.parse::<u16>().ok().map(|status| status..=status),
-    };
-    found
-        .filter(|found| STATUSES.contains(&u64::from(*found.start())))
-        .ok_or_else(|| format!("`{text}` is not a status such as 404 or 5xx, from 200 to 599"))
-}
-
 /// How a payload is sent to a webhook.
 pub fn format(text: &str) -> Result<Format, String> {
     match text {
@@ -518,23 +390,6 @@ pub fn format(text: &str) -> Result<Format, String> {
         "cloudevent-binary" => Ok(Format::CloudEventBinary),
         _ => Err(format!("the format is `raw`, `cloudevent` or `cloudevent-binary`, not `{text}`")),
     }
-}
-
-/// Scheme, host and port of an HTTP server, without the slash at the end.
-pub fn base_url(text: &str) -> Result<String, String> {
-    let wrong = || format!("`{text}` is not of the form http(s)://host or http(s)://host:port");
-    let whole = text.strip_suffix('/').unwrap_or(text);
-    let (scheme, rest) = whole.split_once("://").ok_or_else(wrong)?;
-    let scheme = scheme.to_ascii_lowercase();
-    if !matches!(scheme.as_str(), "http" | "https") || rest.contains('@') {
-        return Err(wrong());
-    }
-    // An IPv6 address in a URL needs brackets.
-    if !rest.starts_with('[') && rest.matches(':').count() > 1 {
-        return Err(wrong());
-    }
-    host_and_port(rest).ok_or_else(wrong)?;
-    Ok(format!("{scheme}://{rest}"))
 }
 
 /// Host and port; an IPv6 address needs brackets only before a port.
@@ -564,23 +419,10 @@ fn host_and_port(text: &str) -> Option<(String, Option<u16>)> {
     }
 }
 
-/// Whether an option of librdkafka holds a secret, judging by its name.
-#[must_use]
-pub fn is_secret_option(name: &str) -> bool {
-    const SECRETS: [&str; 6] = ["password", "secret", "pem", "token", "config", "key"];
-    SECRETS.iter().any(|word| name.contains(word))
-}
-
-/// The same of a header.
-#[must_use]
-pub fn is_secret_header(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    is_secret_option(&name) || name.contains("auth") || name.contains("cookie")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Mechanism;
 
     #[test]
     fn sizes_are_numbers_with_a_unit() {
