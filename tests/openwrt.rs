@@ -140,7 +140,7 @@ fn every_option_that_is_shipped_as_a_comment_becomes_a_key() {
                 "services": [{ "alias": "cooling" }],
             },
             "queue": {
-                "limit": "8 MB", "sync": "full", "dead_letters": "1000", "max_age": "10 min",
+                "limit": "8 MB", "sync": "full", "hold": "50 ms", "dead_letters": "1000", "max_age": "10 min",
                 "path": "/var/lib/ilagent/ilagent.db3",
             },
             "http": {
@@ -151,7 +151,7 @@ fn every_option_that_is_shipped_as_a_comment_becomes_a_key() {
                 "name": "plant", "url": "mqtts://broker.plant.example:8883",
                 "client_id": "gateway-7", "out_client_id": "gateway-7-out", "username": "gateway-7", "password": "hush",
                 "ssl_ca": "/etc/ilagent/ca.pem", "ssl_cert": "/etc/ilagent/client.pem",
-                "ssl_key": "/etc/ilagent/client.key", "buffer": true, "qos": "1", "version": "3",
+                "ssl_key": "/etc/ilagent/client.key", "buffer": true, "hold": "50 ms", "qos": "1", "version": "3",
                 "keep_alive": "60 s", "packet_limit": "1 MB", "shared_group": "agents",
                 "routing": "every", "status_topic": "gateways/7/status", "status_format": "text",
                 "subscription": shipped_subscriptions(),
