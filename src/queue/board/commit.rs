@@ -41,7 +41,10 @@ impl Board {
                 Change::Delete(_) | Change::GiveWay(_) => {
                     self.ending = self.ending.saturating_sub(1);
                 }
-                Change::Sign(receipt) => self.effects.receipts.push(receipt),
+                Change::Sign(receipt) => {
+                    self.signing = self.signing.saturating_sub(1);
+                    self.effects.receipts.push(receipt);
+                }
                 Change::AddLane(..)
                 | Change::Unbury(..)
                 | Change::Attempts(..)

@@ -123,6 +123,8 @@ pub(in crate::queue) struct Board {
     nudged: bool,
     /// Rows whose end is known and not committed yet.
     ending: usize,
+    /// Receipts that wait for such a commit.
+    signing: usize,
     /// Bytes of dead letters that are not committed yet.
     burying: u64,
     /// The database cannot be written at present, so nothing is set aside.
@@ -148,6 +150,7 @@ impl Board {
             effects: Effects::default(),
             nudged: false,
             ending: 0,
+            signing: 0,
             burying: 0,
             unwritable: false,
         }

@@ -269,7 +269,10 @@ impl Board {
         match claim.receipt {
             // A row of its order key that was delivered before it may still be there. After a
             // crash that would be delivered again, so this one has to come again, too.
-            Some(receipt) if self.ending > 0 && claim.delivery.order_key.is_some() => {
+            Some(receipt)
+                if self.ending + self.signing > 0 && claim.delivery.order_key.is_some() =>
+            {
+                self.signing += 1;
                 self.outbox.changes.push(Change::Sign(receipt));
             }
             Some(receipt) => self.effects.receipts.push(receipt),
