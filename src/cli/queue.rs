@@ -7,9 +7,6 @@ use argh::{ArgsInfo, FromArgs};
 /// Lines of each kind that `list` prints by default.
 const LIMIT: usize = 100;
 
-/// Most lines that can be asked for.
-const LIMIT_MAX: u64 = 1_000_000;
-
 /// List what waits, and the dead letters.
 #[derive(ArgsInfo, FromArgs)]
 pub(super) struct List {
@@ -60,7 +57,8 @@ pub(super) struct Chosen {
 
 impl List {
     pub(super) fn command(self) -> Result<Command, String> {
-        let limit = self.limit.as_deref().map(|text| values::count_usize(text, 1..=LIMIT_MAX));
+        let most = u64::from(admin::LIST_MAX);
+        let limit = self.limit.as_deref().map(|text| values::count_usize(text, 1..=most));
         let limit = limit.transpose().map_err(|why| format!("`--limit`: {why}"))?;
         Ok(Command::List { limit: limit.unwrap_or(LIMIT), json: self.json, sink: self.sink })
     }

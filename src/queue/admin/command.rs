@@ -3,6 +3,9 @@
 use serde_json::{Value, json};
 use std::path::Path;
 
+/// Most lines of each kind in one answer, which is made in the thread that also commits.
+pub const LIST_MAX: u32 = 10_000;
+
 /// What to do. Ids are as `list` shows them: a number for a waiting delivery, `d` and a number
 /// for a dead letter.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,7 +114,7 @@ impl Command {
         };
         Some(match word.as_str() {
             "list" | "list of sink" => Command::List {
-                limit: usize::try_from(value["limit"].as_u64()?).ok()?,
+                limit: usize::try_from(value["limit"].as_u64()?.min(LIST_MAX.into())).ok()?,
                 json: value["json"].as_bool()?,
                 sink: value["sink"].as_str().map(ToOwned::to_owned),
             },

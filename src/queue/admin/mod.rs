@@ -11,4 +11,4 @@ pub(in crate::queue) mod sweep;
 pub(in crate::queue) mod work;
 
 pub use client::run;
-pub use command::{Chosen, Command};
+pub use command::{Chosen, Command, LIST_MAX};
