@@ -185,11 +185,11 @@ impl Life {
         self.protocol.accepted(self.version, connack, now, out);
     }
 
-    /// Whether the broker has only forgotten what it had under our client id: with MQTT 3.1.1 a
-    /// session that begins clean ends with its connection.
+    /// Whether the broker has only forgotten what it had under our client id. With MQTT 3.1.1 a
+    /// session that begins clean ends with its connection, and mosquitto 2.0 does not write one that
+    /// began clean to its disk with MQTT 5 either, so both begin with a connection for that alone.
     pub(super) fn only_began_clean(&mut self) -> bool {
-        let began = !mem::replace(&mut self.resumes, true);
-        began && self.version == Version::V311
+        !mem::replace(&mut self.resumes, true)
     }
 
     /// Does what the protocol asks for.
