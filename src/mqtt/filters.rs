@@ -200,7 +200,7 @@ pub(super) fn identifier(filter: &str) -> u32 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::config::Target;
     use Qos::{AtLeastOnce, AtMostOnce, ExactlyOnce};
@@ -210,7 +210,7 @@ mod tests {
         filters.iter().map(|&(filter, qos)| Wanted { filter: filter.to_owned(), qos }).collect()
     }
 
-    fn rules(filters: &[(&str, Qos)]) -> Vec<Rule> {
+    pub(in crate::mqtt) fn rules(filters: &[(&str, Qos)]) -> Vec<Rule> {
         let rule = |&(filter, qos): &(&str, Qos)| Rule {
             filter: filter.to_owned(),
             qos,

@@ -401,17 +401,8 @@ fn unanswered(filter: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Target;
+    use crate::mqtt::filters::tests::rules;
     use Qos::AtLeastOnce;
-
-    fn rules(filters: &[(&str, Qos)]) -> Vec<Rule> {
-        let rule = |&(filter, qos): &(&str, Qos)| Rule {
-            filter: filter.to_owned(),
-            qos,
-            to: Target::Heartbeat,
-        };
-        filters.iter().map(rule).collect()
-    }
 
     fn suback(packet_id: u16, code: u8) -> SubAck {
         SubAck { packet_id, code, text: String::new() }

@@ -354,7 +354,7 @@ mod tests {
             ("Sec-WebSocket-Protocol: mqtt\r\n", "", ""),
             ("101 Switching Protocols", "404 Not Found", "with 404 Not Found"),
             ("HTTP/1.1 101", "\x20\x02\0\0", "does not answer in HTTP"),
-            ("s3pPLMB", "XXXXXXX", "is not to ours"),
+            ("s3pPLMB", "AAAAAAA", "is not to ours"),
             ("Upgrade: WebSocket\r\n", "", "is not to ours"),
             ("Protocol: mqtt", "Protocol: chat", "another protocol"),
             ("\r\n\r\n", "\r\nSec-WebSocket-Extensions: x\r\n\r\n", "an extension"),
