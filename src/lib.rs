@@ -10,6 +10,8 @@
 //! 5. [`queue`]: deliveries that are safe but not yet handed over.
 //! 6. [`sinks`]: where deliveries go: one attempt, one verdict.
 //!
+//! Measurements take another way in: `alerts` makes alerts of them by Kapacitor's scripts.
+//!
 //! Two of its ends have modules of their own: [`mqtt`] is one session with a broker, [`ilert`] is
 //! ilert's API. [`verdict`] is what all HTTP sinks need to judge a reply.
 //!
@@ -27,6 +29,9 @@
 pub mod message;
 
 pub mod sources;
+
+#[cfg(feature = "kapacitor")]
+pub mod alerts;
 
 pub mod intake;
 

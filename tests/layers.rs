@@ -6,10 +6,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A module may name the modules on the lines below its own, and no others.
-const LEVELS: [&[&str]; 8] = [
+const LEVELS: [&[&str]; 9] = [
     &["main", "lib"],
     &["agent"],
     &["cli", "heartbeat", "sinks", "sources", "status", "supervise"],
+    &["alerts"],
     &["intake"],
     &["ilert", "mapping", "mqtt", "queue"],
     &["config", "verdict"],
@@ -74,7 +75,7 @@ const INSIDE: [(&str, &[&[&str]]); 4] = [
 ];
 
 /// Modules that decide and never do: the clock, the disk and the network are for others.
-const PURE: [&str; 6] = ["config", "mapping", "message", "retry", "topic", "verdict"];
+const PURE: [&str; 7] = ["alerts", "config", "mapping", "message", "retry", "topic", "verdict"];
 
 /// The same for files inside other modules.
 const PURE_INSIDE: [&str; 15] = [
