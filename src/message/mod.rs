@@ -4,6 +4,7 @@
 mod delivery;
 mod errand;
 mod receipt;
+mod record;
 
 pub use delivery::{
     Delivery, Holds, ILERT, Keep, LaneName, Outcome, POLICIES, Ping, PolicyUpdate, SinkName,
@@ -11,6 +12,7 @@ pub use delivery::{
 };
 pub use errand::Errand;
 pub use receipt::{Desk, Receipt};
+pub use record::Record;
 
 use std::fmt;
 use std::sync::Arc;
