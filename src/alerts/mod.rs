@@ -1,8 +1,13 @@
 //! Points in, alerts out: what Kapacitor's stream tasks do. Pure: no clock, disk, socket or thread.
 //!
-//! [`point`] is what comes in. [`script`] reads what somebody wants to know about it.
+//! [`point`] is what comes in, [`event`] what goes out. [`script`] reads what somebody wants to know
+//! about points.
 
+pub mod event;
+mod json;
 pub mod point;
 pub mod script;
 
+pub use event::{Event, Level};
+pub use json::NotFinite;
 pub use point::{Field, Fields, Name, Point, Tags};
