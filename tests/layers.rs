@@ -69,7 +69,7 @@ const INSIDE: [(&str, &[&[&str]]); 4] = [
             &["connection"],
             &["incoming", "slots"],
             &["chunked", "head"],
-            &["encoding", "refusal"],
+            &["encoding", "form", "refusal"],
         ],
     ),
 ];

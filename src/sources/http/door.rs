@@ -18,7 +18,7 @@ const API: &str = "/api/";
 /// How long a message may take to be stored before its client is asked to send it again.
 const STORE_MAX: Duration = Duration::from_secs(10);
 /// When a client that was refused for lack of room should try again, in seconds.
-const RETRY_AFTER: &str = "5";
+pub(super) const RETRY_AFTER: &str = "5";
 
 /// The door of one listener.
 pub struct Door {
@@ -103,7 +103,7 @@ impl Door {
 
 /// Compares in a time that depends only on the lengths, so that a token cannot be guessed letter by
 /// letter.
-fn same(shown: &str, wanted: &str) -> bool {
+pub(super) fn same(shown: &str, wanted: &str) -> bool {
     let pairs = shown.bytes().zip(wanted.bytes());
     let difference = pairs.fold(0, |difference, (a, b)| black_box(difference | (a ^ b)));
     shown.len() == wanted.len() && difference == 0

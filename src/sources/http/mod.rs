@@ -1,6 +1,8 @@
 //! Messages over HTTP. A listener has an address, bounds and the routes it answers; each kind of
 //! client has a file with its routes.
 
+#[cfg(feature = "kapacitor")]
+pub mod basic_auth;
 pub mod direct;
 pub mod door;
 pub mod ilert;

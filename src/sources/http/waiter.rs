@@ -22,12 +22,24 @@ pub(super) enum NotSafe {
 
 /// Pushes `batch`, which is not empty, and waits until all of it is safe, for `patience` at most.
 pub(super) fn store(batch: Vec<Push>, take: &Take, patience: Duration) -> Result<(), NotSafe> {
+    let push = |receipts: &dyn Fn(usize) -> Receipt| {
+        let receipt = receipts(batch.len());
+        let batch = batch.into_iter().map(|push| push.with_receipt(receipt.clone())).collect();
+        take(batch).map(|()| true)
+    };
+    until_safe(push, patience)
+}
+
+/// Does `push` with what makes a receipt, and waits until that is signed, for `patience` at most.
+/// There is nothing to wait for if `push` says `false`.
+pub(super) fn until_safe(
+    push: impl FnOnce(&dyn Fn(usize) -> Receipt) -> Result<bool, queue::Error>,
+    patience: Duration,
+) -> Result<(), NotSafe> {
     let deadline = Instant::now() + patience;
     Waiter::with_own(|waiter| {
-        let receipt = waiter.receipt(batch.len());
-        let batch = batch.into_iter().map(|push| push.with_receipt(receipt.clone())).collect();
-        take(batch).map_err(NotSafe::Refused)?;
-        if waiter.wait(deadline) { Ok(()) } else { Err(NotSafe::InTime) }
+        let waits = push(&|signatures| waiter.receipt(signatures)).map_err(NotSafe::Refused)?;
+        if !waits || waiter.wait(deadline) { Ok(()) } else { Err(NotSafe::InTime) }
     })
 }
 

@@ -8,6 +8,7 @@
 mod chunked;
 mod connection;
 pub mod encoding;
+pub mod form;
 mod head;
 mod incoming;
 mod listener;
