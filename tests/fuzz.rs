@@ -172,6 +172,11 @@ fn paths_into_documents() {
 }
 
 #[test]
+fn points_in_line_protocol() {
+    fuzz("points");
+}
+
+#[test]
 fn configurations_in_toml() {
     fuzz("toml");
 }

@@ -13,6 +13,7 @@ mod http;
 mod mapping;
 mod mqtt;
 mod paths;
+mod points;
 mod rows;
 mod topics;
 
@@ -28,13 +29,14 @@ pub struct Body {
 }
 
 /// All of them.
-pub const BODIES: [Body; 10] = [
+pub const BODIES: [Body; 11] = [
     Body { name: "mqtt", run: mqtt::stream, in_a_second: 20_000 },
     Body { name: "websocket", run: mqtt::websocket, in_a_second: 1_200 },
     Body { name: "http", run: http::requests, in_a_second: 20_000 },
     Body { name: "topics", run: topics::filters, in_a_second: 40_000 },
     Body { name: "mapping", run: mapping::messages, in_a_second: 5_000 },
     Body { name: "paths", run: paths::paths, in_a_second: 10_000 },
+    Body { name: "points", run: points::lines, in_a_second: 10_000 },
     Body { name: "toml", run: config::toml, in_a_second: 1_500 },
     Body { name: "json", run: config::json, in_a_second: 2_000 },
     Body { name: "control", run: control::questions, in_a_second: 2_000 },

@@ -1,10 +1,11 @@
 //! Points in, alerts out: what Kapacitor's stream tasks do. Pure: no clock, disk, socket or thread.
 //!
-//! [`point`] is what comes in, [`event`] what goes out. [`script`] reads what somebody wants to know
-//! about points.
+//! [`point`] is what comes in, [`line`] how it is written, [`event`] what goes out. [`script`] reads
+//! what somebody wants to know about points.
 
 pub mod event;
 mod json;
+pub mod line;
 pub mod point;
 pub mod script;
 

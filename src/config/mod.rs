@@ -18,8 +18,8 @@ pub use fault::{Fault, Faults, Place};
 pub use model::{
     Address, Broker, CallRule, ClientCertificate, Cluster, Config, Enrichment, EventRule,
     EventTypeMap, FileSink, Format, Http, Ilert, JsonPath, Mechanism, PayloadFilter, PolicyRule,
-    PublishRule, Qos, Queue, Routing, Rule, Safety, Sasl, Scheme, Service, Sink, StatusFormat,
-    StatusTopic, Statuses, Target, Tls, Version, Webhook, defaults,
+    Precision, PublishRule, Qos, Queue, Routing, Rule, Safety, Sasl, Scheme, Service, Sink,
+    StatusFormat, StatusTopic, Statuses, Target, Tls, Version, Webhook, defaults,
 };
 pub use secret::Secret;
 pub use surroundings::Surroundings;

@@ -5,6 +5,7 @@ mod broker;
 mod cluster;
 pub mod defaults;
 mod listener;
+mod point;
 mod queue;
 mod rule;
 mod sink;
@@ -16,6 +17,7 @@ pub use broker::{
 };
 pub use cluster::{Cluster, Mechanism, Sasl};
 pub use listener::Http;
+pub use point::Precision;
 pub use queue::{Queue, Safety};
 pub use rule::{
     CallRule, Enrichment, EventRule, EventTypeMap, Format, JsonPath, PayloadFilter, PolicyRule,
