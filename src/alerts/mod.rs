@@ -1,13 +1,15 @@
 //! Points in, alerts out: what Kapacitor's stream tasks do. Pure: no clock, disk, socket or thread.
 //!
 //! [`point`] is what comes in, [`line`] how it is written, [`event`] what goes out. [`script`] reads
-//! what somebody wants to know about points.
+//! what somebody wants to know about points, and [`lambda`] computes it. [`zone`] knows local time.
 
 pub mod event;
 mod json;
+pub mod lambda;
 pub mod line;
 pub mod point;
 pub mod script;
+pub mod zone;
 
 pub use event::{Event, Level};
 pub use json::NotFinite;
