@@ -104,6 +104,7 @@ fn down(buffer: bool) {
     api.wait_for(COUNT);
     at_cloud.wait_for(COUNT);
     wait_until("the others have settled", || status(&agent)["queue"]["waiting"] == COUNT);
+    plant.wait_for_acks("plant", COUNT);
     for sink in status(&agent)["sinks"].as_array().unwrap() {
         assert_eq!(sink["error"] != "", sink["name"] == "mqtt control", "{sink}");
     }
@@ -171,7 +172,7 @@ fn an_application_that_is_down_gets_its_cloud_events_later() {
     let mut agent = Agent::by_file_alone(&StandIn::new(), &text).ready();
     Publisher::new(plant.port()).publish("orders/7", r#"{"n":1}"#);
     wait_until("it is tried", || application.count() > 0);
-    plant.wait_for_log("Received PUBACK from plant", 1);
+    plant.wait_for_acks("plant", 1);
     agent.kill();
     application.answer_all(Answer::Full(204, vec![], String::new()));
     agent.start();

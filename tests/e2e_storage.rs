@@ -4,10 +4,11 @@
 
 mod support;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OpenFlags};
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::path::Path;
 use std::process::Command;
 use support::agent::{Agent, BINARY};
 use support::broker::Broker;
@@ -15,7 +16,7 @@ use support::cutfs::{CutFs, NO_MAPS};
 use support::publisher::Publisher;
 use support::stand_in::{Answer, StandIn};
 use support::tmpfs::Tmpfs;
-use support::{event, wait_until};
+use support::{PATIENCE, event, wait_until, wait_within};
 
 const BUFFER: [&str; 5] = ["-e", "events/#", "--mqtt_qos", "1", "--mqtt_buffer"];
 
@@ -43,7 +44,10 @@ fn a_full_disk_loses_nothing_and_is_overcome() {
     assert_eq!(status, 503, "never a lie");
     api.answer_all(Answer::Status(202));
     api.wait_for(6_000);
-    agent.wait_ready();
+    // What cannot be written is tried again every 30 seconds at last.
+    wait_within(2 * PATIENCE, "there is room again", || {
+        agent.get("/ready").is_some_and(|(status, _)| status == 204)
+    });
     assert!(agent.post(&event("il1api1", "later")).is_some_and(|(status, _)| status == 200));
     assert!(agent.is_running());
 }
@@ -196,14 +200,10 @@ fn the_direct_mode_writes_nothing_for_a_message_that_is_delivered() {
     let size = |name: &str| std::fs::metadata(folder.join(name)).map_or(0, |file| file.len());
     let sizes = || (size("queue.db3"), size("queue.db3-wal"));
     // What the broker has granted is remembered, and nothing else.
-    let mut before = (0, 0);
     wait_until("the subscription is remembered", || {
-        let now = sizes();
-        let settled = now.1 > 0 && now == before;
-        before = now;
-        std::thread::sleep(std::time::Duration::from_millis(200));
-        settled
+        remembered(&folder.join("queue.db3")).is_some_and(|text| text.contains("events/#"))
     });
+    let before = sizes();
     let mut publisher = Publisher::new(broker.port());
     for number in 0..20 {
         publisher.publish("events/a", event("k", &format!("id-{number}")));
@@ -214,6 +214,13 @@ fn the_direct_mode_writes_nothing_for_a_message_that_is_delivered() {
     wait_until("the dead letter is kept", || sizes() != before);
     child.kill().unwrap();
     child.wait().unwrap();
+}
+
+/// What a database remembers of subscriptions.
+fn remembered(path: &Path) -> Option<String> {
+    let looked = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).ok()?;
+    let select = "SELECT group_concat(value) FROM records WHERE key LIKE '%subscriptions'";
+    looked.query_row(select, [], |row| row.get(0)).ok()
 }
 
 #[test]
@@ -328,6 +335,7 @@ fn what_is_stuck_can_be_looked_at_and_dropped_while_the_agent_runs() {
         publisher.publish("events/a", event("il1api123456", &format!("id-{number}")));
     }
     wait_until("all wait", || agent.list().len() == 3);
+    broker.wait_for_acks("ilagent", 3);
     let table = String::from_utf8(agent.queue(&["list"]).stdout).unwrap();
     assert!(table.contains("il1api…") && !table.contains("il1api123456"), "{table}");
     let id = agent.list()[2]["id"].as_str().unwrap().to_owned();

@@ -160,6 +160,8 @@ fn calls_survive_kills_and_keep_the_order_of_their_key() {
         std::thread::sleep(Duration::from_micros(fastrand::u64(0..15_000)));
         agent.kill();
         account.kills += 1;
+        // What was asked before the end is on record before what comes next.
+        hook.wait_hung_up();
         agent.start();
     }
     account.settle(&hook, PATIENCE);

@@ -140,6 +140,13 @@ impl Broker {
         self.logged(&format!(" as {client} ("))
     }
 
+    /// Waits until a client has acknowledged so many messages of QoS 1: an agent that is killed now
+    /// does not get them again.
+    #[track_caller]
+    pub fn wait_for_acks(&self, client: &str, count: usize) {
+        self.wait_for_log(&format!("Received PUBACK from {client} "), count);
+    }
+
     #[track_caller]
     pub fn wait_for_log(&self, text: &str, times: usize) {
         wait_until(&format!("mosquitto logs `{text}` {times} times"), || {
