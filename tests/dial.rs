@@ -17,7 +17,7 @@ use support::{Folder, event, free_port, wait_until};
 
 /// Long enough for whatever a machine under load may do meanwhile, and far below the time-outs
 /// that were waited for once.
-const SOON: Duration = Duration::from_secs(3);
+const SOON: Duration = Duration::from_secs(7);
 
 /// Listens with a full queue, so that the system drops each further SYN.
 const SILENT: &str = r#"

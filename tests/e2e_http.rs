@@ -40,7 +40,7 @@ fn three_slow_heartbeats_hold_up_no_event() {
     let agent = Agent::new(&api, &[]).ready();
     api.answer(|request| match request.method.as_str() {
         "POST" => Answer::Status(202),
-        _ => Answer::Slow(Duration::from_secs(3), 202),
+        _ => Answer::Hang,
     });
     std::thread::scope(|scope| {
         let pings: Vec<_> = (0..3)
@@ -53,6 +53,7 @@ fn three_slow_heartbeats_hold_up_no_event() {
         assert_eq!(agent.post(&event("k", "one")).unwrap().0, 200);
         api.wait_for(1);
         assert!(pings.iter().all(|ping| !ping.is_finished()), "the event went before the pings");
+        api.answer_all(Answer::Status(202));
         for ping in pings {
             assert_eq!(ping.join().unwrap(), Some((202, "{}".to_owned())));
         }
@@ -65,8 +66,10 @@ fn a_full_queue_says_so_and_comes_back() {
     api.answer_all(Answer::Status(503));
     let mut agent = Agent::new(&api, &["--queue_limit", "64KB"]).ready();
     let mut accepted = 0;
+    // A kilobyte each: every one of them is a commit.
+    let padding = "x".repeat(1_000);
     wait_until("the queue is full", || {
-        let (status, _) = agent.post(&event("k", &format!("id-{accepted}"))).unwrap();
+        let (status, _) = agent.post(&event("k", &format!("id-{accepted}{padding}"))).unwrap();
         accepted += usize::from(status == 200);
         status == 503
     });
@@ -132,7 +135,7 @@ fn slow_clients_of_one_address_shut_nobody_out() {
         let answered = |status: &str, arguments: &[&str]| {
             // From another address than the slow ones.
             let mut curl = Command::new("curl");
-            curl.args(["-s", "-m", "5", "--interface", "127.0.0.2", "-w", "%{http_code}"]);
+            curl.args(["-s", "-m", "20", "--interface", "127.0.0.2", "-w", "%{http_code}"]);
             let output = curl.args(["-o", "/dev/null"]).args(arguments).output().unwrap();
             String::from_utf8(output.stdout).unwrap() == status
         };

@@ -270,7 +270,7 @@ fn requests_that_hang_do_not_pile_up() {
     for number in 1..=3 {
         agent.reconfigure(&numbered(broker.port(), number));
         // The next configuration makes the same attempt, which hangs as well.
-        wait_until("it hangs again", || api.count() == number + 1);
+        wait_until("it hangs again", || api.count() > number);
     }
     wait_until("what hung is cut off", || agent.threads() <= threads + 1);
     api.answer_all(Answer::Status(202));
@@ -371,7 +371,7 @@ fn the_http_address_can_change_in_every_way() {
     wait_until("it listens elsewhere", || {
         support::agent::get(other_port, "/ready").is_some_and(|(status, _)| status == 204)
     });
-    assert!(agent.get("/ready").is_none(), "the former port is free");
+    wait_until("the former port is free", || agent.get("/ready").is_none());
     agent.reconfigure(&format!("{none}{mqtt}"));
     wait_until("it does not listen", || support::agent::get(other_port, "/ready").is_none());
     agent.reconfigure(&narrow);

@@ -242,7 +242,8 @@ fn a_broker_that_hangs_up_at_a_subscription_gets_the_others() {
     let fake = Fake::new();
     let mut settings = broker(fake.port());
     settings.rules = rules(&["a/#", "forbidden/#", "c"]);
-    let rig = Rig::start(&settings, quick());
+    let timing = Timing { left_out: Duration::from_secs(3), ..quick() };
+    let rig = Rig::start(&settings, timing);
     let words = "the broker closed the connection without answering the subscription";
     // All at once, twice; then one by one.
     for _ in 0..2 {

@@ -33,8 +33,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-/// How long anything may take that is bound to happen.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+/// How long anything may take that is bound to happen, on a slow machine with a slow disk.
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How often it is looked for.
 const LOOK: Duration = Duration::from_millis(5);

@@ -59,6 +59,11 @@ pub fn quick() -> Timing {
     }
 }
 
+/// The same for a session that is to owe nothing at its end: it would wait for very long.
+pub fn thorough() -> Timing {
+    Timing { farewell: PATIENCE, ..quick() }
+}
+
 /// What outlives a session, as the database of the queue does.
 #[derive(Clone, Default)]
 pub struct Notes(Arc<Mutex<BTreeMap<String, String>>>);
@@ -239,6 +244,13 @@ impl Rig {
         drop(stopper);
         running.wake();
         running
+    }
+
+    /// Stops a session whose timing is [`thorough`]: it waits for nobody.
+    #[track_caller]
+    pub fn stop_without_a_wait(self) {
+        let took = self.stop();
+        assert!(took < PATIENCE / 2, "{took:?}");
     }
 
     /// Stops the session and says how long that took.

@@ -131,6 +131,24 @@ impl Subscriber {
     }
 }
 
+impl Subscriber {
+    /// Waits until so many different texts are here, for as long as there is progress: in the
+    /// order in which each came for the first time.
+    #[track_caller]
+    pub fn wait_for_different(&self, count: usize) -> Vec<String> {
+        let mut found = Vec::new();
+        while found.len() < count {
+            let seen = found.len();
+            found = until(&format!("one of {count} texts arrives, after {seen}"), || {
+                let (mut texts, mut known) = (self.texts(), HashSet::new());
+                texts.retain(|text| known.insert(text.clone()));
+                Some(texts).filter(|texts| texts.len() > seen)
+            });
+        }
+        found
+    }
+}
+
 impl Drop for Subscriber {
     fn drop(&mut self) {
         self.shared.over.store(true, Ordering::SeqCst);
