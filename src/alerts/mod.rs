@@ -9,6 +9,7 @@ pub mod lambda;
 pub mod line;
 pub mod point;
 pub mod script;
+pub mod wanted;
 pub mod zone;
 
 pub use event::{Event, Level};
