@@ -195,3 +195,8 @@ fn questions_to_a_running_agent() {
 fn rows_of_the_database() {
     fuzz("rows");
 }
+
+#[test]
+fn scripts_of_kapacitor() {
+    fuzz("scripts");
+}

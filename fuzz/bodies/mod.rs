@@ -15,6 +15,7 @@ mod mqtt;
 mod paths;
 mod points;
 mod rows;
+mod scripts;
 mod topics;
 
 /// One kind of bytes from outside.
@@ -29,7 +30,7 @@ pub struct Body {
 }
 
 /// All of them.
-pub const BODIES: [Body; 11] = [
+pub const BODIES: [Body; 12] = [
     Body { name: "mqtt", run: mqtt::stream, in_a_second: 20_000 },
     Body { name: "websocket", run: mqtt::websocket, in_a_second: 1_200 },
     Body { name: "http", run: http::requests, in_a_second: 20_000 },
@@ -41,6 +42,7 @@ pub const BODIES: [Body; 11] = [
     Body { name: "json", run: config::json, in_a_second: 2_000 },
     Body { name: "control", run: control::questions, in_a_second: 2_000 },
     Body { name: "rows", run: rows::rows, in_a_second: 150 },
+    Body { name: "scripts", run: scripts::scripts, in_a_second: 10_000 },
 ];
 
 /// Bytes that are used up from the front; zeros when there are no more.

@@ -24,6 +24,13 @@ impl fmt::Display for Place {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Comments(pub Vec<Box<str>>);
 
+impl Comments {
+    /// Takes over those of a part, because the whole is printed behind them.
+    pub(super) fn take(&mut self, part: &mut Expression) {
+        self.0.append(&mut part.comments.0);
+    }
+}
+
 /// A whole script.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Script {

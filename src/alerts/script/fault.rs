@@ -2,6 +2,7 @@
 
 use super::ast::Place;
 use crate::config;
+use crate::system::plain;
 use std::fmt;
 
 /// One thing that is wrong.
@@ -34,7 +35,8 @@ impl Fault {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.place, self.what)
+        // It may quote the script, and anybody may have written that.
+        f.write_str(&plain::line(&format!("{}: {}", self.place, self.what)))
     }
 }
 
