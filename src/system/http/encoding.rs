@@ -118,12 +118,26 @@ fn inflate(packed: &[u8], flags: u32, bytes_max: usize) -> Result<(Vec<u8>, usiz
     }
 }
 
-/// CRC-32 as gzip has it. Bodies are small, so a table would cost more than it saves.
+/// CRC-32 as gzip has it.
 fn crc(bytes: &[u8]) -> u32 {
+    const OF_BYTES: [u32; 256] = {
+        let mut table = [0; 256];
+        let mut byte = 0;
+        while byte < table.len() {
+            #[expect(clippy::cast_possible_truncation, reason = "it is below 256")]
+            let mut crc = byte as u32;
+            let mut bit = 0;
+            while bit < 8 {
+                crc = (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg());
+                bit += 1;
+            }
+            table[byte] = crc;
+            byte += 1;
+        }
+        table
+    };
     !bytes.iter().fold(!0, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
-            (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg())
-        })
+        (crc >> 8) ^ OF_BYTES[usize::from(crc.to_le_bytes()[0] ^ byte)]
     })
 }
 
