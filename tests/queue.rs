@@ -6,7 +6,9 @@ mod support;
 
 use crossbeam_channel::bounded;
 use ilagent::config;
-use ilagent::message::{Delivery, Desk, Errand, Holds, Keep, LaneName, Outcome, Qos, Receipt};
+use ilagent::message::{
+    Delivery, Desk, Errand, Holds, Keep, LaneName, Outcome, Qos, Receipt, Record,
+};
 use ilagent::queue::admin::{self, Chosen, Command};
 use ilagent::queue::{Claims, DeadLetter, Error, Push, Queue, Storing, Terms};
 use ilagent::sinks::ilert::BACKOFF;
@@ -444,6 +446,59 @@ fn what_is_remembered_survives_a_restart() {
         assert_eq!(rig.queue.record("mqtt", "two").as_deref(), Some("3"));
         assert_eq!(rig.queue.record("http", "one").as_deref(), Some("another scope"));
         rig.restart(None);
+    }
+}
+
+#[test]
+fn what_is_pushed_with_records_is_stored_with_them_or_not_at_all() {
+    let folder = Folder::new();
+    // In direct mode too: the database is made for it.
+    let settings =
+        config::Queue { path: folder.join("q.db3"), bytes_max: 1_000, ..config::Queue::default() };
+    let health = Health::default();
+    let failures = Failures(bounded(1).0);
+    let queue = Queue::open(&settings, false, &health, &failures).unwrap();
+    let desk = Arc::<Signed>::default();
+    let record = |key: &str, value: Option<&str>| {
+        let (key, value) = (key.to_owned(), value.map(str::to_owned));
+        Push::Record { record: Record { scope: "level".into(), key, value }, receipt: None }
+    };
+    let delivery = |number| Push::Delivery {
+        delivery: delivery(number, "a", None),
+        storing: Storing::Within(Duration::from_secs(60)),
+        receipt: None,
+    };
+    let push = |ticket, batch: Vec<Push>| {
+        let receipt = Receipt::new(desk.clone() as Arc<dyn Desk>, ticket, batch.len());
+        queue.push_whole(batch.into_iter().map(|push| push.with_receipt(receipt.clone())).collect())
+    };
+    push(1, vec![record("one", Some("OK")), record("two", Some("OK"))]).unwrap();
+    push(2, vec![delivery(1), record("one", Some("CRITICAL")), delivery(2)]).unwrap();
+    push(3, vec![record("two", None), record("three", Some("INFO"))]).unwrap();
+    wait_until("all is safe", || desk.all() == [1, 2, 3]);
+    let long = "x".repeat(1_000);
+    let refused = push(4, vec![delivery(3), record("one", Some(&long))]).unwrap_err();
+    assert!(matches!(&refused, Error::Full(batch) if batch.len() == 2), "{refused:?}");
+
+    // As after a SIGKILL: another process reads what this one has in the file.
+    let copy = config::Queue { path: folder.join("copy.db3"), ..settings.clone() };
+    for suffix in ["", "-wal"] {
+        let name = |path: &std::path::Path| format!("{}{suffix}", path.display());
+        std::fs::copy(name(&settings.path), name(&copy.path)).unwrap();
+    }
+    let again = Queue::open(&copy, false, &Health::default(), &failures).unwrap();
+    let claims = again.claims(terms("ilert", None), None);
+    for queue in [&queue, &again] {
+        let found = queue.records("level");
+        let found: Vec<_> = found.iter().map(|(key, value)| (&**key, &**value)).collect();
+        assert_eq!(found, [("one", "CRITICAL"), ("three", "INFO")]);
+        assert!(queue.records("other").is_empty());
+    }
+    let claimed = claims.wait(Some(Duration::from_secs(10))).unwrap();
+    assert_eq!(number(&claimed.delivery), 1);
+    for queue in [queue, again] {
+        queue.stop_claims();
+        queue.close();
     }
 }
 

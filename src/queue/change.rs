@@ -1,6 +1,6 @@
 //! What is written to the database: one change, and what follows from it once it is committed.
 
-use crate::message::{Delivery, LaneName, Receipt};
+use crate::message::{Delivery, LaneName, Receipt, Record};
 use crate::queue::entry::{Entry, Position};
 use crate::queue::push::{DeadLetter, Storing, Upstream};
 use crate::queue::row::{RowId, weight};
@@ -23,8 +23,9 @@ pub(super) enum Change {
     ForgetUpstream(Upstream, Vec<String>),
     /// A row that cannot be delivered as it is goes to the dead letters, for this reason.
     PutAway(RowId, &'static str),
-    /// Scope, key, and the value, or `None` to forget it.
-    Remember(String, String, Option<String>),
+    Remember(Record),
+    /// Something to remember that was pushed, with the bytes it counted for on its way.
+    Store(Record, u64, Option<Receipt>),
     /// Nothing is written; what was settled before it is committed when this is signed.
     Sign(Receipt),
 }
@@ -47,6 +48,14 @@ impl Buried {
 }
 
 impl Change {
+    /// What it has the database remember.
+    pub(super) fn record(&self) -> Option<&Record> {
+        match self {
+            Change::Remember(record) | Change::Store(record, ..) => Some(record),
+            _ => None,
+        }
+    }
+
     /// How many bytes of a delivery it brings in.
     pub(super) fn bytes_arriving(&self) -> u64 {
         if let Change::Insert(_, delivery, ..) = self { weight(delivery) } else { 0 }

@@ -20,7 +20,7 @@ mod waiting;
 mod writer;
 
 use crate::config;
-use crate::message::Desk;
+use crate::message::{Desk, Record};
 use crate::system::health::Health;
 use crate::system::pulse::Pulse;
 use crate::system::threads::{self, Failures, lock};
@@ -181,6 +181,47 @@ impl Queue {
         Err(refuse(rest))
     }
 
+    /// Takes charge of a batch as a whole and returns at once: what is in it is stored in one
+    /// transaction, the records with the deliveries that follow from the same things, so that
+    /// after a crash neither is ahead of the other. What is perishable waits in memory all the same.
+    ///
+    /// # Errors
+    ///
+    /// Gives all of it back.
+    pub fn push_whole(&self, batch: Vec<Push>) -> Result<(), Error> {
+        if self.0.closed.load(Ordering::Acquire) {
+            return Err(Error::Closed);
+        }
+        let now = Instant::now();
+        let mut board = lock(&self.0.board);
+        if let Some(refuse) = self.0.refusal_of_whole(&board, &batch) {
+            self.0.report(&board);
+            return Err(refuse(batch));
+        }
+        let mut to_store = Vec::with_capacity(batch.len());
+        for push in batch {
+            match push {
+                push if push.is_perishable() => Shared::keep(&mut board, push, now),
+                Push::DeadLetter { letter, receipt } => {
+                    to_store.extend(self.0.letter(letter, receipt, now));
+                }
+                push => {
+                    if let Push::Delivery { delivery, .. } = &push {
+                        board.expect(delivery);
+                    }
+                    self.0.on_the_way.fetch_add(size(&push), Ordering::AcqRel);
+                    to_store.push(push);
+                }
+            }
+        }
+        self.0.report(&board);
+        self.0.act(board);
+        if to_store.is_empty() {
+            return Ok(());
+        }
+        self.0.requests.send(Request::Store(to_store)).map_err(|_| Error::Closed)
+    }
+
     /// The claims of the sink with these terms, which are asked for once. `ring` is for a session
     /// that does not block in [`Claims::wait`].
     #[must_use]
@@ -257,6 +298,7 @@ impl Queue {
                 Push::DeadLetter { letter, .. } => {
                     self.0.complain(letter, true, Instant::now());
                 }
+                Push::Record { .. } => {}
             }
         }
         drop(board);
@@ -276,8 +318,20 @@ impl Queue {
 
     /// Remembers a value over restarts, or forgets it. Returns at once: it is written with the
     /// next commit, to a database that is made if there is none yet.
-    pub fn remember(&self, scope: &str, key: &str, value: Option<String>) {
+    pub fn remember(&self, scope: &'static str, key: &str, value: Option<String>) {
+        let record = Record { scope: scope.into(), key: key.to_owned(), value };
         // A queue that is closed cannot remember, and nobody asks it any more.
-        let _ = self.0.requests.send(Request::Remember(scope.to_owned(), key.to_owned(), value));
+        let _ = self.0.requests.send(Request::Remember(record));
+    }
+
+    /// All that was remembered in a scope, by its keys. Waits for the queue thread, so it is for
+    /// the start.
+    #[must_use]
+    pub fn records(&self, scope: &str) -> Vec<(String, String)> {
+        let (tell, told) = bounded(1);
+        match self.0.requests.send(Request::Records(scope.to_owned(), tell)) {
+            Ok(()) => told.recv().unwrap_or_default(),
+            Err(_) => Vec::new(),
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! What is handed in: deliveries and dead letters, when they are stored, and why they are refused.
 
-use crate::message::{Delivery, Errand, LaneName, Receipt};
-use crate::queue::row::weight;
+use crate::message::{Delivery, Errand, LaneName, Receipt, Record};
+use crate::queue::row::{weight, weight_of_record};
 use std::fmt;
 use std::time::Duration;
 
@@ -25,6 +25,13 @@ pub enum Push {
         /// Signed once when it is stored or counted.
         receipt: Option<Receipt>,
     },
+    /// Something to remember with what is pushed beside it; see [`Queue::push_whole`](super::Queue::push_whole).
+    Record {
+        /// What is remembered.
+        record: Record,
+        /// Signed once when it is stored.
+        receipt: Option<Receipt>,
+    },
 }
 
 impl Push {
@@ -36,9 +43,9 @@ impl Push {
     #[must_use]
     pub fn with_receipt(mut self, new: Receipt) -> Self {
         match &mut self {
-            Push::Delivery { receipt, .. } | Push::DeadLetter { receipt, .. } => {
-                *receipt = Some(new);
-            }
+            Push::Delivery { receipt, .. }
+            | Push::DeadLetter { receipt, .. }
+            | Push::Record { receipt, .. } => *receipt = Some(new),
         }
         self
     }
@@ -146,6 +153,7 @@ pub(super) fn weight_of(push: &Push) -> u64 {
     match push {
         Push::Delivery { delivery, .. } => weight(delivery),
         Push::DeadLetter { letter, .. } => letter.body.len() as u64,
+        Push::Record { record, .. } => weight_of_record(record),
     }
 }
 

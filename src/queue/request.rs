@@ -1,5 +1,6 @@
 //! What the queue thread is asked for.
 
+use crate::message::Record;
 use crate::queue::admin::Command;
 use crate::queue::push::{Push, Upstream, UpstreamRow};
 use crossbeam_channel::Sender;
@@ -16,8 +17,10 @@ pub(super) enum Request {
     Replace(Upstream, Vec<String>, Vec<Push>),
     /// Tell what is remembered.
     Record(String, String, Sender<Option<String>>),
+    /// Tell all that is remembered in a scope: keys and values.
+    Records(String, Sender<Vec<(String, String)>>),
     /// Remember a value, or forget it.
-    Remember(String, String, Option<String>),
+    Remember(Record),
     /// Store what is held and say when that is done.
     Flush(Sender<()>),
     /// Name the sinks that deliveries wait for and that nobody claims for.

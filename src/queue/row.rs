@@ -5,7 +5,7 @@
 //! does not agree with it is never delivered. A delivery's sum covers its id and so the number of
 //! its lane; the sum of the lane covers that number and its name.
 
-use crate::message::{Delivery, Errand, Keep, LaneName};
+use crate::message::{Delivery, Errand, Keep, LaneName, Record};
 use rusqlite::Row;
 use rusqlite::types::ValueRef;
 
@@ -85,11 +85,19 @@ impl Amount {
     }
 }
 
+/// What a row takes beside what is in it, about.
+const ROW: usize = 40;
+
 /// What a delivery counts for, in bytes: its texts, and a row's overhead.
 pub(super) fn weight(delivery: &Delivery) -> u64 {
-    const ROW: usize = 40;
     let order_key = delivery.order_key.as_ref().map_or(0, String::len);
     (ROW + delivery.body.len() + delivery.errand.bytes() + delivery.origin.len() + order_key) as u64
+}
+
+/// The same of a record.
+pub(super) fn weight_of_record(record: &Record) -> u64 {
+    let value = record.value.as_ref().map_or(0, String::len);
+    (ROW + record.scope.len() + record.key.len() + value) as u64
 }
 
 /// The columns of a delivery, in the order of its table.

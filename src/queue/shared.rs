@@ -132,7 +132,9 @@ impl Shared {
             {
                 Place::Memory
             }
-            Push::Delivery { .. } | Push::DeadLetter { .. } => Place::Database,
+            Push::Delivery { .. } | Push::DeadLetter { .. } | Push::Record { .. } => {
+                Place::Database
+            }
         }
     }
 
@@ -154,6 +156,24 @@ impl Shared {
         }
         let fits = push.is_perishable() || self.has_room(board, weight_of(push), place);
         (!fits).then_some(Error::Full as fn(Vec<Push>) -> Error)
+    }
+
+    /// Why a batch cannot be taken as a whole now, if it cannot.
+    pub(super) fn refusal_of_whole(
+        &self,
+        board: &Board,
+        batch: &[Push],
+    ) -> Option<fn(Vec<Push>) -> Error> {
+        let stored = |push: &&Push| !push.is_perishable();
+        let bytes = batch.iter().filter(stored).map(weight_of).sum();
+        if !self.has_room(board, bytes, Place::Database) {
+            self.no_room.store(true, Ordering::Release);
+            return Some(Error::Full);
+        }
+        batch.iter().find_map(|push| {
+            let place = if push.is_perishable() { Place::Memory } else { Place::Database };
+            self.refusal(board, push, place)
+        })
     }
 
     /// Whether there is room for this many more bytes. A delivery larger than all the room must

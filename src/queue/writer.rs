@@ -15,6 +15,7 @@ use crate::queue::database::store::Read;
 use crate::queue::database::write::write_all;
 use crate::queue::push::{Push, size};
 use crate::queue::request::Request;
+use crate::queue::row::weight_of_record;
 use crate::queue::shared::Shared;
 use crate::retry::Backoff;
 use crate::system::plain::plain;
@@ -182,7 +183,10 @@ impl Writer {
                 Request::Record(scope, key, answer) => {
                     let _ = answer.send(self.record(&scope, &key));
                 }
-                Request::Remember(scope, key, value) => self.remember(scope, key, value),
+                Request::Records(scope, answer) => {
+                    let _ = answer.send(self.records(&scope));
+                }
+                Request::Remember(record) => self.remember(record),
                 Request::Replace(table, rows, batch) => {
                     bytes_taken += self.store_batch(batch);
                     self.changes.push(Change::ForgetUpstream(table, rows));
@@ -243,6 +247,10 @@ impl Writer {
                 }
                 Push::DeadLetter { letter, receipt } => {
                     self.changes.push(Change::Bury(Buried::Message, letter, receipt));
+                }
+                Push::Record { record, receipt } => {
+                    let bytes = weight_of_record(&record);
+                    self.changes.push(Change::Store(record, bytes, receipt));
                 }
             }
         }

@@ -41,6 +41,10 @@ impl Board {
                 Change::Delete(_) | Change::GiveWay(_) => {
                     self.ending = self.ending.saturating_sub(1);
                 }
+                Change::Store(_, bytes, receipt) => {
+                    arrived += bytes;
+                    self.effects.receipts.extend(receipt);
+                }
                 Change::Sign(receipt) => {
                     self.signing = self.signing.saturating_sub(1);
                     self.effects.receipts.push(receipt);

@@ -7,11 +7,12 @@ mod shown;
 use super::dead_letters;
 use super::moved::Place;
 use super::schema;
-use crate::message::{Delivery, LaneName};
+use crate::message::{Delivery, LaneName, Record};
 use crate::queue::push::DeadLetter;
 use crate::queue::row::{self, RowId, Unchecked};
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
+use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 pub(in crate::queue) use read::Read;
@@ -220,13 +221,38 @@ impl Store {
         Ok(found.flatten())
     }
 
-    pub(in crate::queue) fn remember(
+    /// All keys and values of a scope, except for damaged ones.
+    pub(in crate::queue) fn records(
         &self,
         scope: &str,
-        key: &str,
-        value: Option<&str>,
-    ) -> rusqlite::Result<()> {
-        schema::remember(&self.connection, scope, key, value)
+    ) -> rusqlite::Result<BTreeMap<String, String>> {
+        let mut statement =
+            self.connection.prepare("SELECT key, value, sum FROM records WHERE scope = ?1")?;
+        let mut rows = statement.query([scope])?;
+        let (mut records, mut damaged) = (BTreeMap::new(), 0);
+        while let Some(row) = rows.next()? {
+            let text = |column| row.get_ref(column).map(row::text);
+            let sum = row::integer(row.get_ref(2)?);
+            match text(0)?.zip(text(1)?) {
+                Some((key, value))
+                    if sum == Some(row::record_sum(scope, &key, value.as_bytes())) =>
+                {
+                    records.insert(key, value);
+                }
+                _ => damaged += 1,
+            }
+        }
+        if damaged > 0 {
+            log::error!(
+                "queue: {damaged} things that were remembered of {scope} are damaged and not used"
+            );
+        }
+        Ok(records)
+    }
+
+    pub(in crate::queue) fn remember(&self, record: &Record) -> rusqlite::Result<()> {
+        let Record { scope, key, value } = record;
+        schema::remember(&self.connection, scope, key, value.as_deref())
     }
 
     /// Gives room that rows have left back to the disk, if what is left is at most `bytes_max`:

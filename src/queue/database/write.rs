@@ -28,7 +28,7 @@ pub(in crate::queue) fn write_all(store: &mut Store, changes: &[Change]) -> rusq
             Change::ForgetLane(number) => store.forget_lane(*number)?,
             Change::PutAway(row, reason) => store.put_away(row.rowid(), reason)?,
             Change::ForgetUpstream(table, rows) => upstream::forget(store, *table, rows)?,
-            Change::Remember(scope, key, value) => store.remember(scope, key, value.as_deref())?,
+            Change::Remember(record) | Change::Store(record, ..) => store.remember(record)?,
             Change::Sign(_) => {}
         }
     }

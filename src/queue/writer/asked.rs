@@ -1,6 +1,7 @@
 //! What people and other parts of the agent ask the queue thread for.
 
 use super::Writer;
+use crate::message::Record;
 use crate::queue::admin::answer::{Answer, carry_out};
 use crate::queue::admin::{Command, control};
 use crate::queue::board::person::Standing;
@@ -10,6 +11,7 @@ use crate::queue::push::{Upstream, UpstreamRow};
 use crate::queue::request::Request;
 use crate::system::threads::lock;
 use crossbeam_channel::{Sender, bounded, select};
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
@@ -121,13 +123,9 @@ impl Writer {
 
     /// What is remembered, written or not yet.
     pub(super) fn record(&self, scope: &str, key: &str) -> Option<String> {
-        let newer = self.changes.iter().rev().find_map(|change| match change {
-            Change::Remember(a, b, value) if (a.as_str(), b.as_str()) == (scope, key) => {
-                Some(value.clone())
-            }
-            _ => None,
-        });
-        newer.unwrap_or_else(|| {
+        let mut newest = self.changes.iter().rev().filter_map(Change::record);
+        let newer = newest.find(|record| (&*record.scope, &*record.key) == (scope, key));
+        newer.map(|record| record.value.clone()).unwrap_or_else(|| {
             let read = self.database.as_ref()?.store.record(scope, key);
             read.unwrap_or_else(|error| {
                 log::error!("queue: what is remembered of {scope} cannot be read: {error}");
@@ -136,14 +134,30 @@ impl Writer {
         })
     }
 
+    /// All that is remembered in a scope, written or not yet.
+    pub(super) fn records(&self, scope: &str) -> Vec<(String, String)> {
+        let read = self.database.as_ref().map(|database| database.store.records(scope));
+        let mut records = read.unwrap_or_else(|| Ok(BTreeMap::new())).unwrap_or_else(|error| {
+            log::error!("queue: what is remembered of {scope} cannot be read: {error}");
+            BTreeMap::new()
+        });
+        let newer = self.changes.iter().filter_map(Change::record);
+        for record in newer.filter(|record| record.scope == scope) {
+            match &record.value {
+                Some(value) => records.insert(record.key.clone(), value.clone()),
+                None => records.remove(&record.key),
+            };
+        }
+        records.into_iter().collect()
+    }
+
     /// A value takes the place of an older one that could not be written yet.
-    pub(super) fn remember(&mut self, scope: String, key: String, value: Option<String>) {
-        self.changes.retain(
-            |change| !matches!(change, Change::Remember(a, b, _) if (a, b) == (&scope, &key)),
-        );
+    pub(super) fn remember(&mut self, record: Record) {
+        let is_same = |it: &Record| (&it.scope, &it.key) == (&record.scope, &record.key);
+        self.changes.retain(|change| !matches!(change, Change::Remember(older) if is_same(older)));
         // What no database holds needs none to be forgotten.
-        if self.database.is_some() || value.is_some() && !self.forgetful {
-            self.changes.push(Change::Remember(scope, key, value));
+        if self.database.is_some() || record.value.is_some() && !self.forgetful {
+            self.changes.push(Change::Remember(record));
         }
     }
 }
