@@ -33,7 +33,7 @@ pub fn run(
     let (mut running, mut failed) = Running::start(&config, prepared, Sockets::default())?;
     let mut left = Stop::already();
     loop {
-        let next = match wait(signals, &failed, &left, &config, read_again) {
+        let next = match wait(signals, &failed, &left, &config, read_again, &|| ()) {
             End::Reload(next) => next,
             end => {
                 supervise::say(&[NotifyState::Stopping]);
@@ -106,6 +106,7 @@ fn wait(
     left: &Stop,
     config: &Config,
     read_again: &dyn Fn() -> Option<Config>,
+    look_again: &dyn Fn(),
 ) -> End {
     let mut nothing_left = never();
     let mut retry = false;
@@ -138,7 +139,7 @@ fn wait(
                 info!("agent: asked to try everything again; starting again as it was");
                 return End::Reload(Box::new(config.clone()));
             }
-            None => (),
+            None => look_again(),
         }
     }
 }
@@ -176,6 +177,7 @@ mod tests {
             brokers: Vec::new(),
             clusters: Vec::new(),
             http: Vec::new(),
+            kapacitor: None,
             ilert: Ilert::default(),
             files: Vec::new(),
             webhooks: Vec::new(),
@@ -199,7 +201,7 @@ mod tests {
             }
             drop(here);
         });
-        let end = wait(&signals, &failed, &left, &config, &read_again);
+        let end = wait(&signals, &failed, &left, &config, &read_again, &|| ());
         assert!(matches!(end, End::Asked));
         assert_eq!(read.get(), 1, "it is read once, and then it is");
         leaving.join().unwrap();

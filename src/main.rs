@@ -26,7 +26,7 @@ const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
 fn main() -> ExitCode {
     end_with_any_thread();
-    match cli::read(env::args_os().skip(1)) {
+    match cli::read(cli::words(env::args_os())) {
         Ok(invocation) => run(invocation),
         Err(usage) => wrong(&usage),
     }
@@ -75,6 +75,16 @@ fn run(invocation: Invocation) -> ExitCode {
         Command::Queue { database, command } => {
             done(queue::admin::run(&database, &command).map(|text| write(&command.output(&text))))
         }
+        Command::Kapacitor(ask) => match cli::kapacitor::run(&ask, &around) {
+            Ok(text) => {
+                write(text.as_bytes());
+                ExitCode::SUCCESS
+            }
+            Err(failure) => {
+                eprintln!("{}", lines(&failure.to_string()));
+                ExitCode::from(failure.code())
+            }
+        },
         Command::Say(text) => {
             say(&text);
             ExitCode::SUCCESS

@@ -2,8 +2,9 @@
 
 use crate::config::values::{duration_words, is_secret_option, size_words};
 use crate::config::{
-    Broker, CallRule, Cluster, Config, EventRule, FileSink, Format, Http, Ilert, PolicyRule,
-    PublishRule, Queue, Routing, Rule, Safety, Sasl, Secret, Target, Tls, Version, Webhook,
+    Broker, CallRule, Clients, Cluster, Config, EventRule, FileSink, Format, Http, Ilert,
+    Kapacitor, PolicyRule, PublishRule, Queue, Routing, Rule, Safety, Sasl, Secret, Target, Tls,
+    Version, Webhook,
 };
 use crate::ilert::Ways;
 use crate::message::masked;
@@ -34,10 +35,27 @@ fn write(out: &mut String, config: &Config) -> fmt::Result {
     for listener in &config.http {
         http(out, listener)?;
     }
+    config.kapacitor.iter().try_for_each(|it| kapacitor(out, it))?;
     queue(out, &config.queue)?;
     ilert(out, &config.ilert)?;
     config.webhooks.iter().try_for_each(|hook| webhook(out, hook))?;
     config.files.iter().try_for_each(|sink| journal(out, sink))
+}
+
+fn kapacitor(out: &mut String, kapacitor: &Kapacitor) -> fmt::Result {
+    let broker = match &kapacitor.default_broker {
+        Some(name) => format!("alerts go to the broker {} unless they name one", plain(name)),
+        None => "alerts name the broker they go to".to_owned(),
+    };
+    writeln!(out, "kapacitor {}: {broker}", plain(&kapacitor.hostname))?;
+    if let Some(folder) = &kapacitor.load {
+        writeln!(out, "  tasks and handlers are read from {}", path(folder))?;
+    }
+    kapacitor.udp.iter().try_for_each(|udp| {
+        let address = std::net::SocketAddr::new(udp.bind, udp.port);
+        let (db, rp) = (plain(&udp.database), plain(&udp.retention_policy));
+        writeln!(out, "  points come to UDP {address}, for {db}.{rp}")
+    })
 }
 
 fn queue(out: &mut String, queue: &Queue) -> fmt::Result {
@@ -356,6 +374,16 @@ fn filter(out: &mut String, filter: Option<&crate::config::PayloadFilter>) -> fm
 
 fn http(out: &mut String, http: &Http) -> fmt::Result {
     let address = std::net::SocketAddr::new(http.bind, http.port);
+    if http.clients == Clients::Kapacitor {
+        let user = if http.users.is_empty() { "without" } else { "with" };
+        let body = size_words(http.body_bytes_max as u64);
+        return writeln!(
+            out,
+            "http {address}: points and tasks, {user} user; bodies up to {body}, {} connections \
+             at a time",
+            http.connections_max
+        );
+    }
     let token = if http.token.is_some() { "with" } else { "without" };
     write!(out, "http {address}: events and heartbeats, {token} token")?;
     enrichment(out, &http.enrichment)?;

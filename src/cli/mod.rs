@@ -5,6 +5,7 @@ pub mod describe;
 pub mod event;
 pub mod heartbeat;
 mod help;
+pub mod kapacitor;
 mod normalize;
 mod queue;
 
@@ -49,6 +50,8 @@ pub enum Command {
         /// What to do with it.
         command: admin::Command,
     },
+    /// Do what Kapacitor's client does.
+    Kapacitor(kapacitor::Ask),
     /// Print this: a help text, or the version.
     Say(String),
 }
@@ -171,12 +174,46 @@ const COMMANDS: [Entry; 9] = [
     },
 ];
 
+/// The words of a command line. Called by the name of a program whose work it does, the first of
+/// them is that name.
+#[must_use]
+pub fn words(mut args: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let program = args.next().map(PathBuf::from).unwrap_or_default();
+    let name = program.file_name().unwrap_or_default();
+    let called = kapacitor::PROGRAMS.iter().find(|known| name == **known);
+    called.map(OsString::from).into_iter().chain(args).collect()
+}
+
+/// What another program's command line asks for: verbosity, the name of the program, its words.
+fn of_another(args: &[OsString]) -> Option<Result<Invocation, Usage>> {
+    let is_count = |word: &&OsString| {
+        let letters = word.to_str().and_then(|word| word.strip_prefix('-')).unwrap_or_default();
+        letters == "-verbose" || !letters.is_empty() && letters.bytes().all(|it| it == b'v')
+    };
+    let before: Vec<_> = args.iter().take_while(is_count).collect();
+    let verbosity = before.iter().map(|word| match word.to_str() {
+        Some(word) if !word.starts_with("--") => word.len() - 1,
+        _ => 1,
+    });
+    let rest = &args[before.len()..];
+    let program =
+        kapacitor::PROGRAMS.into_iter().find(|known| rest.first().is_some_and(|it| it == known))?;
+    let words: Vec<String> =
+        rest[1..].iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    let verbosity = u32::try_from(verbosity.sum::<usize>()).unwrap_or(u32::MAX);
+    Some(kapacitor::read(program, &words).map(|command| Invocation { verbosity, command }))
+}
+
 /// Parses a command line without the name of the program.
 ///
 /// # Errors
 ///
 /// Says on one line what cannot be understood; that is exit code 2.
 pub fn read(args: impl IntoIterator<Item = OsString>) -> Result<Invocation, Usage> {
+    let args: Vec<OsString> = args.into_iter().collect();
+    if let Some(invocation) = of_another(&args) {
+        return invocation;
+    }
     let mut scan = Scan::new(args)?;
     let globals = Globals::get_args_info().flags;
     let mut before = Given::default();
@@ -342,7 +379,7 @@ fn check(entry: &Entry, own: &Given, database: Option<String>) -> Result<Command
 }
 
 fn asked(entry: &Entry, own: &Given, database: Option<String>) -> Result<Box<Asked>, Usage> {
-    Ok(Box::new(Asked { flags: parse(entry, own)?, given: own.names(), database }))
+    Ok(Box::new(Asked { flags: parse(entry, own)?, given: own.names(), database, hostname: None }))
 }
 
 fn event(entry: &Entry, own: &Given, _: Option<String>) -> Result<Command, Usage> {

@@ -16,10 +16,10 @@ pub mod whole;
 
 pub use fault::{Fault, Faults, Place};
 pub use model::{
-    Address, Broker, CallRule, ClientCertificate, Cluster, Config, Enrichment, EventRule,
-    EventTypeMap, FileSink, Format, Http, Ilert, JsonPath, Mechanism, PayloadFilter, PolicyRule,
-    Precision, PublishRule, Qos, Queue, Routing, Rule, Safety, Sasl, Scheme, Service, Sink,
-    StatusFormat, StatusTopic, Statuses, Target, Tls, Version, Webhook, defaults,
+    Address, Broker, CallRule, ClientCertificate, Clients, Cluster, Config, Enrichment, EventRule,
+    EventTypeMap, FileSink, Format, Http, Ilert, JsonPath, Kapacitor, Mechanism, PayloadFilter,
+    PolicyRule, Precision, PublishRule, Qos, Queue, Routing, Rule, Safety, Sasl, Scheme, Service,
+    Sink, StatusFormat, StatusTopic, Statuses, Target, Tls, Udp, Version, Webhook, defaults,
 };
 pub use secret::Secret;
 pub use surroundings::Surroundings;

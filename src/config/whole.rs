@@ -6,8 +6,8 @@
 use super::repeats::repeats;
 use super::routes::{self, Leg};
 use super::{
-    Broker, Cluster, Config, Faults, FileSink, Http, Ilert, Place, Qos, Queue, Rule, Sink,
-    Surroundings, Target, Webhook,
+    Broker, Clients, Cluster, Config, Faults, FileSink, Http, Ilert, Kapacitor, Place, Qos, Queue,
+    Rule, Sink, Surroundings, Target, Webhook,
 };
 use crate::system::plain::plain;
 use std::path::PathBuf;
@@ -34,6 +34,8 @@ pub struct Part {
     pub webhooks: Vec<Placed<Webhook>>,
     /// HTTP listeners.
     pub http: Vec<Http>,
+    /// Tasks that make alerts of points.
+    pub kapacitor: Option<Kapacitor>,
     /// ilert's API. What is empty or missing in it is looked up outside.
     pub ilert: Option<Ilert>,
     /// The queue.
@@ -56,6 +58,7 @@ impl Part {
         self.files.extend(other.files);
         self.webhooks.extend(other.webhooks);
         self.http.extend(other.http);
+        self.kapacitor = self.kapacitor.take().or(other.kapacitor);
         self.ilert = self.ilert.take().or(other.ilert);
         self.queue = self.queue.take().or(other.queue);
         self.port = self.port.or(other.port);
@@ -130,11 +133,11 @@ pub fn check(
     routes(&part, &mut faults);
     let mut queue = part.queue.unwrap_or_default();
     queue.path = part.database.unwrap_or(queue.path);
-    let Part { http, warnings, .. } = part;
+    let Part { http, kapacitor, warnings, .. } = part;
     let (brokers, clusters) = (used(part.brokers), used(part.clusters));
     let files = used(part.files);
     let webhooks = used(part.webhooks);
-    let mut config = Config { brokers, clusters, http, ilert, files, webhooks, queue };
+    let mut config = Config { brokers, clusters, http, kapacitor, ilert, files, webhooks, queue };
     default_key(&mut config, around, &mut faults);
     let is_idle = config.brokers.is_empty()
         && config.clusters.is_empty()
@@ -187,6 +190,7 @@ fn idle(part: &Part, faults: &mut Faults) {
         for need in needs {
             if let Needs::Purpose(place) = need
                 && it.status.is_none()
+                && !it.alerts
                 && !is_named()
             {
                 let what = "this broker needs a subscription, or a rule that publishes to it";
@@ -326,12 +330,19 @@ fn default_key(config: &mut Config, around: &Surroundings<'_>, faults: &mut Faul
 /// What is risky about a configuration, one line each.
 #[must_use]
 pub fn warnings(config: &Config) -> Vec<String> {
-    let open = config.http.iter().filter(|http| http.token.is_none() && !http.bind.is_loopback());
+    let is_guarded = |http: &Http| match http.clients {
+        Clients::Agent => http.token.is_some(),
+        Clients::Kapacitor => !http.users.is_empty(),
+    };
+    let open = config.http.iter().filter(|http| !is_guarded(http) && !http.bind.is_loopback());
     let warning = |http: &Http| {
+        let (can, guard) = match http.clients {
+            Clients::Agent => ("raise and resolve alerts", "a token"),
+            Clients::Kapacitor => ("write points and define tasks", "a `username`"),
+        };
+        let (bind, port) = (http.bind, http.port);
         format!(
-            "http: anybody who can reach {} port {} can raise and resolve alerts; \
-             set a token or bind 127.0.0.1",
-            http.bind, http.port
+            "http: anybody who can reach {bind} port {port} can {can}; set {guard} or bind 127.0.0.1"
         )
     };
     let idle = config.webhooks.iter().filter(|hook| {

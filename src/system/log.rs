@@ -32,6 +32,19 @@ pub fn level(verbosity: u32, rust_log: Option<&str>) -> LevelFilter {
     rust_log.and_then(|text| text.split(',').rev().find_map(directive)).unwrap_or(from_count)
 }
 
+/// Logs from now on what a word of Kapacitor's says; `false` if it is none.
+pub fn set_level(word: &str) -> bool {
+    let level = match word.to_ascii_lowercase().as_str() {
+        "error" => LevelFilter::Error,
+        "warn" => LevelFilter::Warn,
+        "info" => LevelFilter::Info,
+        "debug" => LevelFilter::Debug,
+        _ => return false,
+    };
+    log::set_max_level(level);
+    true
+}
+
 /// What collects the lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reader {

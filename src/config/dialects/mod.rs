@@ -1,4 +1,5 @@
 //! The languages a configuration can be written in; each ends in [`crate::config::Config`].
 
 pub mod ilagent;
+pub mod kapacitor;
 pub mod native;

@@ -263,7 +263,7 @@ impl<'f> Fields<'f> {
             _ => (),
         }
         let client = chain.zip(key).map(|(chain, key)| ClientCertificate { chain, key });
-        Tls { ca, client }
+        Tls { ca, client, ..Tls::default() }
     }
 
     /// Whether one of these keys is there.
@@ -276,16 +276,31 @@ impl<'f> Fields<'f> {
         self.skipped.set(true);
     }
 
+    /// Knows these keys, which mean nothing here.
+    pub(crate) fn know(&self, keys: &[&'static str]) {
+        self.asked.borrow_mut().extend(keys);
+    }
+
+    /// The keys that were asked for.
+    pub(crate) fn known(&self) -> Vec<&'static str> {
+        self.asked.borrow().clone()
+    }
+
+    /// The keys that were not asked for.
+    pub(crate) fn others(&self) -> Vec<&'f Entry> {
+        let asked = self.asked.borrow();
+        let known = self.entries.iter().zip(&self.keys);
+        known.filter(|(_, key)| !asked.contains(&key.as_str())).map(|(entry, _)| entry).collect()
+    }
+
     /// Notes every key that was not asked for.
     pub(crate) fn end(&self) {
         if self.skipped.get() {
             return;
         }
+        let others = self.others();
         let asked = self.asked.borrow();
-        for (entry, key) in self.entries.iter().zip(&self.keys) {
-            if asked.contains(&key.as_str()) {
-                continue;
-            }
+        for entry in others {
             let hint = match suggest::nearest(&entry.key, asked.iter().copied()) {
                 Some(meant) => format!("; did you mean `{meant}`?"),
                 None => String::new(),

@@ -4,6 +4,7 @@
 pub(crate) mod fields;
 pub mod json;
 pub mod toml;
+pub mod untyped;
 pub mod yaml;
 
 use crate::config::Place;

@@ -38,6 +38,8 @@ pub struct Broker {
     /// With `buffer`: how long a delivery may wait in memory, unsigned, before it is stored. One
     /// that is delivered in that time is never written. Zero stores at once.
     pub hold: Duration,
+    /// Alerts may be published to it.
+    pub alerts: bool,
     /// Where the broker says if we are there.
     pub status: Option<StatusTopic>,
     /// Whether a message goes to the first rule that matches or to every one.
@@ -73,6 +75,7 @@ impl Broker {
             shared_group: None,
             buffer: false,
             hold: defaults::HOLD,
+            alerts: false,
             status: None,
             routing: Routing::Every,
             rules: Vec::new(),
@@ -91,6 +94,7 @@ impl Broker {
         self.rules.is_empty()
             || self.out_client_id.is_some()
             || self.status.is_some()
+            || self.alerts
             || rules.any(|rule| rule.to.broker() == Some(&self.name))
     }
 
@@ -174,6 +178,8 @@ pub enum Version {
 pub struct Tls {
     /// The only bundle to trust; without one, the system's roots.
     pub ca: Option<PathBuf>,
+    /// Whoever answers is trusted, whatever certificate it has.
+    pub unverified: bool,
     /// Client certificate chain and its key: both or none.
     pub client: Option<ClientCertificate>,
 }

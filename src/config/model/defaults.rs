@@ -31,6 +31,12 @@ pub const KEEP_ALIVE: Duration = Duration::from_secs(60);
 pub const PACKET_BYTES_MAX: usize = 1024 * 1024;
 /// Largest HTTP body, in bytes.
 pub const BODY_BYTES_MAX: usize = 64 * 1024;
+/// Kapacitor's port.
+pub const KAPACITOR_PORT: u16 = 9092;
+/// Largest body of points, in bytes: writers send thousands of them at a time.
+pub const WRITE_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Longest silence on a connection to a broker, as Kapacitor has it.
+pub const KAPACITOR_KEEP_ALIVE: Duration = Duration::from_secs(30);
 /// Most HTTP connections at a time.
 pub const CONNECTIONS_MAX: usize = 64;
 /// Most requests to ilert at a time.

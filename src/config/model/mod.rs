@@ -4,6 +4,7 @@
 mod broker;
 mod cluster;
 pub mod defaults;
+mod kapacitor;
 mod listener;
 mod point;
 mod queue;
@@ -16,7 +17,8 @@ pub use broker::{
     Address, Broker, ClientCertificate, Scheme, StatusFormat, StatusTopic, Tls, Version,
 };
 pub use cluster::{Cluster, Mechanism, Sasl};
-pub use listener::Http;
+pub use kapacitor::{Kapacitor, Udp};
+pub use listener::{Clients, Http};
 pub use point::Precision;
 pub use queue::{Queue, Safety};
 pub use rule::{
@@ -34,6 +36,8 @@ pub struct Config {
     pub clusters: Vec<Cluster>,
     /// HTTP listeners.
     pub http: Vec<Http>,
+    /// Tasks that make alerts of points, if there are any.
+    pub kapacitor: Option<Kapacitor>,
     /// ilert's API and how it is used.
     pub ilert: Ilert,
     /// Journals of what was sent.

@@ -150,7 +150,7 @@ impl Drop for Counted<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Enrichment, Secret};
+    use crate::config::Secret;
     use crate::message::Holds;
     use crate::queue::{self, Push, Storing};
     use crate::system::http::Header;
@@ -165,11 +165,9 @@ mod tests {
     fn settings(token: Option<&str>) -> config::Http {
         config::Http {
             bind: IpAddr::V4(Ipv4Addr::LOCALHOST),
-            port: 0,
             token: token.map(Secret::new),
-            body_bytes_max: 64 * 1024,
             connections_max: 4,
-            enrichment: Enrichment::default(),
+            ..config::Http::on_port(0)
         }
     }
 

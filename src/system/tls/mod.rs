@@ -109,6 +109,19 @@ pub fn root_store() -> Result<RootCertStore, String> {
 ///
 /// Names the file and says what is wrong with it.
 pub fn load(ca: Option<&Path>, chain_and_key: Option<(&Path, &Path)>) -> Result<Material, String> {
+    load_for(ca, chain_and_key, false)
+}
+
+/// The same; with `unverified` whoever answers is trusted.
+///
+/// # Errors
+///
+/// As [`load`].
+pub fn load_for(
+    ca: Option<&Path>,
+    chain_and_key: Option<(&Path, &Path)>,
+    unverified: bool,
+) -> Result<Material, String> {
     let files = Files::read(ca, chain_and_key)?;
     let own = match (ca, &files.ca) {
         (Some(path), Some(pem)) => certificates(path, pem)?,
@@ -127,7 +140,7 @@ pub fn load(ca: Option<&Path>, chain_and_key: Option<(&Path, &Path)>) -> Result<
         .with_safe_default_protocol_versions()
         .map_err(|error| cannot(&error))?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Verifier { inner, own }));
+        .with_custom_certificate_verifier(Arc::new(Verifier { inner, own, unverified }));
     let mut client = match (chain_and_key, &files.client) {
         (Some((chain_path, key_path)), Some((chain, key))) => builder
             .with_client_auth_cert(certificates(chain_path, chain)?, private_key(key_path, key)?)

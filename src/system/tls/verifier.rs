@@ -28,6 +28,8 @@ pub(super) struct Verifier {
     pub inner: Arc<WebPkiServerVerifier>,
     /// The certificates of the owner's CA file; empty with the roots of the system.
     pub own: Vec<CertificateDer<'static>>,
+    /// The owner wants no judgement.
+    pub unverified: bool,
 }
 
 impl ServerCertVerifier for Verifier {
@@ -39,6 +41,9 @@ impl ServerCertVerifier for Verifier {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
+        if self.unverified {
+            return Ok(ServerCertVerified::assertion());
+        }
         let judged = self.inner.verify_server_cert(
             end_entity,
             intermediates,

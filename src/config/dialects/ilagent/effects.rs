@@ -85,7 +85,7 @@ const NEEDS: [Need; 16] = [
 /// What matters only to an agent with a source.
 const DELIVERING: Need = Need {
     flags: &["max_retries", "queue_limit", "queue_sync", "dead_letters", "max_age"],
-    one_of: &["mqtt_host", "kafka_brokers", "port"],
+    one_of: &["mqtt_host", "kafka_brokers", "port", "kapacitor"],
 };
 
 /// Flags that say the same thing.

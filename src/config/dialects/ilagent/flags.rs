@@ -27,6 +27,9 @@ pub struct Flags {
     /// applications; only -v, -f and -p may be given beside it
     #[argh(option, arg_name = "FILE")]
     pub config: Option<String>,
+    /// kapacitor.conf of a Kapacitor whose work this agent does as well
+    #[argh(option, arg_name = "FILE")]
+    pub kapacitor: Option<String>,
 
     /// broker: host, host:port, or a URL (mqtt://, tcp://, mqtts://, ssl://, ws://, wss://)
     #[argh(option, short = 'm', arg_name = "HOST")]

@@ -22,7 +22,7 @@ const WORDS: Words = Words {
             or add --mqtt_buffer to accept QoS 0 messages",
     api_key: "this needs an API key in the environment variable ILERT_API_KEY",
     nothing: "give a broker (-m), a Kafka cluster (--kafka_brokers), an HTTP port (-p), a \
-              heartbeat key (-b) or a configuration file (--config)",
+              heartbeat key (-b), a kapacitor.conf (--kapacitor) or a configuration file (--config)",
 };
 
 /// The command line. It may hold secrets, so it does not print.
@@ -34,14 +34,16 @@ pub struct Asked {
     pub given: Vec<String>,
     /// `--file`, if it was given.
     pub database: Option<String>,
+    /// What `kapacitord` calls the machine, if that was given.
+    pub hostname: Option<String>,
 }
 
-/// Turns flags and environment into the model.
+/// Turns flags and environment into the model, with what another dialect says of `more`.
 ///
 /// # Errors
 ///
 /// Every fault, under the name of its flag or variable.
-pub fn read(asked: &Asked, around: &Surroundings<'_>) -> Result<Checked, Faults> {
+pub fn read(asked: &Asked, more: Part, around: &Surroundings<'_>) -> Result<Checked, Faults> {
     let mut reading = Reading { asked, around, faults: Faults::default(), warnings: Vec::new() };
     effects::check(&asked.given, around.has_kafka, &mut reading.faults);
     let enrichment = reading.enrichment();
@@ -52,7 +54,7 @@ pub fn read(asked: &Asked, around: &Surroundings<'_>) -> Result<Checked, Faults>
     let cluster = kafka::Kafka { reading: &mut reading }.cluster(&wanted);
     let queue = reading.queue();
     let database = reading.database();
-    let part = Part {
+    let mut part = Part {
         brokers: broker.into_iter().collect(),
         clusters: cluster.into_iter().collect(),
         http: http.into_iter().collect(),
@@ -63,6 +65,7 @@ pub fn read(asked: &Asked, around: &Surroundings<'_>) -> Result<Checked, Faults>
         warnings: reading.warnings,
         ..Part::default()
     };
+    part.join(more);
     whole::check(part, &WORDS, "ilagent".into(), around)
 }
 
@@ -227,6 +230,6 @@ impl Reading<'_> {
         });
         self.warnings.extend(key.as_ref().and_then(|key| self.around.warning(key)));
         let client = chain.zip(key).map(|(chain, key)| ClientCertificate { chain, key });
-        Tls { ca, client }
+        Tls { ca, client, ..Tls::default() }
     }
 }

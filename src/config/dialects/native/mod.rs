@@ -7,6 +7,7 @@ mod sink;
 mod subscription;
 mod webhook;
 
+use super::kapacitor;
 use crate::config::document::fields::{Fields, File};
 use crate::config::document::{Node, Source, Value, json, toml};
 use crate::config::surroundings::Surroundings;
@@ -20,7 +21,7 @@ const WORDS: Words = Words {
     qos_0: "QoS 0 needs `buffer = true`, because there is no broker acknowledgement to delay when \
             delivery fails; or use QoS 1 or 2",
     api_key: "a policy subscription needs an `api-key` in [ilert] or in ILERT_API_KEY",
-    nothing: "the file needs [[mqtt]], [[kafka]], [http] or a heartbeat key in [ilert]",
+    nothing: "the file needs [[mqtt]], [[kafka]], [http], [kapacitor] or a heartbeat key in [ilert]",
 };
 
 /// The fault of a `hold` that holds nothing.
@@ -99,7 +100,11 @@ fn part(file: &File<'_>, tree: &Node, port: Option<u16>) -> Part {
     let http = (top.has(&["http"]) || port.is_some())
         .then(|| http(&table("http", "[http]"), port, enrichment.clone(), &mut outside));
     let all = ForAll { enrichment, hold };
-    let brokers = mqtt::brokers(&top.tables("mqtt", "[[mqtt]]"), &all, &mut outside);
+    let mut brokers = mqtt::brokers(&top.tables("mqtt", "[[mqtt]]"), &all, &mut outside);
+    let own = top
+        .node("kapacitor")
+        .map(|node| kapacitor::own(&Fields::new(file, node, "[kapacitor]"), top.list("mqtt")));
+    brokers.iter_mut().for_each(|broker| broker.it.alerts = own.is_some());
     let clusters = kafka::clusters(&top.tables("kafka", "[[kafka]]"), &all, &mut outside);
     let buffers = brokers.iter().any(|it| it.it.buffer) || clusters.iter().any(|it| it.it.buffer);
     if queue_fields.has(&["hold"]) && !buffers {
@@ -112,7 +117,8 @@ fn part(file: &File<'_>, tree: &Node, port: Option<u16>) -> Part {
     top.end();
     let mut faults = file.faults();
     faults.0.extend(outside.0);
-    let http = http.into_iter().collect();
+    let (kapacitor, listener) = own.map(|own| (own.kapacitor, own.http)).unzip();
+    let http = http.into_iter().chain(listener).collect();
     let warnings = file.warnings();
     Part {
         brokers,
@@ -120,6 +126,7 @@ fn part(file: &File<'_>, tree: &Node, port: Option<u16>) -> Part {
         files,
         webhooks,
         http,
+        kapacitor,
         ilert,
         queue,
         faults,

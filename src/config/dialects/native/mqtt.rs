@@ -37,7 +37,8 @@ fn placed(fields: &Fields<'_>, all: &ForAll, outside: Option<&mut Faults>) -> Pl
 
 /// The broker without its rules, and without a host if that cannot be read.
 fn broker(fields: &Fields<'_>, all: &ForAll) -> Broker {
-    // Kapacitor's mark of the broker to publish to; our rules name theirs.
+    // Kapacitor's mark of the broker to publish to, which `[kapacitor]` asks for; our rules name
+    // theirs.
     fields.truth("default");
     let mut address = None;
     fields.text("url", &mut |text| put(&mut address, values::address(text)));

@@ -145,6 +145,7 @@ mod tests {
         cluster.tls = Some(Tls {
             ca: Some("/ca".into()),
             client: Some(ClientCertificate { chain: "/c".into(), key: "/k".into() }),
+            ..Tls::default()
         });
         cluster.sasl = Some(Sasl::Password {
             mechanism: Mechanism::Scram512,
