@@ -109,13 +109,10 @@ fn after_a_crash_what_is_on_record_is_believed_and_no_retained_message_comes_aga
     let notes = Notes::default();
     let (rig, peer) = first_life(&fake, &notes);
     let left = notes.snapshot();
-    drop((rig, peer));
+    rig.stop();
+    drop(peer);
     let rig = Rig::remembering(&broker(fake.port()), quick(), &left);
-    let mut peer = until("the new one", || {
-        let (mut peer, _) = fake.accept();
-        peer.send(&[0x20, 2, 1, 0]);
-        Some(peer)
-    });
+    let mut peer = welcome(&fake, true);
     rig.wait_until_ready();
     check_acknowledged(&rig, &mut peer, 7);
     rig.nothing_arrives();
@@ -213,7 +210,8 @@ fn what_an_earlier_configuration_subscribed_to_is_given_back() {
         peer.send(connack);
         ack(&mut peer, SUBSCRIBE, Some(1));
         rig.wait_until_ready();
-        drop((rig, peer));
+        rig.stop();
+        drop(peer);
 
         settings.rules = rules(&["a/#", "b"]);
         let rig = Rig::remembering(&settings, quick(), &notes);
@@ -367,7 +365,7 @@ fn a_lost_session_and_a_short_one_are_told_once() {
     drop(serve(1));
     assert_eq!(said("mqtt short: the broker has not kept the session"), 1);
     assert_eq!(said("mqtt short: the broker keeps the session for only 3600 s"), 1);
-    drop(rig);
+    rig.stop();
 
     "later".clone_into(&mut settings.name);
     let _rig = Rig::remembering(&settings, quick(), &notes);
