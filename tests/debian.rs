@@ -252,6 +252,44 @@ fn later(folder: &Folder, package: &Path) -> PathBuf {
     made
 }
 
+/// What a person who needs Kafka now, and later no more, does with two packages.
+#[test]
+fn the_build_with_kafka_takes_over_and_gives_back() {
+    let Some(debian) = Debian::new().map(Debian::with_systemd) else { return };
+    let dist = Folder::new();
+    let made = |words: &[&str], binary: &str, name: &str| {
+        fs::write(dist.join(binary), format!("#!/bin/sh\necho {name}\n")).unwrap();
+        text(Command::new("chmod").arg("0755").arg(dist.join(binary)));
+        let said = openwrt::package("../systemd/build-deb", dist.path(), words);
+        assert!(said.right, "{}", said.err);
+        dist.join(&format!("{name}_{}-1_amd64.deb", env!("CARGO_PKG_VERSION")))
+    };
+    let package = made(&[TARGET], &format!("ilagent-{TARGET}"), "ilagent");
+    let words = ["--kafka", TARGET];
+    let with_kafka = made(&words, &format!("ilagent-kafka-{TARGET}"), "ilagent-kafka");
+
+    debian.install(&package);
+    let config = debian.path("etc/ilagent/ilagent.toml");
+    let edited = fs::read_to_string(&config).unwrap() + "\n# edited\n";
+    fs::write(&config, &edited).unwrap();
+    let queue = debian.path("var/lib/ilagent/ilagent.db3");
+    fs::create_dir_all(queue.parent().unwrap()).unwrap();
+    fs::write(&queue, "what waits").unwrap();
+    fs::write(debian.path("root/active"), "").unwrap();
+    let _ = debian.asked();
+    let both = [("ilagent-kafka", &with_kafka, "ilagent"), ("ilagent", &package, "ilagent-kafka")];
+    for (new, package, old) in both {
+        debian.install(package);
+        assert_eq!(debian.asked(), ["stop", "start"], "in place of {old}");
+        debian.run(&["dpkg", "--purge", old]);
+        assert!(debian.asked().is_empty(), "{old} has nothing left to stop");
+        assert_eq!(debian.run(&["ilagent"]).trim(), new);
+        assert_eq!(fs::read_to_string(&config).unwrap(), edited, "without {old}");
+        assert_eq!(fs::read_to_string(&queue).unwrap(), "what waits", "without {old}");
+        assert!(debian.path(WANTED).is_symlink(), "without {old}");
+    }
+}
+
 #[test]
 fn it_comes_and_stays_and_goes_as_a_package_should() {
     let Some(debian) = Debian::new().map(Debian::with_systemd) else { return };
