@@ -200,3 +200,8 @@ fn rows_of_the_database() {
 fn scripts_of_kapacitor() {
     fuzz("scripts");
 }
+
+#[test]
+fn expressions_of_scripts() {
+    fuzz("lambda");
+}

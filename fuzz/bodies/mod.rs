@@ -10,6 +10,7 @@
 mod config;
 mod control;
 mod http;
+mod lambda;
 mod mapping;
 mod mqtt;
 mod paths;
@@ -30,7 +31,7 @@ pub struct Body {
 }
 
 /// All of them.
-pub const BODIES: [Body; 12] = [
+pub const BODIES: [Body; 13] = [
     Body { name: "mqtt", run: mqtt::stream, in_a_second: 20_000 },
     Body { name: "websocket", run: mqtt::websocket, in_a_second: 1_200 },
     Body { name: "http", run: http::requests, in_a_second: 20_000 },
@@ -43,6 +44,7 @@ pub const BODIES: [Body; 12] = [
     Body { name: "control", run: control::questions, in_a_second: 2_000 },
     Body { name: "rows", run: rows::rows, in_a_second: 150 },
     Body { name: "scripts", run: scripts::scripts, in_a_second: 10_000 },
+    Body { name: "lambda", run: lambda::expressions, in_a_second: 4_000 },
 ];
 
 /// Bytes that are used up from the front; zeros when there are no more.

@@ -7,8 +7,8 @@ use super::scope::{Found, Outer, Scope};
 use super::stateful::{State, Stateful};
 use super::types::{Type, Types, Value};
 use crate::alerts::point::Name;
-use crate::alerts::script::Fault;
 use crate::alerts::script::ast::{Binary, Call, Expression, Operator, Place, Sign, Term};
+use crate::alerts::script::{Fault, format_expression};
 use regex_lite::{Regex, RegexBuilder};
 
 /// How deep parts may be within each other: both this and evaluating are recursive, and threads
@@ -28,6 +28,7 @@ pub(super) struct Compiled {
     types: Types,
     /// The functions that remember, in the order of their cells.
     pub(super) cells: Vec<Stateful>,
+    pub(super) text: String,
 }
 
 /// A part of an expression.
@@ -84,7 +85,8 @@ impl Compiled {
         };
         let mut compiler = Compiler { outer, names, cells: Vec::new(), depth: 0 };
         let (root, types) = compiler.node(expression)?;
-        Ok(Compiled { root, types, cells: compiler.cells })
+        let text = format_expression(expression);
+        Ok(Compiled { root, types, cells: compiler.cells, text })
     }
 
     pub(super) fn must_be(&self, wanted: Type) -> Result<(), Fault> {

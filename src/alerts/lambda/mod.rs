@@ -111,10 +111,25 @@ impl Lambda {
     pub fn remembers(&self) -> bool {
         !self.0.cells.is_empty()
     }
+
+    /// In the form that all expressions with this meaning share.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.0.text
+    }
+}
+
+impl PartialEq for Lambda {
+    fn eq(&self, other: &Self) -> bool {
+        self.text() == other.text()
+    }
 }
 
 impl fmt::Debug for Lambda {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Lambda").field(&self.0.root).finish()
+        write!(f, "Lambda({})", self.text())
     }
 }
+
+#[cfg(test)]
+mod tests;

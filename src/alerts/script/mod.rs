@@ -12,5 +12,6 @@ mod tests;
 
 pub use ast::Place;
 pub use fault::{Fault, Faults};
+pub(crate) use format::duration;
 pub use format::{format, format_expression};
 pub use parser::{SCRIPT_BYTES_MAX, parse, parse_expression};

@@ -136,9 +136,9 @@ fn crc(bytes: &[u8]) -> u32 {
         }
         table
     };
-    !bytes.iter().fold(!0, |crc, byte| {
-        (crc >> 8) ^ OF_BYTES[usize::from(crc.to_le_bytes()[0] ^ byte)]
-    })
+    !bytes
+        .iter()
+        .fold(!0, |crc, byte| (crc >> 8) ^ OF_BYTES[usize::from(crc.to_le_bytes()[0] ^ byte)])
 }
 
 #[cfg(test)]
