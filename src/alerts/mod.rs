@@ -1,7 +1,8 @@
 //! Points in, alerts out: what Kapacitor's stream tasks do. Pure: no clock, disk, socket or thread.
 //!
 //! [`point`] is what comes in, [`line`] how it is written, [`event`] what goes out. [`script`] reads
-//! what somebody wants to know about points, and [`lambda`] computes it. [`zone`] knows local time.
+//! what somebody wants to know about points, [`lambda`] computes it, and [`template`] says it in words.
+//! [`zone`] knows local time.
 
 pub mod event;
 mod json;
@@ -9,6 +10,7 @@ pub mod lambda;
 pub mod line;
 pub mod point;
 pub mod script;
+pub mod template;
 pub mod wanted;
 pub mod zone;
 
