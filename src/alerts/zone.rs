@@ -1,5 +1,5 @@
 //! Local time by a rule of POSIX, such as `CET-1CEST,M3.5.0,M10.5.0/3`, which is how OpenWrt and the
-//! last line of each zone file say it.
+//! last line of each zone file say it (`system::zone` finds it).
 //!
 //! It is a rule for this year and the ones to come: past changes of the law are not in it. That is
 //! enough for points, which are of today.
@@ -71,14 +71,6 @@ impl Zone {
         let begins = change(&mut rest)?;
         let ends = change(&mut rest)?;
         rest.is_empty().then_some(Zone { standard, summer: Some(Summer { offset, begins, ends }) })
-    }
-
-    /// Reads the rule at the end of a zone file (RFC 9636), as in `/usr/share/zoneinfo`.
-    #[must_use]
-    pub fn of_file(file: &[u8]) -> Option<Self> {
-        let file = file.strip_prefix(b"TZif").and(file.strip_suffix(b"\n"))?;
-        let begin = file.iter().rposition(|&byte| byte == b'\n')? + 1;
-        Zone::read(std::str::from_utf8(&file[begin..]).ok()?)
     }
 
     /// How far local time is ahead of UTC, in nanoseconds, at a time in nanoseconds since 1970.
@@ -261,13 +253,5 @@ mod tests {
         ] {
             assert_eq!(Zone::read(rule), None, "{rule:?}");
         }
-    }
-
-    #[test]
-    fn the_rule_of_a_zone_file_is_its_last_line() {
-        assert_eq!(Zone::of_file(b"TZif2\0\0\nUTC0\n"), Some(Zone::default()));
-        assert_eq!(Zone::of_file(b"TZif2\0\0\n\n"), None);
-        assert_eq!(Zone::of_file(b"\nUTC0\n"), None);
-        assert_eq!(Zone::of_file(b""), None);
     }
 }

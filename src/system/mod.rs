@@ -14,3 +14,4 @@ pub mod threads;
 pub mod tls;
 pub mod transport;
 pub mod web;
+pub mod zone;

@@ -184,6 +184,7 @@ fn tables() -> [&'static [Function]; 4] {
 
 #[cfg(test)]
 mod tests {
+    use super::super::scope::Outer;
     use super::*;
 
     #[test]
@@ -195,6 +196,17 @@ mod tests {
         names.dedup();
         assert_eq!(names.len(), all);
         assert!(names.iter().all(|name| Stateful::named(name).is_none()));
+    }
+
+    #[test]
+    fn each_function_is_documented() {
+        let page = include_str!("../../../../docs/kapacitor.md");
+        let stateful = Stateful::ALL.into_iter().map(Stateful::name);
+        let outer = Outer::ALL.into_iter().map(Outer::name);
+        let table = tables().into_iter().flatten().map(|function| function.name);
+        for name in table.chain(stateful).chain(outer) {
+            assert!(page.contains(&format!("`{name}(")), "{name} is not in docs/kapacitor.md");
+        }
     }
 
     #[test]
