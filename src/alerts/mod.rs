@@ -1,7 +1,7 @@
 //! Points in, alerts out: what Kapacitor's stream tasks do. Pure: no clock, disk, socket or thread.
 //!
 //! [`point`] is what comes in, [`line`] how it is written, [`event`] what goes out, and [`handlers`]
-//! where to. [`script`] reads what somebody wants to know about points, [`lambda`] computes it, and
+//! where to, through [`topics`]. [`script`] reads what somebody wants to know about points, [`lambda`] computes it, and
 //! [`template`] says it in words. [`zone`] knows local time.
 
 pub mod event;
@@ -12,6 +12,7 @@ pub mod line;
 pub mod point;
 pub mod script;
 pub mod template;
+pub mod topics;
 pub mod wanted;
 pub mod zone;
 
