@@ -146,7 +146,8 @@ impl Event {
 }
 
 impl Series {
-    fn write_json(&self, out: &mut String) -> Result<(), NotFinite> {
+    /// Writes them as JSON.
+    pub(super) fn write_json(&self, out: &mut String) -> Result<(), NotFinite> {
         out.push_str("{\"name\":");
         json::text(out, &self.name);
         if !self.tags.is_empty() {

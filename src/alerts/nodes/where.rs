@@ -1,0 +1,43 @@
+//! `|where(lambda)`: only points for which all conditions are true.
+
+use super::each::{Becomes, Condition, each};
+use super::graph::{Cx, Out, Run, Site};
+use super::group::Group;
+use super::item::Item;
+use crate::alerts::lambda::Lambda;
+use std::sync::Arc;
+
+pub(super) struct Where {
+    site: Site,
+    conditions: Vec<Condition>,
+}
+
+impl Where {
+    pub(super) fn new(site: Site, conditions: Vec<Lambda>) -> Self {
+        Where { site, conditions: conditions.into_iter().map(Condition::new).collect() }
+    }
+}
+
+impl Run for Where {
+    fn take(
+        &mut self,
+        _: usize,
+        item: Item<'_>,
+        group: &Arc<Group>,
+        cx: &mut Cx<'_>,
+        out: &mut Out<'_>,
+    ) {
+        each(item, group, cx, out, &mut |view, cx| {
+            let holds = |condition: &mut Condition| condition.holds(&self.site, view, group, cx);
+            if self.conditions.iter_mut().map(holds).all(|holds| holds == Some(true)) {
+                Becomes::Itself
+            } else {
+                Becomes::Nothing
+            }
+        });
+    }
+
+    fn forget(&mut self, group: usize) {
+        self.conditions.iter_mut().for_each(|condition| condition.forget(group));
+    }
+}
