@@ -51,6 +51,9 @@ enum Day {
 }
 
 impl Zone {
+    /// No difference at all.
+    pub const UTC: Zone = Zone { standard: 0, summer: None };
+
     /// Reads a rule; `None` if it is none.
     #[must_use]
     pub fn read(rule: &str) -> Option<Self> {

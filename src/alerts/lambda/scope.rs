@@ -1,7 +1,7 @@
 //! What an expression sees: a point, or the event that a handler is asked about.
 
 use super::types::{Type, Value};
-use crate::alerts::point::{Field, Point};
+use crate::alerts::point::{Field, Fields, Name, Point, Tags};
 use crate::alerts::zone::Zone;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -92,53 +92,46 @@ pub(super) const LEVELS: [(&str, i64); 4] =
 /// A point, and what was computed of it before.
 #[derive(Clone, Copy, Debug)]
 pub struct OfPoint<'a> {
-    point: &'a Point,
-    now: i64,
-    zone: Option<&'a Zone>,
-    earlier: &'a [(&'a str, Value<'a>)],
+    /// What was measured.
+    pub measurement: &'a Name,
+    /// Its tags.
+    pub tags: &'a Tags,
+    /// Its fields.
+    pub fields: &'a Fields,
+    /// Its time.
+    pub time: i64,
+    /// The time when somebody looks at it.
+    pub now: i64,
+    /// What local time is.
+    pub zone: &'a Zone,
+    /// Results that have names; they go before fields and tags of the same name.
+    pub earlier: &'a [(Name, Field)],
 }
 
 impl<'a> OfPoint<'a> {
-    /// A point that somebody looks at now.
+    /// A point that somebody looks at now, where local time is UTC.
     #[must_use]
     pub fn new(point: &'a Point, now: i64) -> Self {
-        OfPoint { point, now, zone: None, earlier: &[] }
-    }
-
-    /// Where local time is this zone's, not UTC.
-    #[must_use]
-    pub fn local(self, zone: &'a Zone) -> Self {
-        OfPoint { zone: Some(zone), ..self }
-    }
-
-    /// With results that have names; they go before fields and tags of the same name.
-    #[must_use]
-    pub fn with(self, earlier: &'a [(&'a str, Value<'a>)]) -> Self {
-        OfPoint { earlier, ..self }
+        let Point { measurement, tags, fields, time, .. } = point;
+        OfPoint { measurement, tags, fields, time: *time, now, zone: &Zone::UTC, earlier: &[] }
     }
 }
 
 impl Scope for OfPoint<'_> {
     fn reference(&self, name: &str) -> Found<'_> {
-        if let Some((_, value)) = self.earlier.iter().rev().find(|(known, _)| *known == name) {
-            return Found::One(value.clone());
+        if let Some((_, field)) = self.earlier.iter().rev().find(|(known, _)| **known == *name) {
+            return Found::One(value(field));
         }
-        let tag = self.point.tags.get(name);
-        match (self.point.fields.get(name), tag) {
+        match (self.fields.get(name), self.tags.get(name)) {
             (None, None) => Found::Nothing,
             (Some(_), Some(_)) => Found::Both,
             (None, Some(tag)) => Found::One(Value::text(tag)),
-            (Some(field), None) => Found::One(match field {
-                Field::Float(value) => Value::Float(*value),
-                Field::Int(value) => Value::Int(*value),
-                Field::Bool(value) => Value::Bool(*value),
-                Field::Text(text) => Value::text(text),
-            }),
+            (Some(field), None) => Found::One(value(field)),
         }
     }
 
     fn time(&self) -> i64 {
-        self.point.time
+        self.time
     }
 
     fn now(&self) -> i64 {
@@ -146,14 +139,24 @@ impl Scope for OfPoint<'_> {
     }
 
     fn offset(&self, time: i64) -> i64 {
-        self.zone.map_or(0, |zone| zone.offset(time))
+        self.zone.offset(time)
     }
 
     fn seed(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
-        self.point.measurement.hash(&mut hasher);
-        self.point.tags.hash(&mut hasher);
-        self.point.time.hash(&mut hasher);
+        self.measurement.hash(&mut hasher);
+        self.tags.hash(&mut hasher);
+        self.time.hash(&mut hasher);
         hasher.finish()
+    }
+}
+
+/// A field as expressions know it.
+fn value(field: &Field) -> Value<'_> {
+    match field {
+        Field::Float(value) => Value::Float(*value),
+        Field::Int(value) => Value::Int(*value),
+        Field::Bool(value) => Value::Bool(*value),
+        Field::Text(text) => Value::text(text),
     }
 }

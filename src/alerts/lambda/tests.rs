@@ -427,9 +427,9 @@ fn each_call_remembers_for_itself_and_for_each_group() {
 #[test]
 fn results_of_earlier_expressions_go_first() {
     let point = point();
-    let earlier = [("float", Value::Float(1.0)), ("new", Value::Duration(1))];
-    let scope = OfPoint::new(&point, TIME).with(&earlier);
-    for (text, wanted) in [("\"float\"", "1.0"), ("\"new\"", "1ns"), ("\"int\"", "3")] {
+    let earlier = [("float".into(), Field::Float(1.0)), ("new".into(), Field::Int(1))];
+    let scope = OfPoint { earlier: &earlier, ..OfPoint::new(&point, TIME) };
+    for (text, wanted) in [("\"float\"", "1.0"), ("\"new\"", "1"), ("\"int\"", "3")] {
         let lambda = lambda(text);
         let value = lambda.evaluate(&mut lambda.state(), &scope).expect("a value");
         assert_eq!(shown(&value), wanted, "{text}");

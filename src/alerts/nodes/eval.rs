@@ -4,8 +4,8 @@ use super::each::{Becomes, each};
 use super::graph::{Cx, Out, Run, Site};
 use super::group::{Group, Slots};
 use super::item::Item;
-use super::view::{Sight, View};
-use crate::alerts::lambda::{Error, State, Value};
+use super::view::View;
+use crate::alerts::lambda::{Error, OfPoint, State, Value};
 use crate::alerts::pipeline::{self, Keep};
 use crate::alerts::point::{Field, Fields, Name};
 use std::sync::Arc;
@@ -55,11 +55,11 @@ impl Eval {
 fn results(
     settings: &pipeline::Eval,
     states: &mut [State],
-    sight: Sight<'_>,
+    sight: OfPoint<'_>,
 ) -> Result<Vec<(Name, Field)>, Error> {
     let mut results: Vec<(Name, Field)> = Vec::with_capacity(settings.results.len());
     for (index, (name, lambda)) in settings.results.iter().enumerate() {
-        let sight = Sight { earlier: &results, ..sight };
+        let sight = OfPoint { earlier: &results, ..sight };
         let mut nothing = State::default();
         let state = states.get_mut(index).unwrap_or(&mut nothing);
         let field = field(lambda.evaluate(state, &sight)?);

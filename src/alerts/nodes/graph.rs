@@ -2,14 +2,14 @@
 
 use super::group::{Dimensions, GROUPS_MAX, Group, Groups};
 use super::item::Item;
-use super::view::{Sight, View};
+use super::view::View;
 use super::{
     Inhibitors, aggregate, alert, change_detect, deadman, defaults, derivative, eval, from,
     group_by, http_out, log, sample, state, union, r#where, window,
 };
 use crate::alerts::effects::Effects;
 use crate::alerts::engine::Settings;
-use crate::alerts::lambda;
+use crate::alerts::lambda::{self, OfPoint};
 use crate::alerts::pipeline::{self, Kind, Pipeline};
 use crate::alerts::point::{Point, Tags};
 use crate::alerts::script::Place;
@@ -103,8 +103,10 @@ impl Cx<'_> {
     }
 
     /// What an expression sees of a point.
-    pub(super) fn sight<'a>(&'a self, view: View<'a>) -> Sight<'a> {
-        Sight { view, now: self.now, zone: &self.settings.zone, earlier: &[] }
+    pub(super) fn sight<'a>(&'a self, view: View<'a>) -> OfPoint<'a> {
+        let View { measurement, tags, fields, time } = view;
+        let (now, zone) = (self.now, &self.settings.zone);
+        OfPoint { measurement, tags, fields, time, now, zone, earlier: &[] }
     }
 }
 
