@@ -99,6 +99,14 @@ pub(super) fn list<T>(
     Ok(())
 }
 
+/// `2024-05-06T07:08:09.12Z`, from nanoseconds since 1970.
+#[must_use]
+pub fn rfc3339(nanos: i64) -> String {
+    let mut quoted = String::new();
+    time(&mut quoted, nanos);
+    quoted.trim_matches('"').to_owned()
+}
+
 /// `"2024-05-06T07:08:09.12Z"`, from nanoseconds since 1970.
 pub(super) fn time(out: &mut String, nanos: i64) {
     let time = moment(nanos);

@@ -24,7 +24,7 @@ pub mod zone;
 pub use effects::{Complaint, Effects, Line, SCOPE};
 pub use engine::{Engine, Settings};
 pub use event::{Event, Level};
-pub use json::NotFinite;
+pub use json::{NotFinite, rfc3339};
 pub use nodes::{GROUPS_MAX, own_topic};
 pub use pipeline::Pipeline;
 pub use point::{Field, Fields, Name, Point, Tags};

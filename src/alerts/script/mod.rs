@@ -19,4 +19,4 @@ pub use fault::{Fault, Faults};
 pub(crate) use format::duration;
 pub use format::{format, format_expression};
 pub use parser::{SCRIPT_BYTES_MAX, parse, parse_expression};
-pub use value::{Value, Vars};
+pub use value::{Value, Vars, nanoseconds};

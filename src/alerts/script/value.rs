@@ -76,6 +76,12 @@ impl Value {
     }
 }
 
+/// The nanoseconds of a duration as scripts write it, such as `90s`.
+#[must_use]
+pub fn nanoseconds(written: &str) -> Option<i64> {
+    nanos(written)
+}
+
 /// The values of a script's variables, by their names.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Vars(BTreeMap<String, Value>);

@@ -2,6 +2,7 @@
 //! `--url X`.
 
 mod client;
+mod replay;
 mod show;
 
 use crate::cli::{Command, Usage};
@@ -27,6 +28,8 @@ Usage: kapacitor [-url URL] COMMAND [ARGUMENTS]
   show-topic-handler TOPIC ID
   delete tasks|topics ID…
   delete topic-handlers TOPIC ID…
+  replay -tick FILE -points FILE     print what a script would publish, without a server:
+         [-vars FILE] [-dbrp \"DB\".\"RP\"] [-precision n|u|ms|s|m|h] [-after 10m] [-json]
   level error|warn|info|debug        how much the server logs
   stats general|ingress
   service-tests NAME…
@@ -200,6 +203,7 @@ pub fn run(ask: &Ask, around: &Surroundings<'_>) -> Result<String, Failure> {
     let words: Vec<&str> = ask.words.iter().map(String::as_str).collect();
     let api = || client::Api::new(url.as_deref().unwrap_or(URL));
     match (ask.command.as_str(), words.as_slice()) {
+        ("replay", words) => replay::run(words),
         ("version", _) => Ok(format!("{} (speaks for Kapacitor)\n", crate::cli::VERSION)),
         ("define", [id, options @ ..]) => {
             api()?.define(id, options, around).map(|()| String::new())
