@@ -1,7 +1,19 @@
 //! Handlers: where alerts go.
+//!
+//! A handler is written in a script or read from a definition. It says which events it wants, and
+//! what is to be done about each as an [`Action`]; whoever runs the engine does it.
+
+mod act;
+mod gather;
+mod matching;
+mod read;
+
+pub use act::Action;
+pub use gather::Gathering;
 
 use super::lambda::Lambda;
 use super::template::Template;
+use crate::config::Secret;
 use crate::message::Qos;
 
 /// A handler of a topic, or of an alert in a script.
@@ -77,4 +89,30 @@ pub enum HandlerKind {
         /// What it says; how many there were, if the handler does not say.
         message: Option<Template>,
     },
+    /// Raises an alert at ilert, and resolves it when all is well again.
+    Ilert {
+        /// The key of the alert source.
+        integration_key: Secret,
+    },
+}
+
+impl HandlerKind {
+    /// All words for kinds.
+    pub const NAMES: [&str; 8] =
+        ["mqtt", "log", "exec", "tcp", "post", "publish", "aggregate", "ilert"];
+
+    /// The word for it.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            HandlerKind::Mqtt { .. } => "mqtt",
+            HandlerKind::Log { .. } => "log",
+            HandlerKind::Exec { .. } => "exec",
+            HandlerKind::Tcp { .. } => "tcp",
+            HandlerKind::Post { .. } => "post",
+            HandlerKind::Publish { .. } => "publish",
+            HandlerKind::Aggregate { .. } => "aggregate",
+            HandlerKind::Ilert { .. } => "ilert",
+        }
+    }
 }

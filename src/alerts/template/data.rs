@@ -1,7 +1,7 @@
 //! What a template sees. There is more of it the later it is rendered: an id is made from names and
 //! tags, a message from those and the id, details from all that and the message.
 
-use super::clock::Moment;
+use super::clock::{self, Moment};
 use super::value::Value;
 use crate::alerts::event::{Event, Level};
 use crate::alerts::json::{self, NotFinite, push};
@@ -113,6 +113,11 @@ impl<'a> Data<'a> {
     #[must_use]
     pub fn gathered(self, count: usize, interval: i64) -> Self {
         Data { gathered: Some(Gathered { count, interval }), ..self }
+    }
+
+    /// In how much time they came, in words.
+    pub(in crate::alerts) fn interval_text(&self) -> String {
+        clock::duration_text(self.gathered.map_or(0, |gathered| gathered.interval))
     }
 
     /// Where `.Time.Local` is this zone's time, not UTC.

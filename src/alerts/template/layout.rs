@@ -174,18 +174,13 @@ fn offset(out: &mut String, seconds: i32, parts: u8, colons: bool) {
     }
 }
 
-/// Zeros are as many digits, nines as many as are needed.
+/// Zeros are as many digits, nines as many as are needed; there are no more than nine.
 fn fraction(out: &mut String, nanos: u32, layout: &str) {
     let all = format!("{nanos:09}");
     let digits = all.get(..layout.len() - 1).unwrap_or(&all);
-    let missing = (layout.len() - 1).saturating_sub(all.len());
     let digits = if layout.ends_with('9') { digits.trim_end_matches('0') } else { digits };
-    if digits.is_empty() {
-        return;
-    }
-    out.push_str(&layout[..1]);
-    out.push_str(digits);
-    if layout.ends_with('0') {
-        out.push_str(&"0".repeat(missing));
+    if !digits.is_empty() {
+        out.push_str(&layout[..1]);
+        out.push_str(digits);
     }
 }

@@ -139,7 +139,8 @@ impl<'a> Lexer<'a> {
         let spaces = self.rest().len() - self.rest().trim_start_matches(SPACES).len();
         let after = &self.rest()[spaces..];
         let trims = spaces == 1 && after.starts_with("-}}");
-        if !trims && !(spaces == 0 && after.starts_with(RIGHT)) {
+        let closes = trims || spaces == 0 && after.starts_with(RIGHT);
+        if !closes {
             return Err(self.fault(self.at, "`*/` must be followed by `}}`"));
         }
         self.at += if trims { spaces + 3 } else { RIGHT.len() };

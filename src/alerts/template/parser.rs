@@ -18,7 +18,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<Node>, Fault> {
     match end {
         End::Text => Ok(nodes),
         End::Else(at) => Err(parser.fault(at, "`else` without an `if`, `with` or `range`")),
-        End::End(at) => Err(parser.fault(at, "`end` without an `if`, `with` or `range`")),
+        End::Closed(at) => Err(parser.fault(at, "`end` without an `if`, `with` or `range`")),
     }
 }
 
@@ -38,7 +38,7 @@ enum End {
     Text,
     /// The word behind it comes next.
     Else(usize),
-    End(usize),
+    Closed(usize),
 }
 
 /// What opens a block.
@@ -85,7 +85,7 @@ impl Parser<'_> {
                 "end" => {
                     self.take();
                     self.right("end")?;
-                    return Ok((nodes, End::End(at)));
+                    return Ok((nodes, End::Closed(at)));
                 }
                 "else" => {
                     self.take();
@@ -135,7 +135,7 @@ impl Parser<'_> {
         self.variables.truncate(outer);
         self.ranges -= usize::from(opens == Opens::Range);
         let otherwise = match end {
-            End::End(_) => Vec::new(),
+            End::Closed(_) => Vec::new(),
             End::Else(_) => self.otherwise(opens)?,
             End::Text => return Err(self.never_ended(opens, at)),
         };
@@ -167,7 +167,7 @@ impl Parser<'_> {
         let (nodes, end) = self.list()?;
         self.variables.truncate(outer);
         match end {
-            End::End(_) => Ok(nodes),
+            End::Closed(_) => Ok(nodes),
             End::Else(again) => Err(self.fault(again, "a second `else`")),
             End::Text => Err(self.never_ended(opens, at)),
         }

@@ -105,16 +105,16 @@ impl<'a, 'o> Run<'a, 'o> {
             (_, Some(pairs)) => {
                 for (key, value) in &pairs {
                     let key = || Value::text(key);
-                    if self.turn(branch, key, value.clone())? == Flow::Break {
+                    if self.turn(branch, key, value)? == Flow::Break {
                         break;
                     }
                 }
                 pairs.is_empty()
             }
-            (Value::Int(count, Int::Int | Int::Int64), None) => {
+            (Value::Int(count, Int::Plain | Int::Int64), None) => {
                 for index in 0..*count {
                     let key = || Value::int(index);
-                    if self.turn(branch, key, Value::int(index))? == Flow::Break {
+                    if self.turn(branch, key, &Value::int(index))? == Flow::Break {
                         break;
                     }
                 }
@@ -144,7 +144,7 @@ impl<'a, 'o> Run<'a, 'o> {
         &mut self,
         branch: &'a Branch,
         key: impl Fn() -> Value<'a>,
-        value: Value<'a>,
+        value: &Value<'a>,
     ) -> Result<Flow, Error> {
         let visible = self.variables.len();
         self.spend(branch.pipe.place, 1)?;
@@ -154,7 +154,7 @@ impl<'a, 'o> Run<'a, 'o> {
             Target::Old(variable) => self.variables[variable] = value.clone(),
             Target::Output => (),
         }
-        let flow = self.nodes(&branch.then, &value);
+        let flow = self.nodes(&branch.then, value);
         self.variables.truncate(visible);
         flow
     }

@@ -185,7 +185,7 @@ fn times_are_written_by_layouts() {
             "{{ .Time.Format \"002 __2 pm 1/2 -07:00:00 Z0700 ,00\" }}",
             "127 127 am 5/6 +00:00:00 Z ,12",
         ),
-        ("{{ .Time.Format \"Janet Monte .0000000000000\" }}", "Janet Monte .1200000000000"),
+        ("{{ .Time.Format \"Janet Monte .0000000000000\" }}", "Janet Monte .120000000"),
     ]);
 }
 

@@ -25,7 +25,7 @@ pub(super) enum Value<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Int {
     /// What is written in a template, or counted.
-    Int,
+    Plain,
     /// What a point has.
     Int64,
     /// A letter of a text.
@@ -47,7 +47,7 @@ impl<'a> Value<'a> {
     }
 
     pub(super) fn int(value: i64) -> Self {
-        Value::Int(value, Int::Int)
+        Value::Int(value, Int::Plain)
     }
 
     /// A count of something in memory.
@@ -70,7 +70,7 @@ impl<'a> Value<'a> {
             Value::Tags(_) => "map[string]string",
             Value::Fields(_) => "map[string]interface {}",
             Value::Server(_) | Value::Data(_) => "struct",
-            Value::Int(_, Int::Int) => "int",
+            Value::Int(_, Int::Plain) => "int",
             Value::Int(_, Int::Int64) => "int64",
             Value::Int(_, Int::Byte) => "uint8",
             Value::Int(_, Int::Letter) => "int32",

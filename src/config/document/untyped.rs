@@ -5,7 +5,7 @@ use super::{Node, SyntaxError, Value, json, yaml};
 use serde_json::{Map, Number};
 
 /// Reads YAML, or JSON where the name of the file says so. As in YAML 1.1, `yes` and `no`, `on` and
-/// `off` are truths.
+/// `off` are truths, and `0644` is octal.
 ///
 /// # Errors
 ///
@@ -44,6 +44,12 @@ fn value(node: &Node, text: &str) -> serde_json::Value {
     }
 }
 
+/// `0644`, as the mode of a file is written; JSON has no such numbers.
+fn octal(written: &str) -> Option<i64> {
+    let digits = written.strip_prefix('0').filter(|digits| !digits.is_empty())?;
+    i64::from_str_radix(digits.strip_prefix('o').unwrap_or(digits), 8).ok()
+}
+
 fn truth(word: &str) -> Option<bool> {
     match word {
         "yes" | "Yes" | "YES" | "on" | "On" | "ON" => Some(true),
@@ -53,7 +59,7 @@ fn truth(word: &str) -> Option<bool> {
 }
 
 fn number(written: &str) -> serde_json::Value {
-    let whole = written.parse::<i64>().map(Number::from).ok();
+    let whole = octal(written).or_else(|| written.parse().ok()).map(Number::from);
     let number = whole.or_else(|| Number::from_f64(written.parse().ok()?));
     number.map_or_else(|| written.into(), serde_json::Value::Number)
 }

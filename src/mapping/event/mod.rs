@@ -3,10 +3,12 @@
 mod body;
 mod consumed;
 mod posted;
+mod raised;
 mod upstream;
 
 pub use consumed::from_message;
 pub use posted::{HttpEvent, Reject, from_http};
+pub use raised::{Raised, from_alert};
 pub use upstream::from_upstream;
 
 use crate::config::{Enrichment, Service};
