@@ -284,26 +284,62 @@ fn a_status_topic_says_whether_the_agent_is_there() {
     wait_for("offline");
 }
 
-/// A broker does not say of a live message that it is to be retained, so the route says it.
+/// MQTT 3.1.1 does not say of a live message that it was retained, so there the route says it.
 #[test]
 fn a_retained_state_is_followed() {
-    for version in [3, 5] {
+    for (version, retain) in [(3, "retain = true\n"), (5, "retain = true\n"), (5, "")] {
         let (api, plant, cloud) = (StandIn::new(), Broker::new(), Broker::new());
         let text = [
             HEAD.to_owned(),
             broker("plant", &plant, &format!("version = {version}\n")),
-            subscription("state/#", &format!("{UP}retain = true\n")),
+            subscription("state/#", &format!("{UP}{retain}")),
             broker("cloud", &cloud, ""),
         ]
         .concat();
         let mut publisher = Publisher::new(plant.port());
         publisher.retain("state/door", "open");
-        let _agent = Agent::by_file_alone(&api, &text).ready();
+        let mut agent = Agent::by_file_alone(&api, &text).ready();
         let at_cloud = Subscriber::new(cloud.port(), "site7/#");
         at_cloud.wait_for(1);
+        // It says the same again, and yet it is no copy.
+        publisher.retain("state/door", "open");
         publisher.retain("state/door", "shut");
-        at_cloud.wait_for(2);
+        at_cloud.wait_for(3);
         let late = Subscriber::new(cloud.port(), "site7/#").wait_for(1);
         assert_eq!((late[0].text(), late[0].retain), ("shut".to_owned(), true), "{version}");
+        agent.end("TERM");
+        agent.start();
+        agent.wait_ready();
+        publisher.retain("state/door", "");
+        publisher.retain("state/window", "open");
+        let texts: Vec<_> = at_cloud.wait_for(5).iter().map(Received::text).collect();
+        assert_eq!(texts, ["open", "open", "shut", "", "open"], "{version}: no copy is repeated");
+        let late = Subscriber::new(cloud.port(), "site7/#").wait_for(1);
+        assert_eq!((&*late[0].topic, late[0].retain), ("site7/state/window", true));
     }
+}
+
+/// What is passed on as received: what changes is retained, what only happens is not.
+#[test]
+fn with_mqtt_5_retain_is_as_received() {
+    let (api, plant, cloud) = (StandIn::new(), Broker::new(), Broker::new());
+    let text = [
+        HEAD.to_owned(),
+        broker("plant", &plant, "version = 5\n"),
+        subscription("#", UP),
+        broker("cloud", &cloud, ""),
+    ]
+    .concat();
+    let _agent = Agent::by_file_alone(&api, &text).ready();
+    let at_cloud = Subscriber::new(cloud.port(), "site7/#");
+    let mut publisher = Publisher::new(plant.port());
+    publisher.retain("state", "on");
+    publisher.publish("event", "rings");
+    at_cloud.wait_for(2);
+    let late = Subscriber::new(cloud.port(), "site7/#");
+    publisher.publish("event", "rings again");
+    assert_eq!(
+        shown(&late.wait_for(2)),
+        [("site7/state", "on".to_owned(), 1), ("site7/event", "rings again".to_owned(), 1),]
+    );
 }

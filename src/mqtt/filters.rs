@@ -5,8 +5,12 @@
 //! and neither covers the other. With MQTT 5 each is subscribed to under a number that comes back
 //! in every copy. MQTT 3.1.1 has no such number, and a copy looks like a second message that says
 //! the same, so there a filter that covers both is subscribed to.
+//!
+//! A rule may pass on whether a message is to be retained. With MQTT 5 live messages keep that flag
+//! if the subscription asks for it, and then the flag no longer tells a retained copy from a live
+//! message. A number does: such a subscription has one of its own.
 
-use crate::config::{Qos, Rule};
+use crate::config::{Qos, Rule, Target};
 use crate::topic;
 use log::Level;
 use std::hash::{DefaultHasher, Hasher};
@@ -37,6 +41,8 @@ pub(super) struct Wishes {
     group: Option<String>,
     /// Two of `wanted` match the same topic, so a broker may send a copy for each.
     overlap: bool,
+    /// Filters of the rules that pass on whether a message is to be retained.
+    passing: Vec<String>,
     pub way: Way,
     /// The broker does not allow the filters of [`Way::Joined`].
     forbids_joined: bool,
@@ -57,6 +63,7 @@ impl Wishes {
         let wanted = covering(rules);
         let wishes = Wishes {
             overlap: overlap(&wanted).is_some(),
+            passing: rules.iter().filter(|rule| passes_retain(rule)).map(filter_of).collect(),
             wanted,
             group: group.map(str::to_owned),
             way: Way::Plain,
@@ -114,6 +121,12 @@ impl Wishes {
         self.way != Way::Joined || self.wanted.iter().any(|w| topic::matches(&w.filter, topic))
     }
 
+    /// Whether the retain flag of live messages is wanted. It is for all filters that may bring a
+    /// message of such a rule, because only the first copy of a message is looked at.
+    pub(super) fn want_retain(&self, filter: &str) -> bool {
+        self.passing.iter().any(|passing| topic::overlap(passing, filter))
+    }
+
     /// What is to be said about filters that overlap, if it was not said before.
     pub(super) fn news(&mut self) -> Option<(Level, String)> {
         if !self.overlap || self.said == Some(self.way) {
@@ -142,6 +155,14 @@ impl Wishes {
         };
         Some((level, words))
     }
+}
+
+fn passes_retain(rule: &Rule) -> bool {
+    matches!(&rule.to, Target::Publish(to) if to.retain.is_none())
+}
+
+fn filter_of(rule: &Rule) -> String {
+    rule.filter.clone()
 }
 
 /// The filters that cover those of all rules, each with the highest QoS of what it covers.
@@ -189,20 +210,35 @@ fn overlap(wanted: &[Wanted]) -> Option<(usize, usize)> {
         .find_map(|one| Some((one, (one + 1..wanted.len()).find(|other| overlaps(one, other))?)))
 }
 
+/// The highest bit of what MQTT allows as a number: the subscription keeps the retain flag of live
+/// messages.
+const AS_PUBLISHED: u32 = 1 << 27;
+
 /// The subscription identifier of a filter. A broker stores it with the messages that it keeps for
 /// us, so it has to mean the same filter after a restart with another configuration.
 pub(super) fn identifier(filter: &str) -> u32 {
-    /// As large as MQTT allows.
-    const MAX: u64 = 268_435_455;
     let mut hasher = DefaultHasher::new();
     hasher.write(filter.as_bytes());
-    u32::try_from(1 + hasher.finish() % MAX).unwrap_or(1)
+    let number = hasher.finish() % u64::from(AS_PUBLISHED - 1);
+    1 + u32::try_from(number).unwrap_or_default()
+}
+
+/// The identifier for a subscription to the same filter that keeps the retain flag of live messages.
+pub(super) fn as_published(identifier: u32) -> u32 {
+    identifier | AS_PUBLISHED
+}
+
+/// Takes from an identifier what [`as_published`] added; says whether it was there.
+pub(super) fn take_as_published(identifier: &mut u32) -> bool {
+    let found = *identifier & AS_PUBLISHED != 0;
+    *identifier &= !AS_PUBLISHED;
+    found
 }
 
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::config::Target;
+    use crate::config::PublishRule;
     use Qos::{AtLeastOnce, AtMostOnce, ExactlyOnce};
     use proptest::prelude::{Strategy, prop_assert, proptest};
 
@@ -217,6 +253,14 @@ pub(super) mod tests {
             to: Target::Heartbeat,
         };
         filters.iter().map(rule).collect()
+    }
+
+    /// A rule that publishes elsewhere.
+    pub(in crate::mqtt) fn passing_on(filter: &str, retain: Option<bool>) -> Rule {
+        let pattern = topic::Pattern::parse(filter).unwrap();
+        let topic = topic::TopicTemplate::parse("{topic}", &pattern).unwrap();
+        let to = PublishRule { to: "cloud".to_owned(), topic, qos: None, retain };
+        Rule { to: Target::Publish(Box::new(to)), ..rules(&[(filter, AtLeastOnce)]).remove(0) }
     }
 
     #[test]
@@ -279,6 +323,21 @@ pub(super) mod tests {
     fn an_identifier_belongs_to_a_filter() {
         assert_eq!(identifier("a/+"), identifier("a/+"));
         assert_ne!(identifier("a/+"), identifier("+/b"));
+        let mut number = as_published(identifier("a/+"));
+        assert!(take_as_published(&mut number) && !take_as_published(&mut number));
+        assert_eq!(number, identifier("a/+"));
+    }
+
+    #[test]
+    fn the_flag_is_wanted_where_a_rule_that_passes_it_on_may_match() {
+        let mut all = rules(&[("x/#", AtLeastOnce)]);
+        all.extend([passing_on("a/+/c", None), passing_on("said/+", Some(true))]);
+        let wishes = Wishes::new(&all, None).unwrap();
+        for (filter, wanted) in
+            [("a/+/c", true), ("a/b/#", true), ("#", true), ("x/#", false), ("said/+", false)]
+        {
+            assert_eq!(wishes.want_retain(filter), wanted, "{filter}");
+        }
     }
 
     fn filters() -> impl Strategy<Value = Vec<String>> {

@@ -69,6 +69,20 @@ pub struct ConnAck {
     pub text: String,
 }
 
+/// A SUBSCRIBE for one filter.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Subscribe<'a> {
+    pub packet_id: u16,
+    /// It has to fit into [`FIELD_BYTES_MAX`].
+    pub filter: &'a str,
+    pub qos: Qos,
+    /// What all messages that it brings are to say, with MQTT 5.
+    pub number: Option<u32>,
+    /// Live messages keep the retain flag of their publisher, with MQTT 5. Otherwise only retained
+    /// copies have it.
+    pub as_published: bool,
+}
+
 /// How far the answer to a publication has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {

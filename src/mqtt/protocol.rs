@@ -275,6 +275,7 @@ impl Protocol {
             Answer::Granted(words) => info!("mqtt {name}: {words}"),
             Answer::Refused(words) => error!("mqtt {name}: {words}; it is tried again"),
             Answer::StillRefused(words) => debug!("mqtt {name}: {words}"),
+            Answer::Preliminary => return,
             Answer::Unknown => debug!("mqtt {name}: an answer belongs to nothing that was asked"),
         }
         self.subscriptions.ask(self.version, out);

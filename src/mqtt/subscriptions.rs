@@ -10,6 +10,11 @@
 //! subscription is new; with MQTT 3.1.1 `retained` knows the copies. Where it does not (after a
 //! crash, at the start) what is on record is believed.
 //!
+//! A subscription that keeps the retain flag of live messages brings retained copies that look like
+//! them. So a new one is asked for twice, in one write: the copies bring the number of the first
+//! SUBSCRIBE with them, and everything else that of the second. (The second could not add the flag
+//! alone: mosquitto 2.0 then takes up the number, and leaves the flag as it was.)
+//!
 //! Some brokers close the connection when they dislike a subscription. After a few such ends
 //! subscriptions are asked for one by one, each when the one before is answered. That finds the
 //! culprit, which is left out for a while so that the others work.
@@ -17,7 +22,7 @@
 use crate::config::{Qos, Rule, Version};
 use crate::mqtt::codec;
 use crate::mqtt::filters::{self, Wanted, Way, Wishes};
-use crate::mqtt::packet::{self, SubAck};
+use crate::mqtt::packet::{self, SubAck, Subscribe};
 use crate::mqtt::words;
 use crate::topic;
 use bytes::BytesMut;
@@ -35,10 +40,16 @@ const CLOSED_MAX: u32 = 2;
 /// The packet ids of SUBSCRIBEs begin again at 1 when they come to this.
 const FIRST_ID_MAX: u16 = 0x4000;
 
+/// What is added to the packet id of a SUBSCRIBE for that of the one in front of it, which brings
+/// the retained copies.
+const COPIES_ID: u16 = 0x8000;
+
 /// The subscriptions of one session.
 #[derive(Debug)]
 pub(super) struct Subscriptions {
     wishes: Wishes,
+    /// The broker of this connection returns the number of a subscription.
+    is_numbered: bool,
     all: Vec<Subscription>,
     /// The packet id of the first of `all`.
     first_id: u16,
@@ -89,6 +100,8 @@ pub(super) enum Answer {
     Refused(String),
     /// Not good enough, and no news.
     StillRefused(String),
+    /// That of the SUBSCRIBE behind it counts.
+    Preliminary,
     /// Nothing was asked under this packet id.
     Unknown,
 }
@@ -102,6 +115,7 @@ impl Subscriptions {
     pub(super) fn new(rules: &[Rule], group: Option<&str>) -> Result<Self, String> {
         let mut subscriptions = Subscriptions {
             wishes: Wishes::new(rules, group)?,
+            is_numbered: false,
             all: Vec::new(),
             first_id: 1,
             held: BTreeMap::new(),
@@ -162,6 +176,7 @@ impl Subscriptions {
     /// A connection begins, to a broker that returns the number of a subscription or not. With
     /// `believed`, what is on record as granted is not asked for again.
     pub(super) fn begin(&mut self, session_present: bool, believed: bool, is_numbered: bool) {
+        self.is_numbered = is_numbered;
         self.choose(self.wishes.best_way(is_numbered));
         if !session_present {
             self.changed |= !self.held.is_empty();
@@ -200,14 +215,14 @@ impl Subscriptions {
         if is_careful && self.all.iter().any(|s| s.state == State::Asked) {
             return;
         }
-        let is_numbered = self.wishes.way == Way::Numbered;
         for (subscription, packet_id) in self.all.iter_mut().zip(self.first_id..) {
             if subscription.state != State::Wanted {
                 continue;
             }
-            let Subscription { filter, qos, .. } = &*subscription;
-            let number = is_numbered.then(|| filters::identifier(filter));
-            codec::subscribe(out, version, packet_id, filter, *qos, number);
+            let is_held = matches!(self.held.get(&subscription.filter), Some(Some(_)));
+            for packet in subscription.packets(packet_id, &self.wishes, self.is_numbered, is_held) {
+                codec::subscribe(out, version, packet);
+            }
             subscription.state = State::Asked;
             subscription.asked += 1;
             if !self.held.contains_key(&subscription.filter) {
@@ -255,6 +270,9 @@ impl Subscriptions {
 
     /// Takes the broker's answer.
     pub(super) fn answer(&mut self, suback: &SubAck) -> Answer {
+        if self.is_numbered && suback.packet_id >= COPIES_ID {
+            return Answer::Preliminary;
+        }
         let at = suback.packet_id.wrapping_sub(self.first_id);
         let Some(subscription) = self.all.get_mut(usize::from(at)) else {
             return Answer::Unknown;
@@ -394,6 +412,27 @@ impl Subscriptions {
     }
 }
 
+impl Subscription {
+    /// How it is asked for, of a broker that returns its number or not, and holds it already or not.
+    fn packets(
+        &self,
+        packet_id: u16,
+        wishes: &Wishes,
+        is_numbered: bool,
+        is_held: bool,
+    ) -> impl Iterator<Item = Subscribe<'_>> {
+        let Subscription { filter, qos, .. } = self;
+        let (identifier, qos) = (filters::identifier(filter), *qos);
+        let number = (wishes.way == Way::Numbered).then_some(identifier);
+        let as_published = is_numbered && wishes.want_retain(&self.topics);
+        let plain = Subscribe { packet_id, filter, qos, number, as_published };
+        let before = packet_id.checked_add(COPIES_ID).filter(|_| as_published && !is_held);
+        let before = before.map(|packet_id| Subscribe { packet_id, ..plain });
+        let number = if as_published { Some(filters::as_published(identifier)) } else { number };
+        before.into_iter().chain([Subscribe { number, ..plain }])
+    }
+}
+
 fn unanswered(filter: &str) -> String {
     format!("the broker has not answered the subscription to '{filter}'")
 }
@@ -401,7 +440,7 @@ fn unanswered(filter: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mqtt::filters::tests::rules;
+    use crate::mqtt::filters::tests::{passing_on, rules};
     use Qos::AtLeastOnce;
 
     fn suback(packet_id: u16, code: u8) -> SubAck {
@@ -595,6 +634,33 @@ mod tests {
         let mut out = BytesMut::new();
         subscriptions.ask(Version::V5, &mut out);
         assert!(out.ends_with(b"$share/team/a/#\x11"), "{out:?}");
+    }
+
+    #[test]
+    fn a_new_subscription_that_keeps_the_flag_of_live_messages_is_asked_for_twice() {
+        let mut one = Subscriptions::new(&[passing_on("a", None)], None).unwrap();
+        for (session_present, is_numbered, wanted) in [
+            (false, true, &[(0x8001, 0x19), (1, 0x19)][..]),
+            (true, true, &[(1, 0x19)]),
+            (false, true, &[(0x8001, 0x19), (1, 0x19)]),
+            (true, false, &[(1, 0x11)]),
+        ] {
+            one.begin(session_present, false, is_numbered);
+            let mut out = BytesMut::new();
+            one.ask(Version::V5, &mut out);
+            let mut asked = Vec::new();
+            while let [0x82, length, ..] = out[..] {
+                let packet = out.split_to(2 + usize::from(length));
+                let id = u16::from_be_bytes([packet[2], packet[3]]);
+                asked.push((id, *packet.last().unwrap()));
+                match one.answer(&suback(id, 1)) {
+                    Answer::Preliminary => assert!(!one.are_ready()),
+                    answer => assert!(matches!(answer, Answer::Granted(_))),
+                }
+            }
+            assert_eq!(asked, wanted);
+            assert!(one.are_ready());
+        }
     }
 
     fn news(subscriptions: &mut Subscriptions) -> String {

@@ -2,7 +2,7 @@
 
 use crate::config::{Qos, Version};
 use crate::mqtt::packet::{
-    Connect, EXPIRY_NEVER, FIELD_BYTES_MAX, PublishHead, RECEIVE_MAX, level,
+    Connect, EXPIRY_NEVER, FIELD_BYTES_MAX, PublishHead, RECEIVE_MAX, Subscribe, level,
 };
 use bytes::{BufMut, BytesMut};
 use rumqttc::mqttbytes::{self, v4};
@@ -72,16 +72,9 @@ fn connect_properties() -> v5::ConnectProperties {
     }
 }
 
-/// Appends a SUBSCRIBE for one filter, which has to fit into [`FIELD_BYTES_MAX`]. With MQTT 5
-/// retained messages come only if the subscription is new, and all messages bring its number.
-pub(in crate::mqtt) fn subscribe(
-    out: &mut BytesMut,
-    version: Version,
-    packet_id: u16,
-    filter: &str,
-    qos: Qos,
-    number: Option<u32>,
-) {
+/// Appends a SUBSCRIBE. With MQTT 5 retained messages come only if the subscription is new.
+pub(in crate::mqtt) fn subscribe(out: &mut BytesMut, version: Version, what: Subscribe<'_>) {
+    let Subscribe { packet_id, filter, qos, number, as_published } = what;
     match version {
         Version::V311 => {
             let qos = match qos {
@@ -99,6 +92,7 @@ pub(in crate::mqtt) fn subscribe(
                 Qos::ExactlyOnce => mqttbytes5::QoS::ExactlyOnce,
             };
             let filter = v5::Filter {
+                preserve_retain: as_published,
                 retain_forward_rule: v5::RetainForwardRule::OnNewSubscribe,
                 ..v5::Filter::new(filter, qos)
             };
@@ -295,18 +289,34 @@ mod tests {
 
     #[test]
     fn subscriptions_ask_for_retained_messages_once() {
-        let mut out = BytesMut::new();
-        subscribe(&mut out, Version::V311, 7, "a/#", Qos::AtLeastOnce, None);
-        assert_eq!(out, &b"\x82\x08\0\x07\0\x03a/#\x01"[..]);
-        out.clear();
-        subscribe(&mut out, Version::V5, 7, "a/#", Qos::ExactlyOnce, None);
-        assert_eq!(out, &b"\x82\x09\0\x07\0\0\x03a/#\x12"[..]);
-        out.clear();
-        subscribe(&mut out, Version::V5, 7, &"x".repeat(200), Qos::AtMostOnce, None);
-        assert_eq!(out[..6], b"\x82\xce\x01\0\x07\0"[..]);
-        out.clear();
-        subscribe(&mut out, Version::V5, 7, "a", Qos::AtMostOnce, Some(300));
-        assert_eq!(out, &b"\x82\x0a\0\x07\x03\x0b\xac\x02\0\x01a\x10"[..]);
+        let plain = Subscribe {
+            packet_id: 7,
+            filter: "a",
+            qos: Qos::AtMostOnce,
+            number: None,
+            as_published: false,
+        };
+        let wide = Subscribe { filter: "a/#", qos: Qos::AtLeastOnce, ..plain };
+        let long = "x".repeat(200);
+        for (version, what, wanted) in [
+            (Version::V311, wide, &b"\x82\x08\0\x07\0\x03a/#\x01"[..]),
+            (Version::V5, wide, b"\x82\x09\0\x07\0\0\x03a/#\x11"),
+            (Version::V5, Subscribe { filter: &long, ..plain }, b"\x82\xce\x01\0\x07\0"),
+            (
+                Version::V5,
+                Subscribe { number: Some(300), ..plain },
+                b"\x82\x0a\0\x07\x03\x0b\xac\x02\0\x01a\x10",
+            ),
+            (
+                Version::V5,
+                Subscribe { as_published: true, ..wide },
+                b"\x82\x09\0\x07\0\0\x03a/#\x19",
+            ),
+        ] {
+            let mut out = BytesMut::new();
+            subscribe(&mut out, version, what);
+            assert!(out.starts_with(wanted), "{out:?}");
+        }
     }
 
     #[test]

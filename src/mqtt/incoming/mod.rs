@@ -38,6 +38,8 @@ pub(super) enum Arrived {
 pub(super) struct By {
     /// A rule wants it.
     pub wanted: bool,
+    /// It has the retain flag, and did not get it from its publisher.
+    pub may_be_copy: bool,
     /// How many retained copies of its topic they explain.
     pub copies: u32,
     /// The numbers of those that brought it, as far as the broker says so.
@@ -162,14 +164,14 @@ impl Ledger {
             return Arrived::Unwanted;
         }
         // A retained copy is not brought by a message, but by a SUBSCRIBE.
-        let numbers = if head.retain { &[] } else { &by.numbers[..] };
+        let numbers = if by.may_be_copy { &[] } else { &by.numbers[..] };
         let message = if numbers.is_empty() { 0 } else { retained::hash_message(topic, payload) };
         if self.is_copy(head, content, message, numbers) {
             return Arrived::Again;
         }
         let (topic, payload) = (retained::hash(topic), retained::hash(payload));
         let is_copy =
-            match head.retain.then(|| self.retained.flagged(topic, payload, by.copies, head)) {
+            match by.may_be_copy.then(|| self.retained.flagged(topic, payload, by.copies, head)) {
                 None => {
                     self.retained.live(topic, payload);
                     false
@@ -392,7 +394,13 @@ mod tests {
             head: PublishHead,
             copies: u32,
         ) -> Arrived {
-            self.arrived(topic, payload, head, &By { wanted: true, copies, ..By::default() })
+            let may_be_copy = head.retain;
+            self.arrived(
+                topic,
+                payload,
+                head,
+                &By { wanted: true, may_be_copy, copies, ..By::default() },
+            )
         }
     }
 
@@ -474,7 +482,7 @@ mod tests {
     /// A message of which both subscriptions bring a copy, and this is the one of `number`.
     fn brought(ledger: &mut Ledger, payload: &[u8], head: PublishHead, number: u32) -> Arrived {
         let (numbers, all) = (vec![number], BOTH.to_vec());
-        ledger.arrived(b"t", payload, head, &By { wanted: true, copies: 0, numbers, all })
+        ledger.arrived(b"t", payload, head, &By { wanted: true, numbers, all, ..By::default() })
     }
 
     #[test]
@@ -751,6 +759,19 @@ mod tests {
         assert_eq!(ledger.comes(b"t", b"on", copy(qos_1(3)), 3), Again);
         assert_eq!(ledger.comes(b"t", b"on", copy(qos_1(4)), 3), New(1), "no copy");
         assert_eq!(due(&mut ledger), [(0x40, 2), (0x40, 3)]);
+    }
+
+    #[test]
+    fn a_live_message_that_its_publisher_retains_is_no_copy() {
+        let mut ledger = connected();
+        let live = By { wanted: true, ..By::default() };
+        assert_eq!(ledger.comes(b"t", b"on", copy(qos_1(1)), 1), NewCopy(0));
+        for (packet_id, ticket) in [(2, 1), (3, 2)] {
+            assert_eq!(ledger.arrived(b"t", b"on", copy(qos_1(packet_id)), &live), New(ticket));
+        }
+        connect_again(&mut ledger);
+        assert_eq!(ledger.comes(b"t", b"on", copy(qos_1(1)), 1), Again);
+        assert_eq!(ledger.arrived(b"t", b"on", copy(qos_1(2)), &live), New(3));
     }
 
     /// A broker as MQTT 4.3 and 4.4 describe it, over a network that loses what is in flight.

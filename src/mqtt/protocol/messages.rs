@@ -1,6 +1,7 @@
 //! What follows from a message: it is entered in the ledger and handed in, or it is known already.
 
 use super::{Effect, Protocol};
+use crate::mqtt::filters;
 use crate::mqtt::incoming::{Arrived, By, arrival};
 use crate::mqtt::packet::{Oversized, Publish, PublishHead};
 use crate::mqtt::publish;
@@ -40,10 +41,18 @@ impl Protocol {
     fn brought_by(&self, topic: &[u8], properties: &[u8], head: PublishHead) -> By {
         let subscriptions = &self.subscriptions;
         let all = if properties.is_empty() { Vec::new() } else { subscriptions.numbers(topic) };
+        let is_asked = all.len() > 1 || head.retain && !properties.is_empty();
+        let mut numbers = if is_asked { publish::numbers(properties) } else { Vec::new() };
+        let mut as_published = false;
+        for number in &mut numbers {
+            as_published |= filters::take_as_published(number);
+        }
+        let may_be_copy = head.retain && !as_published;
         By {
             wanted: subscriptions.want(topic),
-            copies: if head.retain { subscriptions.copies(topic) } else { 0 },
-            numbers: if all.len() > 1 { publish::numbers(properties) } else { Vec::new() },
+            may_be_copy,
+            copies: if may_be_copy { subscriptions.copies(topic) } else { 0 },
+            numbers: if all.len() > 1 { numbers } else { Vec::new() },
             all,
         }
     }
