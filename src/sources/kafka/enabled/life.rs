@@ -50,10 +50,11 @@ const COMMIT_EVERY: Duration = Duration::from_millis(100);
 /// After a commit that failed.
 const COMMIT_AGAIN: Duration = Duration::from_secs(1);
 
-/// Without buffer: when ilert takes nothing for this long, the agent ends, as documented.
+/// Without buffer: when a sink that the rules lead to takes nothing for this long, the agent ends,
+/// as documented.
 const GIVE_UP: Duration = Duration::from_secs(5);
 
-/// How soon we check again whether ilert takes something.
+/// How soon we check again whether the sinks take something.
 const LOOK_AT_SINK: Duration = Duration::from_millis(250);
 
 /// The time between two checks for missing topics, and how long one may take.
