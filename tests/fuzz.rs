@@ -167,6 +167,11 @@ fn messages_and_posted_events() {
 }
 
 #[test]
+fn messages_for_webhooks_and_other_brokers() {
+    fuzz("calls");
+}
+
+#[test]
 fn paths_into_documents() {
     fuzz("paths");
 }

@@ -88,7 +88,7 @@ pub fn messages(data: &[u8]) {
 }
 
 /// Without a byte-order mark, and without the NULs with which firmware in C ends its strings.
-fn json_of(payload: &[u8]) -> &[u8] {
+pub(super) fn json_of(payload: &[u8]) -> &[u8] {
     let mut rest = payload.strip_prefix("\u{feff}".as_bytes()).unwrap_or(payload);
     while let [before @ .., 0 | b' ' | b'\t' | b'\n' | b'\r' | 0x0c] = rest {
         rest = before;

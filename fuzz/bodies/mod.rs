@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, reason = "a broken promise panics")]
 #![allow(missing_docs, unreachable_pub, reason = "nobody but the two drivers names it")]
 
+mod calls;
 mod config;
 mod control;
 mod http;
@@ -31,12 +32,13 @@ pub struct Body {
 }
 
 /// All of them.
-pub const BODIES: [Body; 13] = [
+pub const BODIES: [Body; 14] = [
     Body { name: "mqtt", run: mqtt::stream, in_a_second: 20_000 },
     Body { name: "websocket", run: mqtt::websocket, in_a_second: 1_200 },
     Body { name: "http", run: http::requests, in_a_second: 20_000 },
     Body { name: "topics", run: topics::filters, in_a_second: 40_000 },
     Body { name: "mapping", run: mapping::messages, in_a_second: 5_000 },
+    Body { name: "calls", run: calls::messages, in_a_second: 10_000 },
     Body { name: "paths", run: paths::paths, in_a_second: 10_000 },
     Body { name: "points", run: points::lines, in_a_second: 10_000 },
     Body { name: "toml", run: config::toml, in_a_second: 1_500 },
