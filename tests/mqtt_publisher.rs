@@ -8,11 +8,13 @@ mod support;
 use ilagent::config::{self, Qos, Version};
 use ilagent::queue::Storing;
 use std::net::TcpStream;
+use support::aedes::Aedes;
 use support::broker::Broker;
+use support::publisher::Publisher;
 use support::publishing::Publishing;
-use support::session::{Fake, Peer, broker, framed};
+use support::session::{Fake, Peer, Rig, broker, framed, quick};
 use support::subscriber::Subscriber;
-use support::{Folder, PATIENCE, wait_until};
+use support::{Folder, PATIENCE, free_port, not_tested, wait_until};
 
 const VERSIONS: [Version; 2] = [Version::V311, Version::V5];
 const QUALITIES: [Qos; 3] = [Qos::AtMostOnce, Qos::AtLeastOnce, Qos::ExactlyOnce];
@@ -333,4 +335,55 @@ fn what_an_acl_refuses_waits_alone() {
     assert!(mosquitto.logged("PUBACK to agent-out (m1, rc135)") == 1, "it was refused with words");
     wait_until("it alone waits", || publishing.health.snapshot().queue.waiting == 1);
     assert_eq!(publishing.health.snapshot().queue.dead_letters, 0);
+}
+
+/// Publications go through a WebSocket at `web_port`; `port` is that of the broker.
+fn publishes_through_a_websocket(port: u16, web_port: u16, version: Version, qualities: &[Qos]) {
+    let mut settings = settings(web_port, version);
+    settings.websocket = Some("/mqtt".to_owned());
+    let subscriber = Subscriber::new(port, "t/#");
+    let mut publishing = Publishing::with(&settings);
+    // The lengths around which the head of a frame changes.
+    let lengths = [0, 100, 125, 126, 127, 70_000];
+    for (length, qos) in lengths.into_iter().zip(qualities.iter().cycle()) {
+        publishing.publish("t/x", *qos, &"x".repeat(length));
+    }
+    publishing.wait_until_all_are_signed();
+    let received = subscriber.wait_for(lengths.len());
+    let found: Vec<_> = received.iter().map(|message| message.payload.len()).collect();
+    assert_eq!(found, lengths, "{version:?}");
+}
+
+#[test]
+fn a_websocket_carries_publications() {
+    let web = free_port();
+    let lines =
+        format!("listener {{port}} 127.0.0.1\nlistener {web} 127.0.0.1\nprotocol websockets\n");
+    let mosquitto = mosquitto(&lines);
+    for version in VERSIONS {
+        publishes_through_a_websocket(mosquitto.port(), web, version, &QUALITIES);
+    }
+}
+
+/// Another implementation of both protocols, so that we do not only fit mosquitto.
+#[test]
+fn a_websocket_of_another_broker_carries_both_sessions() {
+    let aedes = match Aedes::start() {
+        Ok(aedes) => aedes,
+        Err(why) => return not_tested(&format!("another broker with WebSocket: {why}")),
+    };
+    // Of those with another QoS it sends some sooner than others.
+    publishes_through_a_websocket(aedes.port, aedes.web_port, Version::V311, &[QOS_1]);
+    let mut settings = broker(aedes.web_port);
+    settings.websocket = Some("/mqtt".to_owned());
+    let rig = Rig::start(&settings, quick());
+    rig.wait_until_ready();
+    let mut publisher = Publisher::new(aedes.port);
+    for length in [1, 126, 9_000] {
+        publisher.publish("a/b", "x".repeat(length));
+        let (payload, ticket) = rig.message();
+        assert_eq!(payload.len(), length);
+        rig.sign(ticket);
+    }
+    rig.stop();
 }

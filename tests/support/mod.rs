@@ -6,6 +6,7 @@
 #![allow(missing_docs, unreachable_pub, reason = "nobody but tests names it")]
 
 pub mod account;
+pub mod aedes;
 pub mod agent;
 pub mod broker;
 pub mod certificates;
