@@ -14,6 +14,10 @@ use support::openwrt::{OWNER, Router};
 
 const MAIN: &str = "config ilagent 'main'\n\toption enabled '1'\n";
 
+/// A broker and a subscription, to which options may be added.
+const BROKER: &str = "config broker 'plant'\n\toption url 'mqtt://h'\n\
+     config subscription 'alarms'\n\toption broker 'plant'\n\tlist topic 'a'\n";
+
 /// As UCI writes a value.
 fn quoted(value: &str) -> String {
     format!("'{}'", value.replace('\'', r"'\''"))
@@ -278,8 +282,6 @@ fn what_people_write_becomes_what_they_mean() {
 #[test]
 fn what_is_wrong_is_told_by_the_name_of_its_option() {
     let Some(router) = Router::new() else { return };
-    let broker = "config broker 'plant'\n\toption url 'mqtt://h'\nconfig subscription 'alarms'\n\
-                  \toption broker 'plant'\n\tlist topic 'a'\n";
     refused(
         &router,
         "config http 'http'\n\toption port '70000'\n\toption bind 'lan'\n",
@@ -291,7 +293,7 @@ fn what_is_wrong_is_told_by_the_name_of_its_option() {
     refused(
         &router,
         &format!(
-            "{broker}\tlist topic 'a/#/b'\n\toption map_sumary 'x'\n\tlist service 'cooling'\n\
+            "{BROKER}\tlist topic 'a/#/b'\n\toption map_sumary 'x'\n\tlist service 'cooling'\n\
              \tlist map_label 'machine'\n\toption forward_payload 'maybe'\n\
              \toption filter_value 'on'\n\toption severity '6'\n"
         ),
@@ -308,7 +310,7 @@ fn what_is_wrong_is_told_by_the_name_of_its_option() {
     );
     refused(
         &router,
-        &format!("{broker}\toption bufer '1'\nconfig broker 'other'\n\toption urll 'x'\n"),
+        &format!("{BROKER}\toption bufer '1'\nconfig broker 'other'\n\toption urll 'x'\n"),
         &[
             "alarms.bufer: there is no key `bufer` in [[mqtt.subscription]]",
             "other: [[mqtt]] needs a `url` such as mqtt://broker:1883",
@@ -326,13 +328,13 @@ fn what_is_wrong_is_told_by_the_name_of_its_option() {
     );
     refused(
         &router,
-        &format!("{broker}config queue 'queue'\n\toption storage 'usb'\n"),
+        &format!("{BROKER}config queue 'queue'\n\toption storage 'usb'\n"),
         &["queue.storage: `usb` is neither ram nor flash nor the path of a folder"],
     );
     // A password with a line end is a fault that does not show it.
     refused(
         &router,
-        &broker
+        &BROKER
             .replace("mqtt://h'", "mqtt://h'\n\toption username 'u'\n\toption password 'se\ncret'"),
         &["plant.password: this is one line of text without control characters"],
     );
@@ -341,12 +343,10 @@ fn what_is_wrong_is_told_by_the_name_of_its_option() {
 #[test]
 fn what_is_wrong_with_a_route_is_told_by_the_name_of_its_option() {
     let Some(router) = Router::new() else { return };
-    let broker = "config broker 'plant'\n\toption url 'mqtt://h'\nconfig subscription 'alarms'\n\
-                  \toption broker 'plant'\n\tlist topic 'a'\n";
     refused(
         &router,
         &format!(
-            "{broker}\toption kind 'call'\n\tlist to 'shpo'\nconfig webhook 'shop'\n\
+            "{BROKER}\toption kind 'call'\n\tlist to 'shpo'\nconfig webhook 'shop'\n\
              \toption url 'ftp://h'\n\tlist header 'X Y=z'\n\tlist never '7xx'\n\
              config subscription 'out'\n\toption broker 'plant'\n\toption topic 'b'\n\
              \toption kind 'publish'\n\toption retain 'perhaps'\n"
@@ -365,12 +365,10 @@ fn what_is_wrong_with_a_route_is_told_by_the_name_of_its_option() {
 #[test]
 fn what_would_be_left_out_without_a_word_is_told() {
     let Some(router) = Router::new() else { return };
-    let broker = "config broker 'plant'\n\toption url 'mqtt://h'\nconfig subscription 'alarms'\n\
-                  \toption broker 'plant'\n\tlist topic 'a'\n";
     refused(
         &router,
         &format!(
-            "{broker}config brokr 'plnt'\nconfig http 'web'\n\toption port '1'\n\
+            "{BROKER}config brokr 'plnt'\nconfig http 'web'\n\toption port '1'\n\
              config subscription 'off'\n\toption enabled 'maybe'\n"
         ),
         &[
@@ -381,7 +379,7 @@ fn what_would_be_left_out_without_a_word_is_told() {
     );
     refused(
         &router,
-        &format!("\toption enable '1'\n\toption log_level 'loud'\n{broker}"),
+        &format!("\toption enable '1'\n\toption log_level 'loud'\n{BROKER}"),
         &[
             "main.enable: there is no such option",
             "main.log_level: `loud` is not error, warn, info or debug",
@@ -483,13 +481,11 @@ fn an_option_is_a_list_of_one_and_a_list_of_one_an_option() {
 #[test]
 fn values_that_would_get_lost_on_the_way_are_told() {
     let Some(router) = Router::new() else { return };
-    let broker = "config broker 'plant'\n\toption url 'mqtt://h'\nconfig subscription 'alarms'\n\
-                  \toption broker 'plant'\n\tlist topic 'a'\n";
     // Where one value is meant UCI would join them, to a password with a space in it say.
     refused(
         &router,
         &format!(
-            "{broker}\tlist severity '1'\n\tlist severity '2'\n\tlist map_summary 'a'\n\tlist map_summary 'b'\n"
+            "{BROKER}\tlist severity '1'\n\tlist severity '2'\n\tlist map_summary 'a'\n\tlist map_summary 'b'\n"
         ),
         &[
             "alarms.severity: this is one value, and there are 2",
@@ -501,18 +497,18 @@ fn values_that_would_get_lost_on_the_way_are_told() {
     refused(
         &router,
         &format!(
-            "{broker}\tlist label 'site-id=1'\n\tlist label 'site_id=2'\n\tlist map_label 'a=x'\n\
+            "{BROKER}\tlist label 'site-id=1'\n\tlist label 'site_id=2'\n\tlist map_label 'a=x'\n\
              \tlist map_label 'a=y'\n"
         ),
         &[&format!("alarms.label: `site_id` {alike}"), &format!("alarms.map_label: `a` {alike}")],
     );
     refused(
         &router,
-        &format!("{broker}config ilagent 'second'\n\toption enabled '1'\n"),
+        &format!("{BROKER}config ilagent 'second'\n\toption enabled '1'\n"),
         &["second: a section of type ilagent has to be called main"],
     );
     // UCI itself keeps the last of two options of one name.
-    router.configure(&format!("{MAIN}{broker}\toption topic 'b'\n"));
+    router.configure(&format!("{MAIN}{BROKER}\toption topic 'b'\n"));
     let said = router.service("check");
     assert!(!said.right);
     assert_eq!(

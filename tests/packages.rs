@@ -197,6 +197,7 @@ fn the_makefile_of_the_feed_agrees() {
         &format!("PKG_VERSION:={}", env!("CARGO_PKG_VERSION")),
         "PKG_RELEASE:=1",
         "  USERID:=ilagent=897:ilagent=897",
+        "\tcd $(ILAGENT_CHECKOUT) && $(CP) .cargo Cargo.toml Cargo.lock LICENSE README.md benches build.rs src \\",
         "\t$(INSTALL_BIN) $(PKG_INSTALL_DIR)/bin/ilagent $(1)/usr/bin/ilagent",
         "\t$(INSTALL_BIN) ./files/ilagent.init $(1)/etc/init.d/ilagent",
         "\t$(INSTALL_CONF) ./files/ilagent.config $(1)/etc/config/ilagent",
