@@ -88,9 +88,8 @@ pub(super) struct Life {
 }
 
 impl Life {
-    pub(super) fn new(kit: Kit, role: Role, pump: Pump) -> Self {
+    pub(super) fn new(kit: Kit, role: Role, pump: Pump, now: Instant) -> Self {
         let publishes = matches!(role, Role::Publish(_));
-        let now = Instant::now();
         let subscriptions = kit.subscriptions;
         Life {
             dialer: Dialer::new(&kit.broker.host, kit.broker.port),
@@ -117,10 +116,10 @@ impl Life {
     }
 
     /// A connection has ended; `false` if it was the last one. Waits before the next.
-    pub(super) fn goes_on_after(&mut self, end: End) -> io::Result<bool> {
-        let up = self.up_since.take().map(|since| since.elapsed());
+    pub(super) fn goes_on_after(&mut self, end: End, now: Instant) -> io::Result<bool> {
+        let up = self.up_since.take().map(|since| now.saturating_duration_since(since));
         if let Some(up) = up {
-            self.protocol.ended(Instant::now(), up >= self.timing.good);
+            self.protocol.ended(now, up >= self.timing.good);
             self.leave_publications(&end);
         }
         match end {
@@ -135,11 +134,11 @@ impl Life {
                     Some(_) => self.short_lives = 0,
                     None => self.dialer.doubt_latest(),
                 }
-                self.rest(&why, up)?;
+                self.rest(&why, up, now)?;
             }
             End::Closed(reason) => {
-                let why = self.closed(reason, up.unwrap_or_default());
-                self.rest(&why, up)?;
+                let why = self.closed(reason, up.unwrap_or_default(), now);
+                self.rest(&why, up, now)?;
             }
         }
         Ok(true)
@@ -206,8 +205,8 @@ impl Life {
     }
 
     /// Why the broker may have closed a connection that it had accepted.
-    fn closed(&mut self, reason: Option<String>, up: Duration) -> String {
-        if let Some(why) = self.protocol.blames(Instant::now()) {
+    fn closed(&mut self, reason: Option<String>, up: Duration, now: Instant) -> String {
+        if let Some(why) = self.protocol.blames(now) {
             self.short_lives = 0;
             return match reason {
                 None => why,
@@ -232,7 +231,7 @@ impl Life {
     }
 
     /// Waits before the next attempt, longer each time until a connection has lasted.
-    fn rest(&mut self, why: &str, up: Option<Duration>) -> Result<(), io::Error> {
+    fn rest(&mut self, why: &str, up: Option<Duration>, now: Instant) -> Result<(), io::Error> {
         let reconnect = self.timing.reconnect;
         let present = reconnect.wait_after(self.failures, 1.0);
         match up {
@@ -252,7 +251,10 @@ impl Life {
             self.note(why.to_owned());
         }
         self.is_down(why);
-        let until = Instant::now() + wait;
+        self.wait_until(now + wait)
+    }
+
+    fn wait_until(&mut self, until: Instant) -> Result<(), io::Error> {
         while Instant::now() < until && !self.pump.is_stopped() {
             if let Role::Publish(_) = self.role {
                 // What comes to be published meanwhile does not wake it.

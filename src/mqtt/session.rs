@@ -20,6 +20,7 @@ use rustls::pki_types::ServerName;
 use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 pub use crate::mqtt::outbox::UNDER_WAY_MAX;
 pub use crate::mqtt::timing::{IN_HAND_MAX, Timing};
@@ -151,7 +152,7 @@ fn run(mut life: Life) -> io::Result<()> {
     life.begin();
     while !life.pump.is_stopped() {
         let end = connection::live(&mut life);
-        if !life.goes_on_after(end)? {
+        if !life.goes_on_after(end, Instant::now())? {
             break;
         }
     }
@@ -174,7 +175,7 @@ impl Running {
     fn start(kit: Kit, role: Role, pump: Pump, failures: &Failures) -> io::Result<Self> {
         let bell = pump.bell().clone();
         let name = format!("mqtt {}", kit.broker.name);
-        let life = Life::new(kit, role, pump);
+        let life = Life::new(kit, role, pump, Instant::now());
         let join = threads::spawn_vital(&name, failures, move || run(life))?;
         Ok(Running { name, join, bell })
     }
