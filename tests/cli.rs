@@ -190,6 +190,42 @@ fn check_shows_what_the_agent_would_do_without_secrets() {
 }
 
 #[test]
+fn check_says_only_what_concerns_the_configuration() {
+    let file = env::temp_dir().join(format!("ilagent-cli-{}.toml", std::process::id()));
+    let bridge = "[[mqtt]]\nurl = \"mqtt://a\"\n[[mqtt.subscription]]\ntopic = \"a/#\"\n\
+         kind = \"publish\"\nto = \"b\"\n[[mqtt]]\nurl = \"mqtt://b\"\n";
+    let hook = "[[webhook]]\nname = \"shop\"\nurl = \"http://shop/in\"\n";
+    let open = "[http]\nport = 1\n";
+    for (text, out, err) in [
+        (bridge.to_owned(), &["mqtt b: b:1883", "  only published to"][..], ""),
+        (
+            [open, bridge].concat(),
+            &["ilert https://", "0.0.0.0:1: events and heartbeats, publications, without token"],
+            "can raise and resolve alerts and publish to brokers; set a token",
+        ),
+        (
+            [open, bridge, hook].concat(),
+            &[
+                "publications, calls, without token",
+                "webhook shop: POST http://shop;",
+                "  reached ",
+            ],
+            "can raise and resolve alerts, publish to brokers and call webhooks; set a token",
+        ),
+    ] {
+        fs::write(&file, &text).unwrap();
+        let ran = ilagent(&format!("check --config {}", file.display()));
+        assert_eq!(ran.code, Some(0), "{}", ran.err);
+        for wanted in out {
+            assert!(ran.out.contains(wanted), "no {wanted} in {}", ran.out);
+        }
+        assert!(ran.err.contains(err), "{}", ran.err);
+        assert_eq!(ran.out.contains("ilert https"), text.contains("[http]"), "{}", ran.out);
+    }
+    fs::remove_file(&file).unwrap();
+}
+
+#[test]
 fn the_shipped_examples_pass_check() {
     for name in ["ilagent.toml", "ilagent.json"] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name);

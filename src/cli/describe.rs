@@ -3,13 +3,14 @@
 use crate::config::values::{duration_words, is_secret_option, size_words};
 use crate::config::{
     Broker, CallRule, Clients, Cluster, Config, EventRule, FileSink, Format, Http, Ilert,
-    Kapacitor, PolicyRule, PublishRule, Queue, Routing, Rule, Safety, Sasl, Secret, Target, Tls,
-    Version, Webhook,
+    Kapacitor, PolicyRule, PublishRule, Queue, Routing, Rule, Safety, Sasl, Secret, Sink, Target,
+    Tls, Version, Webhook,
 };
 use crate::ilert::Ways;
 use crate::message::masked;
 use crate::mqtt::packet::level;
 use crate::system::plain::{line, plain};
+use crate::system::web::Way;
 use std::fmt::{self, Write};
 use std::path::Path;
 use std::time::Duration;
@@ -33,11 +34,13 @@ fn write(out: &mut String, config: &Config) -> fmt::Result {
         cluster(out, source)?;
     }
     for listener in &config.http {
-        http(out, listener)?;
+        http(out, listener, config)?;
     }
     config.kapacitor.iter().try_for_each(|it| kapacitor(out, it))?;
     queue(out, &config.queue)?;
-    ilert(out, &config.ilert)?;
+    if leads_to_ilert(config) {
+        ilert(out, &config.ilert)?;
+    }
     config.webhooks.iter().try_for_each(|hook| webhook(out, hook))?;
     config.files.iter().try_for_each(|sink| journal(out, sink))
 }
@@ -56,6 +59,12 @@ fn kapacitor(out: &mut String, kapacitor: &Kapacitor) -> fmt::Result {
         let (db, rp) = (plain(&udp.database), plain(&udp.retention_policy));
         writeln!(out, "  points come to UDP {address}, for {db}.{rp}")
     })
+}
+
+fn leads_to_ilert(config: &Config) -> bool {
+    config.http.iter().any(|http| http.clients == Clients::Agent)
+        || config.ilert.heartbeat.is_some()
+        || config.rules().any(|rule| rule.to.sink_name() == Sink::ILERT)
 }
 
 fn queue(out: &mut String, queue: &Queue) -> fmt::Result {
@@ -115,7 +124,9 @@ fn webhook(out: &mut String, hook: &Webhook) -> fmt::Result {
         plain(hook.host()),
         hook.in_flight_max,
         duration_words(hook.timeout)
-    )
+    )?;
+    // As with ilert.
+    Way::by_environment(hook.host()).map_or(Ok(()), |way| writeln!(out, "  reached {way}"))
 }
 
 fn attempts(max: Option<u32>) -> String {
@@ -372,7 +383,7 @@ fn filter(out: &mut String, filter: Option<&crate::config::PayloadFilter>) -> fm
     }
 }
 
-fn http(out: &mut String, http: &Http) -> fmt::Result {
+fn http(out: &mut String, http: &Http, config: &Config) -> fmt::Result {
     let address = std::net::SocketAddr::new(http.bind, http.port);
     if http.clients == Clients::Kapacitor {
         let user = if http.users.is_empty() { "without" } else { "with" };
@@ -385,7 +396,15 @@ fn http(out: &mut String, http: &Http) -> fmt::Result {
         );
     }
     let token = if http.token.is_some() { "with" } else { "without" };
-    write!(out, "http {address}: events and heartbeats, {token} token")?;
+    // The init script of OpenWrt looks for the address in front of these words.
+    write!(out, "http {address}: events and heartbeats")?;
+    if config.publishes() {
+        write!(out, ", publications")?;
+    }
+    if !config.webhooks.is_empty() {
+        write!(out, ", calls")?;
+    }
+    write!(out, ", {token} token")?;
     enrichment(out, &http.enrichment)?;
     let body = size_words(http.body_bytes_max as u64);
     writeln!(out, "; bodies up to {body}, {} connections at a time", http.connections_max)

@@ -335,9 +335,15 @@ pub fn warnings(config: &Config) -> Vec<String> {
         Clients::Kapacitor => !http.users.is_empty(),
     };
     let open = config.http.iter().filter(|http| !is_guarded(http) && !http.bind.is_loopback());
+    let can = match (config.publishes(), !config.webhooks.is_empty()) {
+        (false, false) => "raise and resolve alerts",
+        (true, false) => "raise and resolve alerts and publish to brokers",
+        (false, true) => "raise and resolve alerts and call webhooks",
+        (true, true) => "raise and resolve alerts, publish to brokers and call webhooks",
+    };
     let warning = |http: &Http| {
         let (can, guard) = match http.clients {
-            Clients::Agent => ("raise and resolve alerts", "a token"),
+            Clients::Agent => (can, "a token"),
             Clients::Kapacitor => ("write points and define tasks", "a `username`"),
         };
         let (bind, port) = (http.bind, http.port);

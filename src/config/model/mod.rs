@@ -65,6 +65,12 @@ impl Config {
         of_brokers.chain(self.clusters.iter().flat_map(|cluster| &cluster.rules))
     }
 
+    /// Whether any broker is published to.
+    #[must_use]
+    pub fn publishes(&self) -> bool {
+        self.brokers.iter().any(|broker| self.is_published_to(broker))
+    }
+
     /// Whether a broker is published to.
     #[must_use]
     pub fn is_published_to(&self, broker: &Broker) -> bool {
