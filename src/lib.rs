@@ -31,6 +31,9 @@ pub mod message;
 pub mod sources;
 
 #[cfg(feature = "kapacitor")]
+pub mod watch;
+
+#[cfg(feature = "kapacitor")]
 pub mod alerts;
 
 pub mod intake;

@@ -6,10 +6,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A module may name the modules on the lines below its own, and no others.
-const LEVELS: [&[&str]; 9] = [
+const LEVELS: [&[&str]; 10] = [
     &["main", "lib"],
     &["agent"],
     &["cli", "heartbeat", "sinks", "sources", "status", "supervise"],
+    &["watch"],
     &["alerts"],
     &["intake"],
     &["ilert", "mapping", "mqtt", "queue"],
