@@ -6,6 +6,8 @@ pub mod basic_auth;
 pub mod direct;
 pub mod door;
 pub mod ilert;
+#[cfg(feature = "kapacitor")]
+pub mod points;
 mod sockets;
 mod waiter;
 
