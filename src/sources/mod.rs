@@ -4,6 +4,8 @@ mod hand;
 pub mod http;
 pub mod kafka;
 pub mod mqtt;
+#[cfg(feature = "kapacitor")]
+pub mod udp;
 
 pub use http::Sockets;
 
