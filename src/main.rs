@@ -10,7 +10,7 @@ use ilagent::system::log::Reader;
 use ilagent::system::plain::{line, lines};
 use ilagent::{agent, queue, sources, system};
 use std::backtrace::Backtrace;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use std::{env, fs, panic, process};
@@ -75,6 +75,7 @@ fn run(invocation: Invocation) -> ExitCode {
         Command::Queue { database, command } => {
             done(queue::admin::run(&database, &command).map(|text| write(&command.output(&text))))
         }
+        Command::Status { database, asked } => status(&database, &asked),
         Command::Kapacitor(ask) => match cli::kapacitor::run(&ask, &around) {
             Ok(text) => {
                 write(text.as_bytes());
@@ -89,6 +90,29 @@ fn run(invocation: Invocation) -> ExitCode {
             say(&text);
             ExitCode::SUCCESS
         }
+    }
+}
+
+/// Prints how the agent is, once or again and again. The exit code says whether it is ready.
+fn status(database: &Path, asked: &cli::status::Status) -> ExitCode {
+    let colours = io::stdout().is_terminal() && env::var_os("NO_COLOR").is_none();
+    loop {
+        let ready = match queue::admin::status(database) {
+            Ok(document) => {
+                let shown = asked.shown(&document, colours);
+                say(&shown.text);
+                shown.ready
+            }
+            Err(why) if asked.watch => {
+                say(&asked.absent(&why, colours));
+                false
+            }
+            Err(why) => return done(Err(why)),
+        };
+        if !asked.watch {
+            return if ready { ExitCode::SUCCESS } else { ExitCode::from(FAILED) };
+        }
+        std::thread::sleep(cli::status::BETWEEN_LOOKS);
     }
 }
 

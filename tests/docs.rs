@@ -15,7 +15,8 @@ use std::process::{Command, Output};
 use support::Folder;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_ilagent");
-const COMMANDS: [&[&str]; 8] = [
+const COMMANDS: [&[&str]; 9] = [
+    &["status"],
     &["daemon"],
     &["check"],
     &["event"],

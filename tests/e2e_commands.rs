@@ -1,16 +1,20 @@
-//! `ilagent queue …` on a full queue: bounded memory, and sources are served meanwhile.
+//! `ilagent queue …` on a full queue: bounded memory, and sources are served meanwhile; and
+//! `ilagent status`.
 
 #![allow(clippy::unwrap_used, reason = "a broken test may panic")]
 
 mod support;
 
 use rusqlite::Connection;
+use std::process::Output;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 use support::agent::Agent;
-use support::event;
+use support::broker::Broker;
+use support::publisher::Publisher;
 use support::stand_in::{Answer, StandIn};
 use support::version_1::TABLES;
+use support::{event, wait_until};
 
 const ROWS: usize = 25_000;
 
@@ -136,4 +140,39 @@ fn one_of_many_is_found_by_its_number() {
     assert!(text(&["list", "--limit", "1"]).ends_with("2 waiting (1 shown), 0 dead\n"));
     assert!(text(&["drop", "40"]).starts_with("1 waiting deliveries"));
     assert!(text(&["list"]).ends_with("1 waiting, 0 dead\n"));
+}
+
+#[test]
+fn status_says_how_a_running_agent_is() {
+    let (api, mut broker) = (StandIn::new(), Broker::new());
+    let arguments = ["-e", "events/#", "--mqtt_qos", "1", "--mqtt_buffer"];
+    let mut agent = Agent::mqtt(&api, broker.port(), &arguments).ready();
+    Publisher::new(broker.port()).publish("events/a", event("k", "one"));
+    wait_until("it is counted", || text(&agent.status(&[])).contains("1 delivered"));
+    let said = agent.status(&[]);
+    assert!(said.status.success());
+    let said = text(&said);
+    assert!(said.starts_with(&format!("ilagent {}, up ", env!("CARGO_PKG_VERSION"))), "{said}");
+    for line in ["mqtt 127.0.0.1", "queue                    nothing waits", "ilert  "] {
+        assert!(said.contains(line), "{line}: {said}");
+    }
+    let document: serde_json::Value =
+        serde_json::from_str(&text(&agent.status(&["--json"]))).unwrap();
+    assert_eq!((&document["ready"], &document["queue"]["waiting"]), (&true.into(), &0.into()));
+
+    broker.kill();
+    wait_until("the broker is missed", || !agent.status(&[]).status.success());
+    let said = text(&agent.status(&[]));
+    assert!(said.lines().next().unwrap().contains("not ready: mqtt"), "{said}");
+    assert!(said.contains("not connected"), "{said}");
+
+    agent.kill();
+    let said = agent.status(&[]);
+    assert!(!said.status.success() && said.stdout.is_empty());
+    let why = String::from_utf8(said.stderr).unwrap();
+    assert!(why.contains("no agent answers beside"), "{why}");
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
 }

@@ -71,6 +71,7 @@ fn bridge(folder: &Folder, from: &Broker, to: &Broker) -> Config {
         http: Vec::new(),
         ilert: Ilert::default(),
         files: Vec::new(),
+        kapacitor: None,
         webhooks: Vec::new(),
         queue: Queue { path: folder.join("q.db3"), ..Queue::default() },
     }

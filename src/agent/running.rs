@@ -159,12 +159,10 @@ impl Running {
         services: &Services,
     ) -> Result<(), String> {
         let intake = Intake::new(self.queue.clone());
-        let inside = Inside {
-            intake: &intake,
-            queue: &self.queue,
-            ping: sinks.ping(),
-            status: Arc::new(Status::new(services.health.clone(), services.limits)),
-        };
+        let status = Arc::new(Status::new(services.health.clone(), services.limits));
+        let report = Arc::clone(&status);
+        self.queue.report_with(Box::new(move || report.document(Instant::now())));
+        let inside = Inside { intake: &intake, queue: &self.queue, ping: sinks.ping(), status };
         let sources = Source::prepare(config, &inside, &services.health);
         let sources = sources.map_err(|wrong| wrong.join("\n"))?;
         sources::take_over(config, &intake);

@@ -8,6 +8,7 @@ mod help;
 pub mod kapacitor;
 mod normalize;
 mod queue;
+pub mod status;
 
 use crate::config::dialects::ilagent::{Asked, Flags};
 use crate::config::hush::hushed;
@@ -49,6 +50,13 @@ pub enum Command {
         database: PathBuf,
         /// What to do with it.
         command: admin::Command,
+    },
+    /// Show how a running agent is.
+    Status {
+        /// Its database file.
+        database: PathBuf,
+        /// In what form.
+        asked: status::Status,
     },
     /// Do what Kapacitor's client does.
     Kapacitor(kapacitor::Ask),
@@ -108,7 +116,7 @@ struct Entry {
     groups: &'static [(&'static str, &'static str)],
 }
 
-const COMMANDS: [Entry; 9] = [
+const COMMANDS: [Entry; 10] = [
     Entry {
         name: "daemon",
         about: "run the agent until it is stopped",
@@ -135,6 +143,13 @@ const COMMANDS: [Entry; 9] = [
         about: "ping one heartbeat monitor",
         info: heartbeat::Heartbeat::get_args_info,
         make: heartbeat,
+        groups: &[],
+    },
+    Entry {
+        name: "status",
+        about: "show how the running agent is",
+        info: status::Status::get_args_info,
+        make: show_status,
         groups: &[],
     },
     Entry {
@@ -391,6 +406,10 @@ fn heartbeat(entry: &Entry, own: &Given, _: Option<String>) -> Result<Command, U
     Ok(Command::Heartbeat(parse::<heartbeat::Heartbeat>(entry, own)?))
 }
 
+fn show_status(entry: &Entry, own: &Given, database: Option<String>) -> Result<Command, Usage> {
+    Ok(Command::Status { database: path_of(database), asked: parse(entry, own)? })
+}
+
 fn list(entry: &Entry, own: &Given, database: Option<String>) -> Result<Command, Usage> {
     on_queue(entry, database, parse::<queue::List>(entry, own)?.command())
 }
@@ -418,9 +437,12 @@ fn on_queue(
     database: Option<String>,
     command: Result<admin::Command, String>,
 ) -> Result<Command, Usage> {
-    let database = database.unwrap_or_else(|| crate::config::defaults::DATABASE.to_owned());
     let command = command.map_err(|what| wrong(entry, what))?;
-    Ok(Command::Queue { database: PathBuf::from(database), command })
+    Ok(Command::Queue { database: path_of(database), command })
+}
+
+fn path_of(database: Option<String>) -> PathBuf {
+    database.map_or_else(|| crate::config::defaults::DATABASE.into(), PathBuf::from)
 }
 
 fn wrong(entry: &Entry, what: String) -> Usage {

@@ -111,6 +111,7 @@ impl Queue {
             no_room: AtomicBool::new(false),
             chatter: Mutex::new(Chatter::new(Instant::now())),
             health: health.clone(),
+            reporter: Arc::default(),
             pulse: Pulse::default(),
             writer: Mutex::new(None),
         });
@@ -227,6 +228,11 @@ impl Queue {
     #[must_use]
     pub fn claims(&self, terms: Terms, ring: Option<Ring>) -> Claims {
         Claims::of(Arc::clone(&self.0), terms, ring)
+    }
+
+    /// Who makes the document that `ilagent status` gets from the control socket.
+    pub fn report_with(&self, report: admin::Report) {
+        self.0.reporter.set(report);
     }
 
     /// Has the log say which sinks deliveries wait for that nobody claims for. Called once all sinks

@@ -1,6 +1,7 @@
 //! What sources, sinks and the queue thread share: the board, room, and what follows from both.
 
 use crate::message::{Desk, Receipt};
+use crate::queue::admin::control::Reporter;
 use crate::queue::board::{Board, SinkId};
 use crate::queue::chatter::{Chatter, Verdict};
 use crate::queue::claim::Next;
@@ -44,6 +45,7 @@ pub(super) struct Shared {
     /// Messages that can never be delivered.
     pub(super) chatter: Mutex<Chatter>,
     pub(super) health: Health,
+    pub(super) reporter: Arc<Reporter>,
     pub(super) pulse: Pulse,
     pub(super) writer: Mutex<Option<JoinHandle<()>>>,
 }

@@ -64,26 +64,29 @@ impl Status {
         self.health.ask();
         match self.health.snapshot().trouble(now, self.limits) {
             None => Response::empty(204),
-            Some(trouble) => document(503, &report::not_ready(&trouble)),
+            Some(trouble) => Response::json(503, text(&report::not_ready(&trouble))),
         }
     }
 
     fn status(&self, now: Instant) -> Response {
+        Response::json(200, self.document(now))
+    }
+
+    /// The document of `/status`, in which nothing from the network can move a cursor.
+    #[must_use]
+    pub fn document(&self, now: Instant) -> String {
         let snapshot = self.health.snapshot();
         let trouble = snapshot.trouble(now, self.limits);
-        document(
-            200,
-            &Report {
-                version: VERSION,
-                uptime_seconds: report::seconds_since(self.started, now),
-                ready: trouble.is_none(),
-                trouble: trouble.as_ref().map(report::not_ready),
-                stopping: snapshot.stopping,
-                sessions: report::sessions(&snapshot),
-                queue: report::queue(&snapshot, now),
-                sinks: report::sinks(&snapshot, now),
-            },
-        )
+        text(&Report {
+            version: VERSION,
+            uptime_seconds: report::seconds_since(self.started, now),
+            ready: trouble.is_none(),
+            trouble: trouble.as_ref().map(report::not_ready),
+            stopping: snapshot.stopping,
+            sessions: report::sessions(&snapshot),
+            queue: report::queue(&snapshot, now),
+            sinks: report::sinks(&snapshot, now),
+        })
     }
 
     fn metrics(&self, now: Instant) -> Response {
@@ -93,10 +96,10 @@ impl Status {
     }
 }
 
-fn document(status: u16, content: &impl Serialize) -> Response {
+fn text(content: &impl Serialize) -> String {
     // Structs of numbers and strings always have a JSON form.
     let document = serde_json::to_string(content).unwrap_or_default();
-    Response::json(status, plain::json(&document).into_owned())
+    plain::json(&document).into_owned()
 }
 
 #[cfg(test)]

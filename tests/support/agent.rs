@@ -264,6 +264,11 @@ impl Agent {
         under_test().arg("queue").args(arguments).arg("-f").arg(self.database()).output().unwrap()
     }
 
+    /// `ilagent status …` of it.
+    pub fn status(&self, arguments: &[&str]) -> Output {
+        under_test().arg("status").args(arguments).arg("-f").arg(self.database()).output().unwrap()
+    }
+
     /// What `ilagent queue list` shows.
     pub fn list(&self) -> Vec<serde_json::Value> {
         let output = self.queue(&["list", "--json"]);

@@ -13,6 +13,22 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::Instant;
 
+/// How the agent is that has this database: the document of `/status`.
+///
+/// # Errors
+///
+/// In words: there is no such agent, or it does not answer.
+pub fn status(database: &Path) -> Result<String, String> {
+    let file = DatabaseFile::at(database)?;
+    control::ask_status(file.path()).unwrap_or_else(|| {
+        Err(format!(
+            "no agent answers beside {}; name the database of the one you mean with `-f`, or ask its \
+             HTTP listener: GET /status",
+            file.path().display()
+        ))
+    })
+}
+
 /// Does it, and returns what to print.
 ///
 /// # Errors

@@ -1,4 +1,5 @@
-//! The control socket beside the database: how `ilagent queue` asks a running agent.
+//! The control socket beside the database: how `ilagent queue` and `ilagent status` ask a running
+//! agent.
 //!
 //! One line of JSON each way. The database file alone would not do: where the file system has no
 //! shared memory maps the agent has the file for itself, and a delivery set free should go at once.
@@ -6,7 +7,7 @@
 use super::Command;
 use crate::queue::database::schema::beside;
 use crate::system::stop::{self, Stop, Stopper};
-use crate::system::threads;
+use crate::system::threads::{self, lock};
 use crossbeam_channel::{Receiver, select};
 use serde_json::{Value, json};
 use std::fs;
@@ -16,7 +17,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -28,6 +29,9 @@ const BEAT: Duration = Duration::from_secs(2);
 
 /// The pause after a failed accept: the system is short of something, and only time brings it back.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// The question how the agent is.
+const STATUS: &str = "status";
 
 /// Longest question, in bytes.
 const QUESTION_MAX: u64 = 1024 * 1024;
@@ -55,7 +59,7 @@ impl Socket {
         drop(self.open);
         // Ends an accept that waits, and every later one.
         let mut ended = self.listening.shutdown(Shutdown::Both);
-        if let Some(stream) = &*self.serving.lock().unwrap_or_else(PoisonError::into_inner) {
+        if let Some(stream) = &*lock(&self.serving) {
             // It may have ended by itself.
             let _ = stream.shutdown(Shutdown::Both);
         }
@@ -79,15 +83,34 @@ pub(in crate::queue) fn path(database: &Path) -> PathBuf {
 /// ends, for which it must not wait.
 type Ask = dyn Fn(Command, &Stop) -> Option<Receiver<Result<String, String>>> + Send;
 
+/// How the agent is, as a JSON document; who knows is told to the queue once everything runs.
+#[derive(Default)]
+pub(in crate::queue) struct Reporter(Mutex<Option<Report>>);
+
+/// Makes that document.
+pub type Report = Box<dyn Fn() -> String + Send>;
+
+impl Reporter {
+    pub(in crate::queue) fn set(&self, report: Report) {
+        *lock(&self.0) = Some(report);
+    }
+
+    fn report(&self) -> Result<String, String> {
+        let report = lock(&self.0);
+        report.as_ref().map(|report| report()).ok_or_else(|| "the agent is starting".to_owned())
+    }
+}
+
 /// Listens beside the database. The caller holds the lock on it, so a socket that is there is
 /// left over from an agent that was killed. An agent without a socket works all the same.
 pub(in crate::queue) fn listen(
     database: &Path,
+    reporter: &Arc<Reporter>,
     ask: impl Fn(Command, &Stop) -> Option<Receiver<Result<String, String>>> + Send + 'static,
 ) -> Option<Socket> {
     let path = path(database);
     let shown = path.display().to_string();
-    start(path, Box::new(ask))
+    start(path, Arc::clone(reporter), Box::new(ask))
         .inspect_err(|error| {
             log::warn!(
                 "control: cannot listen on {shown}: {error}; `ilagent queue` will not work while \
@@ -97,12 +120,12 @@ pub(in crate::queue) fn listen(
         .ok()
 }
 
-fn start(path: PathBuf, ask: Box<Ask>) -> io::Result<Socket> {
+fn start(path: PathBuf, reporter: Arc<Reporter>, ask: Box<Ask>) -> io::Result<Socket> {
     let listener = bind(&path)?;
     let listening = UnixStream::from(OwnedFd::from(listener.try_clone()?));
     let (open, stop) = stop::pair();
     let serving = Serving::default();
-    let control = Control { ask, serving: Arc::clone(&serving), stop };
+    let control = Control { ask, reporter, serving: Arc::clone(&serving), stop };
     let thread = threads::spawn("control", move || control.run(&listener))?;
     Ok(Socket { path, listening, serving, open, thread })
 }
@@ -119,6 +142,7 @@ fn bind(path: &Path) -> io::Result<UnixListener> {
 /// What the answering thread needs.
 struct Control {
     ask: Box<Ask>,
+    reporter: Arc<Reporter>,
     serving: Serving,
     stop: Stop,
 }
@@ -153,7 +177,7 @@ impl Control {
     }
 
     fn serving(&self, stream: Option<UnixStream>) {
-        *self.serving.lock().unwrap_or_else(PoisonError::into_inner) = stream;
+        *lock(&self.serving) = stream;
     }
 
     /// Answers one question.
@@ -162,9 +186,13 @@ impl Control {
         stream.set_write_timeout(Some(PATIENCE))?;
         let mut line = String::new();
         BufReader::new(stream.take(QUESTION_MAX)).read_line(&mut line)?;
-        let said = match serde_json::from_str(&line).ok().as_ref().and_then(Command::from_json) {
-            Some(command) => self.ask_queue(command, stream),
-            None => Err("the question was not understood".to_owned()),
+        let question: Option<Value> = serde_json::from_str(&line).ok();
+        let said = match question.as_ref() {
+            Some(question) if question.get(STATUS).is_some() => self.reporter.report(),
+            question => match question.and_then(Command::from_json) {
+                Some(command) => self.ask_queue(command, stream),
+                None => Err("the question was not understood".to_owned()),
+            },
         };
         let reply = match said {
             Ok(text) => json!({ "text": text }),
@@ -193,17 +221,26 @@ impl Control {
 
 /// Asks the agent that has the database open; `None` when none listens.
 pub(in crate::queue) fn ask(database: &Path, command: &Command) -> Option<Result<String, String>> {
+    ask_for(database, &command.to_json())
+}
+
+/// How that agent is: the document of `/status`.
+pub(in crate::queue) fn ask_status(database: &Path) -> Option<Result<String, String>> {
+    ask_for(database, &json!({ STATUS: null }))
+}
+
+fn ask_for(database: &Path, question: &Value) -> Option<Result<String, String>> {
     let stream = UnixStream::connect(path(database)).ok()?;
-    Some(converse(&stream, command).unwrap_or_else(|error| {
+    Some(converse(&stream, question).unwrap_or_else(|error| {
         Err(format!("the agent that has {} open does not answer: {error}", database.display()))
     }))
 }
 
-fn converse(stream: &UnixStream, command: &Command) -> io::Result<Result<String, String>> {
+fn converse(stream: &UnixStream, question: &Value) -> io::Result<Result<String, String>> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     let mut writing = stream;
-    writeln!(writing, "{}", command.to_json())?;
+    writeln!(writing, "{question}")?;
     let (mut reader, mut line) = (BufReader::new(stream), String::new());
     while line.trim().is_empty() {
         line.clear();
@@ -231,7 +268,7 @@ mod tests {
         fs::create_dir_all(&folder).unwrap();
         let database = folder.join("q.db3");
         let (questions, received) = bounded(1);
-        let socket = listen(&database, move |_, _| {
+        let socket = listen(&database, &Arc::default(), move |_, _| {
             let (tell, told) = bounded(1);
             questions.send(tell).ok().map(|()| told)
         });

@@ -22,7 +22,8 @@ impl Writer {
     /// Listens for `ilagent queue`, which waits for its turn like everybody else.
     pub(super) fn listen(&mut self) {
         let requests = self.shared.requests.clone();
-        self.control = control::listen(&self.settings.path, move |command, stop| {
+        let reporter = &self.shared.reporter;
+        self.control = control::listen(&self.settings.path, reporter, move |command, stop| {
             let (tell, told) = bounded(1);
             select! {
                 send(requests, Request::Admin(command, tell)) -> sent => sent.ok().map(|()| told),
