@@ -100,16 +100,29 @@ impl Function {
     ///
     /// Says what it takes if it cannot take them.
     pub(super) fn check(&self, given: &[Types]) -> Result<Types, String> {
+        let types = self.makes(given);
+        if !types.is_empty() {
+            return Ok(types);
+        }
+        let int = Types::of(Type::Int);
+        let widened: Vec<Types> = given
+            .iter()
+            .map(|&one| if one == int { Types::of(Type::Float) } else { one })
+            .collect();
+        let hint = match self.makes(&widened).is_empty() {
+            false => "; 5.0 is a float, 5 is none, and float() makes one",
+            true => "",
+        };
+        Err(format!("{} takes {}, not {}{hint}", self.name, self.takes(), list(given)))
+    }
+
+    fn makes(&self, given: &[Types]) -> Types {
         let fits = |signature: &&Signature| {
             signature.takes.len() == given.len()
                 && signature.takes.iter().zip(given).all(|(&takes, given)| given.has(takes))
         };
         let makes = self.signatures().iter().filter(fits);
-        let types = makes.fold(Types::NONE, |types, signature| types.and(signature.makes));
-        if types.is_empty() {
-            return Err(format!("{} takes {}, not {}", self.name, self.takes(), list(given)));
-        }
-        Ok(types)
+        makes.fold(Types::NONE, |types, signature| types.and(signature.makes))
     }
 
     /// `(float, float) or (int, float)`

@@ -40,7 +40,11 @@ fn functions_that_do_not_exist_or_take_something_else() {
         ("foo()", "line 1 char 1: there is no function foo()"),
         ("1 < flor(1.0)", "line 1 char 5: there is no function flor(); did you mean floor()?"),
         ("level() == 3", "line 1 char 1: there is no function level()"),
-        ("max(1, 2) > 1", "line 1 char 1: max takes (float, float), not (int, int)"),
+        (
+            "max(1, \"a\") > 1",
+            "line 1 char 1: max takes (float, float), not (int, field or tag); 5.0 is a float, 5 is \
+             none, and float() makes one",
+        ),
         ("max(1.0) > 1.0", "line 1 char 1: max takes (float, float), not (float)"),
         ("count(\"a\") > 1", "line 1 char 1: count takes (), not (field or tag)"),
         ("sigma() > 1.0", "line 1 char 1: sigma takes (float), not ()"),
@@ -50,7 +54,8 @@ fn functions_that_do_not_exist_or_take_something_else() {
             "if(TRUE, 1, 2.0) > 1",
             "line 1 char 1: if takes (bool, float, float) or (bool, int, int) or (bool, string, \
              string) or (bool, bool, bool) or (bool, regex, regex) or (bool, time, time) or \
-             (bool, duration, duration), not (bool, int, float)",
+             (bool, duration, duration), not (bool, int, float); 5.0 is a float, 5 is none, and \
+             float() makes one",
         ),
         (
             "abs(1.0, 1.0, 1.0, 1.0, 1.0) > 1",
