@@ -22,6 +22,9 @@ pub const HISTORY_MAX: usize = 1_000;
 /// How many points a window by count may have.
 pub const WINDOW_POINTS_MAX: usize = 100_000;
 
+/// How many nodes may lie below each other: each needs its part of a thread's stack.
+pub const DEPTH_MAX: usize = 64;
+
 /// The nodes of a task.
 #[derive(Clone, Debug, Default)]
 pub struct Pipeline {
@@ -29,6 +32,22 @@ pub struct Pipeline {
     pub dbrps: Vec<Dbrp>,
     /// The nodes, parents before children.
     pub nodes: Vec<Node>,
+}
+
+impl Pipeline {
+    /// The first node that has too many above it.
+    #[must_use]
+    pub fn too_deep(nodes: &[Node]) -> Option<&Node> {
+        let mut depths = Vec::with_capacity(nodes.len());
+        for node in nodes {
+            let above = node.parents.iter().map(|&parent| depths[parent]).max().unwrap_or(0);
+            if above == DEPTH_MAX {
+                return Some(node);
+            }
+            depths.push(above + 1);
+        }
+        None
+    }
 }
 
 /// A node.

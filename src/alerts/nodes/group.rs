@@ -35,10 +35,10 @@ pub(super) struct Group {
     /// Its number in its task.
     pub(super) number: usize,
     /// Its name in records: its text, with escapes where a text could mean two groups.
-    pub(super) key: Box<str>,
+    pub(super) key: Name,
     /// Its name in templates: the measurement if it makes a group, then `tag=value,…`; empty if
     /// there is just one group.
-    pub(super) text: Box<str>,
+    pub(super) text: Name,
     /// The tags that make it, with their values, also empty ones.
     pub(super) tags: Tags,
     /// What makes it.
@@ -52,7 +52,7 @@ struct Entry {
 
 /// The groups of a task.
 pub(in crate::alerts) struct Groups {
-    numbers: HashMap<Box<str>, usize>,
+    numbers: HashMap<Name, usize>,
     entries: Vec<Option<Entry>>,
     all: Arc<Group>,
     free: Vec<usize>,
@@ -121,10 +121,13 @@ impl Groups {
             return None;
         }
         let number = self.free.pop().unwrap_or(self.entries.len());
+        let key = Name::from(self.buffer.as_str());
+        let text = text(dimensions, measurement, tags);
+        let text = if text == *key { key.clone() } else { text.into() };
         let group = Arc::new(Group {
             number,
-            key: self.buffer.as_str().into(),
-            text: text(dimensions, measurement, tags),
+            key,
+            text,
             tags: dimensions.tags.iter().map(|name| (name.clone(), value(tags, name))).collect(),
             dimensions: Arc::clone(dimensions),
         });
@@ -321,7 +324,7 @@ fn unescaped(text: &str) -> String {
     unescaped
 }
 
-fn text(dimensions: &Dimensions, measurement: &str, tags: &Tags) -> Box<str> {
+fn text(dimensions: &Dimensions, measurement: &str, tags: &Tags) -> String {
     let mut text = String::new();
     if dimensions.by_measurement {
         text.push_str(measurement);
@@ -331,7 +334,7 @@ fn text(dimensions: &Dimensions, measurement: &str, tags: &Tags) -> Box<str> {
         let comma = if index > 0 { "," } else { "" };
         text.extend([comma, name, "=", tags.get(name).map_or("", |value| value)]);
     }
-    text.into()
+    text
 }
 
 #[cfg(test)]

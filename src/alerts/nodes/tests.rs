@@ -3,8 +3,8 @@
 
 use crate::alerts::lambda::Lambda;
 use crate::alerts::pipeline::{
-    Aggregate, Deadman, Defaults, Delete, Derivative, Eval, From, Function, GroupBy, Keep, Kind,
-    Log, Node, Pipeline, SECOND, Sample, StateCount, StateDuration, Window,
+    Aggregate, DEPTH_MAX, Deadman, Defaults, Delete, Derivative, Eval, From, Function, GroupBy,
+    Keep, Kind, Log, Node, Pipeline, SECOND, Sample, StateCount, StateDuration, Window,
 };
 use crate::alerts::point::{Field, Name, Point};
 use crate::alerts::script::{Place, parse_expression};
@@ -418,4 +418,21 @@ fn a_deadman_counts_by_the_clock() {
     let deleted = engine.delete("task");
     assert_eq!(deleted.records.len(), 1);
     assert_eq!(engine.wake_at(), None);
+}
+
+/// As deep as a script can be, on the stack that the agent's threads have.
+#[test]
+fn a_long_chain_fits_on_a_stack() {
+    let eval = || {
+        Kind::Eval(Eval {
+            results: vec![("f".into(), lambda("\"f\" + 1.0"))],
+            tags: Vec::new(),
+            keep: Keep::Results,
+            quiet: false,
+        })
+    };
+    let fed = crate::system::threads::spawn("chain", move || {
+        effects((0..DEPTH_MAX - 2).map(|_| eval()).collect(), "m f=1 1")
+    });
+    assert_eq!(out(&fed.unwrap().join().unwrap()), "m f=63 1");
 }

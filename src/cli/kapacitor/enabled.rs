@@ -64,6 +64,10 @@ default-retention-policy = \"\"
   # username = \"me\"
   # password-file = \"/etc/kapacitor/password\"
 
+[alert]
+  # Whether a point that lacks a field of an alert ends it.
+  missing-fields-recover = false
+
 [load]
   enabled = false
   dir = \"/etc/kapacitor/load\"

@@ -11,6 +11,8 @@ pub struct Kapacitor {
     pub hostname: String,
     /// The retention policy of points that name none.
     pub default_retention_policy: String,
+    /// Whether a point that lacks a field of an alert ends it, as there.
+    pub missing_fields_recover: bool,
     /// The broker that handlers publish to if they name none.
     pub default_broker: Option<String>,
     /// The folder of tasks and handlers that are read at the start.
@@ -24,6 +26,7 @@ impl Default for Kapacitor {
         Kapacitor {
             hostname: "localhost".to_owned(),
             default_retention_policy: String::new(),
+            missing_fields_recover: false,
             default_broker: None,
             load: None,
             udp: Vec::new(),

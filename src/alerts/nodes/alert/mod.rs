@@ -158,7 +158,7 @@ impl Alert {
             recoverable: !self.settings.no_recoveries,
             task: cx.task.into(),
             name: view.measurement.clone(),
-            group: group.text.as_ref().into(),
+            group: group.text.clone(),
             tags: view.tags.clone(),
             fields: view.fields.clone(),
             ..Event::default()

@@ -5,8 +5,9 @@ use super::properties::owners;
 use super::{Builder, meant};
 use crate::alerts::lambda::Lambda;
 use crate::alerts::pipeline::{
-    Aggregate, Alert, Deadman, Defaults, Delete, Derivative, Eval, From, Function, GroupBy, Keep,
-    Kind, Log, Rule, SECOND, Sample, StateCount, StateDuration, WINDOW_POINTS_MAX, Window,
+    Aggregate, Alert, DEPTH_MAX, Deadman, Defaults, Delete, Derivative, Eval, From, Function,
+    GroupBy, Keep, Kind, Log, Pipeline, Rule, SECOND, Sample, StateCount, StateDuration,
+    WINDOW_POINTS_MAX, Window,
 };
 use crate::alerts::script::ast::{Binary, Comments, Expression, Operator, Term};
 use crate::alerts::script::fault::Fault;
@@ -182,6 +183,10 @@ impl Builder<'_> {
             if let Some(what) = what {
                 self.faults.add(node.place, what);
             }
+        }
+        if let Some(node) = Pipeline::too_deep(&self.nodes) {
+            let what = format!("at most {DEPTH_MAX} nodes may lie below each other");
+            self.faults.add(node.place, what);
         }
     }
 }

@@ -466,4 +466,10 @@ fn lambdas_made_of_lambdas_have_bounds() {
     assert!(faults(&text).contains("the expression is too large"));
     let text = format!("var s = stream|from(){}", "|noOp()".repeat(300));
     assert!(faults(&text).contains("a task has at most 200 nodes"));
+    let text = format!("var s = stream|from(){}", "|noOp()".repeat(62));
+    built(&text);
+    assert_eq!(
+        faults(&format!("{text}|noOp()|noOp()")),
+        "line 1 char 457: at most 64 nodes may lie below each other"
+    );
 }

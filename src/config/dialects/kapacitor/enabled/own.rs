@@ -19,6 +19,7 @@ pub(crate) fn own(fields: &Fields<'_>, brokers: &[Node]) -> Own {
     fields.text("hostname", &mut |text| put(&mut kapacitor.hostname, values::filled(text)));
     kapacitor.default_retention_policy =
         fields.words("default-retention-policy").unwrap_or_default();
+    kapacitor.missing_fields_recover = fields.truth("missing-fields-recover").unwrap_or(false);
     fields.text("load", &mut |text| {
         put(&mut kapacitor.load, values::filled(text).map(PathBuf::from))
     });

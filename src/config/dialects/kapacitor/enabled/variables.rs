@@ -28,7 +28,14 @@ const TABLES: [(&str, &[(&str, Kind)]); 4] = [
         ],
     ),
     ("load", &[("enabled", Truth), ("dir", Text)]),
-    ("alert", &[("persist-topics", Truth), ("topic-buffer-length", Text)]),
+    (
+        "alert",
+        &[
+            ("persist-topics", Truth),
+            ("topic-buffer-length", Text),
+            ("missing-fields-recover", Truth),
+        ],
+    ),
     ("logging", &[("file", Text), ("level", Text)]),
 ];
 
