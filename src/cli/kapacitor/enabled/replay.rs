@@ -53,7 +53,9 @@ pub(super) fn run(words: &[&str]) -> Result<String, Failure> {
     let pipeline = pipeline(&asked)?;
     let points = points(&asked, &pipeline)?;
     let id = Path::new(&asked.tick).file_stem().unwrap_or_default().to_string_lossy();
-    Ok(Replay::new(&id, pipeline, &asked).run(&points, asked.after))
+    // A deadman counts from here.
+    let begin = points.first().map_or(0, |point| point.time);
+    Ok(Replay::new(&id, pipeline, &asked, begin).run(&points, asked.after))
 }
 
 fn read(words: &[&str]) -> Result<Asked, String> {
@@ -179,7 +181,7 @@ struct Replay {
 }
 
 impl Replay {
-    fn new(id: &str, pipeline: Pipeline, asked: &Asked) -> Self {
+    fn new(id: &str, pipeline: Pipeline, asked: &Asked, begin: i64) -> Self {
         let mut topics = Topics::default();
         for node in &pipeline.nodes {
             if let Kind::Alert(alert) = &node.kind
@@ -190,7 +192,7 @@ impl Replay {
         }
         let settings = Settings { failed_is_false: asked.recover, ..Settings::default() };
         let mut engine = Engine::new(settings, Vec::new());
-        engine.enable(id, pipeline, 0);
+        engine.enable(id, pipeline, begin);
         let (out, complaints) = (String::new(), BTreeSet::new());
         Replay { engine, topics, out, json: asked.json, events: 0, complaints }
     }
