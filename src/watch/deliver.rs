@@ -1,16 +1,172 @@
-//! What follows from an evaluation, as the queue takes it.
+//! Events to handlers: what becomes of an alert.
+//!
+//! What goes to a broker or to ilert becomes a delivery, which is stored with the records of the same
+//! points. What goes to a file, a program or a socket is done by a thread, once.
 
-use crate::alerts::Effects;
-use crate::queue::Push;
+use super::actions::{Actions, Deed};
+use crate::alerts::handlers::{Action, Gathering, HandlerSpec};
+use crate::alerts::topics::Topics;
+use crate::alerts::zone::Zone;
+use crate::alerts::{Effects, Event};
+use crate::config::{Config, PublishRule};
+use crate::message::{Delivery, ILERT, Record};
+use crate::queue::{DeadLetter, Push, Storing};
+use log::warn;
+use std::collections::BTreeMap;
 
-/// Makes pushes of effects.
-#[derive(Debug, Default)]
-pub struct Deliver;
+/// How many topics an event may be passed on to, one after the other.
+const HOPS_MAX: usize = 8;
+
+/// What knows where alerts go.
+#[derive(Default)]
+pub struct Deliver {
+    pub(super) topics: Topics,
+    /// The names of the sinks of brokers that are there.
+    sinks: Vec<String>,
+    default_broker: Option<String>,
+    zone: Zone,
+    actions: Actions,
+    /// What handlers gather, by their topics and ids.
+    gatherings: BTreeMap<(String, String), (HandlerSpec, Gathering)>,
+}
+
+/// What has to be stored.
+#[derive(Default)]
+struct Stored {
+    records: Vec<Record>,
+    pushes: Vec<Push>,
+}
 
 impl Deliver {
-    /// Deliveries and records, in the order of their causes.
-    pub(super) fn pushes(&mut self, effects: Effects) -> Vec<Push> {
-        let record = |record| Push::Record { record, receipt: None };
-        effects.records.into_iter().map(record).collect()
+    /// To the brokers of a configuration; `topics` are as they were remembered.
+    #[must_use]
+    pub fn new(config: &Config, topics: Topics, zone: Zone, actions: Actions) -> Self {
+        let brokers = config.brokers.iter().filter(|broker| broker.alerts);
+        let kapacitor = config.kapacitor.as_ref();
+        Deliver {
+            topics,
+            sinks: brokers.map(|broker| PublishRule::sink_name(&broker.name)).collect(),
+            default_broker: kapacitor.and_then(|it| it.default_broker.clone()),
+            zone,
+            actions,
+            gatherings: BTreeMap::new(),
+        }
     }
+
+    /// What has to be stored of what follows from points: records, deliveries, dead letters.
+    pub(super) fn pushes(&mut self, effects: Effects, now: i64) -> Vec<Push> {
+        let mut stored = Stored { records: effects.records, pushes: Vec::new() };
+        for event in effects.events {
+            self.take(event, HOPS_MAX, now, &mut stored);
+        }
+        for event in self.gathered(now) {
+            self.take(event, HOPS_MAX, now, &mut stored);
+        }
+        let Stored { records, mut pushes } = stored;
+        pushes.extend(records.into_iter().map(|record| Push::Record { record, receipt: None }));
+        pushes
+    }
+
+    /// When something is due that was gathered.
+    pub(super) fn wake_at(&self) -> Option<i64> {
+        self.gatherings.values().filter_map(|(_, gathering)| gathering.wake_at()).min()
+    }
+
+    fn gathered(&mut self, now: i64) -> Vec<Event> {
+        let mut due = Vec::new();
+        for (handler, gathering) in self.gatherings.values_mut() {
+            if let Some((event, said)) = gathering.take(&handler.kind, now) {
+                if let Err(why) = said {
+                    warn!("alerts: {}: the message of {}: {why}", handler.topic, handler.id);
+                }
+                due.push(event);
+            }
+        }
+        self.gatherings.retain(|_, (_, gathering)| gathering.wake_at().is_some());
+        due
+    }
+
+    fn take(&mut self, mut event: Event, hops: usize, now: i64, stored: &mut Stored) {
+        self.topics.take(&mut event, &mut stored.records);
+        let (mut onward, mut gathering) = (Vec::new(), Vec::new());
+        for handler in self.topics.listening(&event.topic) {
+            let wants = handler.wants(&event, Some(&self.zone));
+            let action = wants.and_then(|wants| match wants {
+                true => {
+                    let broker = self.default_broker.as_deref();
+                    handler.action(&event, broker, Some(&self.zone)).map(Some)
+                }
+                false => Ok(None),
+            });
+            match action {
+                Ok(None) => (),
+                Ok(Some(Action::Publish(topics))) => onward.extend(topics.iter().cloned()),
+                Ok(Some(Action::Gather)) => gathering.push(handler.clone()),
+                Ok(Some(action)) => stored.pushes.extend(self.push(action)),
+                Err(why) => warn!("alerts: {}: {}: {why}", event.topic, handler.id),
+            }
+        }
+        for handler in gathering {
+            let key = (event.topic.to_string(), handler.id.clone());
+            let (handler, gathering) =
+                self.gatherings.entry(key).or_insert_with(|| (handler, Gathering::default()));
+            gathering.add(&handler.kind, event.clone(), now);
+        }
+        for topic in onward {
+            match hops {
+                0 => warn!("alerts: {}: passed on too often, from topic to topic", event.topic),
+                _ => {
+                    let event = Event { topic: topic.as_str().into(), ..event.clone() };
+                    self.take(event, hops - 1, now, stored);
+                }
+            }
+        }
+    }
+
+    /// What an action has to be stored as, if it has to.
+    fn push(&self, action: Action<'_>) -> Option<Push> {
+        match action {
+            Action::Deliver(delivery) => Some(self.delivery(delivery)),
+            Action::Dead { delivery, why } => Some(dead(delivery, why)),
+            action => {
+                if let Some(deed) = Deed::of(action) {
+                    self.actions.send(deed);
+                }
+                None
+            }
+        }
+    }
+
+    /// A delivery to a sink that is there, or a dead letter.
+    fn delivery(&self, delivery: Delivery) -> Push {
+        let sink = delivery.lane.sink.as_str();
+        if delivery.lane.sink != ILERT && !self.sinks.iter().any(|known| known == sink) {
+            let name = sink.strip_prefix(&PublishRule::sink_name("")).unwrap_or(sink);
+            let why = format!("unknown MQTT broker {name:?}");
+            return dead(delivery, why);
+        }
+        Push::Delivery { delivery, storing: Storing::AtOnce, receipt: None }
+    }
+
+    /// A publication that tests whether a broker can be published to.
+    pub(super) fn test(&self, handler: &HandlerSpec, event: &Event) -> Result<Push, String> {
+        let action = handler.action(event, self.default_broker.as_deref(), None)?;
+        match self.push(action) {
+            Some(Push::DeadLetter { letter, .. }) => Err(letter.reason),
+            Some(push) => Ok(push),
+            None => Err("there is nothing to publish".to_owned()),
+        }
+    }
+}
+
+fn dead(delivery: Delivery, reason: String) -> Push {
+    let letter = DeadLetter {
+        reason,
+        lane: Some(delivery.lane),
+        order_key: delivery.order_key,
+        errand: Some(delivery.errand),
+        origin: delivery.origin,
+        body: delivery.body,
+    };
+    Push::DeadLetter { letter, receipt: None }
 }

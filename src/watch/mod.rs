@@ -8,8 +8,12 @@
 //! What was evaluated cannot be evaluated again. So what the queue refuses is kept, and nothing
 //! else is evaluated until it has been taken.
 
+mod actions;
 mod complaints;
+mod definitions;
 mod deliver;
+mod load;
+mod task;
 
 use crate::alerts::pipeline::LogLevel;
 use crate::alerts::wanted::Wanted;
@@ -20,9 +24,12 @@ use crate::system::plain;
 use crate::system::pulse::{Part, Pulse};
 use crate::system::stop::Stop;
 use crate::system::threads::{self, Failures, lock};
+pub use actions::{Actions, Hands, actions};
 use complaints::Complaints;
 use crossbeam_channel::{Receiver, Sender, after, bounded, never, select};
+pub use definitions::{Definitions, Refusal, Safe, fits};
 pub use deliver::Deliver;
+pub use load::check;
 use log::{Level, log};
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -78,11 +85,23 @@ struct State {
     timer: Option<i64>,
 }
 
+impl State {
+    /// When something is to be done though no point comes.
+    fn due(&self) -> Option<i64> {
+        self.engine.wake_at().into_iter().chain(self.deliver.wake_at()).min()
+    }
+}
+
 /// The time, in nanoseconds since 1970.
 #[must_use]
 pub fn now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+}
+
+/// A time as RFC 3339 has it, in UTC; 0 is Go's time that never was.
+fn rfc_3339(time: i64) -> String {
+    if time == 0 { "0001-01-01T00:00:00Z".to_owned() } else { crate::alerts::rfc3339(time) }
 }
 
 impl Watch {
@@ -214,13 +233,13 @@ impl Watch {
             return Some(AGAIN);
         }
         let now = now();
-        if state.engine.wake_at().is_some_and(|due| due <= now) {
+        if state.due().is_some_and(|due| due <= now) {
             let effects = state.engine.wake(now);
             if self.carry_out(&mut state, effects, None).is_err() {
                 return Some(AGAIN);
             }
         }
-        state.timer = state.engine.wake_at();
+        state.timer = state.due();
         let left = state.timer?.saturating_sub(now);
         Some(Duration::from_nanos(u64::try_from(left).unwrap_or(0)))
     }
@@ -234,8 +253,8 @@ impl Watch {
     ) -> Result<Follows, queue::Error> {
         state.complaints.log(mem::take(&mut effects.complaints), Instant::now());
         mem::take(&mut effects.lines).iter().for_each(log_line);
+        let mut batch = state.deliver.pushes(effects, now());
         self.ring_if_earlier(state);
-        let mut batch = state.deliver.pushes(effects);
         if batch.is_empty() {
             return Ok(Follows::Nothing);
         }
@@ -249,7 +268,7 @@ impl Watch {
 
     /// Wakes the thread if something is due sooner than it thinks.
     fn ring_if_earlier(&self, state: &mut State) {
-        let due = state.engine.wake_at();
+        let due = state.due();
         if due.is_some_and(|due| state.timer.is_none_or(|timer| due < timer)) {
             state.timer = due;
             // A bell that has been rung already is heard.
