@@ -33,14 +33,15 @@ pub fn run(
     let (mut running, mut failed) = Running::start(&config, prepared, Sockets::default())?;
     let mut left = Stop::already();
     loop {
-        let next = match wait(signals, &failed, &left, &config, read_again, &|| ()) {
-            End::Reload(next) => next,
-            end => {
-                supervise::say(&[NotifyState::Stopping]);
-                running.stop();
-                return end.result();
-            }
-        };
+        let next =
+            match wait(signals, &failed, &left, &config, read_again, &|| running.look_again()) {
+                End::Reload(next) => next,
+                end => {
+                    supervise::say(&[NotifyState::Stopping]);
+                    running.stop();
+                    return end.result();
+                }
+            };
         let prepared = match Prepared::new(&next, Some(&config)) {
             Ok(prepared) => prepared,
             Err(what) => {

@@ -73,6 +73,11 @@ fn is_same(one: &Path, other: &Path) -> bool {
 }
 
 fn open(config: &Config, health: &Health, failures: &Failures) -> Result<Queue, String> {
+    if let (Some(_), Some(folder)) = (&config.kapacitor, config.queue.path.parent()) {
+        // A Kapacitor makes its `data_dir` itself.
+        let made = std::fs::create_dir_all(folder);
+        made.map_err(|error| format!("queue: cannot make {}: {error}", folder.display()))?;
+    }
     let durable = !config.http.is_empty()
         || config.brokers.iter().any(|broker| broker.buffer)
         || config.clusters.iter().any(|cluster| cluster.buffer);
@@ -192,6 +197,11 @@ impl Running {
         let sources = self.sources.iter().filter_map(sources::Running::part);
         let sinks = self.sinks.iter().filter_map(sinks::Running::part);
         std::iter::once(part).chain(sources).chain(sinks).collect()
+    }
+
+    /// Reads again what is read beside the configuration.
+    pub(super) fn look_again(&self) {
+        self.sources.iter().for_each(sources::Running::look_again);
     }
 
     /// Stops for good.

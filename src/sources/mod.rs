@@ -3,13 +3,14 @@
 mod hand;
 pub mod http;
 pub mod kafka;
+pub mod kapacitor;
 pub mod mqtt;
 #[cfg(feature = "kapacitor")]
 pub mod udp;
 
 pub use http::Sockets;
 
-use crate::config::{Broker, Config, Http};
+use crate::config::{Broker, Clients, Config, Http};
 use crate::intake::Intake;
 use crate::message::{Ping, path_segment};
 use crate::queue::Queue;
@@ -36,6 +37,8 @@ pub enum Source {
     Kafka(Box<kafka::Consumer>),
     /// An HTTP listener.
     Http(http::Listener),
+    /// What a Kapacitor does.
+    Kapacitor(Box<kapacitor::Kapacitor>),
 }
 
 /// What sources hand messages to, and what they answer with.
@@ -59,7 +62,8 @@ pub fn check(config: &Config) -> Result<(), Vec<String>> {
     let brokers = read_from(config).map(|broker| named("mqtt", &broker.name, mqtt::check(broker)));
     let clusters =
         config.clusters.iter().map(|cluster| named("kafka", &cluster.name, kafka::check(cluster)));
-    all_or_faults(brokers.chain(clusters)).map(|_| ())
+    let kapacitor = kapacitor::check(config).map_err(|wrong| wrong.join("\n"));
+    all_or_faults(brokers.chain(clusters).chain([kapacitor])).map(|_| ())
 }
 
 impl Source {
@@ -74,8 +78,11 @@ impl Source {
         inside: &Inside<'_>,
         health: &Health,
     ) -> Result<Vec<Source>, Vec<String>> {
-        let listeners =
-            config.http.iter().map(|settings| Ok(Source::Http(inside.listener(config, settings))));
+        let kapacitor = kapacitor::prepare(config, inside.queue)?;
+        let listener = |settings| inside.listener(config, settings, kapacitor.as_ref());
+        let listeners: Vec<_> = config.http.iter().map(listener).map(Source::Http).collect();
+        let listeners = listeners.into_iter().map(Ok);
+        let kapacitor = kapacitor.map(Box::new).map(Source::Kapacitor).map(Ok);
         let sessions = read_from(config).map(|broker| {
             let session = mqtt::prepare(broker, inside.intake.clone(), inside.queue, health);
             named("mqtt", &broker.name, session.map(Box::new).map(Source::Mqtt))
@@ -84,7 +91,7 @@ impl Source {
             let consumer = kafka::prepare(cluster, inside.intake.clone(), health);
             named("kafka", &cluster.name, consumer.map(Box::new).map(Source::Kafka))
         });
-        all_or_faults(listeners.chain(sessions).chain(consumers))
+        all_or_faults(listeners.chain(kapacitor).chain(sessions).chain(consumers))
     }
 
     /// Starts it in the background. A listener takes its socket out of `sockets`.
@@ -104,13 +111,26 @@ impl Source {
                 running.map(Running::Kafka).map_err(|error| format!("kafka: {error}"))
             }
             Source::Http(listener) => listener.start(services, sockets).map(Running::Http),
+            Source::Kapacitor(kapacitor) => {
+                kapacitor.start(services).map(Box::new).map(Running::Kapacitor)
+            }
         }
     }
 }
 
 impl Inside<'_> {
     /// A listener with the routes that its clients expect.
-    fn listener(&self, config: &Config, settings: &Http) -> http::Listener {
+    fn listener(
+        &self,
+        config: &Config,
+        settings: &Http,
+        kapacitor: Option<&kapacitor::Kapacitor>,
+    ) -> http::Listener {
+        if let Some(kapacitor) = kapacitor.filter(|_| settings.clients == Clients::Kapacitor) {
+            let mut routes = kapacitor.routes(settings);
+            routes.push(Arc::clone(&self.status));
+            return http::Listener::new(settings, routes);
+        }
         let door = Arc::new(Door::new(settings, self.queue.clone()));
         let direct = Direct::new(config, Arc::clone(&door));
         let api = Api::new(settings, door, Arc::clone(&self.ping));
@@ -128,6 +148,8 @@ pub enum Running {
     Kafka(kafka::Running),
     /// An HTTP listener.
     Http(http::Running),
+    /// What a Kapacitor does.
+    Kapacitor(Box<kapacitor::Running>),
 }
 
 impl Running {
@@ -137,7 +159,15 @@ impl Running {
         match self {
             Running::Mqtt(session) => Some(Part::new(session.name(), session.pulse())),
             Running::Kafka(consumer) => Some(Part::new(consumer.name(), consumer.pulse())),
+            Running::Kapacitor(kapacitor) => Some(kapacitor.part()),
             Running::Http(_) => None,
+        }
+    }
+
+    /// Reads again what it reads beside the configuration.
+    pub fn look_again(&self) {
+        if let Running::Kapacitor(kapacitor) = self {
+            kapacitor.look_again();
         }
     }
 
@@ -146,6 +176,7 @@ impl Running {
         match self {
             Running::Mqtt(session) => session.wake(),
             Running::Kafka(consumer) => consumer.wake(),
+            Running::Kapacitor(kapacitor) => kapacitor.wake(),
             Running::Http(_) => (),
         }
     }
@@ -160,6 +191,7 @@ impl Running {
                 }
             }
             Running::Http(listener) => listener.join(is_reload, sockets),
+            Running::Kapacitor(kapacitor) => kapacitor.join(),
         }
     }
 }

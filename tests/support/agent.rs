@@ -45,7 +45,7 @@ pub fn post(port: u16, body: &str) -> Option<(u16, String)> {
     )
 }
 
-fn exchange(port: u16, request: &str) -> Option<(u16, String)> {
+pub fn exchange(port: u16, request: &str) -> Option<(u16, String)> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(30))).ok()?;
     stream.write_all(request.as_bytes()).ok()?;

@@ -9,7 +9,7 @@ pub mod ilert;
 #[cfg(feature = "kapacitor")]
 pub mod points;
 mod sockets;
-mod waiter;
+pub(super) mod waiter;
 
 pub use sockets::Sockets;
 

@@ -9,11 +9,11 @@ use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 /// Takes charge of a batch, all or none: a push into the queue.
-pub(super) type Take = dyn Fn(Vec<Push>) -> Result<(), queue::Error> + Send + Sync;
+pub(in crate::sources) type Take = dyn Fn(Vec<Push>) -> Result<(), queue::Error> + Send + Sync;
 
 /// Why a message cannot be confirmed to its client.
 #[derive(Debug)]
-pub(super) enum NotSafe {
+pub(in crate::sources) enum NotSafe {
     /// It is not stored yet, and may still be.
     InTime,
     /// The queue did not take it.
@@ -21,7 +21,11 @@ pub(super) enum NotSafe {
 }
 
 /// Pushes `batch`, which is not empty, and waits until all of it is safe, for `patience` at most.
-pub(super) fn store(batch: Vec<Push>, take: &Take, patience: Duration) -> Result<(), NotSafe> {
+pub(in crate::sources) fn store(
+    batch: Vec<Push>,
+    take: &Take,
+    patience: Duration,
+) -> Result<(), NotSafe> {
     let push = |receipts: &dyn Fn(usize) -> Receipt| {
         let receipt = receipts(batch.len());
         let batch = batch.into_iter().map(|push| push.with_receipt(receipt.clone())).collect();
@@ -32,7 +36,7 @@ pub(super) fn store(batch: Vec<Push>, take: &Take, patience: Duration) -> Result
 
 /// Does `push` with what makes a receipt, and waits until that is signed, for `patience` at most.
 /// There is nothing to wait for if `push` says `false`.
-pub(super) fn until_safe(
+pub(in crate::sources) fn until_safe(
     push: impl FnOnce(&dyn Fn(usize) -> Receipt) -> Result<bool, queue::Error>,
     patience: Duration,
 ) -> Result<(), NotSafe> {
@@ -44,7 +48,7 @@ pub(super) fn until_safe(
 }
 
 /// The answer to a client when the queue refuses its message.
-pub(super) fn words(error: &queue::Error) -> &'static str {
+pub(in crate::sources) fn words(error: &queue::Error) -> &'static str {
     match error {
         queue::Error::Full(_) => "the queue is full",
         queue::Error::Unwritable(_) => "the queue cannot be written",

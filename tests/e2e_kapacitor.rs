@@ -1,0 +1,316 @@
+//! The page of the vendor's manual about MQTT, block by block: its configuration, its scripts, its
+//! handler and its commands, with two real mosquittos, one of them with TLS on both sides and a
+//! password.
+
+#![cfg(feature = "kapacitor")]
+#![allow(clippy::unwrap_used, reason = "a broken test may panic")]
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::process::{Child, Command, Output, Stdio};
+use support::agent::{BINARY, exchange, signal};
+use support::broker::Broker;
+use support::certificates::Authority;
+use support::subscriber::Subscriber;
+use support::{Folder, free_port, wait_until};
+
+const CONFIG: &str = r#"
+[[mqtt]]
+  enabled = true
+  name = "localhost"
+  default = true
+  url = "tcp://localhost:1883"
+
+[[mqtt]]
+  enabled = true
+  name = "alerts-broker"
+  default = false
+  url = "ssl://123.45.67.89:1883"
+  ssl-ca = "/etc/kapacitor/ca.pem"
+  ssl-cert = "/etc/kapacitor/cert.pem"
+  ssl-key = "/etc/kapacitor/key.pem"
+  client-id = "alerts-broker"
+  username = "myuser"
+  password = "mysupersecretpassw0rd"
+"#;
+
+const LOG_CPU_ALERT: &str = r#"stream
+  |from()
+    .measurement('cpu')
+  |alert()
+    .crit(lambda: "usage_idle" < 10)
+    .message('{{ .Time }}: CPU usage over 90%')
+    .mqtt('alerts')
+      .qos(2)
+"#;
+
+const CPU_ALERT: &str = r#"stream
+  |from()
+    .measurement('cpu')
+  |alert()
+    .crit(lambda: "usage_idle" < 10)
+    .message('{{ .Time }}: CPU usage over 90%')
+    .topic('cpu')
+"#;
+
+const HANDLER: &str = "id: log-cpu-alert
+topic: cpu
+kind: mqtt
+options:
+  broker-name: 'alerts-broker'
+  topic: 'alerts'
+  qos: 2
+  retained: true
+";
+
+/// The agent under the name of the program whose work it does, in a folder of its own.
+struct Kapacitor {
+    folder: Folder,
+    port: u16,
+    process: Option<Child>,
+}
+
+impl Kapacitor {
+    fn new(folder: Folder, config: &str) -> Self {
+        let port = free_port();
+        let head = format!(
+            "data_dir = \"{}\"\n[http]\nbind-address = \"127.0.0.1:{port}\"\n",
+            folder.path().display()
+        );
+        folder.write("kapacitor.conf", &(head + config));
+        for name in ["kapacitord", "kapacitor"] {
+            symlink(BINARY, folder.join(name)).unwrap();
+        }
+        Kapacitor { folder, port, process: None }
+    }
+
+    fn start(&mut self) {
+        let log = fs::File::create(self.folder.join("log")).unwrap();
+        let process = Command::new(self.folder.join("kapacitord"))
+            .arg("-config")
+            .arg(self.folder.join("kapacitor.conf"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn();
+        self.process = Some(process.unwrap());
+        wait_until("it answers", || {
+            let ended = self.process.as_mut().unwrap().try_wait().unwrap();
+            assert_eq!(ended, None, "{}", fs::read_to_string(self.folder.join("log")).unwrap());
+            self.get("/kapacitor/v1/ping").is_some()
+        });
+    }
+
+    fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.kill().unwrap();
+            process.wait().unwrap();
+        }
+    }
+
+    fn get(&self, path: &str) -> Option<(u16, String)> {
+        exchange(self.port, &format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"))
+    }
+
+    fn write(&self, points: &str) {
+        let request = format!(
+            "POST /write?db=telegraf&rp=autogen HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\
+             Content-Length: {}\r\n\r\n{points}",
+            points.len()
+        );
+        let (status, body) = exchange(self.port, &request).unwrap();
+        assert_eq!((status, body.as_str()), (204, ""));
+    }
+
+    /// Runs what a person types.
+    fn shell(&self, line: &str) -> Output {
+        let here = self.folder.path().display();
+        let path = std::env::var("PATH").unwrap();
+        Command::new("sh")
+            .args(["-c", line])
+            .current_dir(self.folder.path())
+            .env("PATH", format!("{here}:{path}"))
+            .env("KAPACITOR_URL", format!("http://127.0.0.1:{}", self.port))
+            .output()
+            .unwrap()
+    }
+
+    /// What a command prints when it succeeds.
+    #[track_caller]
+    fn prints(&self, line: &str) -> String {
+        let Output { status, stdout, stderr } = self.shell(line);
+        assert!(status.success(), "{line}: {}", String::from_utf8_lossy(&stderr));
+        String::from_utf8(stdout).unwrap()
+    }
+}
+
+impl Drop for Kapacitor {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A broker that wants a certificate and a password, and the port of a door without either.
+fn strict_broker() -> (Broker, u16, Authority) {
+    let (folder, authority, plain) = (Folder::new(), Authority::new(), free_port());
+    folder.write("ca.pem", &authority.pem);
+    authority.issue(folder.path(), "broker", "broker");
+    let made = Command::new("mosquitto_passwd")
+        .args(["-b", "-c"])
+        .arg(folder.join("passwords"))
+        .args(["myuser", "mysupersecretpassw0rd"])
+        .status();
+    assert!(made.unwrap().success());
+    let lines = format!(
+        "per_listener_settings true\n\
+         listener {plain} 127.0.0.1\nallow_anonymous true\n\
+         listener {{port}} 127.0.0.1\ncafile {{folder}}/ca.pem\ncertfile {{folder}}/broker.pem\n\
+         keyfile {{folder}}/broker.key\nrequire_certificate true\n\
+         password_file {{folder}}/passwords\n"
+    );
+    (Broker::prepared(folder, &lines), plain, authority)
+}
+
+#[test]
+fn the_page_of_the_manual_works_as_it_stands() {
+    let (local, (strict, plain, authority)) = (Broker::new(), strict_broker());
+    let folder = Folder::new();
+    let here = folder.path().display().to_string();
+    authority.issue(folder.path(), "cert", "kapacitor");
+    fs::rename(folder.join("cert.key"), folder.join("key.pem")).unwrap();
+    folder.write("ca.pem", &authority.pem);
+    let config = CONFIG
+        .replace("localhost:1883", &format!("localhost:{}", local.port()))
+        .replace("123.45.67.89:1883", &format!("127.0.0.1:{}", strict.port()))
+        .replace("/etc/kapacitor", &here);
+    folder.write("log-cpu-alert.tick", LOG_CPU_ALERT);
+    folder.write("cpu_alert.tick", CPU_ALERT);
+    folder.write("log_cpu_handler.yaml", HANDLER);
+    let mut kapacitor = Kapacitor::new(folder, &config);
+    kapacitor.start();
+
+    for _ in 0..2 {
+        for line in [
+            "kapacitor define log-cpu-alert -tick log-cpu-alert.tick",
+            "kapacitor enable log-cpu-alert",
+            "kapacitor define cpu_alert -tick cpu_alert.tick",
+            "kapacitor enable cpu_alert",
+            "kapacitor define-topic-handler log_cpu_handler.yaml",
+        ] {
+            assert_eq!(kapacitor.prints(line), "", "{line}");
+        }
+    }
+    let at_local = Subscriber::new(local.port(), "#");
+    let at_strict = Subscriber::new(plain, "#");
+    kapacitor.write("cpu usage_idle=9.25 1714979289120000000");
+    let message = "2024-05-06 07:08:09.12 +0000 UTC: CPU usage over 90%";
+    for (at, count) in [(&at_local, 1), (&at_strict, 1)] {
+        let received = at.wait_for(count);
+        let last = received.last().unwrap();
+        assert_eq!((last.topic.as_str(), last.text().as_str(), last.qos), ("alerts", message, 2));
+    }
+    assert_eq!(Subscriber::new(plain, "alerts").wait_for(1)[0].text(), message, "it is retained");
+    what_the_client_shows(&kapacitor, message);
+
+    // What was decided goes on after the end of the process.
+    kapacitor.kill();
+    kapacitor.start();
+    assert_eq!(
+        kapacitor.prints("kapacitor list topics"),
+        "ID                        Level     Collected\n\
+         cpu                       CRITICAL          0\n\
+         main:log-cpu-alert:alert2 CRITICAL          0\n"
+    );
+    kapacitor.write("cpu usage_idle=50 1714979290000000000");
+    let message = "2024-05-06 07:08:10 +0000 UTC: CPU usage over 90%";
+    for at in [&at_local, &at_strict] {
+        assert_eq!(at.wait_for(2)[1].text(), message, "the end is an event as well");
+    }
+    what_is_deleted_is_gone(&kapacitor);
+    let id = kapacitor.process.as_ref().unwrap().id();
+    signal(id, "TERM");
+    wait_until("it ends", || kapacitor.process.as_mut().unwrap().try_wait().unwrap().is_some());
+    kapacitor.process = None;
+}
+
+fn what_the_client_shows(kapacitor: &Kapacitor, message: &str) {
+    assert_eq!(
+        kapacitor.prints("kapacitor list tasks"),
+        "ID            Type      Status    Executing Databases and Retention Policies\n\
+         cpu_alert     stream    enabled   true      []\n\
+         log-cpu-alert stream    enabled   true      []\n"
+    );
+    assert_eq!(
+        kapacitor.prints("kapacitor list topics"),
+        "ID                        Level     Collected\n\
+         cpu                       CRITICAL          1\n\
+         main:log-cpu-alert:alert2 CRITICAL          1\n"
+    );
+    assert_eq!(
+        kapacitor.prints("kapacitor list topic-handlers"),
+        "Topic      ID            Kind       \ncpu        log-cpu-alert mqtt       \n"
+    );
+    assert_eq!(
+        kapacitor.prints("kapacitor show-topic-handler cpu log-cpu-alert"),
+        "ID: log-cpu-alert\nTopic: cpu\nKind: mqtt\nMatch: \nOptions: \
+         {\"broker-name\":\"alerts-broker\",\"qos\":2,\"retained\":true,\"topic\":\"alerts\"}\n"
+    );
+    let width = message.len() + 1;
+    assert_eq!(
+        kapacitor.prints("kapacitor show-topic cpu"),
+        format!(
+            "ID: cpu\nLevel: CRITICAL\nCollected: 1\nHandlers: [log-cpu-alert]\nEvents:\n\
+             Event   Level    {:width$}Date\n\
+             cpu:nil CRITICAL {message} 06 May 24 07:08 UTC\n",
+            "Message"
+        )
+    );
+    let shown = kapacitor.prints("kapacitor show log-cpu-alert");
+    let script = "TICKscript:\nstream\n    |from()\n        .measurement('cpu')\n    |alert()\n        \
+                  .crit(lambda: \"usage_idle\" < 10)\n        .message('{{ .Time }}: CPU usage over \
+                  90%')\n        .mqtt('alerts')\n        .qos(2)\n\nDOT:\ndigraph log-cpu-alert {\n\
+                  stream0 -> from1;\nfrom1 -> alert2;\n}\n";
+    assert!(shown.starts_with("ID: log-cpu-alert\nError: \nTemplate: \nType: stream\n"), "{shown}");
+    assert!(shown.contains("Status: enabled\nExecuting: true\nCreated: "), "{shown}");
+    assert!(shown.ends_with(script), "{shown}");
+}
+
+fn what_is_deleted_is_gone(kapacitor: &Kapacitor) {
+    for line in [
+        "kapacitor disable '*_alert'",
+        "kapacitor delete tasks 'log-*'",
+        "kapacitor delete topic-handlers cpu '*'",
+        "kapacitor delete topics cpu",
+        "kapacitor level info",
+    ] {
+        assert_eq!(kapacitor.prints(line), "", "{line}");
+    }
+    assert_eq!(
+        kapacitor.prints("kapacitor list tasks"),
+        "ID        Type      Status    Executing Databases and Retention Policies\n\
+         cpu_alert stream    disabled  false     []\n"
+    );
+    for (line, code, words) in [
+        ("kapacitor list topic-handlers cpu", 0, ""),
+        ("kapacitor show-topic cpu", 3, "Error: unknown topic: \"cpu\"\n"),
+        ("kapacitor show nothing", 3, "Error: no task exists\n"),
+        ("kapacitor enable nothing", 0, ""),
+        ("kapacitor level loud", 3, "Error: invalid log level\n"),
+        (
+            "kapacitor define x -tick absent.tick",
+            3,
+            "Error: open absent.tick: no such file or directory\n",
+        ),
+    ] {
+        let Output { status, stderr, .. } = kapacitor.shell(line);
+        let said = String::from_utf8(stderr).unwrap();
+        assert_eq!((status.code(), said.as_str()), (Some(code), words), "{line}");
+    }
+    kapacitor.folder.write("bad.tick", "stream\n  |from()\n  |sideways()\n");
+    let Output { status, stderr, .. } = kapacitor.shell("kapacitor define bad -tick bad.tick");
+    let said = String::from_utf8(stderr).unwrap();
+    assert_eq!(status.code(), Some(3));
+    assert!(said.starts_with("Error: invalid TICKscript: line 3 char"), "{said}");
+}
