@@ -8,6 +8,7 @@
 
 mod support;
 
+use std::thread;
 use std::time::Duration;
 use support::account::Account;
 use support::agent::Agent;
@@ -16,21 +17,19 @@ use support::publisher::Publisher;
 use support::stand_in::{Answer, StandIn};
 use support::{event, wait_until};
 
-/// Deliveries under way, `in-flight` as it is when nobody sets it.
-const UNDER_WAY: usize = 24;
+/// What the agent itself repeats after a kill at the most, however slow its disk is: 24 rows under
+/// way (`in-flight` as it is when nobody sets it), and those whose end is known and not committed
+/// (`ENDING_MAX` in `queue/board`). 2 are usual.
+const REPEATS_MAX: usize = 24 + 16;
 
-/// Rows whose end is known and not committed: nothing is attempted beyond that (`ENDING_MAX` in
-/// `queue/board`), however slow the disk is.
-const ENDING: usize = 96;
-
-/// What mosquitto sends before it waits for an acknowledgement, and sends again.
-const WINDOW: usize = 20;
-
-/// What may come again after a kill: the bound that holds on every disk. 2 are usual, and on a slow
-/// disk with a backlog 70 were seen.
-const REPEATS_MAX: usize = UNDER_WAY + ENDING + WINDOW;
+/// The same when everything fails: the API also forgets what it took, and two brokers that restart
+/// send their messages as new ones.
+const REPEATS_AT_ONCE_MAX: usize = 160;
 
 const BATCH: usize = 40;
+
+/// Who posts at the same time.
+const CLIENTS: usize = 4;
 
 /// How often the account is printed.
 const TOLD_EVERY: usize = 500;
@@ -40,12 +39,22 @@ fn rounds() -> usize {
 }
 
 #[track_caller]
-fn account(api: &StandIn, agent: &Agent, wanted: usize) {
+fn account(api: &StandIn, agent: &Agent, wanted: usize, sent_again: usize) {
     api.wait_for(wanted);
     wait_until("all is settled", || agent.list().is_empty());
     let repeats = api.tally().values().sum::<usize>() - wanted;
+    eprintln!(
+        "{} kills: {wanted} messages, {repeats} repeated, {sent_again} sent again by the broker",
+        rounds()
+    );
     assert_eq!(api.tally().len(), wanted);
-    check_repeats(repeats, REPEATS_MAX);
+    check_repeats(repeats.saturating_sub(sent_again), REPEATS_MAX);
+}
+
+/// How many messages a broker has sent again, as it had no acknowledgement when the connection
+/// ended. After a kill these may be a hundred, and none of the agent's doing.
+fn sent_again(broker: &Broker) -> usize {
+    broker.logged("(d1,")
 }
 
 #[track_caller]
@@ -65,12 +74,13 @@ fn mqtt_rounds(arguments: &[&str]) {
         published += BATCH;
         Publisher::new(broker.port()).burst("events/a", events);
         // A random point of the work, not a time that something needs.
-        std::thread::sleep(Duration::from_micros(fastrand::u64(0..15_000)));
+        thread::sleep(Duration::from_micros(fastrand::u64(0..15_000)));
         agent.kill();
         agent.start();
     }
     agent.wait_ready();
-    account(&api, &agent, published);
+    api.wait_for(published);
+    account(&api, &agent, published, sent_again(&broker));
 }
 
 #[test]
@@ -89,18 +99,28 @@ fn posted_events_that_were_answered_survive_kills() {
     let mut agent = Agent::new(&api, &[]).ready();
     let mut confirmed = Vec::new();
     for round in 0..rounds() {
-        let kill_after = fastrand::usize(1..20);
-        for number in 0..kill_after {
-            let id = format!("{round}-{number}");
-            if agent.post(&event("k", &id)).is_some_and(|(status, _)| status == 200) {
-                confirmed.push(id);
-            }
-        }
+        // What an outage has left is delivered while more is stored.
+        api.answer_all(Answer::Status(if round % 2 == 0 { 503 } else { 202 }));
+        let post = |client: usize| {
+            let ids =
+                (0..fastrand::usize(1..20)).map(|number| format!("{round}-{client}-{number}"));
+            let confirmed = |id: &String| {
+                agent.post(&event(&format!("k{client}"), id)).is_some_and(|(code, _)| code == 200)
+            };
+            ids.filter(confirmed).collect::<Vec<_>>()
+        };
+        thread::scope(|scope| {
+            let clients: [_; CLIENTS] =
+                std::array::from_fn(|client| scope.spawn(move || post(client)));
+            confirmed.extend(clients.into_iter().flat_map(|client| client.join().unwrap()));
+        });
         agent.kill();
         agent.start();
         agent.wait_ready();
     }
-    account(&api, &agent, confirmed.len());
+    api.answer_all(Answer::Status(202));
+    assert!(agent.queue(&["retry", "--all"]).status.success());
+    account(&api, &agent, confirmed.len(), 0);
     let tally = api.tally();
     assert!(confirmed.iter().all(|id| tally.contains_key(id)));
 }
@@ -161,7 +181,7 @@ fn nothing_is_lost_or_overtaken_when_everything_fails_at_once() {
             Publisher::new(broker.port()).burst("events/a", events);
         }
         // A random point of the work, not a time that something needs: of the start, too.
-        std::thread::sleep(Duration::from_micros(fastrand::u64(0..80_000)));
+        thread::sleep(Duration::from_micros(fastrand::u64(0..80_000)));
         for _ in 0..fastrand::usize(0..4) {
             let event = unconfirmed.take().unwrap_or_else(|| account.next("posted"));
             if agent.post(&event).is_none_or(|(status, _)| status != 200) {
@@ -189,6 +209,6 @@ fn nothing_is_lost_or_overtaken_when_everything_fails_at_once() {
     wait_until("nothing waits, and nothing was given up", || agent.list().is_empty());
     eprintln!("{account}");
     account.check_order();
-    // The second broker has a window as well.
-    check_repeats(account.repeats(), REPEATS_MAX + WINDOW);
+    let sent_again: usize = brokers.iter().map(sent_again).sum();
+    check_repeats(account.repeats().saturating_sub(sent_again), REPEATS_AT_ONCE_MAX);
 }

@@ -22,7 +22,7 @@ use support::broker::Broker;
 use support::cutfs::{CutFs, NO_MAPS};
 use support::publisher::Publisher;
 use support::stand_in::{Answer, StandIn};
-use support::{Folder, PATIENCE};
+use support::{Folder, PATIENCE, wait_until};
 
 /// Who posts at the same time.
 const CLIENTS: u64 = 3;
@@ -286,9 +286,14 @@ fn buffered_messages_survive() {
             std::thread::sleep(Duration::from_micros(fastrand::u64(0..60_000)));
         });
     }
+    let newest = format!("0-{}", sent.next(0) - 1);
     machine.deliver(CLIENTS..CLIENTS + 1);
     machine.api.wait_for_all(&sent.confirmed.into_inner().unwrap());
+    wait_until("nothing waits", || machine.agent.list().is_empty());
     machine.account();
+    // What a cut repeats is followed by what had followed it, so that nothing is undone.
+    let accepted = machine.api.accepted();
+    assert_eq!(accepted.iter().rfind(|id| id.starts_with("0-")), Some(&newest));
 }
 
 /// With `sync = "normal"` an event may be lost that was confirmed: this test can lose. But the

@@ -15,7 +15,10 @@ pub(super) enum Change {
     SetAside(u32, Entry, Position, Instant),
     Bury(Buried, DeadLetter, Option<Receipt>),
     Unbury(i64, u64),
+    /// Deletes a row that was delivered.
     Delete(RowId),
+    /// Deletes a row that a person wants gone.
+    Drop(RowId),
     /// Deletes a row whose heir is stored in the same transaction.
     GiveWay(RowId),
     Attempts(RowId, u32),
@@ -28,6 +31,15 @@ pub(super) enum Change {
     Store(Record, u64, Option<Receipt>),
     /// Nothing is written; what was settled before it is committed when this is signed.
     Sign(Receipt),
+}
+
+/// What becomes of a commit when the power goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// It is on the disk, and so is everything committed before it.
+    Stays,
+    /// It survives the end of the agent, and may be undone by a power cut.
+    MayBeUndone,
 }
 
 /// What a dead letter was.
@@ -59,5 +71,10 @@ impl Change {
     /// How many bytes of a delivery it brings in.
     pub(super) fn bytes_arriving(&self) -> u64 {
         if let Change::Insert(_, delivery, ..) = self { weight(delivery) } else { 0 }
+    }
+
+    /// Whether no more comes of it than a repeated attempt if a power cut undoes it.
+    pub(super) fn may_be_undone(&self) -> bool {
+        matches!(self, Change::Delete(_) | Change::Attempts(..) | Change::ForgetLane(_))
     }
 }

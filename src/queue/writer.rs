@@ -7,7 +7,7 @@ use crate::config;
 use crate::message::LaneName;
 use crate::queue::admin::control;
 use crate::queue::admin::work::Work;
-use crate::queue::change::{Buried, Change};
+use crate::queue::change::{Buried, Change, Fate};
 use crate::queue::database::Database;
 use crate::queue::database::dead_letters::Gone;
 use crate::queue::database::file::Lock;
@@ -35,7 +35,7 @@ const BYTES_IN_COMMIT_MAX: usize = 256 * 1024;
 
 /// Settlements wait for the commit of the next push: this many of them, for this long at most. A
 /// crash in between repeats them like deliveries in flight.
-const SETTLED_MAX: usize = 8;
+const SETTLED_MAX: usize = 16;
 const SETTLED_FOR: Duration = Duration::from_millis(2);
 
 /// How long to wait before a database that could not be written is tried again.
@@ -270,12 +270,12 @@ impl Writer {
             _ => self.look_again().and_then(|()| self.make_room()).and_then(|()| self.write()),
         };
         match written {
-            Ok(()) => {
+            Ok(fate) => {
                 if let Err(trouble) = self.keep_in_place() {
                     self.misplaced.append(&mut self.changes);
                     return self.trouble(&trouble);
                 }
-                self.publish();
+                self.publish(fate);
                 self.works_again()
             }
             Err(trouble) if self.can_do_without() => {
@@ -293,7 +293,7 @@ impl Writer {
         }
     }
 
-    fn write(&mut self) -> Result<(), Trouble> {
+    fn write(&mut self) -> Result<Fate, Trouble> {
         if self.database.is_none() {
             let mut database = self.open()?;
             let trouble = database.trouble.take();
@@ -312,7 +312,7 @@ impl Writer {
     }
 
     /// What follows from a commit: the board knows, workers wake, receipts are signed.
-    fn publish(&mut self) {
+    fn publish(&mut self, fate: Fate) {
         let mut changes = std::mem::take(&mut self.misplaced);
         changes.append(&mut self.changes);
         for change in &changes {
@@ -323,7 +323,7 @@ impl Writer {
         }
         self.tell_of_lost_letters();
         let mut board = lock(&self.shared.board);
-        let arrived = board.committed(changes, Instant::now());
+        let arrived = board.committed(changes, fate, Instant::now());
         self.shared.act(board);
         let arrived = usize::try_from(arrived).unwrap_or(usize::MAX);
         self.shared.on_the_way.fetch_sub(arrived, Ordering::AcqRel);

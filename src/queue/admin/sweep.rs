@@ -200,7 +200,7 @@ impl Sweep {
             self.in_flight += 1;
         }
         if self.verb == Verb::Drop && free {
-            changes.push(Change::Delete(row));
+            changes.push(Change::Drop(row));
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::{Board, ENDING_MAX};
 use crate::message::Delivery;
-use crate::queue::change::{Buried, Change};
+use crate::queue::change::{Buried, Change, Fate};
 use crate::queue::entry::{Entry, Position};
 use crate::queue::push::Storing;
 use crate::queue::row::weight;
@@ -11,8 +11,14 @@ use std::time::Instant;
 impl Board {
     /// What was written: the board knows of the rows. Says how many bytes are not on the way any
     /// more.
-    pub(in crate::queue) fn committed(&mut self, changes: Vec<Change>, now: Instant) -> u64 {
+    pub(in crate::queue) fn committed(
+        &mut self,
+        changes: Vec<Change>,
+        fate: Fate,
+        now: Instant,
+    ) -> u64 {
         let mut arrived = 0;
+        self.loose = fate == Fate::MayBeUndone;
         if self.ending >= ENDING_MAX {
             self.call_all();
         }
@@ -38,7 +44,7 @@ impl Board {
                     self.ending = self.ending.saturating_sub(usize::from(from.row().is_some()));
                     self.effects.receipts.extend(receipt);
                 }
-                Change::Delete(_) | Change::GiveWay(_) => {
+                Change::Delete(_) | Change::Drop(_) | Change::GiveWay(_) => {
                     self.ending = self.ending.saturating_sub(1);
                 }
                 Change::Store(_, bytes, receipt) => {

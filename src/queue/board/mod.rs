@@ -28,9 +28,10 @@ use lane::Lane;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::time::Instant;
 
-/// Most rows whose end is known and not committed. A crash repeats them, so that on a slow disk
-/// nothing new is attempted before those are committed.
-const ENDING_MAX: usize = 96;
+/// Most rows whose end is known and not committed before something new is attempted: a crash
+/// repeats them, and those under way. They are only waited for while new deliveries are being
+/// stored on a slow disk.
+const ENDING_MAX: usize = 16;
 
 /// Empty lanes that are remembered, so that a lane in use is not created again for each delivery.
 const IDLE_LANES_MAX: usize = 256;
@@ -125,6 +126,8 @@ pub(in crate::queue) struct Board {
     ending: usize,
     /// Receipts that wait for such a commit.
     signing: usize,
+    /// A power cut may undo the last of them.
+    loose: bool,
     /// Bytes of dead letters that are not committed yet.
     burying: u64,
     /// The database cannot be written at present, so nothing is set aside.
@@ -151,6 +154,7 @@ impl Board {
             nudged: false,
             ending: 0,
             signing: 0,
+            loose: false,
             burying: 0,
             unwritable: false,
         }

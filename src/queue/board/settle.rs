@@ -267,10 +267,12 @@ impl Board {
             self.ending += 1;
         }
         match claim.receipt {
-            // A row of its order key that was delivered before it may still be there. After a
-            // crash that would be delivered again, so this one has to come again, too.
+            // A row of its order key that was delivered before it may still be there, or be there
+            // again after a power cut. It would be delivered again then, so this one has to come
+            // again, too.
             Some(receipt)
-                if self.ending + self.signing > 0 && claim.delivery.order_key.is_some() =>
+                if (self.ending + self.signing > 0 || self.loose)
+                    && claim.delivery.order_key.is_some() =>
             {
                 self.signing += 1;
                 self.outbox.changes.push(Change::Sign(receipt));

@@ -101,6 +101,23 @@ impl Journal {
     }
 }
 
+/// Whether commits wait for the disk and can do without: in a log what was written first is never
+/// lost before what was written later, so that a power cut leaves what was once true. A rollback
+/// journal that is not waited for would leave a damaged file.
+pub(super) fn has_choice(connection: &Connection) -> rusqlite::Result<bool> {
+    const FULL: i64 = 2;
+    let journal: String = connection.query_row("PRAGMA journal_mode", [], |row| row.get(0))?;
+    let sync: i64 = connection.query_row("PRAGMA synchronous", [], |row| row.get(0))?;
+    Ok(journal == "wal" && sync == FULL)
+}
+
+/// From the next commit on does without the disk, or waits for it again: for what that commit
+/// brings and for all before it.
+pub(super) fn hurry(connection: &Connection, hurries: bool) -> rusqlite::Result<()> {
+    let sync = if hurries { "NORMAL" } else { "FULL" };
+    connection.execute_batch(&format!("PRAGMA synchronous={sync}"))
+}
+
 /// Whether the file says that it has a log.
 fn has_log(path: &Path) -> bool {
     let (at, mark) = LOG_MARK;

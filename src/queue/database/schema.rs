@@ -158,6 +158,11 @@ fn open_once(path: &Path, sync: Safety, whole: bool) -> Result<Connection, Unusa
     Ok(connection)
 }
 
+/// Writes a page, with what it says already.
+pub(super) fn touch(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch(&format!("PRAGMA user_version={VERSION}"))
+}
+
 /// Asks for every column there should be: a bit that flips in the text of a table gives it another
 /// name, which is no damage for SQLite.
 fn has_our_columns(connection: &Connection) -> rusqlite::Result<()> {

@@ -5,9 +5,11 @@ mod read;
 mod shown;
 
 use super::dead_letters;
+use super::journal;
 use super::moved::Place;
 use super::schema;
 use crate::message::{Delivery, LaneName, Record};
+use crate::queue::change::Fate;
 use crate::queue::push::DeadLetter;
 use crate::queue::row::{self, RowId, Unchecked};
 use rusqlite::types::{ToSqlOutput, ValueRef};
@@ -29,6 +31,12 @@ pub(in crate::queue) struct Store {
     pub(in crate::queue) connection: Connection,
     pub(in crate::queue) letters: dead_letters::Bounds,
     unchecked: Unchecked,
+    /// A commit that waits for the disk can do without.
+    has_choice: bool,
+    /// Commits do without at present.
+    hurries: bool,
+    /// The last one did.
+    is_loose: bool,
     /// Where the file is, if it is one that is written to.
     pub(super) place: Option<Place>,
 }
@@ -37,7 +45,16 @@ impl Store {
     fn of(connection: Connection, letters_max: u64) -> rusqlite::Result<Self> {
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
         let letters = dead_letters::Bounds::of(&connection, letters_max)?;
-        let mut store = Store { connection, letters, unchecked: Unchecked::default(), place: None };
+        let has_choice = journal::has_choice(&connection)?;
+        let mut store = Store {
+            connection,
+            letters,
+            unchecked: Unchecked::default(),
+            has_choice,
+            hurries: false,
+            is_loose: false,
+            place: None,
+        };
         let (scope, key) = Unchecked::RECORD;
         let unchecked = store.record(scope, key)?;
         store.unchecked = unchecked.as_deref().and_then(Unchecked::parse).unwrap_or_default();
@@ -47,6 +64,30 @@ impl Store {
     /// Closes the file; the store has to be replaced before it is used again.
     pub(in crate::queue) fn let_go(&mut self) -> rusqlite::Result<()> {
         self.connection = Connection::open_in_memory()?;
+        Ok(())
+    }
+
+    /// Begins a transaction that a power cut may undo or may not, and says if one can.
+    pub(super) fn begin_to_write(&mut self, may_be_undone: bool) -> rusqlite::Result<Fate> {
+        let hurries = may_be_undone && self.has_choice;
+        if hurries != self.hurries {
+            journal::hurry(&self.connection, hurries)?;
+            self.hurries = hurries;
+        }
+        self.begin()?;
+        if hurries {
+            return Ok(Fate::MayBeUndone);
+        }
+        if self.is_loose {
+            // A commit that turns out to have nothing to write would wait for nothing.
+            schema::touch(&self.connection)?;
+        }
+        Ok(Fate::Stays)
+    }
+
+    pub(super) fn commit_written(&mut self, fate: Fate) -> rusqlite::Result<()> {
+        self.commit()?;
+        self.is_loose = fate == Fate::MayBeUndone;
         Ok(())
     }
 

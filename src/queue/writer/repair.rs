@@ -26,16 +26,19 @@ impl Writer {
         let Some(database) = &mut self.database else { return Ok(()) };
         database.spare.give_up();
         database.store.checkpoint();
-        let settled = |change: &mut Change| matches!(change, Change::Delete(_));
+        let settled = |change: &mut Change| matches!(change, Change::Delete(_) | Change::Drop(_));
         let deletes: Vec<Change> = self.changes.extract_if(.., settled).collect();
-        if let Err(error) = write_all(&mut database.store, &deletes) {
-            database.store.rollback();
-            self.changes.extend(deletes);
-            return Err(Trouble::from(error));
-        }
+        let fate = match write_all(&mut database.store, &deletes) {
+            Ok(fate) => fate,
+            Err(error) => {
+                database.store.rollback();
+                self.changes.extend(deletes);
+                return Err(Trouble::from(error));
+            }
+        };
         database.store.checkpoint();
         let mut board = lock(&self.shared.board);
-        board.committed(deletes, Instant::now());
+        board.committed(deletes, fate, Instant::now());
         self.shared.act(board);
         Ok(())
     }

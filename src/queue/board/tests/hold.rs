@@ -90,6 +90,28 @@ fn an_attempt_that_ends_during_the_commit_counts_after_it() {
 }
 
 #[test]
+fn what_follows_a_row_that_may_be_back_is_signed_when_it_cannot() {
+    let mut world = World::holding();
+    let alert = world.publish("a", "k");
+    world.wait_for_timer();
+    world.commit();
+    assert_eq!((world.claim(), world.signed()), (Some(alert), 1));
+    world.settle(alert, Outcome::Delivered);
+    world.collect();
+    world.commit();
+    assert_eq!((world.rows.len(), world.earlier.len()), (0, 1), "a power cut may undo it");
+    let (resolve, other) = (world.publish("a", "k"), world.publish("a", ""));
+    assert_eq!((world.claim(), world.claim()), (Some(resolve), Some(other)));
+    world.settle(other, Outcome::Delivered);
+    assert_eq!(world.signed(), 2, "it has no order to keep");
+    world.settle(resolve, Outcome::Delivered);
+    assert_eq!(world.signed(), 2);
+    world.collect();
+    world.commit();
+    assert_eq!((world.signed(), world.earlier.len()), (3, 0));
+}
+
+#[test]
 fn holding_ends_when_it_is_no_use() {
     // More than the sink has under way at a time: all of them are stored, and so is what follows.
     let mut world = World::holding();

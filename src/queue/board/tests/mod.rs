@@ -5,7 +5,7 @@ mod table;
 
 use super::*;
 use crate::message::{Delivery, Desk, Errand, Holds, Keep, Outcome};
-use crate::queue::change::Buried;
+use crate::queue::change::{Buried, Fate};
 use crate::queue::claim::{Claim, Next};
 use crate::queue::push::Storing;
 use crate::queue::row::{ReadRow, RowId, StoredLane};
@@ -39,6 +39,8 @@ struct Published {
     ticket: u64,
 }
 
+type Rows = BTreeMap<RowId, (Delivery, u32)>;
+
 /// All there is around a board: what is on disk, what the broker has, what the sink heard.
 struct World {
     storing: Storing,
@@ -50,7 +52,9 @@ struct World {
     changes: Vec<Change>,
     reads: BTreeSet<u32>,
     lanes: BTreeMap<u32, LaneName>,
-    rows: BTreeMap<RowId, (Delivery, u32)>,
+    rows: Rows,
+    /// What a power cut may leave of lanes and rows, besides what there is.
+    earlier: Vec<(BTreeMap<u32, LaneName>, Rows)>,
     dead: HashSet<u64>,
     desk: Arc<Signed>,
     broker: Vec<Published>,
@@ -104,6 +108,7 @@ impl World {
             reads: BTreeSet::new(),
             lanes: BTreeMap::new(),
             rows: BTreeMap::new(),
+            earlier: Vec::new(),
             dead: HashSet::new(),
             desk: Arc::default(),
             broker: Vec::new(),
@@ -203,6 +208,15 @@ impl World {
             return self.sign();
         }
         self.board.can_be_written();
+        let fate = if self.changes.iter().all(Change::may_be_undone) {
+            if !self.changes.is_empty() {
+                self.earlier.push((self.lanes.clone(), self.rows.clone()));
+            }
+            Fate::MayBeUndone
+        } else {
+            self.earlier.clear();
+            Fate::Stays
+        };
         for change in &self.changes {
             match change {
                 Change::AddLane(number, name) => {
@@ -218,7 +232,10 @@ impl World {
                     assert!(self.rows.insert(row, stored).is_none());
                     self.written += 1;
                 }
-                Change::Bury(Buried::Row(row), ..) | Change::Delete(row) | Change::GiveWay(row) => {
+                Change::Bury(Buried::Row(row), ..)
+                | Change::Delete(row)
+                | Change::Drop(row)
+                | Change::GiveWay(row) => {
                     self.rows.remove(row);
                 }
                 Change::ForgetLane(number) => {
@@ -227,7 +244,9 @@ impl World {
                 _ => {}
             }
         }
-        self.board.committed(std::mem::take(&mut self.changes), self.now);
+        if !self.changes.is_empty() {
+            self.board.committed(std::mem::take(&mut self.changes), fate, self.now);
+        }
         self.sign();
         for number in std::mem::take(&mut self.reads) {
             let Some((from, limit)) = self.board.to_read(number) else { continue };
@@ -301,6 +320,15 @@ impl World {
         self.start_again();
     }
 
+    /// A kill that also undoes some of what is committed and may be undone, the newest first.
+    fn cut_the_power(&mut self, dice: &mut fastrand::Rng) {
+        let left = dice.usize(0..=self.earlier.len());
+        if let Some((lanes, rows)) = self.earlier.drain(left..).next() {
+            (self.lanes, self.rows) = (lanes, rows);
+        }
+        self.kill(dice);
+    }
+
     fn stop(&mut self) {
         while !self.requests.is_empty() {
             self.collect();
@@ -334,7 +362,7 @@ impl World {
     }
 }
 
-/// One thing after another at random, with kills and stops in between; what the sink heard of an
+/// One thing after another at random, with kills, power cuts and stops in between; what the sink heard of an
 /// order key is in order, the first time and the last time it heard it.
 fn any_life(storing: Storing, seed: u64) {
     let mut dice = fastrand::Rng::with_seed(seed);
@@ -364,8 +392,9 @@ fn any_life(storing: Storing, seed: u64) {
             75..85 => world.collect(),
             85..90 => world.commit(),
             90..94 => world.now += Duration::from_millis(dice.u64(1..2_000)),
-            94..97 => world.acknowledge(false),
+            94..96 => world.acknowledge(false),
             97 => world.kill(&mut dice),
+            96 => world.cut_the_power(&mut dice),
             98 => world.stop(),
             _ => world.full = dice.bool(),
         }
@@ -422,7 +451,7 @@ fn a_sink_hears_that_what_was_set_aside_will_fall_due() {
     world.settle(number, later(Holds::Delivery));
     assert_eq!(world.claim(), None, "there is nothing to wait for yet");
     world.collect();
-    world.board.committed(std::mem::take(&mut world.changes), world.now);
+    world.board.committed(std::mem::take(&mut world.changes), Fate::Stays, world.now);
     assert!(world.board.take_effects().calls.contains(&world.sink));
     let next = world.board.claim(world.sink, world.now);
     assert!(matches!(next, Next::Nothing(Some(at)) if at > world.now), "{next:?}");
@@ -515,7 +544,7 @@ fn what_happens_at_one_sink_calls_nobody_of_another() {
     let of_b = claim(&mut board, b, 20).expect("the other one's gate is open");
     board.settle(of_b, later(Holds::Delivery), at(30), 1.0);
     let changes = board.take_outbox().changes;
-    board.committed(changes, at(30));
+    board.committed(changes, Fate::Stays, at(30));
     assert_eq!(claim(&mut board, b, 30).unwrap_err(), Some(at(530)), "its own back-off");
     let probe = claim(&mut board, a, 410).expect("it is due");
     board.settle(probe, Outcome::Delivered, at(420), 1.0);
