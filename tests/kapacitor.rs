@@ -1,8 +1,8 @@
 //! What scripts make of points: the folders of `tests/kapacitor`, each through `kapacitor replay`.
 //!
 //! A folder holds `script.tick`, `points.lp` and what is printed (`expected`), or what is wrong
-//! with the script (`fault`). There may be `vars.json`, and more options of the
-//! command in `options`. `REWRITE_EXPECTED=1` writes down what the test finds; read the difference
+//! with the script (`fault`). There may be `vars.json`, the value of `TZ` in `zone`, and more
+//! options of the command in `options`. `REWRITE_EXPECTED=1` writes down what the test finds; read the difference
 //! before you commit it.
 
 #![allow(clippy::unwrap_used, reason = "a broken test may panic")]
@@ -64,8 +64,11 @@ fn replay(folder: &Path) -> Result<String, String> {
     if let Ok(options) = fs::read_to_string(folder.join("options")) {
         words.extend(options.split_whitespace().map(str::to_owned));
     }
+    // Without a zone it is UTC, whatever the machine has.
+    let zone = fs::read_to_string(folder.join("zone")).unwrap_or_default();
+    let env = |name: &str| (name == "TZ").then(|| zone.clone());
     let around =
-        Surroundings { env: &|_| None, read: &|_| Ok(None), is_open: &|_| false, has_kafka: false };
+        Surroundings { env: &env, read: &|_| Ok(None), is_open: &|_| false, has_kafka: false };
     match kapacitor::read("kapacitor", &words) {
         Ok(Command::Kapacitor(ask)) => {
             kapacitor::run(&ask, &around).map_err(|failure| failure.to_string())

@@ -57,6 +57,9 @@ impl Zone {
     /// Reads a rule; `None` if it is none.
     #[must_use]
     pub fn read(rule: &str) -> Option<Self> {
+        if matches!(rule, "UTC" | "GMT" | "Etc/UTC") {
+            return Some(Zone::UTC); // OpenWrt's default is such a name and no rule.
+        }
         let mut rest = rule;
         name(&mut rest)?;
         let standard = -clock(&mut rest, HOURS_MAX)?;
@@ -224,6 +227,7 @@ mod tests {
             (south, at(2024, 10, 5, 16, 0), 11.0),
             ("<+0530>-5:30", at(2024, 7, 1, 0, 0), 5.5),
             ("UTC0", at(2024, 7, 1, 0, 0), 0.0),
+            ("UTC", at(2024, 7, 1, 0, 0), 0.0),
             ("IST-2IDT,M3.4.4/26,M10.5.0", at(2024, 3, 29, 0, 0), 3.0),
             ("AAA0BBB,J60,J61", at(2024, 3, 1, 2, 0), 1.0),
             ("AAA0BBB,59,61", at(2024, 2, 29, 2, 0), 1.0),

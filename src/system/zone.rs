@@ -15,8 +15,13 @@ const FOLDER: &str = "/usr/share/zoneinfo";
 /// `TZ` goes first, then what a distribution has in `/etc/localtime` and OpenWrt in `/etc/TZ`.
 #[must_use]
 pub fn rule() -> Option<String> {
-    let variable = std::env::var("TZ").ok();
-    found(variable.as_deref(), Path::new("/"))
+    rule_with(std::env::var("TZ").ok().as_deref())
+}
+
+/// The same with a given `TZ`.
+#[must_use]
+pub fn rule_with(variable: Option<&str>) -> Option<String> {
+    found(variable, Path::new("/"))
 }
 
 fn found(variable: Option<&str>, root: &Path) -> Option<String> {

@@ -207,7 +207,7 @@ pub fn run(ask: &Ask, around: &Surroundings<'_>) -> Result<String, Failure> {
     let words: Vec<&str> = ask.words.iter().map(String::as_str).collect();
     let api = || client::Api::new(url.as_deref().unwrap_or(URL));
     match (ask.command.as_str(), words.as_slice()) {
-        ("replay", words) => replay::run(words),
+        ("replay", words) => replay::run(words, around),
         ("version", _) => Ok(format!("{} (speaks for Kapacitor)\n", crate::cli::VERSION)),
         ("define", [id, options @ ..]) => {
             api()?.define(id, options, around).map(|()| String::new())

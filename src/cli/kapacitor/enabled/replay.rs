@@ -10,10 +10,11 @@ use crate::alerts::pipeline::{Kind, Pipeline};
 use crate::alerts::script::{self, Vars};
 use crate::alerts::template::Data;
 use crate::alerts::topics::Topics;
+use crate::alerts::zone::Zone;
 use crate::alerts::{Effects, Engine, Event, Name, Point, Settings, own_topic, rfc3339};
-use crate::config::Precision;
 use crate::config::document::untyped;
-use crate::system::plain;
+use crate::config::{Precision, Surroundings};
+use crate::system::{plain, zone};
 use crate::topic::check_topic;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -47,15 +48,18 @@ struct Asked {
 /// # Errors
 ///
 /// Says what is wrong with the words, or with one of the files.
-pub(super) fn run(words: &[&str]) -> Result<String, Failure> {
+pub(super) fn run(words: &[&str], around: &Surroundings<'_>) -> Result<String, Failure> {
     let asked =
         read(words).map_err(|what| Failure::arguments(format!("kapacitor replay: {what}")))?;
     let pipeline = pipeline(&asked)?;
     let points = points(&asked, &pipeline)?;
+    let zone = local_time(around)?;
     let id = Path::new(&asked.tick).file_stem().unwrap_or_default().to_string_lossy();
     // A deadman counts from here.
     let begin = points.first().map_or(0, |point| point.time);
-    Ok(Replay::new(&id, pipeline, &asked, begin).run(&points, asked.after))
+    let settings = Settings { failed_is_false: asked.recover, zone, ..Settings::default() };
+    let replay = Replay::new(&id, pipeline, settings, begin, asked.json);
+    Ok(replay.run(&points, asked.after))
 }
 
 fn read(words: &[&str]) -> Result<Asked, String> {
@@ -169,6 +173,17 @@ fn points(asked: &Asked, pipeline: &Pipeline) -> Result<Vec<Point>, Failure> {
     Ok(points)
 }
 
+/// What the script calls local time: the same as in the daemon.
+fn local_time(around: &Surroundings<'_>) -> Result<Zone, Failure> {
+    let Some(rule) = zone::rule_with((around.env)("TZ").as_deref()) else { return Ok(Zone::UTC) };
+    Zone::read(&rule).ok_or_else(|| {
+        Failure::command(format!(
+            "the local time `{rule}` is neither a name such as Europe/Berlin nor a rule such as \
+             CET-1CEST,M3.5.0,M10.5.0/3; `TZ=UTC` goes without"
+        ))
+    })
+}
+
 /// A task that runs, and what has come of it.
 struct Replay {
     engine: Engine,
@@ -181,7 +196,7 @@ struct Replay {
 }
 
 impl Replay {
-    fn new(id: &str, pipeline: Pipeline, asked: &Asked, begin: i64) -> Self {
+    fn new(id: &str, pipeline: Pipeline, settings: Settings, begin: i64, json: bool) -> Self {
         let mut topics = Topics::default();
         for node in &pipeline.nodes {
             if let Kind::Alert(alert) = &node.kind
@@ -190,11 +205,10 @@ impl Replay {
                 topics.show(&own_topic(id, &node.name), alert.handlers.clone());
             }
         }
-        let settings = Settings { failed_is_false: asked.recover, ..Settings::default() };
         let mut engine = Engine::new(settings, Vec::new());
         engine.enable(id, pipeline, begin);
         let (out, complaints) = (String::new(), BTreeSet::new());
-        Replay { engine, topics, out, json: asked.json, events: 0, complaints }
+        Replay { engine, topics, out, json, events: 0, complaints }
     }
 
     fn run(mut self, points: &[Point], after: i64) -> String {
