@@ -276,11 +276,6 @@ impl<'f> Fields<'f> {
         self.skipped.set(true);
     }
 
-    /// Knows these keys, which mean nothing here.
-    pub(crate) fn know(&self, keys: &[&'static str]) {
-        self.asked.borrow_mut().extend(keys);
-    }
-
     /// The keys that were asked for.
     pub(crate) fn known(&self) -> Vec<&'static str> {
         self.asked.borrow().clone()
@@ -299,7 +294,7 @@ impl<'f> Fields<'f> {
             return;
         }
         let others = self.others();
-        let asked = self.asked.borrow();
+        let asked = self.known();
         for entry in others {
             let hint = match suggest::nearest(&entry.key, asked.iter().copied()) {
                 Some(meant) => format!("; did you mean `{meant}`?"),

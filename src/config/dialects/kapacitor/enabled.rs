@@ -114,7 +114,7 @@ fn whole(file: &File<'_>, tree: &Node) -> Part {
     kapacitor.default_broker = default;
     let listeners = top.tables("udp", "[[udp]]");
     kapacitor.udp = listeners.iter().filter_map(udp).collect();
-    top.know(&["skip-config-overrides"]);
+    top.node("skip-config-overrides");
     let others: Vec<_> = top.others().iter().map(|entry| shown(entry)).collect();
     if !others.is_empty() {
         let name = match file.place(0) {
@@ -146,7 +146,9 @@ fn shown(entry: &Entry) -> String {
 
 /// Warns of keys that mean nothing at all; `idle` are keys that mean something to Kapacitor alone.
 fn unused(fields: &Fields<'_>, idle: &[&'static str], warnings: &mut Vec<String>) {
-    fields.know(idle);
+    idle.iter().for_each(|key| {
+        fields.node(key);
+    });
     for entry in fields.others() {
         let hint = match suggest::nearest(&entry.key, fields.known()) {
             Some(meant) => format!("; did you mean `{meant}`?"),

@@ -114,7 +114,9 @@ fn tls(fields: &Fields<'_>, broker: &mut Broker, is_enabled: bool, warnings: &mu
     let unverified = fields.truth("insecure-skip-verify").unwrap_or(false);
     if !is_enabled {
         // The files of a broker that is not used need not be there.
-        fields.know(&["ssl-ca", "ssl-cert", "ssl-key"]);
+        fields.has(&["ssl-ca"]);
+        fields.has(&["ssl-cert"]);
+        fields.has(&["ssl-key"]);
         return;
     }
     let files = fields.tls_files(None);
