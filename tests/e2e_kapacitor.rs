@@ -7,6 +7,7 @@
 
 mod support;
 
+use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::process::{Child, Command, Output, Stdio};
@@ -112,6 +113,19 @@ impl Kapacitor {
 
     fn get(&self, path: &str) -> Option<(u16, String)> {
         exchange(self.port, &format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"))
+    }
+
+    /// Asks as the real client does.
+    fn ask(&self, method: &str, path: &str, body: &str) -> (u16, Value) {
+        let kind = if body.is_empty() { "" } else { "Content-Type: application/json\r\n" };
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\
+             User-Agent: KapacitorClient\r\nAccept-Encoding: gzip\r\n{kind}\
+             Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let (status, body) = exchange(self.port, &request).unwrap();
+        (status, serde_json::from_str(&body).unwrap_or(Value::Null))
     }
 
     fn write(&self, points: &str) {
@@ -313,4 +327,197 @@ fn what_is_deleted_is_gone(kapacitor: &Kapacitor) {
     let said = String::from_utf8(stderr).unwrap();
     assert_eq!(status.code(), Some(3));
     assert!(said.starts_with("Error: invalid TICKscript: line 3 char"), "{said}");
+}
+
+/// The requests of the real client, command by command, and what it reads of the answers.
+#[test]
+fn the_conversation_of_the_real_client_works() {
+    let mut kapacitor = Kapacitor::new(Folder::new(), "");
+    kapacitor.start();
+    let one =
+        "/kapacitor/v1/tasks/cpu_alert?dot-view=attributes&replay-id=&script-format=formatted";
+    let all = "/kapacitor/v1/tasks?dot-view=attributes&fields=link&fields=status&limit=100&offset=0\
+               &pattern=cpu_*&replay-id=&script-format=formatted";
+    let task = json!({
+        "id": "cpu_alert",
+        "dbrps": [{ "db": "telegraf", "rp": "autogen" }],
+        "script": CPU_ALERT,
+        "status": "disabled",
+    });
+    let handler = json!({
+        "topic": "cpu", "id": "h", "kind": "log", "options": { "path": "/tmp/x" }, "match": "",
+    });
+    let (task, handler) = (task.to_string(), handler.to_string());
+    let (enable, disable) = (r#"{"status":"enabled"}"#, r#"{"status":"disabled"}"#);
+    let href = "/kapacitor/v1/alerts/topics/cpu/handlers";
+    let h = format!("{href}/h");
+    let none = Value::Null;
+    for (method, path, body, status, pointer, wanted) in [
+        ("GET", one, "", 404, "/error", json!("no task exists")),
+        ("POST", "/kapacitor/v1/tasks", &task, 200, "/id", json!("cpu_alert")),
+        (
+            "POST",
+            "/kapacitor/v1/tasks",
+            &task,
+            400,
+            "/error",
+            json!("task cpu_alert already exists"),
+        ),
+        ("GET", one, "", 200, "/status", json!("disabled")),
+        ("GET", one, "", 200, "/dbrps/0", json!({ "db": "telegraf", "rp": "autogen" })),
+        ("GET", all, "", 200, "/tasks/0/link/href", json!("/kapacitor/v1/tasks/cpu_alert")),
+        ("GET", all, "", 200, "/tasks/0/script", none.clone()),
+        ("PATCH", "/kapacitor/v1/tasks/cpu_alert", enable, 200, "/executing", json!(true)),
+        (
+            "PATCH",
+            "/kapacitor/v1preview/tasks/cpu_alert",
+            disable,
+            200,
+            "/status",
+            json!("disabled"),
+        ),
+        (
+            "PATCH",
+            "/kapacitor/v1/tasks/none",
+            enable,
+            404,
+            "/error",
+            json!("task does not exist, cannot update"),
+        ),
+        ("DELETE", "/kapacitor/v1/tasks/none", "", 204, "", none.clone()),
+        ("GET", h.as_str(), "", 404, "/error", json!("unknown handler: \"h\"")),
+        ("POST", href, &handler, 200, "/link/href", json!(h)),
+        (
+            "POST",
+            href,
+            &handler,
+            500,
+            "/error",
+            json!("cannot register handler, handler with ID \"h\" already exists"),
+        ),
+        ("PUT", h.as_str(), &handler, 200, "/kind", json!("log")),
+        (
+            "PATCH",
+            h.as_str(),
+            r#"[{"op":"replace","path":"/options/path","value":"/tmp/y"}]"#,
+            200,
+            "/options/path",
+            json!("/tmp/y"),
+        ),
+        (
+            "POST",
+            href,
+            "{",
+            400,
+            "/message",
+            json!("invalid handler json: EOF while parsing an object at line 1 column 1"),
+        ),
+        (
+            "GET",
+            "/kapacitor/v1/alerts/topics?min-level=OK&pattern=",
+            "",
+            200,
+            "/topics/0/handlers-link/href",
+            json!(href),
+        ),
+        (
+            "GET",
+            "/kapacitor/v1/alerts/topics?min-level=INFO&pattern=",
+            "",
+            200,
+            "/topics",
+            json!([]),
+        ),
+        (
+            "GET",
+            "/kapacitor/v1/alerts/topics/cpu/events?min-level=OK",
+            "",
+            200,
+            "/events",
+            json!([]),
+        ),
+        (
+            "GET",
+            "/kapacitor/v1/alerts/topics/cpu/handlers?pattern=h*",
+            "",
+            200,
+            "/handlers/0/id",
+            json!("h"),
+        ),
+        ("DELETE", h.as_str(), "", 204, "", none.clone()),
+        ("DELETE", "/kapacitor/v1/alerts/topics/cpu", "", 204, "", none.clone()),
+        ("GET", "/kapacitor/v1/service-tests?pattern=", "", 200, "/services/0/name", json!("mqtt")),
+        (
+            "POST",
+            "/kapacitor/v1/service-tests/mqtt",
+            "null",
+            200,
+            "/message",
+            json!("missing MQTT topic"),
+        ),
+        ("POST", "/kapacitor/v1/loglevel", r#"{"level":"warn"}"#, 204, "", none.clone()),
+        (
+            "POST",
+            "/kapacitor/v1/loglevel",
+            r#"{"level":"x"}"#,
+            400,
+            "/error",
+            json!("invalid log level"),
+        ),
+        ("GET", "/kapacitor/v1/debug/vars", "", 200, "/num_tasks", json!(1)),
+        ("GET", "/kapacitor/v1/nothing", "", 404, "/message", json!("Not Found")),
+    ] {
+        let (found, answer) = kapacitor.ask(method, path, body);
+        let value = answer.pointer(pointer).cloned().unwrap_or_default();
+        assert_eq!((found, &value), (status, &wanted), "{method} {path}: {answer}");
+    }
+}
+
+#[test]
+fn the_load_directory_is_the_truth() {
+    let folder = Folder::new();
+    let here = folder.path().display().to_string();
+    for name in ["tasks", "templates", "handlers"] {
+        fs::create_dir_all(folder.join("load").join(name)).unwrap();
+    }
+    folder.write("load/tasks/one.tick", CPU_ALERT);
+    let template = CPU_ALERT.replace("< 10", "< least");
+    folder.write("load/templates/low.tick", &format!("var least float\n{template}"));
+    let vars = "template-id: low\nvars:\n  least:\n    type: float\n    value: 5.0\n";
+    folder.write("load/tasks/two.yaml", vars);
+    let log = format!("id: log\ntopic: cpu\nkind: log\noptions:\n  path: {here}/events\n");
+    folder.write("load/handlers/log.yaml", &log);
+    let config = format!("[load]\nenabled = true\ndir = \"{here}/load\"\n");
+    let mut kapacitor = Kapacitor::new(folder, &config);
+    kapacitor.start();
+    let ids = |kapacitor: &Kapacitor| -> Vec<String> {
+        let (_, answer) = kapacitor.ask("GET", "/kapacitor/v1/tasks", "");
+        let tasks = answer["tasks"].as_array().unwrap().clone();
+        tasks.iter().map(|task| format!("{} {}", task["id"], task["executing"])).collect()
+    };
+    assert_eq!(ids(&kapacitor), ["\"one\" true", "\"two\" true"]);
+    kapacitor.write("cpu usage_idle=7 1714979289000000000");
+    wait_until("the event is in the file", || {
+        let lines = fs::read_to_string(kapacitor.folder.join("events")).unwrap_or_default();
+        lines.lines().filter(|line| line.contains("\"level\":\"CRITICAL\"")).count() == 1
+    });
+
+    let id = kapacitor.process.as_ref().unwrap().id();
+    fs::remove_file(kapacitor.folder.join("load/tasks/two.yaml")).unwrap();
+    kapacitor.folder.write("load/tasks/three.tick", "stream |from() |alert() .crit(lambda: TRUE)");
+    signal(id, "HUP");
+    wait_until("the files are read again", || {
+        ids(&kapacitor) == ["\"one\" true", "\"three\" true"]
+    });
+    kapacitor.folder.write("load/tasks/four.tick", "stream |nothing()");
+    signal(id, "HUP");
+    let log = || fs::read_to_string(kapacitor.folder.join("log")).unwrap();
+    wait_until("what is wrong is logged", || log().contains("four.tick: invalid TICKscript"));
+    assert_eq!(ids(&kapacitor), ["\"one\" true", "\"three\" true"]);
+    let check = Command::new(BINARY)
+        .args(["check", "--kapacitor"])
+        .arg(kapacitor.folder.join("kapacitor.conf"))
+        .output()
+        .unwrap();
+    assert!(String::from_utf8_lossy(&check.stderr).contains("four.tick: invalid TICKscript"));
 }
