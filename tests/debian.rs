@@ -232,6 +232,16 @@ esac
     }
 }
 
+/// A package whose binary only says the name of the package, because to pack the real one takes time.
+fn small(dist: &Folder, name: &str, arguments: &[&str]) -> PathBuf {
+    let binary = dist.join(&format!("{name}-{TARGET}"));
+    fs::write(&binary, format!("#!/bin/sh\necho {name}\n")).unwrap();
+    text(Command::new("chmod").arg("0755").arg(binary));
+    let said = openwrt::package("../systemd/build-deb", dist.path(), arguments);
+    assert!(said.right, "{}", said.err);
+    dist.join(&format!("{name}_{}-1_amd64.deb", env!("CARGO_PKG_VERSION")))
+}
+
 /// The same package with a later version and another default configuration.
 fn later(folder: &Folder, package: &Path) -> PathBuf {
     let unpacked = folder.join("unpacked");
@@ -252,21 +262,77 @@ fn later(folder: &Folder, package: &Path) -> PathBuf {
     made
 }
 
+/// A key of gpg for one test, in a folder of its own.
+struct Key {
+    home: Folder,
+}
+
+impl Key {
+    const OWNER: &str = "test@example.org";
+
+    fn new() -> Self {
+        let key = Key { home: Folder::new() };
+        fs::set_permissions(key.home.path(), fs::Permissions::from_mode(0o700)).unwrap();
+        let words = ["--batch", "--passphrase", "", "--quick-generate-key", Key::OWNER];
+        text(Command::new("gpg").args(words).arg("ed25519").env("GNUPGHOME", key.home.path()));
+        key
+    }
+
+    /// `systemd/build-apt FOLDER`, signed.
+    fn publish(&self, folder: &Path) {
+        let mut build = Command::new(project("systemd/build-apt"));
+        text(build.arg(folder).arg(Key::OWNER).env("GNUPGHOME", self.home.path()));
+    }
+}
+
+impl Drop for Key {
+    fn drop(&mut self) {
+        let mut end = Command::new("gpgconf");
+        let _ = end.args(["--kill", "all"]).env("GNUPGHOME", self.home.path()).status();
+    }
+}
+
+#[test]
+fn apt_installs_and_upgrades_from_a_signed_repository_and_from_no_other() {
+    let Some(debian) = Debian::new().map(Debian::with_systemd) else { return };
+    let (folder, key) = (Folder::new(), Key::new());
+    let package = small(&folder, "ilagent", &[TARGET]);
+    let repository = debian.path("root/repository");
+    fs::create_dir(&repository).unwrap();
+    fs::copy(&package, repository.join("ilagent_1_amd64.deb")).unwrap();
+    key.publish(&repository);
+    fs::create_dir_all(debian.path("etc/apt/keyrings")).unwrap();
+    fs::copy(repository.join("ilagent.gpg"), debian.path("etc/apt/keyrings/ilagent.gpg")).unwrap();
+    let line = "deb [signed-by=/etc/apt/keyrings/ilagent.gpg] file:/root/repository ./\n";
+    fs::write(debian.path("etc/apt/sources.list"), line).unwrap();
+
+    debian.run(&["apt-get", "update", "-qq"]);
+    debian.run(&["apt-get", "install", "-qq", "ilagent"]);
+    let config = debian.path("etc/ilagent/ilagent.toml");
+    let edited = fs::read_to_string(&config).unwrap() + "\n# edited\n";
+    fs::write(&config, &edited).unwrap();
+
+    fs::copy(later(&folder, &package), repository.join("ilagent_2_amd64.deb")).unwrap();
+    key.publish(&repository);
+    debian.run(&["apt-get", "update", "-qq"]);
+    debian.run(&["apt-get", "upgrade", "-qq", "-o", "Dpkg::Options::=--force-confold"]);
+    assert!(debian.run(&["dpkg", "-s", "ilagent"]).contains("Version: 99.0.0"));
+    assert_eq!(fs::read_to_string(&config).unwrap(), edited);
+
+    // Somebody else's package, and the index that goes with it, without the key.
+    text(Command::new(project("systemd/build-apt")).arg(&repository));
+    let update = ["chroot", debian.root.path().to_str().unwrap(), "apt-get", "update"];
+    let said = run(Command::new(update[0]).args(&update[1..]));
+    assert!(!said.status.success(), "{}", String::from_utf8_lossy(&said.stdout));
+}
+
 /// What a person who needs Kafka now, and later no more, does with two packages.
 #[test]
 fn the_build_with_kafka_takes_over_and_gives_back() {
     let Some(debian) = Debian::new().map(Debian::with_systemd) else { return };
     let dist = Folder::new();
-    let made = |words: &[&str], binary: &str, name: &str| {
-        fs::write(dist.join(binary), format!("#!/bin/sh\necho {name}\n")).unwrap();
-        text(Command::new("chmod").arg("0755").arg(dist.join(binary)));
-        let said = openwrt::package("../systemd/build-deb", dist.path(), words);
-        assert!(said.right, "{}", said.err);
-        dist.join(&format!("{name}_{}-1_amd64.deb", env!("CARGO_PKG_VERSION")))
-    };
-    let package = made(&[TARGET], &format!("ilagent-{TARGET}"), "ilagent");
-    let words = ["--kafka", TARGET];
-    let with_kafka = made(&words, &format!("ilagent-kafka-{TARGET}"), "ilagent-kafka");
+    let package = small(&dist, "ilagent", &[TARGET]);
+    let with_kafka = small(&dist, "ilagent-kafka", &["--kafka", TARGET]);
 
     debian.install(&package);
     let config = debian.path("etc/ilagent/ilagent.toml");
