@@ -210,3 +210,8 @@ fn scripts_of_kapacitor() {
 fn expressions_of_scripts() {
     fuzz("lambda");
 }
+
+#[test]
+fn templates_of_alerts() {
+    fuzz("templates");
+}

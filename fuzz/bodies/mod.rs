@@ -18,6 +18,7 @@ mod paths;
 mod points;
 mod rows;
 mod scripts;
+mod templates;
 mod topics;
 
 /// One kind of bytes from outside.
@@ -32,7 +33,7 @@ pub struct Body {
 }
 
 /// All of them.
-pub const BODIES: [Body; 14] = [
+pub const BODIES: [Body; 15] = [
     Body { name: "mqtt", run: mqtt::stream, in_a_second: 20_000 },
     Body { name: "websocket", run: mqtt::websocket, in_a_second: 1_200 },
     Body { name: "http", run: http::requests, in_a_second: 20_000 },
@@ -47,6 +48,7 @@ pub const BODIES: [Body; 14] = [
     Body { name: "rows", run: rows::rows, in_a_second: 150 },
     Body { name: "scripts", run: scripts::scripts, in_a_second: 10_000 },
     Body { name: "lambda", run: lambda::expressions, in_a_second: 4_000 },
+    Body { name: "templates", run: templates::templates, in_a_second: 2_000 },
 ];
 
 /// Bytes that are used up from the front; zeros when there are no more.

@@ -197,13 +197,13 @@ impl<'a> Lexer<'a> {
     /// A sign, and everything that may be part of a number; the parser looks closer.
     fn number(&mut self) -> Token {
         let rest = self.rest();
+        let is_hex = rest.trim_start_matches(['+', '-']).starts_with("0x");
         let mut length = 1;
         for (index, letter) in rest.char_indices().skip(1) {
-            let exponent = rest[..index].ends_with(['e', 'E', 'p', 'P'])
-                && (!rest.contains("0x") || rest[..index].ends_with(['p', 'P']));
+            let is_exponent = !is_hex && rest[..index].ends_with(['e', 'E']);
             let belongs = letter.is_ascii_alphanumeric()
                 || matches!(letter, '.' | '_')
-                || (matches!(letter, '+' | '-') && exponent);
+                || (matches!(letter, '+' | '-') && is_exponent);
             if !belongs {
                 break;
             }

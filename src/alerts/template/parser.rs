@@ -228,6 +228,10 @@ impl Parser<'_> {
 
     fn command(&mut self) -> Result<Command, Fault> {
         let operand = self.operand()?;
+        if operand.term == Term::Nil {
+            let what = "`nil` alone says nothing: it can only be compared with";
+            return Err(Fault { place: operand.place, what: what.to_owned() });
+        }
         let mut arguments = Vec::new();
         while self.begins_operand() {
             let found = &self.found[self.next];
@@ -268,7 +272,7 @@ impl Parser<'_> {
             }
             Some(Token::Variable(name)) => Term::Variable(self.variable(&name, at)?),
             Some(Token::Quoted(text)) => Term::Text(text),
-            Some(Token::Letter(letter)) => Term::Letter(letter),
+            Some(Token::Letter(letter)) => Term::Int(u32::from(letter).into()),
             Some(Token::Number(written)) => number(&written)
                 .ok_or_else(|| self.fault(at, format!("`{written}` is no number")))?,
             Some(Token::Word(word)) => self.word(&word, at)?,
@@ -284,12 +288,7 @@ impl Parser<'_> {
         }
         let is_plain = matches!(
             term,
-            Term::Text(_)
-                | Term::Int(_)
-                | Term::Letter(_)
-                | Term::Float(_)
-                | Term::Bool(_)
-                | Term::Nil
+            Term::Text(_) | Term::Int(_) | Term::Float(_) | Term::Bool(_) | Term::Nil
         );
         if !way.is_empty() && is_plain {
             return Err(self.fault(at, "a constant has no fields"));

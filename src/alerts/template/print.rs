@@ -7,6 +7,9 @@ use std::fmt::Write;
 /// Go refuses wider ones, too.
 const WIDTH_MAX: i64 = 1_000_000;
 
+/// The last ones of what details have from messages, and messages from ids.
+const EMBEDDED: [&str; 2] = ["ServerInfo", "Duration"];
+
 /// What stands between `%` and the verb.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Manner {
@@ -17,6 +20,8 @@ pub(super) struct Manner {
     pub(super) zero: bool,
     pub(super) width: Option<usize>,
     pub(super) precision: Option<usize>,
+    /// `%#v`: as it would be written in Go.
+    source: bool,
     /// Inside of `%!d(…)` nobody asks a value what it says of itself.
     wrong: bool,
 }
@@ -111,8 +116,10 @@ impl Printf<'_, '_> {
             if let Some(after) = rest.strip_prefix('*') {
                 rest = after;
                 match self.star() {
-                    Some(precision) => manner.precision = usize::try_from(precision).ok(),
-                    None => out.push_str("%!(BADPREC)"),
+                    Some(precision) if precision >= 0 => {
+                        manner.precision = usize::try_from(precision).ok();
+                    }
+                    Some(_) | None => out.push_str("%!(BADPREC)"),
                 }
                 after_index = false;
             } else {
@@ -137,6 +144,10 @@ impl Printf<'_, '_> {
             put(out, format_args!("%!{verb}(BADINDEX)"));
         } else if let Some(value) = self.values.get(self.next) {
             self.next += 1;
+            let manner = match verb {
+                'v' => Manner { plus: false, sharp: false, source: manner.sharp, ..manner },
+                _ => manner,
+            };
             write(out, manner, verb, value);
         } else {
             put(out, format_args!("%!{verb}(MISSING)"));
@@ -200,6 +211,7 @@ pub(super) fn write(out: &mut String, manner: Manner, verb: char, value: &Value<
         return text(out, manner, 's', value.type_name());
     }
     if !manner.wrong
+        && !manner.source
         && matches!(verb, 'v' | 's' | 'x' | 'X' | 'q')
         && let Some(spoken) = value.spoken()
     {
@@ -240,7 +252,7 @@ pub(super) fn write(out: &mut String, manner: Manner, verb: char, value: &Value<
 /// `%!d(string=text)`
 fn wrong(out: &mut String, manner: Manner, verb: char, value: &Value<'_>) {
     put(out, format_args!("%!{verb}("));
-    typed(out, manner, value);
+    typed(out, Manner { wrong: true, ..manner }, value);
     out.push(')');
 }
 
@@ -249,7 +261,7 @@ fn typed(out: &mut String, manner: Manner, value: &Value<'_>) {
     out.push_str(value.type_name());
     if !matches!(value, Value::Nil) {
         out.push('=');
-        write(out, Manner { wrong: true, ..manner }, 'v', value);
+        write(out, manner, 'v', value);
     }
 }
 
@@ -266,16 +278,20 @@ fn map(out: &mut String, manner: Manner, verb: char, value: &Value<'_>) {
     out.push(']');
 }
 
+/// `{a b}`; what Go embeds has braces of its own.
 fn structure(out: &mut String, manner: Manner, verb: char, members: &[(&str, Value<'_>)]) -> bool {
-    out.push('{');
+    let ends = |name: &str| EMBEDDED.iter().any(|last| *last == name);
+    let last = members.last().map_or("", |(name, _)| *name);
+    let embedded = members.iter().filter(|(name, _)| ends(name) && *name != last).count();
+    out.push_str(&"{".repeat(1 + embedded));
     for (index, (name, value)) in members.iter().enumerate() {
         if index > 0 {
             out.push(' ');
         }
-        if manner.plus {
-            put(out, format_args!("{name}:"));
-        }
         write(out, manner, verb, value);
+        if ends(name) && *name != last {
+            out.push('}');
+        }
     }
     out.push('}');
     true
@@ -286,7 +302,7 @@ fn int(out: &mut String, manner: Manner, verb: char, value: i64, kind: Int) -> b
     let letter = || u32::try_from(value).ok().and_then(char::from_u32).unwrap_or('\u{fffd}');
     let sharp = |prefix: &'static str| if manner.sharp { prefix } else { "" };
     let (digits, prefix) = match verb {
-        'v' if manner.sharp && kind == Int::Byte => (format!("{size:x}"), "0x"),
+        'v' if manner.source && kind == Int::Byte => (format!("{size:x}"), "0x"),
         'v' | 'd' => (size.to_string(), ""),
         'b' => (format!("{size:b}"), sharp("0b")),
         'o' => (format!("{size:o}"), sharp("0")),
@@ -298,7 +314,7 @@ fn int(out: &mut String, manner: Manner, verb: char, value: i64, kind: Int) -> b
             return true;
         }
         'q' => {
-            pad(out, manner, &quoted_letter(letter()));
+            pad(out, manner, &quoted_letter(letter(), manner.plus));
             return true;
         }
         'U' => {
@@ -349,13 +365,12 @@ fn float(out: &mut String, manner: Manner, verb: char, value: f64) -> bool {
         'f' | 'F' => float::fixed(value.abs(), precision.unwrap_or(6)),
         _ => return false,
     };
-    let sign = match (value.is_sign_negative() && !value.is_nan(), verb) {
-        (true, _) => "-",
-        (false, 'v') if value == f64::INFINITY && !manner.space => "+",
-        (false, 'v') if !manner.space => "",
-        (false, _) if manner.plus || (value == f64::INFINITY && !manner.space) => "+",
-        (false, _) if manner.space => " ",
-        (false, _) => "",
+    let sign = match value.is_sign_negative() && !value.is_nan() {
+        true => "-",
+        false if manner.plus => "+",
+        false if manner.space => " ",
+        false if value.is_infinite() => "+",
+        false => "",
     };
     let manner = Manner { zero: manner.zero && value.is_finite(), ..manner };
     let length = sign.len() + written.len();
@@ -372,12 +387,12 @@ fn text(out: &mut String, manner: Manner, verb: char, text: &str) {
     let end = manner.precision.and_then(|most| text.char_indices().nth(most));
     let cut = end.map_or(text, |(at, _)| &text[..at]);
     match verb {
-        'v' if manner.sharp => pad(out, manner, &quoted(text)),
+        'v' if manner.source => pad(out, manner, &quoted(text, false)),
         'v' | 's' => pad(out, manner, cut),
         'q' if manner.sharp && !cut.contains(['`', '\u{feff}']) && !cut.contains(is_hidden) => {
             pad(out, manner, &format!("`{cut}`"));
         }
-        'q' => pad(out, manner, &quoted(cut)),
+        'q' => pad(out, manner, &quoted(cut, manner.plus)),
         _ => {
             let bytes = &text.as_bytes()[..manner.precision.unwrap_or(text.len()).min(text.len())];
             pad(out, manner, &hex(bytes, manner, verb == 'X'));
@@ -422,23 +437,24 @@ fn is_hidden(letter: char) -> bool {
     letter.is_control() && letter != '\t'
 }
 
-fn quoted(text: &str) -> String {
+/// Between double quotes; `ascii` escapes all other letters.
+fn quoted(text: &str, ascii: bool) -> String {
     let mut out = "\"".to_owned();
     for letter in text.chars() {
-        escaped(&mut out, letter, '"');
+        escaped(&mut out, letter, '"', ascii);
     }
     out.push('"');
     out
 }
 
-fn quoted_letter(letter: char) -> String {
+fn quoted_letter(letter: char, ascii: bool) -> String {
     let mut out = "'".to_owned();
-    escaped(&mut out, letter, '\'');
+    escaped(&mut out, letter, '\'', ascii);
     out.push('\'');
     out
 }
 
-fn escaped(out: &mut String, letter: char, quote: char) {
+fn escaped(out: &mut String, letter: char, quote: char, ascii: bool) {
     match letter {
         '\u{7}' => out.push_str("\\a"),
         '\u{8}' => out.push_str("\\b"),
@@ -453,7 +469,14 @@ fn escaped(out: &mut String, letter: char, quote: char) {
             out.push(quote);
         }
         '\0'..='\u{1f}' | '\u{7f}' => put(out, format_args!("\\x{:02x}", u32::from(letter))),
-        _ if letter.is_control() => put(out, format_args!("\\u{:04x}", u32::from(letter))),
+        _ if letter.is_control() || (ascii && letter > '\u{7f}') => {
+            let code = u32::from(letter);
+            if code > 0xffff {
+                put(out, format_args!("\\U{code:08x}"));
+            } else {
+                put(out, format_args!("\\u{code:04x}"));
+            }
+        }
         _ => out.push(letter),
     }
 }

@@ -70,6 +70,7 @@ impl<'a, 'o> Run<'a, 'o> {
         let begin = self.out.len();
         let mut text = String::new();
         match value {
+            Value::Nil if self.is_html => (),
             Value::Nil => text.push_str("<no value>"),
             _ => print::plain(&mut text, value),
         }
@@ -110,6 +111,10 @@ impl<'a, 'o> Run<'a, 'o> {
                     }
                 }
                 pairs.is_empty()
+            }
+            (Value::Int(..), None) if branch.pipe.target == Target::New(2) => {
+                let what = "numbers have no keys: `range` has one variable here".to_owned();
+                return Err(Error { place, what });
             }
             (Value::Int(count, Int::Plain | Int::Int64), None) => {
                 for index in 0..*count {
@@ -154,9 +159,11 @@ impl<'a, 'o> Run<'a, 'o> {
             Target::Old(variable) => self.variables[variable] = value.clone(),
             Target::Output => (),
         }
-        let flow = self.nodes(&branch.then, value);
+        let begin = self.out.len();
+        let flow = self.nodes(&branch.then, value)?;
         self.variables.truncate(visible);
-        flow
+        self.spend(branch.pipe.place, self.out.len() - begin)?;
+        Ok(flow)
     }
 
     fn pipe(&mut self, pipe: &'a Pipe, dot: &Value<'a>) -> Result<Value<'a>, Error> {
@@ -199,7 +206,8 @@ impl<'a, 'o> Run<'a, 'o> {
             given.push(self.operand(argument, dot)?);
         }
         given.extend(last);
-        member(operand.place, &value, name, &given)
+        let value = member(operand.place, &value, name, &given)?;
+        self.weigh(operand.place, value)
     }
 
     fn call(
@@ -219,10 +227,7 @@ impl<'a, 'o> Run<'a, 'o> {
         }
         given.extend(last);
         let value = function.call(&given).map_err(|what| Error { place, what })?;
-        if let Value::Text(text) = &value {
-            self.spend(place, text.len())?;
-        }
-        Ok(value)
+        self.weigh(place, value)
     }
 
     /// `and` and `or`: the first that decides, or else the last.
@@ -259,18 +264,26 @@ impl<'a, 'o> Run<'a, 'o> {
     }
 
     fn term(&mut self, operand: &'a Operand, dot: &Value<'a>) -> Result<Value<'a>, Error> {
-        Ok(match &operand.term {
+        let value = match &operand.term {
             Term::Dot => dot.clone(),
             Term::Variable(variable) => self.variables[*variable].clone(),
             Term::Text(text) => Value::text(text),
             Term::Int(value) => Value::int(*value),
-            Term::Letter(letter) => Value::Int(u32::from(*letter).into(), Int::Letter),
             Term::Float(value) => Value::Float(*value),
             Term::Bool(value) => Value::Bool(*value),
             Term::Nil => Value::Nil,
             Term::Pipe(pipe) => self.pipe(pipe, dot)?,
             Term::Function(function) => self.call(*function, operand.place, &[], dot, None)?,
-        })
+        };
+        self.weigh(operand.place, value)
+    }
+
+    /// Notes what it costs to make, copy or compare a value.
+    fn weigh(&mut self, place: Place, value: Value<'a>) -> Result<Value<'a>, Error> {
+        if let Value::Text(text) = &value {
+            self.spend(place, text.len())?;
+        }
+        Ok(value)
     }
 
     fn spend(&mut self, place: Place, effort: usize) -> Result<(), Error> {

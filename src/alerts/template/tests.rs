@@ -65,6 +65,11 @@ fn values_are_printed_as_in_go() {
         ("{{ 0.0001 }} {{ 0.00001 }} {{ -0.5 }} {{ 1000000.0 }}", "0.0001 1e-05 -0.5 1e+06"),
         ("{{ 0x1F }} {{ 017 }} {{ 0b11 }} {{ 1_000 }} {{ 'a' }}", "31 15 3 1000 97"),
         ("{{ index .Tags \"x\" }}|{{ index .Fields \"x\" }}", "|<no value>"),
+        (
+            "{{ . }}",
+            "{{cpu cpu_alert nil map[host:a rack:r<1>] {router c1 s1}} cpu:nil map[b:true f:9.25 i:7 s:a \"b\"] CRITICAL 2024-05-06 07:08:09.12 +0000 UTC 1m30s}",
+        ),
+        ("{{ 1e-7 }} {{ 0x1e }} {{ -0x1F }} {{ +1.5E+3 }}", "1e-07 30 -31 1500"),
         ("{{ .Tags.x }}|{{ .Fields.x }}|{{ .Fields.x.y }}", "<no value>|<no value>|<no value>"),
     ]);
 }
@@ -196,6 +201,7 @@ fn details_are_escaped_for_html() {
             "<h1>{{ .Tags.rack }}</h1>{{ .Time }}",
             "<h1>r&lt;1&gt;</h1>2024-05-06 07:08:09.12 &#43;0000 UTC",
         ),
+        ("{{ .Fields.x }}|{{ print .Fields.x }}", "|&lt;nil&gt;"),
         ("{{ .Message | html }} {{ .Message }}", "&lt;b&gt; &lt;b&gt;"),
         ("{{ jsonCompact .Tags.host }}", "&#34;a&#34;"),
         (
@@ -263,6 +269,10 @@ fn what_can_never_be_rendered_is_refused_with_its_place() {
         ("{{ }}", "line 1 char 4: a value is missing here"),
         ("{{ 1 | 2 }}", "line 1 char 8: what follows `|` must be a function or a method"),
         ("{{ 1 2 }}", "line 1 char 4: this takes no arguments: only functions and methods do"),
+        (
+            "{{ if nil }}{{ end }}",
+            "line 1 char 7: `nil` alone says nothing: it can only be compared with",
+        ),
         ("{{ (1 }}", "line 1 char 4: this `(` is never closed by `)`"),
         ("{{ print(1) }}", "line 1 char 9: a space is missing in front of this"),
         ("{{ \"a }}", "line 1 char 4: this text is never closed by \""),

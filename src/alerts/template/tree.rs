@@ -74,8 +74,6 @@ pub(super) enum Term {
     Function(Function),
     Text(Box<str>),
     Int(i64),
-    /// `'a'`
-    Letter(char),
     Float(f64),
     Bool(bool),
     Nil,

@@ -30,8 +30,6 @@ pub(super) enum Int {
     Int64,
     /// A letter of a text.
     Byte,
-    /// `'a'`
-    Letter,
     Duration,
     Month,
     Weekday,
@@ -73,7 +71,6 @@ impl<'a> Value<'a> {
             Value::Int(_, Int::Plain) => "int",
             Value::Int(_, Int::Int64) => "int64",
             Value::Int(_, Int::Byte) => "uint8",
-            Value::Int(_, Int::Letter) => "int32",
             Value::Int(_, Int::Duration) => "time.Duration",
             Value::Int(_, Int::Month) => "time.Month",
             Value::Int(_, Int::Weekday) => "time.Weekday",
