@@ -8,6 +8,7 @@
 mod support;
 
 use serde_json::{Value, json};
+use std::collections::HashSet;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::process::{Child, Command, Output, Stdio};
@@ -129,13 +130,18 @@ impl Kapacitor {
     }
 
     fn write(&self, points: &str) {
+        let (status, body) = self.try_write(points).unwrap();
+        assert_eq!((status, body.as_str()), (204, ""));
+    }
+
+    /// Writes points, unless the process ends meanwhile.
+    fn try_write(&self, points: &str) -> Option<(u16, String)> {
         let request = format!(
             "POST /write?db=telegraf&rp=autogen HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\
              Content-Length: {}\r\n\r\n{points}",
             points.len()
         );
-        let (status, body) = exchange(self.port, &request).unwrap();
-        assert_eq!((status, body.as_str()), (204, ""));
+        exchange(self.port, &request)
     }
 
     /// Runs what a person types.
@@ -520,4 +526,69 @@ fn the_load_directory_is_the_truth() {
         .output()
         .unwrap();
     assert!(String::from_utf8_lossy(&check.stderr).contains("four.tick: invalid TICKscript"));
+}
+
+/// How often the process is killed. `KILL_ROUNDS=200` finds more.
+fn rounds() -> u64 {
+    std::env::var("KILL_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(8)
+}
+
+#[test]
+fn after_a_kill_no_answered_alert_is_missing_and_the_state_is_right() {
+    let mut broker = Broker::persistent();
+    let config = format!(
+        "[[mqtt]]\nenabled = true\nname = \"b\"\nurl = \"tcp://127.0.0.1:{}\"\n",
+        broker.port()
+    );
+    let mut kapacitor = Kapacitor::new(Folder::new(), &config);
+    kapacitor.start();
+    let every = "stream |from() |alert() .crit(lambda: TRUE) .message('{{ index .Fields \"v\" }}') \
+                 .mqtt('every') .qos(1)";
+    let changes = "stream |from() |stateCount(lambda: TRUE) |alert() .crit(lambda: \"v\" > 0) \
+                   .warn(lambda: \"state_count\" > 0) .stateChangesOnly() .mqtt('changes') .qos(1)";
+    for (id, script) in [("every", every), ("changes", changes)] {
+        let body = json!({ "id": id, "script": script, "status": "enabled" }).to_string();
+        assert_eq!(kapacitor.ask("POST", "/kapacitor/v1/tasks", &body).0, 200);
+    }
+    let subscriber = Subscriber::new(broker.port(), "#");
+    // One alert, and from then on nothing changes.
+    kapacitor.write("m v=1i 1");
+    subscriber.wait_for(2);
+    let mut answered = vec![1];
+    for round in 0..rounds() {
+        if round % 3 == 2 {
+            broker.kill();
+        }
+        let first = 2 + round * 1_000;
+        let after = fastrand::u64(0..40_000);
+        std::thread::scope(|scope| {
+            let id = kapacitor.process.as_ref().unwrap().id();
+            scope.spawn(move || {
+                // A random point of the work, not a time that something needs.
+                std::thread::sleep(std::time::Duration::from_micros(after));
+                signal(id, "KILL");
+            });
+            for value in first..first + 1_000 {
+                match kapacitor.try_write(&format!("m v={value}i {value}")) {
+                    Some((204, _)) => answered.push(value),
+                    _ => break,
+                }
+            }
+        });
+        kapacitor.kill();
+        if round % 3 == 2 {
+            broker.start();
+        }
+        kapacitor.start();
+    }
+    wait_until("every alert that was answered has come", || {
+        let received = subscriber.received();
+        let texts: HashSet<String> = received.iter().map(|it| it.text()).collect();
+        answered.iter().all(|value| texts.contains(&value.to_string()))
+    });
+    let received = subscriber.received();
+    let of_changes = received.iter().filter(|it| it.topic == "changes").count();
+    assert_eq!(of_changes, 1, "the level goes on as it was");
+    let topics = kapacitor.prints("kapacitor list topics main:changes:*");
+    assert!(topics.contains("CRITICAL"), "{topics}");
 }
