@@ -94,6 +94,25 @@ impl Fields {
         Some(self.0.remove(place).1)
     }
 
+    /// Puts others, in the order of their keys, in the place of what is there. Memory and names are
+    /// used again.
+    pub(super) fn replace<'a>(&mut self, fields: impl Iterator<Item = (&'a Name, Field)>) {
+        let mut count = 0;
+        for (name, value) in fields {
+            match self.0.get_mut(count) {
+                Some(field) => {
+                    if !Arc::ptr_eq(&field.0, name) {
+                        field.0 = name.clone();
+                    }
+                    field.1 = value;
+                }
+                None => self.0.push((name.clone(), value)),
+            }
+            count += 1;
+        }
+        self.0.truncate(count);
+    }
+
     /// In the order of their keys.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&Name, &Field)> {
         self.0.iter().map(|(key, value)| (key, value))

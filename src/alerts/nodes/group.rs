@@ -166,8 +166,14 @@ impl Groups {
     /// Forgets groups that have been silent for long, except those that somebody holds, and gives
     /// their numbers.
     pub(super) fn sweep(&mut self, now: i64, is_held: impl Fn(usize) -> bool) -> Vec<usize> {
+        let elapsed = now.saturating_sub(self.swept);
         self.swept = now;
         let mut forgotten = Vec::new();
+        if elapsed > self.silence {
+            // The clock was set, as routers do after a start in 1970: nobody was silent for so long.
+            self.entries.iter_mut().flatten().for_each(|entry| entry.seen = now);
+            return forgotten;
+        }
         for (number, slot) in self.entries.iter_mut().enumerate().skip(ALL + 1) {
             let Some(entry) = slot else { continue };
             // A clock that was put back must not keep a group for ever.
@@ -422,12 +428,19 @@ mod tests {
         assert_eq!(number(&mut groups, "x", 0), 1);
         assert_eq!(number(&mut groups, "y", 0), 2);
         assert_eq!(number(&mut groups, "z", SILENCE), 3);
-        assert!(groups.is_sweep_due(SILENCE + 1));
+        assert!(groups.is_sweep_due(SWEEP));
+        assert!(groups.sweep(SWEEP, |_| false).is_empty());
         assert_eq!(groups.sweep(SILENCE + 1, |number| number == 2), [1]);
         assert!(!groups.is_sweep_due(SILENCE + 2));
         assert_eq!(groups.len(), 2);
         assert_eq!(number(&mut groups, "new", SILENCE), 1, "a number is used again");
         assert_eq!(number(&mut groups, "y", SILENCE), 2);
+
+        let later = 50 * 365 * SILENCE;
+        assert!(groups.sweep(later, |_| false).is_empty(), "the clock was set");
+        assert!(groups.sweep(later + SILENCE, |_| false).is_empty());
+        assert_eq!(groups.sweep(later + SILENCE + 1, |_| false), [1, 2, 3]);
+        assert_eq!(groups.len(), 0);
     }
 
     #[test]

@@ -6,6 +6,8 @@
 
 mod aggregate;
 mod alert;
+#[cfg(test)]
+mod any_points;
 mod change_detect;
 mod clock;
 mod deadman;
@@ -20,6 +22,7 @@ mod group_by;
 mod http_out;
 mod item;
 mod log;
+mod packed;
 mod sample;
 mod state;
 #[cfg(test)]

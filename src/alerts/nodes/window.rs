@@ -5,17 +5,22 @@
 use super::clock::truncate;
 use super::graph::{Cx, Out, Run, Site};
 use super::group::{Group, Slots};
-use super::item::{Batch, Item, point_of, row};
+use super::item::{Batch, Item, point_of};
+use super::packed::Packed;
 use crate::alerts::event::Row;
 use crate::alerts::pipeline::{self, WINDOW_POINTS_MAX};
 use crate::alerts::point::{Name, Point};
-use std::collections::VecDeque;
 use std::sync::Arc;
+
+/// How many points of a batch are kept, so that the next batch need not allocate.
+const UNPACKED_MAX: usize = 256;
 
 pub(super) struct Window {
     site: Site,
     settings: pipeline::Window,
     groups: Slots<Kept>,
+    /// What went on last, whose memory is used again.
+    unpacked: Vec<Row>,
 }
 
 /// What is kept of a group.
@@ -26,7 +31,7 @@ struct Kept {
 
 impl Window {
     pub(super) fn new(site: Site, settings: pipeline::Window) -> Self {
-        Window { site, settings, groups: Slots::default() }
+        Window { site, settings, groups: Slots::default(), unpacked: Vec::new() }
     }
 }
 
@@ -61,9 +66,13 @@ impl Window {
             measurement: point.measurement.clone(),
             rows: Rows::new(settings, point.time),
         });
-        let mut go_on = |time: i64, rows: &[Row]| {
-            let batch = Batch { measurement: &kept.measurement, time, rows };
+        let unpacked = &mut self.unpacked;
+        let mut go_on = |time: i64, points: &Packed| {
+            points.unpack(unpacked);
+            let batch = Batch { measurement: &kept.measurement, time, rows: unpacked };
             out.send(Item::Batch(&batch), group, cx);
+            unpacked.truncate(UNPACKED_MAX);
+            unpacked.shrink_to(UNPACKED_MAX);
         };
         if !kept.rows.add(settings, point, &mut go_on) {
             cx.complain(&self.site, || {
@@ -75,7 +84,7 @@ impl Window {
 
 /// The points of a window, in the order of their arrival.
 struct Rows {
-    rows: VecDeque<Row>,
+    points: Packed,
     /// By time: when they go on next. By count: how many points are missing until then.
     next: i64,
 }
@@ -90,7 +99,7 @@ impl Rows {
         } else {
             first_end(settings, time)
         };
-        Rows { rows: VecDeque::new(), next }
+        Rows { points: Packed::default(), next }
     }
 
     /// Takes a point. `go_on` gets the time of the batch and its points. Returns whether there was
@@ -99,7 +108,7 @@ impl Rows {
         &mut self,
         settings: &pipeline::Window,
         point: &Point,
-        go_on: &mut dyn FnMut(i64, &[Row]),
+        go_on: &mut dyn FnMut(i64, &Packed),
     ) -> bool {
         if settings.period_count > 0 {
             self.add_counted(settings, point, go_on)
@@ -114,12 +123,12 @@ impl Rows {
         &mut self,
         settings: &pipeline::Window,
         point: &Point,
-        go_on: &mut dyn FnMut(i64, &[Row]),
+        go_on: &mut dyn FnMut(i64, &Packed),
     ) -> bool {
         if point.time >= self.next {
             let oldest = self.next.saturating_sub(settings.period);
             self.drop_while(|time| time < oldest);
-            go_on(self.next, self.rows.make_contiguous());
+            go_on(self.next, &self.points);
             // From this point, not from the last batch: what was silent is not made up for.
             self.next = aligned(settings, point.time.saturating_add(settings.every));
         }
@@ -131,13 +140,13 @@ impl Rows {
         &mut self,
         settings: &pipeline::Window,
         point: &Point,
-        go_on: &mut dyn FnMut(i64, &[Row]),
+        go_on: &mut dyn FnMut(i64, &Packed),
     ) -> bool {
         let had_room = self.push(point, WINDOW_POINTS_MAX);
         if point.time >= self.next {
             let oldest = point.time.saturating_sub(settings.period);
             self.drop_while(|time| time <= oldest);
-            go_on(point.time, self.rows.make_contiguous());
+            go_on(point.time, &self.points);
             self.next = point.time;
         }
         had_room
@@ -147,12 +156,12 @@ impl Rows {
         &mut self,
         settings: &pipeline::Window,
         point: &Point,
-        go_on: &mut dyn FnMut(i64, &[Row]),
+        go_on: &mut dyn FnMut(i64, &Packed),
     ) -> bool {
         self.push(point, settings.period_count.min(WINDOW_POINTS_MAX));
         self.next -= 1;
         if self.next <= 0 {
-            go_on(point.time, self.rows.make_contiguous());
+            go_on(point.time, &self.points);
             self.next = i64::try_from(settings.every_count).unwrap_or(i64::MAX);
         }
         true
@@ -160,30 +169,20 @@ impl Rows {
 
     /// Keeps a point, and lets go of the one that came first if there are too many.
     fn push(&mut self, point: &Point, max: usize) -> bool {
-        let has_room = self.rows.len() < max;
+        let has_room = self.points.len() < max;
         if !has_room {
-            self.rows.pop_front();
+            self.points.pop();
         }
-        let mut row = row(point);
-        if let Some(last) = self.rows.back()
-            && last.tags == row.tags
-        {
-            // All of a series share one copy.
-            row.tags = last.tags.clone();
-        }
-        self.rows.push_back(row);
+        self.points.push(point);
         has_room
     }
 
     /// Lets go from the point that came first to the first one that is recent enough.
     fn drop_while(&mut self, is_old: impl Fn(i64) -> bool) {
-        while self.rows.front().is_some_and(|row| is_old(row.time)) {
-            self.rows.pop_front();
+        while self.points.first().is_some_and(&is_old) {
+            self.points.pop();
         }
-        // A burst must not take its memory for ever.
-        if self.rows.capacity() > 16 && self.rows.len() < self.rows.capacity() / 4 {
-            self.rows.shrink_to(self.rows.len() * 2);
-        }
+        self.points.shrink();
     }
 }
 
@@ -217,7 +216,9 @@ mod tests {
         let mut rows = Rows::new(settings, first);
         for &time in times {
             let point = point(&"m".into(), Tags::default(), Fields::default(), time);
-            rows.add(settings, &point, &mut |time, rows| {
+            rows.add(settings, &point, &mut |time, points| {
+                let mut rows = Vec::new();
+                points.unpack(&mut rows);
                 batches.push((time, rows.iter().map(|row| row.time).collect()));
             });
         }
