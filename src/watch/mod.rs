@@ -376,7 +376,7 @@ pub mod testing {
             let queue = Queue::open(&settings, true, &Health::default(), &failures).unwrap();
             let mut engine = Engine::new(Settings::default(), []);
             engine.enable("task", task(measurement), 0);
-            let watch = Watch::new(engine, Deliver, queue.clone());
+            let watch = Watch::new(engine, Deliver::default(), queue.clone());
             Rig { watch, queue, folder }
         }
 
