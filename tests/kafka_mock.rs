@@ -19,8 +19,8 @@ use support::{event, wait_until, wait_within};
 /// The documented time after which the agent gives up.
 const GIVE_UP: Duration = Duration::from_secs(5);
 
-/// The promised time of a stop.
-const STOP: Duration = Duration::from_secs(4);
+/// When systemd and procd send SIGKILL after SIGTERM.
+const STOP: Duration = Duration::from_secs(10);
 
 #[track_caller]
 fn stops(agent: &mut Agent) {
