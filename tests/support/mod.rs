@@ -15,6 +15,7 @@ pub mod cluster;
 pub mod cutfs;
 #[cfg(feature = "kafka")]
 pub mod kafka;
+pub mod kapacitor;
 pub mod openwrt;
 pub mod ports;
 pub mod publisher;

@@ -280,7 +280,7 @@ fn map(out: &mut String, manner: Manner, verb: char, value: &Value<'_>) {
 
 /// `{a b}`; what Go embeds has braces of its own.
 fn structure(out: &mut String, manner: Manner, verb: char, members: &[(&str, Value<'_>)]) -> bool {
-    let ends = |name: &str| EMBEDDED.iter().any(|last| *last == name);
+    let ends = |name: &str| EMBEDDED.contains(&name);
     let last = members.last().map_or("", |(name, _)| *name);
     let embedded = members.iter().filter(|(name, _)| ends(name) && *name != last).count();
     out.push_str(&"{".repeat(1 + embedded));
