@@ -128,6 +128,7 @@ fn the_page_of_the_manual_works_as_it_stands() {
     }
     assert_eq!(Subscriber::new(plain, "alerts").wait_for(1)[0].text(), message, "it is retained");
     what_the_client_shows(&kapacitor, message);
+    kapacitor.wait_settled();
 
     // What was decided goes on after the end of the process.
     kapacitor.kill();
@@ -449,10 +450,12 @@ fn after_a_kill_no_answered_alert_is_missing_and_the_state_is_right() {
     // One alert, and from then on nothing changes.
     kapacitor.write("m v=1i 1");
     subscriber.wait_for(2);
+    kapacitor.wait_settled();
     let mut answered = vec![1];
     for round in 0..rounds() {
         if round % 3 == 2 {
-            broker.kill();
+            // In order, so that it keeps what it has confirmed.
+            broker.stop();
         }
         let first = 2 + round * 1_000;
         let after = fastrand::u64(0..40_000);

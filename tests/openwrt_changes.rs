@@ -634,9 +634,10 @@ fn what_procd_is_told_delivers_events_and_hears_of_changes() {
 
     let said = procd.service("agent_status");
     assert_eq!(said.out, format!("-q -T 5 -O - http://127.0.0.1:{http}/status\n"));
-    let status: Value = serde_json::from_str(&get(http, "/status").unwrap().1).unwrap();
-    assert_eq!(status["ready"], true);
-    assert_eq!(status["sinks"][0]["delivered"], 1);
+    wait_until("it is settled", || {
+        let status: Value = serde_json::from_str(&get(http, "/status").unwrap().1).unwrap();
+        status["ready"] == true && status["sinks"][0]["delivered"] == 1
+    });
 
     router.configure(&uci.replace("old/#", "new/#"));
     assert!(procd.service("reload").right);

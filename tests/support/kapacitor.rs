@@ -7,6 +7,9 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::process::{Child, Command, Output, Stdio};
 
+/// The queue's file in `data_dir`.
+const DATABASE: &str = "ilagent.db3";
+
 /// The agent under the name of the program whose work it does, in a folder of its own.
 pub struct Kapacitor {
     pub folder: Folder,
@@ -50,6 +53,17 @@ impl Kapacitor {
             process.kill().unwrap();
             process.wait().unwrap();
         }
+    }
+
+    /// Waits until nothing is under way that a kill would repeat.
+    #[track_caller]
+    pub fn wait_settled(&self) {
+        wait_until("nothing waits", || {
+            let mut list = Command::new(BINARY);
+            list.args(["queue", "list", "--json", "-f"]).arg(self.folder.join(DATABASE));
+            let listed = list.output().unwrap();
+            listed.status.success() && listed.stdout.is_empty()
+        });
     }
 
     pub fn get(&self, path: &str) -> Option<(u16, String)> {
