@@ -231,146 +231,91 @@ fn what_is_deleted_is_gone(kapacitor: &Kapacitor) {
     assert!(said.starts_with("Error: invalid TICKscript: line 3 char"), "{said}");
 }
 
+/// A request, and what is read of its answer: method, path, body, status, where, JSON.
+type Step = (&'static str, &'static str, &'static str, u16, &'static str, &'static str);
+
+const TASK: &str = "/kapacitor/v1/tasks/cpu_alert";
+const ONE: &str =
+    "/kapacitor/v1/tasks/cpu_alert?dot-view=attributes&replay-id=&script-format=formatted";
+const ALL: &str = "/kapacitor/v1/tasks?dot-view=attributes&fields=link&fields=status&limit=100\
+                   &offset=0&pattern=cpu_*&replay-id=&script-format=formatted";
+const TOPICS: &str = "/kapacitor/v1/alerts/topics";
+const TOPIC: &str = "/kapacitor/v1/alerts/topics/cpu";
+const HANDLERS: &str = "/kapacitor/v1/alerts/topics/cpu/handlers";
+const ONE_HANDLER: &str = "/kapacitor/v1/alerts/topics/cpu/handlers/h";
+const NEW: &str = r#"{"id":"cpu_alert","dbrps":[{"db":"telegraf","rp":"autogen"}],
+    "script":"stream |from() |alert() .crit(lambda: TRUE) .topic('cpu')","status":"disabled"}"#;
+const ENABLE: &str = r#"{"status":"enabled"}"#;
+const DISABLE: &str = r#"{"status":"disabled"}"#;
+const LOG: &str = r#"{"topic":"cpu","id":"h","kind":"log","options":{"path":"/tmp/x"},"match":""}"#;
+const PATCH: &str = r#"[{"op":"replace","path":"/options/path","value":"/tmp/y"}]"#;
+
+const OF_TASKS: [Step; 12] = [
+    ("GET", ONE, "", 404, "/error", "\"no task exists\""),
+    ("POST", "/kapacitor/v1/tasks", NEW, 200, "/id", "\"cpu_alert\""),
+    ("POST", "/kapacitor/v1/tasks", NEW, 400, "/error", "\"task cpu_alert already exists\""),
+    ("GET", ONE, "", 200, "/status", "\"disabled\""),
+    ("GET", ONE, "", 200, "/dbrps/0", r#"{"db":"telegraf","rp":"autogen"}"#),
+    ("GET", ALL, "", 200, "/tasks/0/link/href", "\"/kapacitor/v1/tasks/cpu_alert\""),
+    ("GET", ALL, "", 200, "/tasks/0/script", "null"),
+    ("PATCH", TASK, ENABLE, 200, "/executing", "true"),
+    ("PATCH", "/kapacitor/v1preview/tasks/cpu_alert", DISABLE, 200, "/status", "\"disabled\""),
+    (
+        "PATCH",
+        "/kapacitor/v1/tasks/none",
+        ENABLE,
+        404,
+        "/error",
+        "\"task does not exist, cannot update\"",
+    ),
+    ("DELETE", "/kapacitor/v1/tasks/none", "", 204, "", "null"),
+    ("GET", "/kapacitor/v1/debug/vars", "", 200, "/num_tasks", "1"),
+];
+
+const OF_HANDLERS: [Step; 18] = [
+    ("GET", ONE_HANDLER, "", 404, "/error", r#""unknown handler: \"h\"""#),
+    ("POST", HANDLERS, LOG, 200, "/link/href", "\"/kapacitor/v1/alerts/topics/cpu/handlers/h\""),
+    (
+        "POST",
+        HANDLERS,
+        LOG,
+        500,
+        "/error",
+        r#""cannot register handler, handler with ID \"h\" already exists""#,
+    ),
+    ("PUT", ONE_HANDLER, LOG, 200, "/kind", "\"log\""),
+    ("PATCH", ONE_HANDLER, PATCH, 200, "/options/path", "\"/tmp/y\""),
+    ("PATCH", ONE_HANDLER, "{}", 400, "/error", "\"failed to update handler: bad patch\""),
+    ("GET", TOPICS, "", 200, "/topics/0/handlers-link/rel", "\"handlers\""),
+    ("GET", "/kapacitor/v1/alerts/topics?min-level=INFO&pattern=", "", 200, "/topics", "[]"),
+    ("GET", "/kapacitor/v1/alerts/topics/cpu/events?min-level=OK", "", 200, "/events", "[]"),
+    ("GET", "/kapacitor/v1/alerts/topics?min-level=LOUD", "", 400, "/events", "null"),
+    (
+        "GET",
+        "/kapacitor/v1/alerts/topics/cpu/handlers?pattern=h*",
+        "",
+        200,
+        "/handlers/0/id",
+        "\"h\"",
+    ),
+    ("DELETE", ONE_HANDLER, "", 204, "", "null"),
+    ("DELETE", TOPIC, "", 204, "", "null"),
+    ("GET", "/kapacitor/v1/service-tests?pattern=", "", 200, "/services/0/name", "\"mqtt\""),
+    ("POST", "/kapacitor/v1/service-tests/mqtt", "null", 200, "/message", "\"missing MQTT topic\""),
+    ("POST", "/kapacitor/v1/loglevel", r#"{"level":"warn"}"#, 204, "", "null"),
+    ("POST", "/kapacitor/v1/loglevel", r#"{"level":"x"}"#, 400, "/error", "\"invalid log level\""),
+    ("GET", "/kapacitor/v1/nothing", "", 404, "/message", "\"Not Found\""),
+];
+
 /// The requests of the real client, command by command, and what it reads of the answers.
 #[test]
 fn the_conversation_of_the_real_client_works() {
     let mut kapacitor = Kapacitor::new(Folder::new(), "");
     kapacitor.start();
-    let one =
-        "/kapacitor/v1/tasks/cpu_alert?dot-view=attributes&replay-id=&script-format=formatted";
-    let all = "/kapacitor/v1/tasks?dot-view=attributes&fields=link&fields=status&limit=100&offset=0\
-               &pattern=cpu_*&replay-id=&script-format=formatted";
-    let task = json!({
-        "id": "cpu_alert",
-        "dbrps": [{ "db": "telegraf", "rp": "autogen" }],
-        "script": CPU_ALERT,
-        "status": "disabled",
-    });
-    let handler = json!({
-        "topic": "cpu", "id": "h", "kind": "log", "options": { "path": "/tmp/x" }, "match": "",
-    });
-    let (task, handler) = (task.to_string(), handler.to_string());
-    let (enable, disable) = (r#"{"status":"enabled"}"#, r#"{"status":"disabled"}"#);
-    let href = "/kapacitor/v1/alerts/topics/cpu/handlers";
-    let h = format!("{href}/h");
-    let none = Value::Null;
-    for (method, path, body, status, pointer, wanted) in [
-        ("GET", one, "", 404, "/error", json!("no task exists")),
-        ("POST", "/kapacitor/v1/tasks", &task, 200, "/id", json!("cpu_alert")),
-        (
-            "POST",
-            "/kapacitor/v1/tasks",
-            &task,
-            400,
-            "/error",
-            json!("task cpu_alert already exists"),
-        ),
-        ("GET", one, "", 200, "/status", json!("disabled")),
-        ("GET", one, "", 200, "/dbrps/0", json!({ "db": "telegraf", "rp": "autogen" })),
-        ("GET", all, "", 200, "/tasks/0/link/href", json!("/kapacitor/v1/tasks/cpu_alert")),
-        ("GET", all, "", 200, "/tasks/0/script", none.clone()),
-        ("PATCH", "/kapacitor/v1/tasks/cpu_alert", enable, 200, "/executing", json!(true)),
-        (
-            "PATCH",
-            "/kapacitor/v1preview/tasks/cpu_alert",
-            disable,
-            200,
-            "/status",
-            json!("disabled"),
-        ),
-        (
-            "PATCH",
-            "/kapacitor/v1/tasks/none",
-            enable,
-            404,
-            "/error",
-            json!("task does not exist, cannot update"),
-        ),
-        ("DELETE", "/kapacitor/v1/tasks/none", "", 204, "", none.clone()),
-        ("GET", h.as_str(), "", 404, "/error", json!("unknown handler: \"h\"")),
-        ("POST", href, &handler, 200, "/link/href", json!(h)),
-        (
-            "POST",
-            href,
-            &handler,
-            500,
-            "/error",
-            json!("cannot register handler, handler with ID \"h\" already exists"),
-        ),
-        ("PUT", h.as_str(), &handler, 200, "/kind", json!("log")),
-        (
-            "PATCH",
-            h.as_str(),
-            r#"[{"op":"replace","path":"/options/path","value":"/tmp/y"}]"#,
-            200,
-            "/options/path",
-            json!("/tmp/y"),
-        ),
-        (
-            "POST",
-            href,
-            "{",
-            400,
-            "/message",
-            json!("invalid handler json: EOF while parsing an object at line 1 column 1"),
-        ),
-        (
-            "GET",
-            "/kapacitor/v1/alerts/topics?min-level=OK&pattern=",
-            "",
-            200,
-            "/topics/0/handlers-link/href",
-            json!(href),
-        ),
-        (
-            "GET",
-            "/kapacitor/v1/alerts/topics?min-level=INFO&pattern=",
-            "",
-            200,
-            "/topics",
-            json!([]),
-        ),
-        (
-            "GET",
-            "/kapacitor/v1/alerts/topics/cpu/events?min-level=OK",
-            "",
-            200,
-            "/events",
-            json!([]),
-        ),
-        (
-            "GET",
-            "/kapacitor/v1/alerts/topics/cpu/handlers?pattern=h*",
-            "",
-            200,
-            "/handlers/0/id",
-            json!("h"),
-        ),
-        ("DELETE", h.as_str(), "", 204, "", none.clone()),
-        ("DELETE", "/kapacitor/v1/alerts/topics/cpu", "", 204, "", none.clone()),
-        ("GET", "/kapacitor/v1/service-tests?pattern=", "", 200, "/services/0/name", json!("mqtt")),
-        (
-            "POST",
-            "/kapacitor/v1/service-tests/mqtt",
-            "null",
-            200,
-            "/message",
-            json!("missing MQTT topic"),
-        ),
-        ("POST", "/kapacitor/v1/loglevel", r#"{"level":"warn"}"#, 204, "", none.clone()),
-        (
-            "POST",
-            "/kapacitor/v1/loglevel",
-            r#"{"level":"x"}"#,
-            400,
-            "/error",
-            json!("invalid log level"),
-        ),
-        ("GET", "/kapacitor/v1/debug/vars", "", 200, "/num_tasks", json!(1)),
-        ("GET", "/kapacitor/v1/nothing", "", 404, "/message", json!("Not Found")),
-    ] {
+    for (method, path, body, status, pointer, wanted) in OF_TASKS.into_iter().chain(OF_HANDLERS) {
         let (found, answer) = kapacitor.ask(method, path, body);
         let value = answer.pointer(pointer).cloned().unwrap_or_default();
+        let wanted: Value = serde_json::from_str(wanted).unwrap();
         assert_eq!((found, &value), (status, &wanted), "{method} {path}: {answer}");
     }
 }
