@@ -92,7 +92,7 @@ impl Queue {
         let database = if durable || file.is_there() || moved::has_remains(file.path()) {
             let (database, waiting) = Database::open(&settings, door)?;
             board.restore(waiting.lanes);
-            board.stored = waiting.amount;
+            board.was_counted(waiting.amount, waiting.of_sinks);
             Ok(database)
         } else {
             Err(door)
@@ -114,6 +114,12 @@ impl Queue {
             reporter: Arc::default(),
             pulse: Pulse::default(),
             writer: Mutex::new(None),
+        });
+        let looked_at = Arc::downgrade(&shared);
+        health.sinks_are_seen_by(move |sinks| {
+            if let Some(shared) = looked_at.upgrade() {
+                shared.show_sinks(sinks);
+            }
         });
         let writer = Writer::new(Arc::clone(&shared), settings, database, received);
         let thread = threads::spawn_vital("queue", failures, move || writer.run())

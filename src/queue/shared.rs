@@ -8,7 +8,7 @@ use crate::queue::claim::Next;
 use crate::queue::push::{DeadLetter, Error, Push, weight_of};
 use crate::queue::request::Request;
 use crate::queue::waiting::Waiting;
-use crate::system::health::Health;
+use crate::system::health::{self, Health};
 use crate::system::plain::plain;
 use crate::system::pulse::Pulse;
 use crate::system::threads::lock;
@@ -264,6 +264,16 @@ impl Shared {
         drop(board);
         drop(refused);
         told.into_iter().for_each(|one| one.desk.room());
+    }
+
+    /// Adds to the sinks of the health board how they stand in the queue.
+    pub(super) fn show_sinks(&self, sinks: &mut health::Sinks) {
+        for one in lock(&self.board).standings(Instant::now()) {
+            let sink = health::of(sinks, one.name.as_str());
+            sink.waiting = one.waiting;
+            sink.held_back = one.closed;
+            sink.lanes_held_back = one.lanes_closed;
+        }
     }
 
     /// Puts on the health board what can have changed with a push or a settlement.

@@ -376,7 +376,7 @@ impl Writer {
     fn add_read(&mut self, number: u32, name: &LaneName, read: Read) -> Result<(), String> {
         let mut board = lock(&self.shared.board);
         board.add_read(number, read.rows, read.next, self.started);
-        board.stored.count = board.stored.count.saturating_sub(read.damaged.len() as u64);
+        board.are_damaged(number, read.damaged.len() as u64);
         self.shared.act(board);
         if read.damaged.is_empty() {
             return Ok(());
@@ -392,19 +392,19 @@ impl Writer {
     }
 
     fn report(&mut self) {
-        let letters = self.database.as_ref().map(|database| &database.store.letters);
-        let (count, lost) = letters.map_or((0, 0), |letters| (letters.count, letters.lost));
         self.shared.report(&lock(&self.shared.board));
-        let aside = self.database.as_mut().map(|database| {
-            database.aside.retain(|file| file.symlink_metadata().is_ok());
-            &database.aside
-        });
+        let Some(database) = &mut self.database else { return };
+        database.aside.retain(|file| file.symlink_metadata().is_ok());
+        let (aside, letters) = (&database.aside, &database.store.letters);
         self.shared.health.queue(|queue| {
-            if let Some(aside) = aside.filter(|aside| aside.len() != queue.put_aside.len()) {
+            if aside.len() != queue.put_aside.len() {
                 queue.put_aside = aside.iter().map(|file| file.display().to_string()).collect();
             }
-            queue.dead_letters = count;
-            queue.dead_letters_lost = lost;
+            queue.dead_letters = letters.count;
+            queue.dead_letters_lost = letters.lost;
+            if letters.of_sinks != queue.dead_letters_of_sinks {
+                queue.dead_letters_of_sinks.clone_from(&letters.of_sinks);
+            }
         });
     }
 

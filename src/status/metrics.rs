@@ -1,7 +1,7 @@
 //! `/metrics`: Prometheus' text format, one family after another.
 
 use super::VERSION;
-use super::report::{self, QueueReport};
+use super::report::{self, QueueReport, SinkReport};
 use crate::system::health::{Component, Limits, Session, Snapshot};
 use crate::system::plain::plain;
 use std::fmt::{Display, Write};
@@ -11,6 +11,9 @@ const DELIVERIES: &str = "ilagent_deliveries_total";
 const LOST: &str = "ilagent_dead_letters_lost_total";
 const UNKEPT: &str = "ilagent_messages_unkept_total";
 const FAILING: &str = "ilagent_sink_failing_seconds";
+const WAITING: &str = "ilagent_sink_deliveries";
+const HELD_BACK: &str = "ilagent_sink_held_back_seconds";
+const DEAD: &str = "ilagent_sink_dead_letters";
 
 /// All families.
 pub(super) fn text(snapshot: &Snapshot, uptime: u64, now: Instant, limits: Limits) -> String {
@@ -33,6 +36,20 @@ impl Metrics {
     fn single(&mut self, name: &str, help: &str, value: impl Display) {
         self.family(name, "gauge", help);
         self.sample(name, &[], value);
+    }
+
+    /// A gauge with a value for each sink.
+    fn gauge_of(
+        &mut self,
+        sinks: &[SinkReport<'_>],
+        name: &str,
+        help: &str,
+        value: fn(&SinkReport<'_>) -> u64,
+    ) {
+        self.family(name, "gauge", help);
+        for sink in sinks {
+            self.sample(name, &[("sink", sink.name)], value(sink));
+        }
     }
 
     fn family(&mut self, name: &str, kind: &str, help: &str) {
@@ -118,9 +135,21 @@ impl Metrics {
                 self.sample(DELIVERIES, &[("sink", sink.name), ("outcome", outcome)], count);
             }
         }
-        self.family(FAILING, "gauge", "How long every attempt has failed, 0 when none did.");
-        for sink in &sinks {
-            self.sample(FAILING, &[("sink", sink.name)], sink.failing_for_seconds.unwrap_or(0));
-        }
+        self.gauge_of(
+            &sinks,
+            FAILING,
+            "How long every attempt has failed, 0 when none did.",
+            |sink| sink.failing_for_seconds.unwrap_or(0),
+        );
+        self.gauge_of(&sinks, WAITING, "Deliveries waiting for a sink or in flight.", |sink| {
+            sink.waiting
+        });
+        self.gauge_of(
+            &sinks,
+            HELD_BACK,
+            "How long a sink has been held back, 0 when it is not.",
+            |sink| sink.held_back_seconds.unwrap_or(0),
+        );
+        self.gauge_of(&sinks, DEAD, "Dead letters of a sink.", |sink| sink.dead_letters);
     }
 }

@@ -105,6 +105,7 @@ fn text(content: &impl Serialize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::system::health;
     use std::time::Duration;
 
     const LIMITS: Limits = Limits { age_max: Duration::from_secs(600) };
@@ -186,6 +187,7 @@ mod tests {
             queue.waiting = 7;
             queue.bytes = 700;
             queue.dead_letters = 2;
+            queue.dead_letters_of_sinks.insert("ilert".to_owned(), 2);
             queue.oldest_since = Instant::now().checked_sub(Duration::from_secs(5));
         });
         health.sink("ilert", |sink| {
@@ -194,6 +196,11 @@ mod tests {
             sink.given_up = 1;
             sink.last_delivered = Instant::now().checked_sub(Duration::from_secs(9));
             sink.error = "503 Service Unavailable".to_owned();
+        });
+        health.sinks_are_seen_by(|sinks| {
+            let sink = health::of(sinks, "ilert");
+            let held_back = (Duration::from_secs(60), Duration::from_secs(6));
+            (sink.waiting, sink.held_back) = (5, Some(held_back));
         });
         health
     }
@@ -225,6 +232,8 @@ mod tests {
                 "name": "ilert", "delivered": 100, "failed_attempts": 3, "given_up": 1,
                 "seconds_since_last_delivery": 9, "failing_for_seconds": null,
                 "oldest_attempt_seconds": null, "error": "503 Service Unavailable",
+                "waiting": 5, "held_back_seconds": 60, "next_attempt_seconds": 6,
+                "keys_held_back": 0, "dead_letters": 2,
             }],
         });
         assert_eq!((status, found), (200, wanted));
@@ -248,6 +257,9 @@ mod tests {
             r#"ilagent_deliveries_total{sink="ilert",outcome="later"} 3"#,
             r#"ilagent_deliveries_total{sink="ilert",outcome="given_up"} 1"#,
             r#"ilagent_sink_failing_seconds{sink="ilert"} 0"#,
+            r#"ilagent_sink_deliveries{sink="ilert"} 5"#,
+            r#"ilagent_sink_held_back_seconds{sink="ilert"} 60"#,
+            r#"ilagent_sink_dead_letters{sink="ilert"} 2"#,
         ] {
             assert!(text.lines().any(|found| found == line), "{line}\n---\n{text}");
         }

@@ -102,6 +102,11 @@ pub(super) struct SinkReport<'a> {
     pub(super) seconds_since_last_delivery: Option<u64>,
     pub(super) failing_for_seconds: Option<u64>,
     pub(super) oldest_attempt_seconds: Option<u64>,
+    pub(super) waiting: u64,
+    pub(super) held_back_seconds: Option<u64>,
+    pub(super) next_attempt_seconds: Option<u64>,
+    pub(super) keys_held_back: usize,
+    pub(super) dead_letters: u64,
     pub(super) error: &'a str,
 }
 
@@ -141,6 +146,11 @@ pub(super) fn sinks(snapshot: &Snapshot, now: Instant) -> Vec<SinkReport<'_>> {
         seconds_since_last_delivery: age(sink.last_delivered),
         failing_for_seconds: age(sink.failing_since),
         oldest_attempt_seconds: age(sink.oldest_attempt),
+        waiting: sink.waiting,
+        held_back_seconds: sink.held_back.map(|(since, _)| since.as_secs()),
+        next_attempt_seconds: sink.held_back.map(|(_, next)| next.as_secs()),
+        keys_held_back: sink.lanes_held_back,
+        dead_letters: sink.dead_letters,
         error: &sink.error,
     });
     sinks.collect()

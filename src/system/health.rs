@@ -4,6 +4,7 @@
 use crate::system::plain;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -16,12 +17,26 @@ const ATTEMPT_MARGIN: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug, Default)]
 pub struct Health(Arc<Mutex<Board>>);
 
+/// Sinks by name.
+pub type Sinks = Vec<(String, Sink)>;
+
+/// Adds to sinks what only the queue knows of them.
+#[derive(Clone)]
+struct SeenBy(Arc<dyn Fn(&mut Sinks) + Send + Sync>);
+
+impl fmt::Debug for SeenBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SeenBy")
+    }
+}
+
 #[derive(Debug, Default)]
 struct Board {
     stopping: bool,
     sessions: Vec<(String, Session)>,
     queue: Queue,
-    sinks: Vec<(String, Sink)>,
+    sinks: Sinks,
+    seen_by: Option<SeenBy>,
     /// Receivers of news about sessions that come and go.
     listener: Option<Sender<()>>,
     /// When we last let sessions know that somebody is asking, and how.
@@ -85,6 +100,8 @@ pub struct Queue {
     pub bytes: u64,
     /// Dead letters kept.
     pub dead_letters: u64,
+    /// How many of them each sink has; those that never became deliveries have none.
+    pub dead_letters_of_sinks: BTreeMap<String, u64>,
     /// Dead letters of deliveries that were removed to make room for others, since the start.
     pub dead_letters_lost: u64,
     /// Messages that became no delivery and were not kept as dead letters, since the start.
@@ -121,6 +138,14 @@ pub struct Sink {
     pub oldest_attempt: Option<Instant>,
     /// When the first of those under way must have ended.
     pub attempts_end: Option<Instant>,
+    /// Deliveries that wait for it or are in flight.
+    pub waiting: u64,
+    /// How long it has been held back, and how long until the next attempt.
+    pub held_back: Option<(Duration, Duration)>,
+    /// How many of its lanes are held back by themselves.
+    pub lanes_held_back: usize,
+    /// Dead letters of deliveries to it.
+    pub dead_letters: u64,
 }
 
 /// A copy of the board at one moment.
@@ -133,7 +158,7 @@ pub struct Snapshot {
     /// The queue.
     pub queue: Queue,
     /// Each sink by name.
-    pub sinks: Vec<(String, Sink)>,
+    pub sinks: Sinks,
 }
 
 /// When the agent stops being healthy.
@@ -235,13 +260,20 @@ impl Health {
 
     /// Changes what is known of a sink, which need not be known before.
     pub fn sink(&self, name: &str, change: impl FnOnce(&mut Sink)) {
-        change(entry(&mut self.board().sinks, name));
+        change(of(&mut self.board().sinks, name));
+    }
+
+    /// Has `see` add to the sinks of each snapshot what waits for them. It takes its own locks, and
+    /// those who hold them may be waiting for ours, so it is called without.
+    pub fn sinks_are_seen_by(&self, see: impl Fn(&mut Sinks) + Send + Sync + 'static) {
+        self.board().seen_by = Some(SeenBy(Arc::new(see)));
     }
 
     /// All of it, at this moment.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         let board = self.board();
+        let seen_by = board.seen_by.clone();
         let mut snapshot = Snapshot {
             stopping: board.stopping,
             sessions: board.sessions.clone(),
@@ -249,6 +281,12 @@ impl Health {
             sinks: board.sinks.clone(),
         };
         drop(board);
+        if let Some(SeenBy(see)) = seen_by {
+            see(&mut snapshot.sinks);
+        }
+        for (name, count) in &snapshot.queue.dead_letters_of_sinks {
+            of(&mut snapshot.sinks, name).dead_letters = *count;
+        }
         // Brokers, servers and resolvers chose some of these words, and people will read them.
         fit(&mut snapshot.queue.error);
         snapshot.sessions.iter_mut().for_each(|(_, session)| fit(&mut session.error));
@@ -261,12 +299,13 @@ impl Health {
     }
 }
 
-fn entry<'a, T: Default>(entries: &'a mut Vec<(String, T)>, name: &str) -> &'a mut T {
-    let at = entries.iter().position(|(known, _)| known == name).unwrap_or_else(|| {
-        entries.push((name.to_owned(), T::default()));
-        entries.len() - 1
+/// The sink of a name, which need not be known before.
+pub fn of<'a>(sinks: &'a mut Sinks, name: &str) -> &'a mut Sink {
+    let at = sinks.iter().position(|(known, _)| known == name).unwrap_or_else(|| {
+        sinks.push((name.to_owned(), Sink::default()));
+        sinks.len() - 1
     });
-    &mut entries[at].1
+    &mut sinks[at].1
 }
 
 fn fit(words: &mut String) {

@@ -112,7 +112,8 @@ fn ids(texts: &[String]) -> Result<Vec<Id>, String> {
 
 /// A sink that has deliveries or dead letters, or that claims.
 fn known(name: &str, store: &Store, board: &Mutex<Board>) -> Done<SinkName> {
-    let mut names: BTreeSet<SinkName> = store.letters_by_sink()?.into_keys().collect();
+    let mut names: BTreeSet<SinkName> =
+        store.letters.of_sinks.keys().map(|name| name.clone().into()).collect();
     names.extend(lock(board).standings(Instant::now()).into_iter().map(|one| one.name));
     let found = names.iter().find(|known| known.as_str() == name).cloned();
     found.ok_or_else(|| {
@@ -129,7 +130,6 @@ fn standings(
     board: &Mutex<Board>,
     out: &mut String,
 ) -> Done<()> {
-    let dead = store.letters_by_sink()?;
     let standings = lock(board).standings(Instant::now());
     for one in standings.iter().filter(|one| only.is_none_or(|only| *only == one.name)) {
         let count = store.count_of(&one.name, COUNTED + 1)?;
@@ -137,7 +137,7 @@ fn standings(
             true => format!("more than {COUNTED}"),
             false => count.to_string(),
         };
-        let dead = dead.get(&one.name).copied().unwrap_or(0);
+        let dead = store.letters.of_sinks.get(one.name.as_str()).copied().unwrap_or(0);
         let _ =
             write!(out, "{}: {count} waiting, {} in flight, {dead} dead", one.name, one.in_flight);
         if let Some((since, probe)) = one.closed {

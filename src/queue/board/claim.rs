@@ -59,7 +59,7 @@ impl Board {
                 return Next::Claim(self.hand_out(number, entry, probes));
             }
             lane.release(entry.delivery.order_key.as_deref(), entry.stored);
-            self.forget(entry);
+            self.forget(number, entry);
             self.rotate(number);
             self.note_idle(number);
         }
@@ -114,8 +114,8 @@ impl Board {
     }
 
     /// An entry in transit that nobody attempts.
-    fn forget(&mut self, entry: Entry) {
-        self.transit.take(entry.bytes());
+    fn forget(&mut self, number: u32, entry: Entry) {
+        self.goes(number, entry.bytes(), false);
         self.ages.remove(&entry.seq);
         self.hold.remove(entry.seq);
         self.effects.receipts.extend(entry.receipt);

@@ -79,8 +79,8 @@ impl Board {
     ) {
         let (bytes, seq, stored) = (entry.bytes(), entry.seq, entry.stored);
         if stored {
-            self.transit.take(bytes);
-            self.stored.add(bytes);
+            self.goes(number, bytes, false);
+            self.comes(number, bytes, true);
         } else {
             self.hold(number, &entry, until);
         }

@@ -70,6 +70,9 @@ struct Sink {
     /// When to look at one of its lanes again.
     timers: BTreeSet<(Instant, u32)>,
     in_flight: usize,
+    /// How many of the board's `stored` and `transit` are for it.
+    stored: u64,
+    transit: u64,
 }
 
 impl Sink {
@@ -83,6 +86,8 @@ impl Sink {
             rotation: VecDeque::new(),
             timers: BTreeSet::new(),
             in_flight: 0,
+            stored: 0,
+            transit: 0,
         }
     }
 }
@@ -173,6 +178,48 @@ impl Board {
             self.sinks.len() - 1
         });
         SinkId(at)
+    }
+
+    /// What is stored was counted, all in all and for each sink.
+    pub(in crate::queue) fn was_counted(&mut self, all: Amount, of_sinks: Vec<(SinkName, u64)>) {
+        self.stored = all;
+        self.sinks.iter_mut().for_each(|sink| sink.stored = 0);
+        for (name, count) in of_sinks {
+            let SinkId(at) = self.sink_id(&name);
+            self.sinks[at].stored = count;
+        }
+    }
+
+    /// Rows of a lane turned out to be none that can be delivered.
+    pub(in crate::queue) fn are_damaged(&mut self, number: u32, rows: u64) {
+        self.stored.count = self.stored.count.saturating_sub(rows);
+        if let Some(sink) = self.sink_of(number) {
+            sink.stored = sink.stored.saturating_sub(rows);
+        }
+    }
+
+    fn sink_of(&mut self, number: u32) -> Option<&mut Sink> {
+        let SinkId(at) = self.lanes.get(&number)?.sink;
+        self.sinks.get_mut(at)
+    }
+
+    /// A delivery of this lane waits, with a row or without.
+    fn comes(&mut self, number: u32, bytes: u64, is_stored: bool) {
+        let amount = if is_stored { &mut self.stored } else { &mut self.transit };
+        amount.add(bytes);
+        if let Some(sink) = self.sink_of(number) {
+            *(if is_stored { &mut sink.stored } else { &mut sink.transit }) += 1;
+        }
+    }
+
+    /// It waits no longer.
+    fn goes(&mut self, number: u32, bytes: u64, is_stored: bool) {
+        let amount = if is_stored { &mut self.stored } else { &mut self.transit };
+        amount.take(bytes);
+        if let Some(sink) = self.sink_of(number) {
+            let count = if is_stored { &mut sink.stored } else { &mut sink.transit };
+            *count = count.saturating_sub(1);
+        }
     }
 
     /// What follows from what happened since it was asked last.
@@ -282,7 +329,7 @@ impl Board {
             if self.ages.is_empty()
                 && self.lanes.values().all(|lane| lane.unread_from.is_none() && lane.storing == 0)
             {
-                self.stored = Amount::default();
+                self.was_counted(Amount::default(), Vec::new());
                 if self.next_seq > SEQ_MAX / 2 && self.lanes.values().all(Lane::is_idle) {
                     self.next_seq = 1;
                 }

@@ -10,6 +10,8 @@ pub(in crate::queue) struct Standing {
     pub(in crate::queue) name: SinkName,
     /// It is configured and takes deliveries.
     pub(in crate::queue) claims: bool,
+    /// How many deliveries wait or are in flight.
+    pub(in crate::queue) waiting: u64,
     pub(in crate::queue) in_flight: usize,
     /// How long its gate has been closed, and how long until the next probe.
     pub(in crate::queue) closed: Option<(Duration, Duration)>,
@@ -41,6 +43,7 @@ impl Board {
         let standing = |(at, sink): (usize, &Sink)| Standing {
             name: sink.name.clone(),
             claims: sink.terms.is_some(),
+            waiting: sink.stored + sink.transit,
             in_flight: sink.in_flight,
             closed: sink.gate.closed_for(now),
             lanes_closed: self
@@ -73,7 +76,7 @@ impl Board {
             self.on_board = self.on_board.saturating_sub(entry.bytes());
             self.ages.remove(&row.seq);
         }
-        self.stored.take(bytes);
+        self.goes(row.lane, bytes, true);
         self.ending += 1;
         self.rotate(row.lane);
         self.read_on(row.lane);

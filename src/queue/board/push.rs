@@ -118,7 +118,7 @@ impl Board {
         now: Instant,
     ) {
         let seq = row.seq;
-        self.transit.add(weight(&delivery));
+        self.comes(row.lane, weight(&delivery), false);
         self.ages.insert(seq, now);
         let entry = Entry {
             seq,

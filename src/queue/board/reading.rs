@@ -79,7 +79,7 @@ impl Board {
         attempts: u32,
         now: Instant,
     ) {
-        self.stored.add(weight(&delivery));
+        self.comes(row.lane, weight(&delivery), true);
         let Some(lane) = self.lanes.get_mut(&row.lane) else { return };
         lane.has_come(delivery.order_key.as_deref());
         let crowded = lane.len() >= WINDOW

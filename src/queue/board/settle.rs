@@ -319,11 +319,7 @@ impl Board {
         let bytes = weight(&claim.delivery);
         self.ages.remove(&claim.id);
         self.hold.remove(claim.id);
-        if claim.stored {
-            self.stored.take(bytes);
-        } else {
-            self.transit.take(bytes);
-        }
+        self.goes(number, bytes, claim.stored);
         if let Some(lane) = self.lanes.get_mut(&number) {
             lane.release(claim.delivery.order_key.as_deref(), claim.stored);
         }

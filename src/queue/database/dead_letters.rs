@@ -5,6 +5,7 @@ use crate::queue::push::DeadLetter;
 use crate::queue::row::{self, Unchecked};
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
+use std::collections::BTreeMap;
 
 /// Most bytes of dead letters kept; beyond it some are removed.
 const BYTES_MAX: u64 = 16 * 1024 * 1024;
@@ -16,6 +17,8 @@ const CHATTER: &str = "(kind IS NULL OR target = '')";
 #[derive(Debug)]
 pub(in crate::queue) struct Bounds {
     pub(in crate::queue) count: u64,
+    /// How many each sink has; those that never became deliveries have none.
+    pub(in crate::queue) of_sinks: BTreeMap<String, u64>,
     bytes: u64,
     count_max: u64,
     /// Those that had to go in this transaction, and since the start.
@@ -70,7 +73,8 @@ impl DeadLetter {
 
 impl Bounds {
     pub(in crate::queue) fn of(connection: &Connection, count_max: u64) -> rusqlite::Result<Self> {
-        let mut bounds = Bounds { count: 0, bytes: 0, count_max, gone: None, lost: 0 };
+        let of_sinks = BTreeMap::new();
+        let mut bounds = Bounds { count: 0, of_sinks, bytes: 0, count_max, gone: None, lost: 0 };
         bounds.recount(connection)?;
         Ok(bounds)
     }
@@ -85,6 +89,7 @@ impl Bounds {
         )?;
         self.count = u64::try_from(count).unwrap_or(0);
         self.bytes = u64::try_from(bytes).unwrap_or(0);
+        self.of_sinks = of_sinks(connection)?;
         Ok(())
     }
 
@@ -135,6 +140,9 @@ impl Bounds {
         insert_row(connection, &columns)?;
         self.count += 1;
         self.bytes += letter.body.len() as u64;
+        if lane.sink != SinkName::default() {
+            *self.of_sinks.entry(lane.sink.as_str().to_owned()).or_default() += 1;
+        }
         while self.count > self.count_max.max(1) || (self.bytes > BYTES_MAX && self.count > 1) {
             self.let_oldest_go(connection)?;
         }
@@ -178,11 +186,29 @@ impl Bounds {
         id: i64,
         bytes: u64,
     ) -> rusqlite::Result<()> {
-        connection.prepare_cached("DELETE FROM dead_letters WHERE id = ?1")?.execute([id])?;
+        let sink = connection
+            .prepare_cached("DELETE FROM dead_letters WHERE id = ?1 RETURNING sink")?
+            .query_row([id], |found| Ok(row::lossy(found.get_ref(0)?)))
+            .optional()?;
+        if let Some(sink) = sink {
+            self.of_sinks.entry(sink).and_modify(|count| *count = count.saturating_sub(1));
+            self.of_sinks.retain(|_, count| *count > 0);
+        }
         self.count = self.count.saturating_sub(1);
         self.bytes = self.bytes.saturating_sub(bytes);
         Ok(())
     }
+}
+
+/// How many each sink has; those that never became deliveries have none.
+fn of_sinks(connection: &Connection) -> rusqlite::Result<BTreeMap<String, u64>> {
+    let mut counted = connection
+        .prepare("SELECT sink, COUNT(*) FROM dead_letters WHERE sink != '' GROUP BY sink")?;
+    let counted = counted.query_map([], |found| {
+        let count = u64::try_from(found.get::<_, i64>(1)?).unwrap_or(0);
+        Ok((row::lossy(found.get_ref(0)?), count))
+    })?;
+    counted.collect()
 }
 
 /// The number of the last one.

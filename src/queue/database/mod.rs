@@ -16,6 +16,7 @@ mod wal;
 pub(in crate::queue) mod write;
 
 use crate::config;
+use crate::message::SinkName;
 use crate::queue::row::{Amount, StoredLane};
 use file::Lock;
 use spare::Spare;
@@ -48,10 +49,10 @@ impl Database {
             if spare.give_up() { Store::open(settings) } else { Err(what) }
         })?;
         let trouble = |error: rusqlite::Error| format!("{shown}: {error}");
-        let waiting = Waiting {
-            lanes: store.lanes().map_err(trouble)?,
-            amount: store.amount().map_err(trouble)?,
-        };
+        let lanes = store.lanes().map_err(trouble)?;
+        let amount = store.amount().map_err(trouble)?;
+        let of_sinks = store.counts(&lanes, amount).map_err(trouble)?;
+        let waiting = Waiting { lanes, amount, of_sinks };
         if waiting.amount.count > 0 {
             log::info!("queue: about {} deliveries wait in {shown}", waiting.amount.count);
         }
@@ -87,4 +88,6 @@ impl Database {
 pub(in crate::queue) struct Waiting {
     pub(in crate::queue) lanes: Vec<StoredLane>,
     pub(in crate::queue) amount: Amount,
+    /// How many for each sink.
+    pub(in crate::queue) of_sinks: Vec<(SinkName, u64)>,
 }

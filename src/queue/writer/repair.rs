@@ -128,8 +128,9 @@ impl Writer {
         database.store = opened.map_err(|what| Trouble { what, damaged: false })?;
         database.aside = moved::put_aside(&self.settings.path);
         self.reopen = false;
-        let amount = database.store.amount();
-        lock(&self.shared.board).stored = amount?;
+        let (amount, lanes) = (database.store.amount()?, database.store.lanes()?);
+        let of_sinks = database.store.counts(&lanes, amount)?;
+        lock(&self.shared.board).was_counted(amount, of_sinks);
         Ok(())
     }
 

@@ -250,6 +250,9 @@ impl World {
         self.sign();
         for number in std::mem::take(&mut self.reads) {
             let Some((from, limit)) = self.board.to_read(number) else { continue };
+        let Board { sinks, stored, transit, .. } = &self.board;
+        let (stored, transit) = (stored.count, transit.count);
+        assert_eq!((sinks[0].stored, sinks[0].transit), (stored, transit), "the only sink");
             let of_lane = RowId { lane: number, seq: from }..RowId { lane: number + 1, seq: 0 };
             let all: Vec<_> = self.rows.range(of_lane).collect();
             let next = all.get(limit).map(|(row, _)| row.seq);

@@ -1,7 +1,7 @@
 //! Rows as the board wants them: what waits in which lane, and how much it is.
 
 use super::Store;
-use crate::message::LaneName;
+use crate::message::{LaneName, SinkName};
 use crate::queue::row::{self, Amount, LANE_MAX, ReadRow, RowId, SEQ_MAX, StoredLane};
 use rusqlite::types::ValueRef;
 use rusqlite::{OptionalExtension, Row, params};
@@ -10,6 +10,9 @@ use std::collections::BTreeMap;
 /// Rows are counted one by one at the start only in a database of at most this many bytes; in a
 /// larger one the count is an estimate until it has drained once.
 const COUNT_BYTES_MAX: u64 = 8 * 1024 * 1024;
+
+/// Of a large database so many rows of a sink are counted.
+const COUNTED: i64 = 1_000;
 
 /// Rows an estimate is made from.
 const SAMPLE: i64 = 200;
@@ -192,6 +195,35 @@ impl Store {
         let (count, bytes) = sized(&format!("(SELECT * FROM deliveries LIMIT {SAMPLE})"))?;
         let file = i64::try_from(file).unwrap_or(i64::MAX);
         Ok(amount(file / (bytes / count.max(1)).max(1), file, true))
+    }
+
+    /// How many rows each sink has. Where `all` is an estimate, those that have many share what the
+    /// others leave, by the numbers that were given out meanwhile.
+    pub(in crate::queue) fn counts(
+        &self,
+        lanes: &[StoredLane],
+        all: Amount,
+    ) -> rusqlite::Result<Vec<(SinkName, u64)>> {
+        let mut spans: BTreeMap<&SinkName, u64> = BTreeMap::new();
+        for StoredLane { name, seqs: (first, last), .. } in lanes {
+            *spans.entry(&name.sink).or_default() += last - first + 1;
+        }
+        let most = if all.roughly { COUNTED } else { i64::MAX };
+        let (mut counts, mut many) = (Vec::new(), Vec::new());
+        for (sink, span) in spans {
+            match self.count_of(sink, most)? {
+                count if count >= most => many.push((sink, span)),
+                count => counts.push((sink.clone(), u64::try_from(count).unwrap_or(0))),
+            }
+        }
+        let rest = all.count.saturating_sub(counts.iter().map(|(_, count)| count).sum());
+        let span: u64 = many.iter().map(|(_, span)| span).sum();
+        let share = |own: u64| u128::from(rest) * u128::from(own) / u128::from(span.max(1));
+        counts.extend(
+            many.iter()
+                .map(|&(sink, own)| (sink.clone(), u64::try_from(share(own)).unwrap_or(rest))),
+        );
+        Ok(counts)
     }
 
     /// Ids and sizes of rows from an id on, bounded in number and in bytes.

@@ -7,7 +7,7 @@ use crate::queue::row;
 use crate::queue::row::RowId;
 use rusqlite::OptionalExtension;
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::BinaryHeap;
 
 /// A row, as it is shown.
 pub(in crate::queue) struct Shown {
@@ -110,18 +110,6 @@ impl Store {
         limit: usize,
     ) -> rusqlite::Result<Vec<dead_letters::Stored>> {
         self.letters_piece(Some(sink), i64::MIN, i64::MAX, limit, u64::MAX)
-    }
-
-    /// How many dead letters each sink has; those that never became deliveries have none.
-    pub(in crate::queue) fn letters_by_sink(&self) -> rusqlite::Result<BTreeMap<SinkName, u64>> {
-        let mut counted = self
-            .connection
-            .prepare("SELECT sink, COUNT(*) FROM dead_letters WHERE sink != '' GROUP BY sink")?;
-        let counted = counted.query_map([], |found| {
-            let count = u64::try_from(found.get::<_, i64>(1)?).unwrap_or(0);
-            Ok((row::lossy(found.get_ref(0)?).into(), count))
-        })?;
-        counted.collect()
     }
 
     /// How many deliveries wait for a sink: no more are counted than this.
