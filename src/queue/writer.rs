@@ -69,6 +69,8 @@ pub(super) struct Writer {
     flushed: Vec<Sender<()>>,
     /// What people asked for, a piece at a time, and where the answer goes.
     sweeps: VecDeque<(Work, Sender<Result<String, String>>)>,
+    /// A piece of the first of these is in `changes`: whether another may follow, or what is wrong.
+    piece: Option<Result<bool, String>>,
     started: Instant,
 }
 
@@ -102,6 +104,7 @@ impl Writer {
             settled_until: None,
             flushed: Vec::new(),
             sweeps: VecDeque::new(),
+            piece: None,
             started: Instant::now(),
         };
         if writer.database.is_some() {
@@ -122,6 +125,7 @@ impl Writer {
         self.report();
         loop {
             self.shared.pulse.answer();
+            self.begin_piece();
             let closing = self.collect();
             self.end_hold();
             self.tell_of_chatter(closing);
@@ -135,7 +139,7 @@ impl Writer {
             for answer in self.flushed.drain(..) {
                 let _ = answer.send(());
             }
-            self.sweep()?;
+            self.end_piece();
             self.read_on()?;
             self.report();
             self.shared.tell_of_room();

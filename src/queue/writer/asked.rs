@@ -65,15 +65,21 @@ impl Writer {
         answer
     }
 
-    /// Does the next piece of what a person asked for, and answers when it was the last.
-    pub(super) fn sweep(&mut self) -> Result<(), String> {
-        let Some((mut work, answer)) = self.sweeps.pop_front() else { return Ok(()) };
-        let Some(database) = &self.database else { return Ok(()) };
+    /// Takes up the next piece of what a person asked for. It shares the next commit with whatever
+    /// is pushed meanwhile, so nobody waits for one of its own.
+    pub(super) fn begin_piece(&mut self) {
+        let Some((work, _)) = self.sweeps.front_mut() else { return };
+        let Some(database) = &self.database else { return };
         let before = self.changes.len();
-        let more = work.piece(&database.store, &self.shared.board, &mut self.changes);
+        self.piece = Some(work.piece(&database.store, &self.shared.board, &mut self.changes));
         let arriving: u64 = self.changes[before..].iter().map(Change::bytes_arriving).sum();
         self.shared.on_the_way.fetch_add(usize::try_from(arriving).unwrap_or(0), Ordering::AcqRel);
-        self.commit()?;
+    }
+
+    /// That piece is committed; answers when it was the last.
+    pub(super) fn end_piece(&mut self) {
+        let Some(more) = self.piece.take() else { return };
+        let Some((work, answer)) = self.sweeps.pop_front() else { return };
         self.shared.act(lock(&self.shared.board));
         let said = match more {
             Err(error) => Err(format!("{error}; {}", work.text())),
@@ -83,13 +89,10 @@ impl Writer {
                 work.text()
             )),
             Ok(false) => Ok(work.text()),
-            Ok(true) => {
-                self.sweeps.push_back((work, answer));
-                return Ok(());
-            }
+            Ok(true) => return self.sweeps.push_back((work, answer)),
         };
+        // A person who no longer waits for the answer needs none.
         let _ = answer.send(said);
-        Ok(())
     }
 
     /// What waits for a sink that is no longer configured would wait without a word.
