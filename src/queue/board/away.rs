@@ -17,14 +17,24 @@ impl Board {
         now: Instant,
     ) {
         self.sinks[id.0].is_away = true;
-        if self.unwritable {
-            return;
-        }
         for claim in under_way.filter(|claim| claim.storing == Storing::IfAway) {
             self.hold_claim(claim, id, now);
         }
         self.end_hold(now);
         self.set_sink_aside(id, now);
+    }
+
+    /// What could not be stored when its sink went away is stored now, before anything that came
+    /// later.
+    pub(super) fn set_those_away_aside(&mut self, now: Instant) {
+        let away: Vec<SinkId> =
+            (0..self.sinks.len()).map(SinkId).filter(|id| self.sinks[id.0].is_away).collect();
+        if !away.is_empty() {
+            self.end_hold(now);
+        }
+        for id in away {
+            self.set_sink_aside(id, now);
+        }
     }
 
     /// The sink is back.

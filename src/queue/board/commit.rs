@@ -141,8 +141,10 @@ impl Board {
     }
 
     /// It can be written again.
-    pub(in crate::queue) fn can_be_written(&mut self) {
-        self.unwritable = false;
+    pub(in crate::queue) fn can_be_written(&mut self, now: Instant) {
+        if std::mem::take(&mut self.unwritable) {
+            self.set_those_away_aside(now);
+        }
     }
 
     /// Whether a delivery may stay in memory: no rows go before it, and nothing that came later is

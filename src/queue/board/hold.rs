@@ -202,6 +202,12 @@ impl Board {
     pub(super) fn copy_is_back(&mut self, number: u32, entry: Entry, now: Instant) {
         if let Some(lane) = self.lanes.get_mut(&number) {
             lane.copy_is_back(&entry);
+            if !entry.stored {
+                // It is tried again with whatever is stored next.
+                let (sink, bytes, hold) = (lane.sink, entry.bytes(), defaults::HOLD);
+                let held = Held { lane: number, sink, bytes, hold, until: now + hold, copy: None };
+                self.hold.held.entry(entry.seq).or_insert(held);
+            }
         }
         if let Some(settled) = self.hold.copy_is_back(entry) {
             let Settled { claim, outcome, dice } = *settled;

@@ -1,7 +1,7 @@
 //! What comes in: to be stored, or to wait in memory.
 
-use super::Board;
 use super::lane::{Chain, Lane};
+use super::{Board, SinkId};
 use crate::message::{Delivery, Receipt};
 use crate::queue::change::Change;
 use crate::queue::entry::Entry;
@@ -61,7 +61,11 @@ impl Board {
             self.end_hold(now);
         }
         let number = self.numbers.get(&delivery.lane);
-        let Some(lane) = number.and_then(|number| self.lanes.get(number)) else { return at_once };
+        let Some(lane) = number.and_then(|number| self.lanes.get(number)) else {
+            // The first of its lane: its sink may be away all the same.
+            let sink = self.sinks.iter().position(|sink| sink.name == delivery.lane.sink);
+            return at_once || sink.is_some_and(|at| self.holds_up_others(SinkId(at), storing));
+        };
         let chain = delivery.order_key.as_ref().and_then(|key| lane.chains.get(key));
         if chain.is_some_and(Chain::has_unstored) {
             return false;
@@ -69,6 +73,7 @@ impl Board {
         at_once
             || lane.unread_from.is_some()
             || chain.is_some_and(Chain::is_being_stored)
+            || (storing == Storing::IfAway && lane.has_to_follow_those_aside(delivery))
             || self.holds_up_others(lane.sink, storing)
             || (lane.gate.is_closed() && self.takes_others(lane, storing) && !self.unwritable)
     }

@@ -56,8 +56,10 @@ impl Writer {
         }
         log::info!("queue: the database can be written again");
         self.failures = 0;
-        lock(&self.shared.board).can_be_written();
         self.shared.unwritable.store(false, Ordering::Release);
+        let mut board = lock(&self.shared.board);
+        board.can_be_written(Instant::now());
+        self.shared.act(board);
         self.shared.health.queue(|queue| queue.error.clear());
         Ok(())
     }

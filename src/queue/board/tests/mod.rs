@@ -37,6 +37,8 @@ struct Published {
     key: &'static str,
     /// Zero until it is pushed.
     ticket: u64,
+    /// The other sinks that it is for, if there are any, have it.
+    others_have_it: bool,
 }
 
 type Rows = BTreeMap<RowId, (Delivery, u32)>;
@@ -126,7 +128,7 @@ impl World {
     fn publish(&mut self, lane: &'static str, key: &'static str) -> u64 {
         let number = self.published;
         self.published += 1;
-        self.broker.push(Published { number, lane, key, ticket: 0 });
+        self.broker.push(Published { number, lane, key, ticket: 0, others_have_it: false });
         self.push_all();
         number
     }
@@ -207,7 +209,7 @@ impl World {
             self.board.cannot_be_written(&mut self.changes, self.now);
             return self.sign();
         }
-        self.board.can_be_written();
+        self.board.can_be_written(self.now);
         let fate = if self.changes.iter().all(Change::may_be_undone) {
             if !self.changes.is_empty() {
                 self.earlier.push((self.lanes.clone(), self.rows.clone()));
@@ -248,11 +250,11 @@ impl World {
             self.board.committed(std::mem::take(&mut self.changes), fate, self.now);
         }
         self.sign();
-        for number in std::mem::take(&mut self.reads) {
-            let Some((from, limit)) = self.board.to_read(number) else { continue };
         let Board { sinks, stored, transit, .. } = &self.board;
         let (stored, transit) = (stored.count, transit.count);
         assert_eq!((sinks[0].stored, sinks[0].transit), (stored, transit), "the only sink");
+        for number in std::mem::take(&mut self.reads) {
+            let Some((from, limit)) = self.board.to_read(number) else { continue };
             let of_lane = RowId { lane: number, seq: from }..RowId { lane: number + 1, seq: 0 };
             let all: Vec<_> = self.rows.range(of_lane).collect();
             let next = all.get(limit).map(|(row, _)| row.seq);
@@ -276,11 +278,37 @@ impl World {
             let is_safe = self.heard.contains(number) || self.dead.contains(number) || is_stored();
             assert!(is_safe, "{number} is signed, and neither heard nor stored");
         }
-        let mut open = false;
+        let (mut open, mut is_over) = (false, false);
         self.broker.retain(|message| {
-            open |= !signed.contains(&message.ticket);
-            !signed.contains(&message.ticket) || (open && !gaps)
+            let is_signed = signed.contains(&message.ticket);
+            let others_have_it = message.others_have_it || self.storing != Storing::IfAway;
+            if is_signed && others_have_it {
+                return is_over || open && !gaps;
+            }
+            open = true;
+            // Once a part of a message is done, what is behind it has to come again with it.
+            is_over |= self.storing == Storing::IfAway && is_signed != message.others_have_it;
+            true
         });
+    }
+
+    /// The other sinks have everything.
+    fn others_take_all(&mut self) {
+        self.broker.iter_mut().for_each(|message| message.others_have_it = true);
+    }
+
+    /// What was not given up is heard, and in order both the first and the last time.
+    fn is_heard(&self, numbers: &[u64], in_order: bool, said: &str) {
+        let first = |n: &u64| self.heard.iter().position(|heard| heard == n);
+        let last = |n: &u64| self.heard.iter().rposition(|heard| heard == n);
+        let heard: Vec<u64> =
+            self.heard.iter().copied().filter(|number| numbers.contains(number)).collect();
+        let alive: Vec<u64> = numbers.iter().copied().filter(|n| !self.dead.contains(n)).collect();
+        assert!(alive.iter().all(|n| first(n).is_some()), "all are heard, {said}: {heard:?}");
+        if in_order {
+            assert!(alive.iter().map(first).is_sorted(), "in order at first, {said}: {heard:?}");
+            assert!(alive.iter().map(last).is_sorted(), "in order at last, {said}: {heard:?}");
+        }
     }
 
     /// A new process: what is on disk is read, and the broker sends again what it has.
@@ -306,7 +334,9 @@ impl World {
         self.board.restore(stored.collect());
         self.reads = self.board.lanes_to_read();
         self.full = false;
-        self.broker.iter_mut().for_each(|message| message.ticket = 0);
+        for message in &mut self.broker {
+            (message.ticket, message.others_have_it) = (0, false);
+        }
         self.push_all();
     }
 
@@ -338,6 +368,9 @@ impl World {
         }
         self.collect();
         self.commit();
+        // What was settled while its copy was on its way to the database.
+        self.collect();
+        self.commit();
         self.acknowledge(self.storing != Storing::IfOthersPass);
         self.start_again();
     }
@@ -355,6 +388,7 @@ impl World {
             {
                 self.settle(number, Outcome::Delivered);
             }
+            self.others_take_all();
             self.acknowledge(false);
             let nothing = self.rows.is_empty() && self.broker.is_empty();
             if nothing && self.requests.is_empty() && self.changes.is_empty() {
@@ -374,6 +408,11 @@ fn any_life(storing: Storing, seed: u64) {
     let mut made: HashMap<(&str, &str), Vec<u64>> = HashMap::new();
     for _ in 0..600 {
         match dice.u32(0..100) {
+            // Another sink has a message, be it here or not.
+            0..12 if storing == Storing::IfAway && !world.broker.is_empty() => {
+                let at = dice.usize(0..world.broker.len());
+                world.broker[at].others_have_it = true;
+            }
             0..25 => {
                 let (lane, key) = chains[dice.usize(0..chains.len())];
                 let number = world.publish(lane, key);
@@ -404,17 +443,8 @@ fn any_life(storing: Storing, seed: u64) {
     }
     world.drain();
     for ((lane, key), numbers) in made {
-        let first = |n: &u64| world.heard.iter().position(|heard| heard == n);
-        let last = |n: &u64| world.heard.iter().rposition(|heard| heard == n);
-        let heard: Vec<u64> =
-            world.heard.iter().copied().filter(|number| numbers.contains(number)).collect();
-        let alive: Vec<u64> = numbers.into_iter().filter(|n| !world.dead.contains(n)).collect();
-        let said = format!("seed {seed}, {storing:?}, {lane} {key}: {heard:?}");
-        assert!(alive.iter().all(|n| first(n).is_some()), "all are heard, {said}");
-        if !key.is_empty() {
-            assert!(alive.iter().map(first).is_sorted(), "in order at first, {said}");
-            assert!(alive.iter().map(last).is_sorted(), "in order at last, {said}");
-        }
+        let said = format!("seed {seed}, {storing:?}, {lane} {key}");
+        world.is_heard(&numbers, !key.is_empty(), &said);
     }
 }
 
@@ -462,12 +492,46 @@ fn a_sink_hears_that_what_was_set_aside_will_fall_due() {
 
 #[test]
 fn no_kill_or_stop_lets_one_of_an_order_key_overtake_another() {
-    let all = [Storing::IfRefused, Storing::IfOthersPass, Storing::AtOnce, Storing::Within(HOLD)];
+    let all = [
+        Storing::IfRefused,
+        Storing::IfAway,
+        Storing::IfOthersPass,
+        Storing::AtOnce,
+        Storing::Within(HOLD),
+    ];
     for storing in all {
         for seed in 0..lives() {
             any_life(storing, seed);
         }
     }
+}
+
+#[test]
+fn the_first_for_a_sink_that_is_away_is_stored_as_those_behind_it() {
+    let mut world = World::new(Storing::IfAway);
+    let (sink, now) = (world.sink, world.now);
+    world.board.goes_away(sink, &mut world.claims.iter_mut(), now);
+    world.publish("a", "");
+    world.publish("a", "");
+    world.collect();
+    world.collect();
+    world.commit();
+    assert_eq!(world.rows.len(), 2);
+    // What comes when the sink is back follows those that are still on their way.
+    world.publish("a", "");
+    world.board.comes_back(sink);
+    let last = world.publish("a", "");
+    assert_eq!(world.requests.len(), 2);
+    let mut order = Vec::new();
+    for _ in 0..4 {
+        world.collect();
+        world.commit();
+        while let Some(number) = world.claim() {
+            world.settle(number, Outcome::Delivered);
+            order.push(number);
+        }
+    }
+    assert!(order.is_sorted() && order.last() == Some(&last), "{order:?}");
 }
 
 #[test]
