@@ -1,9 +1,9 @@
 //! What scripts make of points: the folders of `tests/kapacitor`, each through `kapacitor replay`.
 //!
 //! A folder holds `script.tick`, `points.lp` and what is printed (`expected`), or what is wrong
-//! with the script (`fault`). There may be `vars.json`, the value of `TZ` in `zone`, and more
-//! options of the command in `options`. `REWRITE_EXPECTED=1` writes down what the test finds; read the difference
-//! before you commit it.
+//! with the script (`fault`). There may be `vars.json`, `handlers/*.yaml`, the value of `TZ` in
+//! `zone`, and more options of the command in `options`. `REWRITE_EXPECTED=1` writes down what the
+//! test finds; read the difference before you commit it.
 
 #![allow(clippy::unwrap_used, reason = "a broken test may panic")]
 

@@ -29,7 +29,8 @@ Usage: kapacitor [-url URL] COMMAND [ARGUMENTS]
   delete tasks|topics ID…
   delete topic-handlers TOPIC ID…
   replay -tick FILE -points FILE     print what a script would publish, without a server:
-         [-vars FILE] [-dbrp \"DB\".\"RP\"] [-precision n|u|ms|s|m|h] [-after 10m] [-json]
+         [-handler FILE]… [-vars FILE] [-dbrp \"DB\".\"RP\"] [-precision n|u|ms|s|m|h]
+         [-after 10m] [-recover] [-json]
   level error|warn|info|debug        how much the server logs
   stats general|ingress
   service-tests NAME…

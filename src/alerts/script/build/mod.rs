@@ -60,6 +60,8 @@ struct Builder<'a> {
     lost: BTreeSet<usize>,
     /// Nodes with a property that is wrong: nothing is said about properties that they lack.
     spoilt: BTreeSet<usize>,
+    /// Alerts with a handler that is not supported: its properties are not looked at.
+    strange: BTreeSet<usize>,
     /// How many parts names have brought into the expression at hand.
     replaced_parts: usize,
     faults: Faults,
@@ -80,6 +82,7 @@ impl<'a> Builder<'a> {
             number: 1,
             lost: BTreeSet::new(),
             spoilt: BTreeSet::new(),
+            strange: BTreeSet::new(),
             replaced_parts: 0,
             faults: Faults::default(),
         }

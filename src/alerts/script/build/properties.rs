@@ -83,7 +83,16 @@ impl Builder<'_> {
             },
             _ => false,
         };
-        if is_set { Ok(()) } else { Err(self.unknown_property(at, arguments)) }
+        if is_set {
+            return Ok(());
+        }
+        // What follows an unknown handler may be its own.
+        if handlers::unsupported(name).is_some() {
+            self.strange.insert(at);
+        } else if self.strange.contains(&at) {
+            return Ok(());
+        }
+        Err(self.unknown_property(at, arguments))
     }
 
     fn unknown_property(&self, at: usize, arguments: &Arguments<'_>) -> Fault {
@@ -184,8 +193,8 @@ fn set_eval(eval: &mut Eval, name: &str, arguments: &Arguments<'_>) -> Result<bo
             let given = names(&arguments.items)?;
             let wanted = eval.results.len();
             if given.len() != wanted {
-                let lambdas = if wanted == 1 { "lambda" } else { "lambdas" };
-                let what = format!("there are {wanted} {lambdas} and {} names", given.len());
+                let what =
+                    format!("`as` takes a name for each lambda: {wanted}, not {}", given.len());
                 return Err(Fault::new(arguments.name.place, what));
             }
             for (result, name) in eval.results.iter_mut().zip(given) {
