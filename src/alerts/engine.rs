@@ -156,8 +156,10 @@ impl Engine {
             }
             self.wake_at = self.tasks.iter().filter_map(|task| task.graph.wake_at()).min();
         }
-        for task in &mut self.tasks {
-            task.graph.sweep(&mut task.groups, now);
+        for Task { id, graph, groups, top, .. } in &mut self.tasks {
+            let settings = &self.settings;
+            let inhibitors = &mut self.inhibitors;
+            graph.sweep(&mut Cx { task: id, top, now, settings, groups, inhibitors, effects });
         }
     }
 

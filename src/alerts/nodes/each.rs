@@ -1,12 +1,14 @@
 //! Nodes that look at each point by itself: on its own or in a batch, it is the same to them.
 
 use super::graph::{Cx, Out, Site};
-use super::group::{Group, Slots};
+use super::group::Group;
 use super::item::{Batch, Item};
+use super::memory::Memory;
 use super::view::View;
 use crate::alerts::event::Row;
 use crate::alerts::lambda::{Lambda, State};
 use crate::alerts::point::{Field, Fields, Name, Point, Tags};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// What becomes of a point.
@@ -92,15 +94,23 @@ pub(super) fn with(fields: &Fields, name: &Name, value: impl Into<Field>) -> Fie
     fields
 }
 
-/// A lambda, with what it remembers of each group.
-pub(super) struct Condition {
-    lambda: Lambda,
-    states: Slots<State>,
-}
+/// A lambda that is true or false.
+pub(super) struct Condition(Memory);
 
 impl Condition {
-    pub(super) fn new(lambda: Lambda) -> Self {
-        Condition { lambda, states: Slots::default() }
+    /// `which` it is of its node's, which has these records.
+    pub(super) fn new(
+        lambda: Lambda,
+        which: &str,
+        remembered: &mut HashMap<String, String>,
+    ) -> Self {
+        Condition(Memory::new(lambda, which, remembered))
+    }
+
+    /// Several of one node.
+    pub(super) fn all(lambdas: Vec<Lambda>, remembered: &mut HashMap<String, String>) -> Vec<Self> {
+        let numbered = lambdas.into_iter().enumerate();
+        numbered.map(|(at, it)| Condition::new(it, &at.to_string(), remembered)).collect()
     }
 
     /// Whether it is true for a point; `None`, with a complaint, if nobody can say.
@@ -111,17 +121,19 @@ impl Condition {
         group: &Group,
         cx: &mut Cx<'_>,
     ) -> Option<bool> {
-        let sight = cx.sight(view);
-        let holds = if self.lambda.remembers() {
-            let lambda = &self.lambda;
-            lambda.holds(self.states.get(group, || lambda.state()), &sight)
+        let Condition(memory) = self;
+        let holds = if memory.lambda.remembers() {
+            let lambda = memory.lambda.clone();
+            let holds = lambda.holds(memory.of(group), &cx.sight(view));
+            memory.record(group, site, cx);
+            holds
         } else {
-            self.lambda.holds(&mut State::default(), &sight)
+            memory.lambda.holds(&mut State::default(), &cx.sight(view))
         };
         holds.map_err(|error| cx.complain_of(site, &error)).ok()
     }
 
-    pub(super) fn forget(&mut self, group: usize) {
-        self.states.forget(group);
+    pub(super) fn leave(&mut self, group: usize, site: &Site, cx: &mut Cx<'_>) {
+        self.0.forget(group, site, cx);
     }
 }

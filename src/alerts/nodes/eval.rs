@@ -2,35 +2,43 @@
 
 use super::each::{Becomes, each};
 use super::graph::{Cx, Out, Run, Site};
-use super::group::{Group, Slots};
+use super::group::Group;
 use super::item::Item;
+use super::memory::Memory;
 use super::view::View;
 use crate::alerts::lambda::{Error, OfPoint, State, Value};
 use crate::alerts::pipeline::{self, Keep};
 use crate::alerts::point::{Field, Fields, Name};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 pub(super) struct Eval {
     site: Site,
     settings: pipeline::Eval,
-    /// What each lambda remembers, in the order of the results.
-    groups: Slots<Vec<State>>,
-    remembers: bool,
+    /// The lambdas, in the order of the results.
+    memories: Vec<Memory>,
 }
 
 impl Eval {
-    pub(super) fn new(site: Site, settings: pipeline::Eval) -> Self {
-        let remembers = settings.results.iter().any(|(_, lambda)| lambda.remembers());
-        Eval { site, settings, groups: Slots::default(), remembers }
+    pub(super) fn new(
+        site: Site,
+        settings: pipeline::Eval,
+        remembered: &mut HashMap<String, String>,
+    ) -> Self {
+        let numbered = settings.results.iter().enumerate();
+        let memories = numbered
+            .map(|(at, (_, lambda))| Memory::new(lambda.clone(), &at.to_string(), remembered))
+            .collect();
+        Eval { site, settings, memories }
     }
 
     fn becomes(&mut self, view: View<'_>, group: &Group, cx: &mut Cx<'_>) -> Becomes {
-        let settings = &self.settings;
-        let fresh = || settings.results.iter().map(|(_, lambda)| lambda.state()).collect();
-        let mut nothing = Vec::new();
-        let states: &mut Vec<State> =
-            if self.remembers { self.groups.get(group, fresh) } else { &mut nothing };
-        let results = match results(settings, states, cx.sight(view)) {
+        let Eval { site, settings, memories } = self;
+        let results = results(settings, memories, group, cx.sight(view));
+        for memory in memories.iter_mut().filter(|memory| memory.lambda.remembers()) {
+            memory.record(group, site, cx);
+        }
+        let results = match results {
             Ok(results) => results,
             Err(error) => {
                 if !settings.quiet {
@@ -54,14 +62,15 @@ impl Eval {
 /// The results, in the order of the lambdas; each sees the ones before.
 fn results(
     settings: &pipeline::Eval,
-    states: &mut [State],
+    memories: &mut [Memory],
+    group: &Group,
     sight: OfPoint<'_>,
 ) -> Result<Vec<(Name, Field)>, Error> {
     let mut results: Vec<(Name, Field)> = Vec::with_capacity(settings.results.len());
-    for (index, (name, lambda)) in settings.results.iter().enumerate() {
+    for ((name, lambda), memory) in settings.results.iter().zip(memories) {
         let sight = OfPoint { earlier: &results, ..sight };
         let mut nothing = State::default();
-        let state = states.get_mut(index).unwrap_or(&mut nothing);
+        let state = if lambda.remembers() { memory.of(group) } else { &mut nothing };
         let field = field(lambda.evaluate(state, &sight)?);
         results.push((name.clone(), field));
     }
@@ -143,7 +152,8 @@ impl Run for Eval {
         each(item, group, cx, out, &mut |view, cx| self.becomes(view, group, cx));
     }
 
-    fn forget(&mut self, group: usize) {
-        self.groups.forget(group);
+    fn leave(&mut self, group: usize, cx: &mut Cx<'_>) {
+        let Eval { site, memories, .. } = self;
+        memories.iter_mut().for_each(|memory| memory.forget(group, site, cx));
     }
 }

@@ -9,6 +9,7 @@ use super::view::View;
 use crate::alerts::pipeline;
 use crate::alerts::point::{Name, Point};
 use crate::alerts::wanted::is_same_policy;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 pub(super) struct From {
@@ -23,13 +24,17 @@ pub(super) struct From {
 }
 
 impl From {
-    pub(super) fn new(site: Site, settings: pipeline::From) -> Self {
+    pub(super) fn new(
+        site: Site,
+        settings: pipeline::From,
+        remembered: &mut HashMap<String, String>,
+    ) -> Self {
         From {
             site,
             database: settings.database,
             retention_policy: settings.retention_policy,
             measurement: settings.measurement,
-            filters: settings.filters.into_iter().map(Condition::new).collect(),
+            filters: Condition::all(settings.filters, remembered),
             grouping: Grouping::new(settings.group_by),
             truncate: settings.truncate,
             round: settings.round,
@@ -77,7 +82,8 @@ impl Run for From {
         out.send(Item::Point(&Point { time, ..point.clone() }), &group, cx);
     }
 
-    fn forget(&mut self, group: usize) {
-        self.filters.iter_mut().for_each(|filter| filter.forget(group));
+    fn leave(&mut self, group: usize, cx: &mut Cx<'_>) {
+        let From { site, filters, .. } = self;
+        filters.iter_mut().for_each(|filter| filter.leave(group, site, cx));
     }
 }

@@ -44,6 +44,11 @@ pub(super) trait Run: Send {
     /// Forgets a group.
     fn forget(&mut self, _group: usize) {}
 
+    /// Forgets a group that has been silent for long, and its records.
+    fn leave(&mut self, group: usize, _cx: &mut Cx<'_>) {
+        self.forget(group);
+    }
+
     /// What `|httpOut()` shows under this name.
     fn shown(&self, _name: &str) -> Option<String> {
         None
@@ -201,13 +206,13 @@ impl Graph {
     }
 
     /// Forgets groups that have been silent for long, if it is time to look for them.
-    pub(in crate::alerts) fn sweep(&mut self, groups: &mut Groups, now: i64) {
-        if !groups.is_sweep_due(now) {
+    pub(in crate::alerts) fn sweep(&mut self, cx: &mut Cx<'_>) {
+        if !cx.groups.is_sweep_due(cx.now) {
             return;
         }
         let is_held = |group| self.nodes.iter().any(|node| node.holds(group));
-        for group in groups.sweep(now, is_held) {
-            self.nodes.iter_mut().for_each(|node| node.forget(group));
+        for group in cx.groups.sweep(cx.now, is_held) {
+            self.nodes.iter_mut().for_each(|node| node.leave(group, cx));
         }
     }
 
@@ -222,23 +227,27 @@ pub(in crate::alerts) type Remembered = HashMap<String, HashMap<String, String>>
 
 fn running(
     node: &pipeline::Node,
-    remembered: HashMap<String, String>,
+    mut remembered: HashMap<String, String>,
     groups: &mut Groups,
     now: i64,
 ) -> Box<dyn Run> {
     let site = Site::of(node);
     match node.kind.clone() {
         Kind::Stream | Kind::NoOp => Box::new(NoOp),
-        Kind::From(settings) => Box::new(from::From::new(site, settings)),
-        Kind::Where(conditions) => Box::new(r#where::Where::new(site, conditions)),
+        Kind::From(settings) => Box::new(from::From::new(site, settings, &mut remembered)),
+        Kind::Where(conditions) => Box::new(r#where::Where::new(site, conditions, &mut remembered)),
         Kind::GroupBy(by) => Box::new(group_by::GroupBy::new(by)),
         Kind::Window(settings) => Box::new(window::Window::new(site, settings)),
         Kind::Aggregate(settings) => aggregate::running(site, settings),
-        Kind::Eval(settings) => Box::new(eval::Eval::new(site, settings)),
+        Kind::Eval(settings) => Box::new(eval::Eval::new(site, settings, &mut remembered)),
         Kind::Default(settings) => Box::new(defaults::Defaults::new(settings)),
         Kind::Delete(settings) => Box::new(defaults::Delete::new(settings)),
-        Kind::StateDuration(settings) => Box::new(state::State::duration(site, settings)),
-        Kind::StateCount(settings) => Box::new(state::State::count(site, settings)),
+        Kind::StateDuration(settings) => {
+            Box::new(state::State::duration(site, settings, &mut remembered))
+        }
+        Kind::StateCount(settings) => {
+            Box::new(state::State::count(site, settings, &mut remembered))
+        }
         Kind::ChangeDetect(fields) => Box::new(change_detect::ChangeDetect::new(site, fields)),
         Kind::Sample(which) => Box::new(sample::Sample::new(which)),
         Kind::Derivative(settings) => Box::new(derivative::Derivative::new(site, settings)),

@@ -250,6 +250,11 @@ impl<T> Slots<T> {
         self.0.get(number)?.as_deref()
     }
 
+    /// The same, to change it.
+    pub(super) fn peek_mut(&mut self, number: usize) -> Option<&mut T> {
+        self.0.get_mut(number)?.as_deref_mut()
+    }
+
     /// Forgets a group.
     pub(super) fn forget(&mut self, number: usize) {
         if let Some(slot) = self.0.get_mut(number) {

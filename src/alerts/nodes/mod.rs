@@ -22,6 +22,7 @@ mod group_by;
 mod http_out;
 mod item;
 mod log;
+mod memory;
 mod packed;
 mod sample;
 mod state;

@@ -8,6 +8,7 @@ use super::item::Item;
 use super::view::{View, nanos};
 use crate::alerts::pipeline;
 use crate::alerts::point::{Field, Name};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 pub(super) struct State {
@@ -26,14 +27,22 @@ enum Measure {
 }
 
 impl State {
-    pub(super) fn duration(site: Site, settings: pipeline::StateDuration) -> Self {
+    pub(super) fn duration(
+        site: Site,
+        settings: pipeline::StateDuration,
+        remembered: &mut HashMap<String, String>,
+    ) -> Self {
         let measure = Measure::Duration { unit: settings.unit };
-        let condition = Condition::new(settings.condition);
+        let condition = Condition::new(settings.condition, "0", remembered);
         State { site, condition, name: settings.name, measure, groups: Slots::default() }
     }
 
-    pub(super) fn count(site: Site, settings: pipeline::StateCount) -> Self {
-        let condition = Condition::new(settings.condition);
+    pub(super) fn count(
+        site: Site,
+        settings: pipeline::StateCount,
+        remembered: &mut HashMap<String, String>,
+    ) -> Self {
+        let condition = Condition::new(settings.condition, "0", remembered);
         let (name, measure) = (settings.name, Measure::Count);
         State { site, condition, name, measure, groups: Slots::default() }
     }
@@ -80,6 +89,10 @@ impl Run for State {
 
     fn forget(&mut self, group: usize) {
         self.groups.forget(group);
-        self.condition.forget(group);
+    }
+
+    fn leave(&mut self, group: usize, cx: &mut Cx<'_>) {
+        self.forget(group);
+        self.condition.leave(group, &self.site, cx);
     }
 }

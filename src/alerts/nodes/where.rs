@@ -5,6 +5,7 @@ use super::graph::{Cx, Out, Run, Site};
 use super::group::Group;
 use super::item::Item;
 use crate::alerts::lambda::Lambda;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 pub(super) struct Where {
@@ -13,8 +14,12 @@ pub(super) struct Where {
 }
 
 impl Where {
-    pub(super) fn new(site: Site, conditions: Vec<Lambda>) -> Self {
-        Where { site, conditions: conditions.into_iter().map(Condition::new).collect() }
+    pub(super) fn new(
+        site: Site,
+        conditions: Vec<Lambda>,
+        remembered: &mut HashMap<String, String>,
+    ) -> Self {
+        Where { site, conditions: Condition::all(conditions, remembered) }
     }
 }
 
@@ -37,7 +42,8 @@ impl Run for Where {
         });
     }
 
-    fn forget(&mut self, group: usize) {
-        self.conditions.iter_mut().for_each(|condition| condition.forget(group));
+    fn leave(&mut self, group: usize, cx: &mut Cx<'_>) {
+        let Where { site, conditions } = self;
+        conditions.iter_mut().for_each(|condition| condition.leave(group, site, cx));
     }
 }

@@ -13,6 +13,7 @@ use crate::alerts::nodes::graph::{Cx, Site};
 use crate::alerts::nodes::group::Group;
 use crate::alerts::nodes::view::View;
 use crate::alerts::pipeline::{Alert, Rule};
+use std::collections::HashMap;
 
 /// When each level begins and ends, from the highest.
 pub(super) struct Deciders([Decider; 3]);
@@ -24,11 +25,11 @@ struct Decider {
 }
 
 impl Deciders {
-    pub(super) fn of(alert: &Alert) -> Self {
+    pub(super) fn of(alert: &Alert, remembered: &mut HashMap<String, String>) -> Self {
         Deciders([
-            Decider::of(Level::Critical, &alert.crit),
-            Decider::of(Level::Warning, &alert.warn),
-            Decider::of(Level::Info, &alert.info),
+            Decider::of(Level::Critical, &alert.crit, remembered),
+            Decider::of(Level::Warning, &alert.warn, remembered),
+            Decider::of(Level::Info, &alert.info, remembered),
         ])
     }
 
@@ -71,10 +72,10 @@ impl Deciders {
         Level::Ok
     }
 
-    pub(super) fn forget(&mut self, group: usize) {
+    pub(super) fn leave(&mut self, group: usize, site: &Site, cx: &mut Cx<'_>) {
         for Decider { when, reset, .. } in &mut self.0 {
             for condition in [when, reset].into_iter().flatten() {
-                condition.forget(group);
+                condition.leave(group, site, cx);
             }
         }
     }
@@ -82,9 +83,13 @@ impl Deciders {
 
 impl Decider {
     /// A reset without a level is without effect.
-    fn of(level: Level, rule: &Rule) -> Self {
+    fn of(level: Level, rule: &Rule, remembered: &mut HashMap<String, String>) -> Self {
         let reset = rule.when.as_ref().and(rule.reset.as_ref());
-        let condition = |lambda: &Lambda| Condition::new(lambda.clone());
-        Decider { level, when: rule.when.as_ref().map(condition), reset: reset.map(condition) }
+        let mut condition = |lambda: &Lambda, what: &str| {
+            Condition::new(lambda.clone(), &format!("{what} {}", level.name()), remembered)
+        };
+        let when = rule.when.as_ref().map(|lambda| condition(lambda, "when"));
+        let reset = reset.map(|lambda| condition(lambda, "reset"));
+        Decider { level, when, reset }
     }
 }

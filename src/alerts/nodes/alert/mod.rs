@@ -38,10 +38,10 @@ impl Alert {
     pub(super) fn new(
         site: Site,
         settings: pipeline::Alert,
-        remembered: HashMap<String, String>,
+        mut remembered: HashMap<String, String>,
     ) -> Self {
         let rules = Rules::of(&settings);
-        let deciders = Deciders::of(&settings);
+        let deciders = Deciders::of(&settings, &mut remembered);
         let words = Words::of(&settings);
         let groups = Slots::default();
         Alert { site, settings, rules, deciders, words, groups, remembered }
@@ -215,7 +215,11 @@ impl Run for Alert {
 
     fn forget(&mut self, group: usize) {
         self.groups.forget(group);
-        self.deciders.forget(group);
+    }
+
+    fn leave(&mut self, group: usize, cx: &mut Cx<'_>) {
+        self.forget(group);
+        self.deciders.leave(group, &self.site, cx);
     }
 }
 

@@ -2,9 +2,11 @@
 
 use crate::alerts::nodes::tests::{chain, lambda, points};
 use crate::alerts::pipeline::{
-    Alert, From, GroupBy, Inhibit, Kind, Log, Pipeline, Rule, SECOND, Window,
+    Alert, Eval, From, GroupBy, Inhibit, Keep, Kind, Log, Pipeline, Rule, SECOND, Window,
 };
 use crate::alerts::{Effects, Engine, Settings};
+use crate::message::Record;
+use std::collections::BTreeMap;
 
 fn above(limit: &str) -> Rule {
     Rule { when: Some(lambda(&format!("\"f\" > {limit}"))), reset: None }
@@ -183,22 +185,88 @@ fn alerts_go_on_over_a_restart() {
         let pipeline = || chain(vec![grouped(), alert(settings.clone())]);
         let wanted = started(pipeline(), Settings::default()).feed(&points(&lines.join("\n")), 0);
         assert!(wanted.events.len() > 3);
-        let mut memory = std::collections::BTreeMap::new();
+        let mut memory = BTreeMap::new();
         let mut found = Vec::new();
         for line in &lines {
             let mut engine = Engine::new(Settings::default(), memory.clone());
             engine.enable("task", pipeline(), 0);
             let effects = engine.feed(&points(line), 0);
             found.extend(effects.events);
-            for record in effects.records {
-                match record.value {
-                    Some(value) => memory.insert(record.key, value),
-                    None => memory.remove(&record.key),
-                };
-            }
+            keep(&mut memory, effects.records);
         }
         assert_eq!(found, wanted.events, "{settings:?}");
     }
+}
+
+fn crit_always() -> Alert {
+    Alert { crit: Rule { when: Some(lambda("TRUE")), reset: None }, ..crit() }
+}
+
+fn keep(memory: &mut BTreeMap<String, String>, records: Vec<Record>) {
+    for record in records {
+        match record.value {
+            Some(value) => memory.insert(record.key, value),
+            None => memory.remove(&record.key),
+        };
+    }
+}
+
+/// A minute between two points, and a restart after each.
+#[test]
+fn functions_go_on_over_a_restart() {
+    let third = Rule { when: Some(lambda("count() == 3")), reset: None };
+    let in_alert = vec![alert(Alert { crit: third, ..crit() })];
+    let above = Rule { when: Some(lambda("\"n\" == 3")), reset: None };
+    let eval = Kind::Eval(Eval {
+        results: vec![("n".into(), lambda("count()"))],
+        keep: Keep::All,
+        tags: Vec::new(),
+        quiet: false,
+    });
+    let in_eval = vec![eval, alert(Alert { crit: above, ..crit() })];
+    let counts = Kind::Where(vec![lambda("count() > 2"), lambda("\"f\" < count()")]);
+    let in_where = vec![counts, alert(crit_always())];
+    for (kinds, wanted) in [
+        (in_alert, "a:CRITICAL@3+0 a:OK@4+1"),
+        (in_eval, "a:CRITICAL@3+0 a:OK@4+1"),
+        (in_where, "a:CRITICAL@4+0"),
+    ] {
+        let kinds: Vec<Kind> = [grouped()].into_iter().chain(kinds).collect();
+        let mut memory = BTreeMap::new();
+        let mut found = Vec::new();
+        for time in 1..=4 {
+            let mut engine = Engine::new(Settings::default(), memory.clone());
+            engine.enable("task", chain(kinds.clone()), 0);
+            let effects = engine.feed(&points(&format!("m,host=a f=1 {time}")), time * 60 * SECOND);
+            found.push(said(&effects));
+            keep(&mut memory, effects.records);
+        }
+        found.retain(|said| !said.is_empty());
+        assert_eq!(found.join(" "), wanted);
+        let mut engine = Engine::new(Settings::default(), memory.clone());
+        engine.enable("task", chain(kinds), 0);
+        keep(&mut memory, engine.delete("task").records);
+        assert_eq!(memory, BTreeMap::new(), "a deleted task leaves nothing behind");
+    }
+}
+
+/// Records cost flash: within a minute there is one.
+#[test]
+fn functions_are_recorded_once_a_minute_and_forgotten_with_their_group() {
+    let third = Rule { when: Some(lambda("count() == 3")), reset: None };
+    let kinds = vec![grouped(), alert(Alert { crit: third, ..crit() })];
+    let mut engine = started(chain(kinds), Settings::default());
+    let mut recorded = |given: &str, now: i64| -> Vec<Option<String>> {
+        let records = engine.feed(&points(given), now).records;
+        records.into_iter().map(|record| record.value).collect()
+    };
+    assert_eq!(recorded("m,host=a f=1 1", 0), [Some("c0000000000000001".to_owned())]);
+    assert_eq!(recorded("m,host=a f=1 2", 59 * SECOND), []);
+    let hours = |hours: i64| hours * 3600 * SECOND;
+    let state = Some("c0000000000000001".to_owned());
+    assert_eq!(recorded("m,host=b f=1 3", hours(23)), [state]);
+    let forgotten = recorded("m,host=b f=1 4", hours(46));
+    assert_eq!(forgotten, [None, Some("c0000000000000002".to_owned())]);
 }
 
 #[test]
