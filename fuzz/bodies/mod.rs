@@ -46,7 +46,7 @@ pub const BODIES: [Body; 15] = [
     Body { name: "json", run: config::json, in_a_second: 2_000 },
     Body { name: "control", run: control::questions, in_a_second: 2_000 },
     Body { name: "rows", run: rows::rows, in_a_second: 150 },
-    Body { name: "scripts", run: scripts::scripts, in_a_second: 10_000 },
+    Body { name: "scripts", run: scripts::scripts, in_a_second: 4_000 },
     Body { name: "lambda", run: lambda::expressions, in_a_second: 4_000 },
     Body { name: "templates", run: templates::templates, in_a_second: 2_000 },
 ];

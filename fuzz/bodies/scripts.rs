@@ -1,10 +1,10 @@
 //! TICKscripts, as somebody defines them over HTTP.
 
 use super::are_words;
-use ilagent::alerts::script::{format, parse, parse_expression};
+use ilagent::alerts::script::{Vars, build, format, parse, parse_expression};
 
-/// A fault has words and a place in the text; what is a script can be printed, and printed again it
-/// looks the same.
+/// A fault has words and a place in the text; what is a script can be built or has faults, can be
+/// printed, and printed again it looks the same.
 pub fn scripts(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let _ = parse_expression(text);
@@ -16,6 +16,10 @@ pub fn scripts(data: &[u8]) {
             return are_words(&fault.to_string());
         }
     };
+    if let Err(faults) = build(&script, &Vars::default()) {
+        assert!(!faults.0.is_empty(), "a script is refused without a word");
+        faults.0.iter().for_each(|fault| are_words(&fault.to_string()));
+    }
     let printed = format(&script);
     match parse(&printed) {
         Ok(again) => assert_eq!(format(&again), printed),
