@@ -165,7 +165,7 @@ impl Plan {
                 return Ok(vec![dead(reason, topic, Vec::new())]);
             }
             Arrival::Unreadable { topic, reason, payload, .. } => {
-                return Ok(vec![dead(reason.to_owned(), topic, payload)]);
+                return Ok(vec![dead(reason.into_owned(), topic, payload)]);
             }
         };
         let (mut pushes, mut wanted) = (Vec::new(), false);
@@ -204,6 +204,8 @@ impl Plan {
             Target::Heartbeat => heartbeat::from_message(message),
             Target::Policy(rule) => policy::from_message(rule, message),
             Target::Publish(to) => publish::from_message(to, &rule.filter, message),
+            // Whoever has them evaluated has taken them out.
+            Target::Point(_) => Mapped::Dropped("it is read as points".to_owned()),
             Target::Call(to) => call::from_message(to, &rule.filter, message, &self.source, &stamp),
         }
     }

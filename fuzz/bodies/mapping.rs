@@ -73,7 +73,7 @@ pub fn messages(data: &[u8]) {
         Target::Event(rule) => event::from_message(rule, &message),
         Target::Heartbeat => heartbeat::from_message(&message),
         Target::Policy(rule) => policy::from_message(rule, &message),
-        Target::Publish(_) | Target::Call(_) => return,
+        Target::Publish(_) | Target::Call(_) | Target::Point(_) => return,
     };
     // As the grammar has it: halves of surrogate pairs are passed on.
     let document = serde_json::from_slice::<&RawValue>(json_of(&message.payload));

@@ -3,8 +3,8 @@
 use crate::config::values::{duration_words, is_secret_option, size_words};
 use crate::config::{
     Broker, CallRule, Clients, Cluster, Config, EventRule, FileSink, Format, Http, Ilert,
-    Kapacitor, PolicyRule, PublishRule, Queue, Routing, Rule, Safety, Sasl, Secret, Sink, Target,
-    Tls, Version, Webhook,
+    Kapacitor, PointRule, PolicyRule, PublishRule, Queue, Routing, Rule, Safety, Sasl, Secret,
+    Sink, Target, Tls, Version, Webhook, Written,
 };
 use crate::ilert::Ways;
 use crate::message::masked;
@@ -279,7 +279,21 @@ fn target(out: &mut String, target: &Target) -> fmt::Result {
         Target::Event(to) => event(out, to),
         Target::Publish(to) => publish(out, to),
         Target::Call(to) => call(out, to),
+        Target::Point(to) => point(out, to),
     }
+}
+
+fn point(out: &mut String, rule: &PointRule) -> fmt::Result {
+    let written = match rule.written {
+        Written::Lines => "line protocol",
+        Written::Json(_) => "JSON",
+        Written::Value { .. } => "a value",
+    };
+    write!(out, "points of database {}", plain(&rule.database))?;
+    if !rule.retention_policy.is_empty() {
+        write!(out, ", retention policy {}", plain(&rule.retention_policy))?;
+    }
+    writeln!(out, ", from {written}")
 }
 
 fn call(out: &mut String, rule: &CallRule) -> fmt::Result {

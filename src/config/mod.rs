@@ -17,9 +17,10 @@ pub mod whole;
 pub use fault::{Fault, Faults, Place};
 pub use model::{
     Address, Broker, CallRule, ClientCertificate, Clients, Cluster, Config, Enrichment, EventRule,
-    EventTypeMap, FileSink, Format, Http, Ilert, JsonPath, Kapacitor, Mechanism, PayloadFilter,
-    PolicyRule, Precision, PublishRule, Qos, Queue, Routing, Rule, Safety, Sasl, Scheme, Service,
-    Sink, StatusFormat, StatusTopic, Statuses, Target, Tls, Udp, Version, Webhook, defaults,
+    EventTypeMap, FileSink, Format, Http, Ilert, JsonPath, JsonPoint, Kapacitor, Mechanism,
+    PayloadFilter, Piece, PointRule, PolicyRule, Precision, PublishRule, Qos, Queue, Routing, Rule,
+    Safety, Sasl, Scheme, Service, Sink, StatusFormat, StatusTopic, Statuses, Target, Tls, Udp,
+    Version, Webhook, Written, defaults,
 };
 pub use secret::Secret;
 pub use surroundings::Surroundings;

@@ -90,6 +90,8 @@ pub enum Needs {
     Acknowledged(Qos, Place),
     /// ilert's API key.
     ApiKey(Place),
+    /// A Kapacitor, whose tasks evaluate points.
+    Tasks(Place),
     /// Somebody who publishes to this broker, which has no subscription.
     Purpose(Place),
     /// The sink that the rule of this number names.
@@ -167,8 +169,12 @@ fn unmet(part: &Part, has_api_key: bool, words: &Words, faults: &mut Faults) {
             let (place, what) = match need {
                 Needs::Acknowledged(Qos::AtMostOnce, place) if !buffer => (place, words.qos_0),
                 Needs::ApiKey(place) if !has_api_key => (place, words.api_key),
+                Needs::Tasks(place) if part.kapacitor.is_none() => {
+                    (place, "points need a [kapacitor], whose tasks evaluate them")
+                }
                 Needs::Acknowledged(..)
                 | Needs::ApiKey(_)
+                | Needs::Tasks(_)
                 | Needs::Purpose(_)
                 | Needs::Sink { .. } => continue,
             };
@@ -212,7 +218,9 @@ fn routes(part: &Part, faults: &mut Faults) {
     for (from, rules, needs) in of_brokers.chain(of_clusters) {
         legs.extend(needs.iter().filter_map(|need| match need {
             Needs::Sink { rule, place } => Some(Leg { from, rules, number: *rule, place }),
-            Needs::Acknowledged(..) | Needs::ApiKey(_) | Needs::Purpose(_) => None,
+            Needs::Acknowledged(..) | Needs::ApiKey(_) | Needs::Tasks(_) | Needs::Purpose(_) => {
+                None
+            }
         }));
     }
     let brokers: Vec<_> = part.brokers.iter().filter(|it| it.is_enabled).map(|it| &it.it).collect();
@@ -316,7 +324,8 @@ fn default_key(config: &mut Config, around: &Surroundings<'_>, faults: &mut Faul
         | Target::Heartbeat
         | Target::Policy(_)
         | Target::Publish(_)
-        | Target::Call(_) => None,
+        | Target::Call(_)
+        | Target::Point(_) => None,
     });
     let mut without = without.peekable();
     // Look for the credential only if a rule needs it.

@@ -14,6 +14,7 @@ pub use errand::Errand;
 pub use receipt::{Desk, Receipt};
 pub use record::Record;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -81,7 +82,7 @@ pub enum Arrival {
         /// Its topic, as far as it can be shown.
         topic: String,
         /// What is wrong with it.
-        reason: &'static str,
+        reason: Cow<'static, str>,
         /// Its payload.
         payload: Vec<u8>,
         /// What the source knows it by.

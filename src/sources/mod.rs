@@ -1,5 +1,7 @@
 //! Where messages come from; each source owes intake a message and a receipt.
 
+#[cfg(feature = "kapacitor")]
+pub mod gauge;
 mod hand;
 pub mod http;
 pub mod kafka;
@@ -82,11 +84,12 @@ impl Source {
         let listener = |settings| inside.listener(config, settings, kapacitor.as_ref());
         let listeners: Vec<_> = config.http.iter().map(listener).map(Source::Http).collect();
         let listeners = listeners.into_iter().map(Ok);
-        let kapacitor = kapacitor.map(Box::new).map(Source::Kapacitor).map(Ok);
-        let sessions = read_from(config).map(|broker| {
-            let session = mqtt::prepare(broker, inside.intake.clone(), inside.queue, health);
+        let session = |broker: &Broker| {
+            let session = mqtt::prepare(broker, inside, kapacitor.as_ref(), health);
             named("mqtt", &broker.name, session.map(Box::new).map(Source::Mqtt))
-        });
+        };
+        let sessions: Vec<_> = read_from(config).map(session).collect();
+        let kapacitor = kapacitor.map(Box::new).map(Source::Kapacitor).map(Ok);
         let consumers = config.clusters.iter().map(|cluster| {
             let consumer = kafka::prepare(cluster, inside.intake.clone(), health);
             named("kafka", &cluster.name, consumer.map(Box::new).map(Source::Kafka))

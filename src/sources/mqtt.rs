@@ -6,7 +6,8 @@ use crate::mqtt::memory::Memory;
 use crate::mqtt::session::{self, Timing};
 use crate::queue::{Queue, Storing};
 use crate::sources::hand::Hand;
-use crate::sources::origin;
+use crate::sources::kapacitor::Kapacitor;
+use crate::sources::{Inside, origin};
 use crate::system::health::Health;
 use crate::system::stop::Stop;
 use crate::system::threads::Failures;
@@ -23,15 +24,18 @@ pub struct Session(session::Session);
 /// Says which file cannot be used, and why.
 pub fn prepare(
     broker: &Broker,
-    intake: Intake,
-    queue: &Queue,
+    inside: &Inside<'_>,
+    kapacitor: Option<&Kapacitor>,
     health: &Health,
 ) -> Result<Session, String> {
-    let hand = Hand::new(intake, plan(broker));
+    let hand = Box::new(Hand::new(inside.intake.clone(), plan(broker)));
+    let hand = match kapacitor {
+        Some(kapacitor) => kapacitor.gauge(broker, hand),
+        None => hand,
+    };
     let session = format!("{}@{}:{}", broker.client_id, broker.host, broker.port);
-    let memory = Records { queue: queue.clone(), session };
-    session::prepare(broker, Timing::default(), Box::new(hand), Box::new(memory), health)
-        .map(Session)
+    let memory = Records { queue: inside.queue.clone(), session };
+    session::prepare(broker, Timing::default(), hand, Box::new(memory), health).map(Session)
 }
 
 /// What a session remembers, in the database of the queue.

@@ -13,6 +13,7 @@ mod complaints;
 mod definitions;
 mod deliver;
 mod load;
+mod reading;
 mod task;
 
 use crate::alerts::pipeline::LogLevel;
@@ -31,6 +32,7 @@ pub use definitions::{Definitions, Refusal, Safe, fits};
 pub use deliver::Deliver;
 pub use load::check;
 use log::{Level, log};
+pub use reading::Reading;
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;

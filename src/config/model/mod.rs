@@ -19,7 +19,7 @@ pub use broker::{
 pub use cluster::{Cluster, Mechanism, Sasl};
 pub use kapacitor::{Kapacitor, Udp};
 pub use listener::{Clients, Http};
-pub use point::Precision;
+pub use point::{JsonPoint, Piece, PointRule, Precision, Written};
 pub use queue::{Queue, Safety};
 pub use rule::{
     CallRule, Enrichment, EventRule, EventTypeMap, Format, JsonPath, PayloadFilter, PolicyRule,

@@ -1,6 +1,6 @@
 //! Rules: which messages of a source become which deliveries.
 
-use super::{Qos, Secret, Sink};
+use super::{PointRule, Qos, Secret, Sink};
 use crate::topic::TopicTemplate;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -38,6 +38,8 @@ pub enum Target {
     Publish(Box<PublishRule>),
     /// A call of a webhook.
     Call(Box<CallRule>),
+    /// Points, for tasks to evaluate.
+    Point(Box<PointRule>),
 }
 
 impl Target {
@@ -46,7 +48,11 @@ impl Target {
     pub fn broker(&self) -> Option<&str> {
         match self {
             Target::Publish(to) => Some(&to.to),
-            Target::Event(_) | Target::Heartbeat | Target::Policy(_) | Target::Call(_) => None,
+            Target::Event(_)
+            | Target::Heartbeat
+            | Target::Policy(_)
+            | Target::Call(_)
+            | Target::Point(_) => None,
         }
     }
 
@@ -55,17 +61,22 @@ impl Target {
     pub fn webhook(&self) -> Option<&str> {
         match self {
             Target::Call(to) => Some(&to.to),
-            Target::Event(_) | Target::Heartbeat | Target::Policy(_) | Target::Publish(_) => None,
+            Target::Event(_)
+            | Target::Heartbeat
+            | Target::Policy(_)
+            | Target::Publish(_)
+            | Target::Point(_) => None,
         }
     }
 
-    /// The name of the sink that it leads to.
+    /// The name of the sink that it leads to. What points lead to is for tasks to say.
     #[must_use]
     pub fn sink_name(&self) -> Cow<'static, str> {
         match self {
             Target::Event(_) | Target::Heartbeat | Target::Policy(_) => Sink::ILERT.into(),
             Target::Publish(rule) => PublishRule::sink_name(&rule.to).into(),
             Target::Call(rule) => CallRule::sink_name(&rule.to).into(),
+            Target::Point(_) => PointRule::SINK.into(),
         }
     }
 }

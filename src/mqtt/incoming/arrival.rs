@@ -33,7 +33,7 @@ pub(in crate::mqtt) fn of(
             },
             ticket,
         },
-        Some(reason) => Arrival::Unreadable { topic, reason, payload, ticket },
+        Some(reason) => Arrival::Unreadable { topic, reason: reason.into(), payload, ticket },
     }
 }
 

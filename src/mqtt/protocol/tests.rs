@@ -103,7 +103,7 @@ impl Table {
                 Effect::Nothing => continue,
                 Effect::HandIn(Arrival::Message { ticket, .. }) => format!("message {ticket}"),
                 Effect::HandIn(Arrival::Oversized { bytes, .. }) => format!("oversized {bytes}"),
-                Effect::HandIn(Arrival::Unreadable { reason, .. }) => reason.to_owned(),
+                Effect::HandIn(Arrival::Unreadable { reason, .. }) => reason.into_owned(),
                 Effect::Remember(name, _) => format!("remember {name}"),
                 Effect::Report => {
                     let Standing { connected, ready, .. } = self.protocol.standing();

@@ -1,7 +1,8 @@
 //! A build that does nothing of what a Kapacitor does. Configurations that ask for it are refused
 //! before anything here is called.
 
-use crate::config::{Config, Http};
+use crate::config::{Broker, Config, Http};
+use crate::message::Accept;
 use crate::queue::Queue;
 use crate::system::http::Routes;
 use crate::system::pulse::Part;
@@ -37,6 +38,12 @@ impl Kapacitor {
     /// What its listener answers.
     #[must_use]
     pub fn routes(&self, _settings: &Http) -> Vec<Arc<dyn Routes>> {
+        match self.0 {}
+    }
+
+    /// Messages go on as they are.
+    #[must_use]
+    pub fn gauge(&self, _broker: &Broker, _others: Box<dyn Accept>) -> Box<dyn Accept> {
         match self.0 {}
     }
 

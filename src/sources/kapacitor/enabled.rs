@@ -6,8 +6,10 @@ use crate::alerts::template::Server;
 use crate::alerts::topics::{self, Topics};
 use crate::alerts::zone::Zone;
 use crate::alerts::{self, Engine, Settings};
-use crate::config::{Config, Http};
+use crate::config::{Broker, Config, Http, Rule, Target};
+use crate::message::Accept;
 use crate::queue::Queue;
+use crate::sources::gauge::Gauge;
 use crate::sources::http::basic_auth::BasicAuth;
 use crate::sources::http::points::Points;
 use crate::sources::udp;
@@ -88,6 +90,17 @@ impl Kapacitor {
         let points = Points::new(watch, Arc::clone(&auth), limit, &self.retention_policy);
         let api = Api::new(Arc::clone(&self.definitions), auth, settings, &self.hostname);
         vec![Arc::new(points), Arc::new(api)]
+    }
+
+    /// Takes what are points out of the messages of a broker; the rest goes to `others`.
+    #[must_use]
+    pub fn gauge(&self, broker: &Broker, others: Box<dyn Accept>) -> Box<dyn Accept> {
+        let is_point = |rule: &Rule| matches!(rule.to, Target::Point(_));
+        if !broker.rules.iter().any(is_point) {
+            return others;
+        }
+        let watch = Arc::clone(&self.watch);
+        Box::new(Gauge::new(others, watch, broker.rules.clone(), broker.routing))
     }
 
     /// Starts its threads.

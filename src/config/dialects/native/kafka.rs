@@ -169,7 +169,8 @@ fn rules(
     let mut needs = Vec::new();
     for table in fields.tables("subscription", "[[kafka.subscription]]") {
         let (qos, routing) = (Qos::AtLeastOnce, cluster.routing);
-        let reading = Reading { qos, topic: values::kafka_pattern, routing, enrichment };
+        let reading =
+            Reading { qos, topic: values::kafka_pattern, routing, enrichment, has_points: false };
         subscription::add(&table, &reading, &mut cluster.rules, &mut needs);
         table.end();
     }

@@ -2,6 +2,7 @@
 
 mod kafka;
 mod mqtt;
+mod point;
 mod route;
 mod sink;
 mod subscription;

@@ -128,7 +128,13 @@ fn rules(
         table.number("qos", &mut |text| put(&mut qos, values::qos(text)));
         let place = if table.has(&["qos"]) { table.place("qos") } else { fields.place("qos") };
         needs.push(Needs::Acknowledged(qos, fields.file.place(place)));
-        let reading = Reading { qos, topic: Pattern::parse, routing: broker.routing, enrichment };
+        let reading = Reading {
+            qos,
+            topic: Pattern::parse,
+            routing: broker.routing,
+            enrichment,
+            has_points: true,
+        };
         subscription::add(&table, &reading, &mut broker.rules, &mut needs);
         table.end();
     }

@@ -2,6 +2,7 @@
 //! it.
 
 use super::enrichment;
+use super::point::Point;
 use super::route::Route;
 use crate::config::document::Node;
 use crate::config::document::fields::{Fields, text};
@@ -20,6 +21,8 @@ pub(super) struct Reading<'r> {
     pub(super) routing: Routing,
     /// What is added to every event.
     pub(super) enrichment: &'r Enrichment,
+    /// Whether messages of this source can be points.
+    pub(super) has_points: bool,
 }
 
 /// What becomes of a message.
@@ -29,6 +32,7 @@ enum Kind {
     Policy,
     Publish,
     Call,
+    Point,
 }
 
 impl Kind {
@@ -39,8 +43,9 @@ impl Kind {
             "policy" => Ok(Kind::Policy),
             "publish" => Ok(Kind::Publish),
             "call" => Ok(Kind::Call),
+            "point" => Ok(Kind::Point),
             _ => Err(format!(
-                "the kind is `event`, `heartbeat`, `policy`, `publish` or `call`, not `{text}`"
+                "the kind is `event`, `heartbeat`, `policy`, `publish`, `call` or `point`, not `{text}`"
             )),
         }
     }
@@ -50,6 +55,7 @@ impl Kind {
 enum Made<'f> {
     Target(Target),
     Route(Route<'f>),
+    Point(Point<'f>),
 }
 
 /// Adds one rule for each topic and sink; `needs` gets what they need. The caller ends the table.
@@ -63,6 +69,11 @@ pub(super) fn add(
         // Without a kind we cannot tell which keys belong here, so accept them all.
         return fields.skip();
     };
+    if matches!(made, Made::Point(_)) && !reading.has_points {
+        fields
+            .file
+            .add(fields.place("kind"), "points come from MQTT, HTTP and UDP, not from Kafka");
+    }
     if fields.list("topic").is_empty() {
         fields.file.add(fields.place("topic"), format!("{} needs a `topic`", fields.what));
     }
@@ -72,6 +83,10 @@ pub(super) fn add(
         let targets = match &made {
             Made::Target(to) => vec![to.clone()],
             Made::Route(route) => route.targets(&pattern),
+            Made::Point(point) => {
+                let rule = point.rule(&pattern);
+                rule.map(|rule| Target::Point(Box::new(rule))).into_iter().collect()
+            }
         };
         if let Made::Route(Route { sinks, .. }) = &made {
             let numbers = rules.len()..rules.len() + targets.len();
@@ -116,6 +131,10 @@ fn made<'f>(
         Kind::Event => Target::Event(Box::new(event(fields, enrichment))),
         Kind::Publish => return Some(Made::Route(Route::publish(fields))),
         Kind::Call => return Some(Made::Route(Route::call(fields))),
+        Kind::Point => {
+            needs.push(Needs::Tasks(fields.file.place(fields.place("kind"))));
+            return Some(Made::Point(Point::read(fields)));
+        }
     }))
 }
 

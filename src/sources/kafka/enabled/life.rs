@@ -411,7 +411,7 @@ fn enter(message: &BorrowedMessage<'_>, cluster: &Cluster, context: &Context) ->
     match message.payload() {
         None => Arrival::Unreadable {
             topic,
-            reason: "a message without a payload",
+            reason: "a message without a payload".into(),
             payload: Vec::new(),
             ticket,
         },
