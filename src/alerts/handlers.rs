@@ -70,8 +70,6 @@ pub enum HandlerKind {
         headers: Vec<(String, String)>,
         /// How long it may take, in nanoseconds.
         timeout: Option<i64>,
-        /// Whether certificates are not checked.
-        skip_verification: bool,
     },
     /// Passes the event on to other topics.
     Publish {

@@ -54,8 +54,6 @@ pub enum Action<'a> {
         headers: &'a [(String, String)],
         /// How long it may take, in nanoseconds.
         timeout: Option<i64>,
-        /// Whether certificates are not checked.
-        skip_verification: bool,
         /// The event.
         body: String,
     },
@@ -92,13 +90,9 @@ impl HandlerSpec {
                 Action::Exec { program, arguments, input: line(event)? }
             }
             HandlerKind::Tcp { address } => Action::Tcp { address, line: line(event)? },
-            HandlerKind::Post { url, headers, timeout, skip_verification } => Action::Post {
-                url,
-                headers,
-                timeout: *timeout,
-                skip_verification: *skip_verification,
-                body: line(event)?,
-            },
+            HandlerKind::Post { url, headers, timeout } => {
+                Action::Post { url, headers, timeout: *timeout, body: line(event)? }
+            }
             HandlerKind::Publish { topics } => Action::Publish(topics),
             HandlerKind::Aggregate { .. } => Action::Gather,
             HandlerKind::Ilert { integration_key } => {

@@ -174,9 +174,11 @@ impl<'a> Keys<'a, '_> {
         let url = values::url(&url).map_err(|why| self.fault(&format!("`url`: {why}"))).ok();
         let headers = self.headers();
         let timeout = self.nanos("timeout").filter(|nanos| *nanos > 0);
-        let skip_verification = self.truth("skip-ssl-verification");
+        if self.truth("skip-ssl-verification") {
+            self.fault("`skip-ssl-verification` is not supported: certificates are always checked");
+        }
         self.truth("capture-response"); // It would only go to the log.
-        Some(HandlerKind::Post { url: url?, headers, timeout, skip_verification })
+        Some(HandlerKind::Post { url: url?, headers, timeout })
     }
 
     fn publish(&mut self) -> Option<HandlerKind> {

@@ -52,8 +52,8 @@ fn options_are_read_by_kind() {
         ("tcp", "address: localhost:5678", r#"Tcp { address: "localhost:5678" }"#),
         (
             "post",
-            "url: http://a/b\ntimeout: 1m30s\nheaders: {A: b}\ncapture-response: true\nskip-ssl-verification: on",
-            r#"Post { url: "http://a/b", headers: [("A", "b")], timeout: Some(90000000000), skip_verification: true }"#,
+            "url: http://a/b\ntimeout: 1m30s\nheaders: {A: b}\ncapture-response: true\nskip-ssl-verification: off",
+            r#"Post { url: "http://a/b", headers: [("A", "b")], timeout: Some(90000000000) }"#,
         ),
         ("publish", "topics: [a, b]", r#"Publish { topics: ["a", "b"] }"#),
         (
@@ -119,6 +119,11 @@ fn wrong_options_are_refused_in_words() {
             "post",
             "url: ftp://a",
             "`url`: `ftp://a` is not a URL such as http://127.0.0.1:5000/orders",
+        ),
+        (
+            "post",
+            "url: https://a\nskip-ssl-verification: true",
+            "`skip-ssl-verification` is not supported: certificates are always checked",
         ),
         ("post", "url: http://a\ntimeout: soon", "`timeout` is a time such as 10s, 1m30s or 500ms"),
         (

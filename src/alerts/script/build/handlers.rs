@@ -6,7 +6,7 @@
 
 use super::alert::template;
 use super::arguments::{Argument, Arguments};
-use super::properties::{flag, is};
+use super::properties::is;
 use crate::alerts::handlers::{HandlerKind, HandlerSpec};
 use crate::alerts::pipeline::Alert;
 use crate::alerts::script::fault::Fault;
@@ -126,7 +126,7 @@ fn kind(name: &str, arguments: &Arguments<'_>) -> Result<Option<HandlerKind>, Fa
                 [] => String::new(),
                 _ => url(arguments.one("post('https://example.com/alerts')")?)?,
             };
-            HandlerKind::Post { url, headers: Vec::new(), timeout: None, skip_verification: false }
+            HandlerKind::Post { url, headers: Vec::new(), timeout: None }
         }
         _ => return Ok(None),
     }))
@@ -151,14 +151,17 @@ fn set_property(
         HandlerKind::Log { mode, .. } if name == "mode" => {
             is(mode, file_mode(arguments.one("mode(0644)")?)?)
         }
-        HandlerKind::Post { headers, timeout, skip_verification, .. } => match name {
+        HandlerKind::Post { headers, timeout, .. } => match name {
             "header" => {
                 let (name, value) = arguments.two("header('Name', 'value')")?;
                 headers.push(header(name, value)?);
                 true
             }
             "timeout" => is(timeout, Some(arguments.one("timeout(10s)")?.positive_duration()?)),
-            "skipSSLVerification" => flag(skip_verification, arguments)?,
+            "skipSSLVerification" => {
+                let what = "certificates are always checked: leave .skipSSLVerification() out";
+                return Err(Fault::new(arguments.name.place, what));
+            }
             // It would only go to the log.
             "captureResponse" => arguments.none().map(|()| true)?,
             "endpoint" => {
