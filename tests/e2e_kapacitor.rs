@@ -228,7 +228,7 @@ fn what_is_deleted_is_gone(kapacitor: &Kapacitor) {
     let Output { status, stderr, .. } = kapacitor.shell("kapacitor define bad -tick bad.tick");
     let said = String::from_utf8(stderr).unwrap();
     assert_eq!(status.code(), Some(3));
-    assert!(said.starts_with("Error: invalid TICKscript: line 3 char"), "{said}");
+    assert!(said.starts_with("Error: invalid TICKscript: line 3 char 4: "), "as written: {said}");
 }
 
 /// A request, and what is read of its answer: method, path, body, status, where, JSON.

@@ -101,7 +101,7 @@ impl Loaded {
         }
         for (path, text) in files(&folder.join("tasks"), &["tick"], &mut wrong) {
             let mut task = new_task(stem(&path));
-            let done = task.set_script(&text).and_then(|()| task.compiled().map(drop));
+            let done = task.set_script(&text).and_then(|()| task.check());
             loaded.take(task, &path, done, &mut wrong);
         }
         for (path, text) in files(&folder.join("tasks"), &DOCUMENTS, &mut wrong) {
@@ -170,7 +170,7 @@ fn instance(
         let word = |key: &str| dbrp.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
         task.dbrps.push(Reads { db: word("db"), rp: word("rp") });
     }
-    task.compiled().map(drop)
+    task.check()
 }
 
 fn document(path: &Path, text: &str) -> Result<Value, String> {

@@ -2,7 +2,7 @@
 
 use crate::alerts::pipeline::Pipeline;
 use crate::alerts::script::ast::Dbrp;
-use crate::alerts::script::{self, Vars};
+use crate::alerts::script::{self, Faults, Vars};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::fmt::Write;
@@ -21,6 +21,9 @@ pub(super) struct Task {
     pub(super) id: String,
     /// As the canonical form has it.
     pub(super) script: String,
+    /// As a person wrote it, until it is known to be right.
+    #[serde(skip)]
+    pub(super) given: String,
     /// What it reads, if the script does not say.
     pub(super) dbrps: Vec<Reads>,
     pub(super) vars: Value,
@@ -45,7 +48,9 @@ impl Task {
             Value::Null => Vars::default(),
             given => Vars::read(given)?,
         };
-        let mut pipeline = script::build(&parsed, &vars).map_err(|faults| invalid(&faults))?;
+        let built = script::build(&parsed, &vars);
+        let mut pipeline =
+            built.map_err(|faults| invalid(&self.placed(&vars).unwrap_or(faults)))?;
         if pipeline.dbrps.is_empty() {
             pipeline.dbrps = self.dbrps.iter().map(Reads::dbrp).collect();
         } else if !self.dbrps.is_empty() {
@@ -54,13 +59,26 @@ impl Task {
         Ok(pipeline)
     }
 
-    /// Takes a script in its canonical form.
+    /// The faults with the places of the text that a person wrote.
+    fn placed(&self, vars: &Vars) -> Option<Faults> {
+        script::build(&script::parse(&self.given).ok()?, vars).err()
+    }
+
+    /// Whether the engine can run it.
+    pub(super) fn check(&mut self) -> Result<(), String> {
+        self.compiled()?;
+        self.given = String::new();
+        Ok(())
+    }
+
+    /// Takes a script, and keeps it in its canonical form.
     pub(super) fn set_script(&mut self, text: &str) -> Result<(), String> {
         if text.trim().is_empty() {
             return Err("must provide TICKscript".to_owned());
         }
         let parsed = script::parse(text).map_err(|fault| invalid(&fault))?;
         self.script = script::format(&parsed);
+        text.clone_into(&mut self.given);
         Ok(())
     }
 

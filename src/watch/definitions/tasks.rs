@@ -195,7 +195,7 @@ pub(in crate::watch) fn change(task: &mut Task, body: &Value, now: i64) -> Resul
     }
     task.modified = now;
     // What is wrong with the script shows at once, not when a point comes.
-    task.compiled().map(drop)
+    task.check()
 }
 
 fn text<'v>(body: &'v Value, key: &str) -> Option<&'v str> {
