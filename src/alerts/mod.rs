@@ -1,9 +1,9 @@
 //! Points in, alerts out: what Kapacitor's stream tasks do. Pure: no clock, disk, socket or thread.
 //!
-//! [`point`] is what comes in, [`line`] how it is written, [`event`] what goes out, and [`handlers`]
-//! where to, through [`topics`]. [`script`] reads what somebody wants to know about points,
-//! [`lambda`] computes it, and [`template`] says it in words. A script becomes a [`pipeline`] of
-//! nodes, which the [`Engine`] runs. [`zone`] knows local time.
+//! [`point`] is what comes in, [`mod@line`] how it is written, [`event`] what goes out, and
+//! [`handlers`] where to, through [`topics`]. [`script`] reads what somebody wants to know about
+//! points, [`lambda`] computes it, and [`template`] says it in words. A script becomes a [`pipeline`]
+//! of nodes, which the [`Engine`] runs. [`zone`] knows local time.
 
 mod effects;
 mod engine;
