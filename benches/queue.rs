@@ -48,8 +48,13 @@ fn measure(rows: usize, folder: &std::path::Path) -> (Duration, Duration, u64) {
     let health = Health::default();
     let failures = Failures(bounded(1).0);
     let queue = Queue::open(&settings, true, &health, &failures).unwrap();
-    let terms =
-        Terms { sink: "ilert".into(), in_flight_max: 10, backoff: BACKOFF, attempts_max: None };
+    let terms = Terms {
+        sink: "ilert".into(),
+        in_flight_max: 10,
+        backoff: BACKOFF,
+        attempts_max: None,
+        in_order: false,
+    };
     let claims = queue.claims(terms, None);
     fill(&queue, rows);
     wait(&health, rows as u64);

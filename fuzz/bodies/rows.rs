@@ -150,8 +150,13 @@ fn deliver_all(database: &Path, expected: &BTreeSet<&str>) -> Vec<Vec<u8>> {
         Ok(opened) => opened,
         Err(why) => panic!("the agent does not start: {why}"),
     };
-    let terms =
-        Terms { sink: "ilert".into(), in_flight_max: 10, backoff: BACKOFF, attempts_max: None };
+    let terms = Terms {
+        sink: "ilert".into(),
+        in_flight_max: 10,
+        backoff: BACKOFF,
+        attempts_max: None,
+        in_order: false,
+    };
     let claims = queue.claims(terms, None);
     let (mut delivered, mut missing) = (Vec::new(), expected.clone());
     let until = Instant::now() + PATIENCE;

@@ -17,6 +17,9 @@ pub struct Terms {
     pub backoff: Backoff,
     /// After so many failures of its own a delivery is given up; `None` for never.
     pub attempts_max: Option<u32>,
+    /// Whether it hands over what a lane has in order, one behind the other, as a session that
+    /// publishes does: then all of a lane keep their order, as if they shared an order key.
+    pub in_order: bool,
 }
 
 /// A delivery in the hands of a sink. It must be given back with [`Claims::settle`](super::Claims::settle).

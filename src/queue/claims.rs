@@ -148,7 +148,13 @@ mod tests {
         let queue = Queue::open(&settings, true, &Health::default(), &failures).unwrap();
         let second = Duration::from_secs(1);
         let backoff = Backoff { first: second, longest: second };
-        let terms = Terms { sink: "s".into(), in_flight_max: 2, backoff, attempts_max: None };
+        let terms = Terms {
+            sink: "s".into(),
+            in_flight_max: 2,
+            backoff,
+            attempts_max: None,
+            in_order: false,
+        };
         let claims = queue.claims(terms, None);
         let ((tell, told), (go_on, may_go_on)) = (bounded(2), bounded(1));
         let desk: Arc<dyn Desk> = Arc::new(Slow(tell, may_go_on));

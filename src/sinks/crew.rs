@@ -313,6 +313,7 @@ mod tests {
                 in_flight_max: 2,
                 backoff: Backoff { first: second, longest: second },
                 attempts_max: None,
+                in_order: false,
             },
             attempt: Box::new(move |delivery| {
                 began.send(delivery.errand.clone()).unwrap();

@@ -101,6 +101,7 @@ impl File {
             in_flight_max: 1,
             backoff: BACKOFF,
             attempts_max: None,
+            in_order: false,
         };
         Ok(File {
             terms,

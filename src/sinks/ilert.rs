@@ -47,6 +47,7 @@ impl Ilert {
             in_flight_max: settings.in_flight_max,
             backoff: BACKOFF,
             attempts_max: settings.attempts_max,
+            in_order: false,
         };
         Ok(Ilert { client, terms, heartbeat: settings.heartbeat.clone() })
     }

@@ -58,6 +58,7 @@ pub fn prepare(broker: &Broker) -> Result<Publisher, String> {
         in_flight_max: session::UNDER_WAY_MAX,
         backoff: config::defaults::BACKOFF,
         attempts_max: Some(config::defaults::ATTEMPTS_MAX),
+        in_order: true,
     };
     Ok(Publisher { terms, session, status: broker.status.clone() })
 }

@@ -60,6 +60,7 @@ impl Webhook {
             in_flight_max: settings.in_flight_max,
             backoff: settings.backoff,
             attempts_max: settings.attempts_max,
+            in_order: false,
         };
         info!("{}: {} is reached {}", terms.sink, settings.host(), client.way());
         let basic = settings.basic.as_ref().map(|(user, password)| {

@@ -267,12 +267,11 @@ impl Board {
             self.ending += 1;
         }
         match claim.receipt {
-            // A row of its order key that was delivered before it may still be there, or be there
-            // again after a power cut. It would be delivered again then, so this one has to come
-            // again, too.
+            // A row that was delivered before it may still be there, or be there again after a
+            // power cut. It would be delivered again then, so this one has to come again, too.
             Some(receipt)
                 if (self.ending + self.signing > 0 || self.loose)
-                    && claim.delivery.order_key.is_some() =>
+                    && (claim.delivery.order_key.is_some() || self.is_in_order(number)) =>
             {
                 self.signing += 1;
                 self.outbox.changes.push(Change::Sign(receipt));
@@ -337,6 +336,12 @@ impl Board {
         if lane.gate.open() {
             lane.wake_all();
         }
+    }
+
+    fn is_in_order(&self, number: u32) -> bool {
+        let lane = self.lanes.get(&number);
+        let terms = lane.and_then(|lane| self.sinks[lane.sink.0].terms.as_ref());
+        terms.is_some_and(|terms| terms.in_order)
     }
 
     fn terms(&self, number: u32) -> (Option<u32>, Backoff) {

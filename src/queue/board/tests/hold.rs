@@ -111,6 +111,25 @@ fn what_follows_a_row_that_may_be_back_is_signed_when_it_cannot() {
     assert_eq!((world.signed(), world.earlier.len()), (3, 0));
 }
 
+/// Else the row, which the broker would get again, would be the last word on its topic.
+#[test]
+fn publications_are_signed_behind_a_row_that_may_be_back() {
+    let mut world = World::holding();
+    world.board.take_on(Terms { in_order: true, ..terms() });
+    let old = world.publish("a", "");
+    world.wait_for_timer();
+    world.commit();
+    assert_eq!(world.claim(), Some(old));
+    world.settle(old, Outcome::Delivered);
+    let new = world.publish("a", "");
+    assert_eq!(world.claim(), Some(new));
+    world.settle(new, Outcome::Delivered);
+    assert_eq!(world.signed(), 1, "the older row is still there");
+    world.collect();
+    world.commit();
+    assert_eq!(world.signed(), 2);
+}
+
 #[test]
 fn holding_ends_when_it_is_no_use() {
     // More than the sink has under way at a time: all of them are stored, and so is what follows.

@@ -73,7 +73,13 @@ struct World {
 
 fn terms() -> Terms {
     let backoff = Backoff { first: Duration::from_millis(500), longest: Duration::from_secs(60) };
-    Terms { sink: SINK.into(), in_flight_max: usize::MAX, backoff, attempts_max: None }
+    Terms {
+        sink: SINK.into(),
+        in_flight_max: usize::MAX,
+        backoff,
+        attempts_max: None,
+        in_order: false,
+    }
 }
 
 /// A delivery whose number is its body.
