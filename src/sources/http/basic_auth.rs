@@ -3,7 +3,7 @@
 //! They are shown as the clients of InfluxDB and Kapacitor do: with Basic authentication, as
 //! `Authorization: Token NAME:PASSWORD` (InfluxDB 2), or as `u` and `p` of the query (InfluxDB 1).
 
-use super::door::same;
+use super::door::{names_a_page, same};
 use crate::config::Secret;
 use crate::system::http::{Request, Response, form};
 use base64::Engine as _;
@@ -15,7 +15,8 @@ use std::borrow::Cow;
 pub struct BasicAuth(Vec<(String, Secret)>);
 
 impl BasicAuth {
-    /// Lets in whoever knows one of `users`; if there is none, everybody.
+    /// Lets in whoever knows one of `users`; if there is none, everybody but web pages, which could
+    /// have the browser of somebody near the box define a handler that runs a program.
     #[must_use]
     pub fn new(users: Vec<(String, Secret)>) -> Self {
         BasicAuth(users)
@@ -25,7 +26,7 @@ impl BasicAuth {
     #[must_use]
     pub fn refusal(&self, head: &Request) -> Option<Response> {
         if self.0.is_empty() {
-            return None;
+            return names_a_page(head).then(refused_to_a_page);
         }
         let shown = shown(head);
         let is_known = shown.as_ref().is_some_and(|(name, password)| {
@@ -43,9 +44,18 @@ impl BasicAuth {
             Some(_) => "authorization failed",
             None => "unable to parse authentication credentials",
         };
-        let body = serde_json::json!({ "error": why, "message": why }).to_string();
-        Some(Response::json(401, body).with("WWW-Authenticate", "Basic realm=\"Kapacitor\""))
+        Some(refused(401, why).with("WWW-Authenticate", "Basic realm=\"Kapacitor\""))
     }
+}
+
+fn refused_to_a_page() -> Response {
+    info!("http: refused a request of a web page, because [http] has no user");
+    refused(403, "web pages need a name and a password; set `username` and `password` in [http]")
+}
+
+fn refused(status: u16, why: &str) -> Response {
+    let body = serde_json::json!({ "error": why, "message": why }).to_string();
+    Response::json(status, body)
 }
 
 /// Name and password, if the client shows any.
@@ -114,7 +124,12 @@ mod tests {
     }
 
     #[test]
-    fn without_users_everybody_may() {
-        check(&BasicAuth::new(Vec::new()), None, "", None);
+    fn without_users_everybody_may_but_web_pages() {
+        let auth = BasicAuth::new(Vec::new());
+        check(&auth, None, "", None);
+        let headers = [Header { name: "Origin", value: b"http://evil.example" }];
+        let path = "/kapacitor/v1/tasks";
+        let request = Request { method: "POST", path, query: "", headers: &headers, body: b"" };
+        assert_eq!(auth.refusal(&request).unwrap().status, 403);
     }
 }

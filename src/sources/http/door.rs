@@ -61,11 +61,9 @@ impl Door {
         })
     }
 
-    /// Whether a page in somebody's browser may have sent it: browsers name the page in whatever
-    /// it posts, and no page knows the token.
+    /// Whether a page in somebody's browser may have sent it; no page knows the token.
     pub(super) fn is_by_a_page(&self, request: &Request) -> bool {
-        self.token.is_none()
-            && request.headers.iter().any(|header| header.name.eq_ignore_ascii_case("origin"))
+        self.token.is_none() && names_a_page(request)
     }
 
     /// The body, unpacked, or the answer to one that cannot be.
@@ -122,4 +120,9 @@ pub(super) fn come_again(why: &str) -> Response {
 /// An answer that says in JSON why not.
 pub(super) fn refused(status: u16, why: &str) -> Response {
     Response::json(status, serde_json::json!({ "error": why }).to_string())
+}
+
+/// Browsers name the page in whatever it posts.
+pub(super) fn names_a_page(request: &Request) -> bool {
+    request.headers.iter().any(|header| header.name.eq_ignore_ascii_case("origin"))
 }

@@ -124,6 +124,13 @@ fn tls(fields: &Fields<'_>, broker: &mut Broker, is_enabled: bool, warnings: &mu
         Some(tls) => {
             *tls = files;
             tls.unverified = unverified;
+            if unverified {
+                let place = fields.file.place(fields.place("insecure-skip-verify"));
+                warnings.push(format!(
+                    "config: {place}: whoever answers is trusted with the password and all alerts, \
+                     because certificates are not checked"
+                ));
+            }
         }
         None if files.ca.is_some() || files.client.is_some() => {
             let place = fields.file.place(fields.place("url"));
