@@ -10,6 +10,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::OnceLock;
 use support::Folder;
 use support::agent::BINARY;
 use support::openwrt::{self, Said};
@@ -158,18 +159,26 @@ impl Debian {
         if !openwrt::can_change_root() {
             return None;
         }
-        let base = Path::new(env!("CARGO_TARGET_TMPDIR")).join("debian");
-        if !base.join("complete").exists() {
-            let _ = fs::remove_dir_all(&base);
-            let (mirror, suite) = mirror();
-            let mut debootstrap = Command::new("debootstrap");
-            debootstrap.arg("--variant=minbase").arg(suite).arg(&base).arg(mirror);
-            text(&mut debootstrap);
-            fs::write(base.join("complete"), "").unwrap();
-        }
         let root = Folder::new();
-        text(Command::new("cp").arg("-a").arg(base.join(".")).arg(root.path()));
+        text(Command::new("cp").arg("-a").arg(Self::fresh().join(".")).arg(root.path()));
         Some(Debian { root })
+    }
+
+    /// The one that is copied for each test, fetched once.
+    fn fresh() -> &'static Path {
+        static FRESH: OnceLock<PathBuf> = OnceLock::new();
+        FRESH.get_or_init(|| {
+            let base = Path::new(env!("CARGO_TARGET_TMPDIR")).join("debian");
+            if !base.join("complete").exists() {
+                let _ = fs::remove_dir_all(&base);
+                let (mirror, suite) = mirror();
+                let mut debootstrap = Command::new("debootstrap");
+                debootstrap.arg("--variant=minbase").arg(suite).arg(&base).arg(mirror);
+                text(&mut debootstrap);
+                fs::write(base.join("complete"), "").unwrap();
+            }
+            base
+        })
     }
 
     fn path(&self, inside: &str) -> PathBuf {

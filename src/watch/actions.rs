@@ -1,6 +1,7 @@
 //! What handlers do on this machine: a line in a file, a program, a connection, a request. A thread
 //! does it, so that no point waits for it; what fails is logged, and not done again.
 
+use super::complaints::Complaints;
 use crate::alerts::handlers::Action;
 use crate::system::plain::plain_bytes;
 use crate::system::stop::Stop;
@@ -61,18 +62,26 @@ impl Deed {
         })
     }
 
+    /// The file, program, address or URL.
+    fn target(&self) -> &str {
+        match self {
+            Deed::Log { path, .. } => path,
+            Deed::Exec { program, .. } => program,
+            Deed::Tcp { address, .. } => address,
+            Deed::Post { url, .. } => url,
+        }
+    }
+
     fn carry_out(&self) -> Result<(), String> {
-        let words = |what: &str, error: &io::Error| format!("{what}: {error}");
         match self {
             Deed::Log { path, mode, line } => {
                 let opened = OpenOptions::new().create(true).append(true).mode(*mode).open(path);
-                opened
-                    .and_then(|mut file| file.write_all(line.as_bytes()))
-                    .map_err(|why| words(path, &why))
+                let written = opened.and_then(|mut file| file.write_all(line.as_bytes()));
+                written.map_err(|error| error.to_string())
             }
             Deed::Exec { program, arguments, input } => run(program, arguments, input.as_bytes()),
             Deed::Tcp { address, line } => {
-                send(address, line.as_bytes()).map_err(|why| words(address, &why))
+                send(address, line.as_bytes()).map_err(|error| error.to_string())
             }
             Deed::Post { url, headers, timeout, body } => {
                 post(url, headers, *timeout, body.as_bytes())
@@ -118,6 +127,7 @@ impl Hands {
     /// Fails when the system has no thread left.
     pub fn start(self, stop: &Stop, failures: &Failures) -> io::Result<JoinHandle<()>> {
         let stop = stop.clone();
+        let mut complaints = Complaints::default();
         threads::spawn_vital("handlers", failures, move || {
             loop {
                 let deed = select! {
@@ -126,7 +136,8 @@ impl Hands {
                 };
                 let Ok(deed) = deed else { break };
                 if let Err(why) = deed.carry_out() {
-                    warn!("alerts: a handler failed: {why}");
+                    let place = format!("the handler for {}", deed.target());
+                    complaints.tell(place, &why, 1, Instant::now());
                 }
             }
             Ok::<(), Infallible>(())
@@ -135,7 +146,7 @@ impl Hands {
 }
 
 fn run(program: &str, arguments: &[String], input: &[u8]) -> Result<(), String> {
-    let words = |error: io::Error| format!("{program}: {error}");
+    let words = |error: io::Error| error.to_string();
     let mut child = Command::new(program)
         .args(arguments)
         .stdin(Stdio::piped())
@@ -151,11 +162,11 @@ fn run(program: &str, arguments: &[String], input: &[u8]) -> Result<(), String> 
     loop {
         match child.try_wait().map_err(words)? {
             Some(status) if status.success() => return Ok(()),
-            Some(status) => return Err(format!("{program}: {status}")),
+            Some(status) => return Err(status.to_string()),
             None if begin.elapsed() > PROGRAM_MAX => {
                 let _ = child.kill();
                 let _ = child.wait();
-                return Err(format!("{program}: it ran for more than {} s", PROGRAM_MAX.as_secs()));
+                return Err(format!("it ran for more than {} s", PROGRAM_MAX.as_secs()));
             }
             None => std::thread::sleep(LOOK),
         }

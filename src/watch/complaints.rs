@@ -1,10 +1,10 @@
-//! What goes wrong with a point goes wrong with the next one, too: each place of a script gets a
-//! line in the log once a minute.
+//! What goes wrong with a point goes wrong with the next one, too: each place of a script, and each
+//! handler, gets a line in the log once a minute.
 
 use crate::alerts::Complaint;
-use crate::alerts::script::Place;
 use log::warn;
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::time::{Duration, Instant};
 
 /// How long a place is silent after a line.
@@ -12,11 +12,9 @@ const SILENCE: Duration = Duration::from_secs(60);
 /// Most places that are known; lines of others are not logged while these are silent.
 const PLACES_MAX: usize = 1_000;
 
-type Key = (String, String, Place);
-
-/// The places of which something was logged.
+/// The places of which something was logged, by their names.
 #[derive(Debug, Default)]
-pub(super) struct Complaints(BTreeMap<Key, Told>);
+pub(super) struct Complaints(BTreeMap<String, Told>);
 
 #[derive(Debug)]
 struct Told {
@@ -28,17 +26,26 @@ struct Told {
 impl Complaints {
     /// Logs what has not been logged for a while.
     pub(super) fn log(&mut self, complaints: Vec<Complaint>, now: Instant) {
-        for complaint in complaints {
-            if let Some(line) = self.line(complaint, now) {
-                warn!("alerts: {line}");
-            }
+        for Complaint { task, node, place, words, times } in complaints {
+            self.tell(format!("{task} {node}, {place}"), &words, times, now);
         }
     }
 
-    fn line(&mut self, complaint: Complaint, now: Instant) -> Option<String> {
-        let Complaint { task, node, place, words, times } = complaint;
-        let line = format!("{task} {node}, {place}: {words}");
-        let key = (task, node, place);
+    /// Logs what is wrong at a place, if that has not been logged for a while.
+    pub(super) fn tell(&mut self, place: String, words: &dyn Display, times: u32, now: Instant) {
+        if let Some(line) = self.line(place, words, times, now) {
+            warn!("alerts: {line}");
+        }
+    }
+
+    fn line(
+        &mut self,
+        key: String,
+        words: &dyn Display,
+        times: u32,
+        now: Instant,
+    ) -> Option<String> {
+        let line = format!("{key}: {words}");
         let is_silent = |told: &Told| now.duration_since(told.at) < SILENCE;
         if let Some(told) = self.0.get_mut(&key).filter(|told| is_silent(told)) {
             told.more = told.more.saturating_add(times);
@@ -62,10 +69,8 @@ impl Complaints {
 mod tests {
     use super::*;
 
-    fn complaint(task: &str, line: u32, times: u32) -> Complaint {
-        let place = Place { line, column: 2 };
-        let (task, node) = (task.to_owned(), "alert2".to_owned());
-        Complaint { task, node, place, words: "no field".to_owned(), times }
+    fn place(task: &str, line: u32) -> String {
+        format!("{task} alert2, line {line} char 2")
     }
 
     #[test]
@@ -83,7 +88,7 @@ mod tests {
             (500, "cpu", 3, 1, Some("cpu alert2, line 3 char 2: no field (2 times)")),
         ] {
             let now = begin + Duration::from_secs(second);
-            let found = complaints.line(complaint(task, line, times), now);
+            let found = complaints.line(place(task, line), &"no field", times, now);
             assert_eq!(found.as_deref(), wanted, "{second} {task} {line}");
         }
     }
@@ -94,7 +99,8 @@ mod tests {
         let now = Instant::now();
         let most = u32::try_from(PLACES_MAX).unwrap();
         let lines = |complaints: &mut Complaints, now| {
-            (0..2 * most).filter_map(|line| complaints.line(complaint("cpu", line, 1), now)).count()
+            let line = |line| complaints.line(place("cpu", line), &"no field", 1, now);
+            (0..2 * most).filter_map(line).count()
         };
         assert_eq!(lines(&mut complaints, now), PLACES_MAX);
         assert_eq!(lines(&mut complaints, now + Duration::from_secs(30)), 0);

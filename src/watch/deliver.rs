@@ -4,6 +4,7 @@
 //! points. What goes to a file, a program or a socket is done by a thread, once.
 
 use super::actions::{Actions, Deed};
+use super::complaints::Complaints;
 use crate::alerts::handlers::{Action, Gathering, HandlerSpec};
 use crate::alerts::topics::Topics;
 use crate::alerts::zone::Zone;
@@ -11,8 +12,8 @@ use crate::alerts::{Effects, Event};
 use crate::config::{Config, PublishRule};
 use crate::message::{Delivery, ILERT, Record};
 use crate::queue::{DeadLetter, Push, Storing};
-use log::warn;
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 /// How many topics an event may be passed on to, one after the other.
 const HOPS_MAX: usize = 8;
@@ -28,6 +29,8 @@ pub struct Deliver {
     actions: Actions,
     /// What handlers gather, by their topics and ids.
     gatherings: BTreeMap<(String, String), (HandlerSpec, Gathering)>,
+    /// What handlers could not do, which is logged once a minute each.
+    complaints: Complaints,
 }
 
 /// What has to be stored.
@@ -50,6 +53,7 @@ impl Deliver {
             zone,
             actions,
             gatherings: BTreeMap::new(),
+            complaints: Complaints::default(),
         }
     }
 
@@ -77,7 +81,8 @@ impl Deliver {
         for (handler, gathering) in self.gatherings.values_mut() {
             if let Some((event, said)) = gathering.take(&handler.kind, now) {
                 if let Err(why) = said {
-                    warn!("alerts: {}: the message of {}: {why}", handler.topic, handler.id);
+                    let place = format!("{}: the message of {}", handler.topic, handler.id);
+                    self.complaints.tell(place, &why, 1, Instant::now());
                 }
                 due.push(event);
             }
@@ -88,7 +93,7 @@ impl Deliver {
 
     fn take(&mut self, mut event: Event, hops: usize, now: i64, stored: &mut Stored) {
         self.topics.take(&mut event, &mut stored.records);
-        let (mut onward, mut gathering) = (Vec::new(), Vec::new());
+        let (mut onward, mut gathering, mut wrong) = (Vec::new(), Vec::new(), Vec::new());
         for handler in self.topics.listening(&event.topic) {
             let wants = handler.wants(&event, Some(&self.zone));
             let action = wants.and_then(|wants| match wants {
@@ -103,8 +108,11 @@ impl Deliver {
                 Ok(Some(Action::Publish(topics))) => onward.extend(topics.iter().cloned()),
                 Ok(Some(Action::Gather)) => gathering.push(handler.clone()),
                 Ok(Some(action)) => stored.pushes.extend(self.push(action)),
-                Err(why) => warn!("alerts: {}: {}: {why}", event.topic, handler.id),
+                Err(why) => wrong.push((format!("{}: {}", event.topic, handler.id), why)),
             }
+        }
+        for (place, why) in wrong {
+            self.complaints.tell(place, &why, 1, Instant::now());
         }
         for handler in gathering {
             let key = (event.topic.to_string(), handler.id.clone());
@@ -114,7 +122,10 @@ impl Deliver {
         }
         for topic in onward {
             match hops {
-                0 => warn!("alerts: {}: passed on too often, from topic to topic", event.topic),
+                0 => {
+                    let words = "passed on too often, from topic to topic";
+                    self.complaints.tell(event.topic.to_string(), &words, 1, Instant::now());
+                }
                 _ => {
                     let event = Event { topic: topic.as_str().into(), ..event.clone() };
                     self.take(event, hops - 1, now, stored);
