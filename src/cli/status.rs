@@ -1,6 +1,6 @@
 //! `ilagent status`: how a running agent is, for a person in front of a terminal.
 
-use crate::config::values::size_words;
+use crate::config::values::{age_words, size_words};
 use crate::system::plain::line;
 use argh::{ArgsInfo, FromArgs};
 use serde_json::Value;
@@ -126,7 +126,8 @@ impl Page {
         }
         let mut mood = Mood::Good;
         if queue["full"] == true {
-            (mood, _) = (Mood::Bad, said.push("full: sources have to wait".to_owned()));
+            mood = Mood::Bad;
+            said.push("full: sources have to wait".to_owned());
         }
         for (key, words) in [
             ("dead_letters", "dead letters: ilagent queue list"),
@@ -143,7 +144,8 @@ impl Page {
         said.extend(aside);
         let error = word(&queue["error"]);
         if !error.is_empty() {
-            (mood, _) = (Mood::Bad, said.push(error));
+            mood = Mood::Bad;
+            said.push(error);
         }
         self.part("queue", mood, &said.join(", "));
     }
@@ -200,15 +202,8 @@ fn size(bytes: u64) -> String {
     size_words(bytes / unit * unit)
 }
 
-/// A time, as exactly as a person wants to know it.
 fn seconds(value: &Value) -> Option<String> {
-    let seconds = value.as_u64()?;
-    Some(match seconds {
-        0..120 => format!("{seconds} s"),
-        120..7_200 => format!("{} min", seconds / 60),
-        7_200..172_800 => format!("{} h", seconds / 3_600),
-        _ => format!("{} d", seconds / 86_400),
-    })
+    value.as_u64().map(age_words)
 }
 
 #[cfg(test)]

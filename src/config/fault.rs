@@ -113,14 +113,23 @@ impl Faults {
 
 impl fmt::Display for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, fault) in self.0.iter().enumerate() {
-            if index > 0 {
-                writeln!(f)?;
-            }
-            write!(f, "{fault}")?;
-        }
-        Ok(())
+        a_line_each(&self.0, f)
     }
+}
+
+/// Prints each on a line of its own, without a line end at the end.
+///
+/// # Errors
+///
+/// Those of the formatter.
+pub fn a_line_each<T: fmt::Display>(faults: &[T], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    for (index, fault) in faults.iter().enumerate() {
+        if index > 0 {
+            writeln!(f)?;
+        }
+        write!(f, "{fault}")?;
+    }
+    Ok(())
 }
 
 impl std::error::Error for Faults {}

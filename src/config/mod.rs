@@ -14,7 +14,7 @@ mod surroundings;
 pub mod values;
 pub mod whole;
 
-pub use fault::{Fault, Faults, Place};
+pub use fault::{Fault, Faults, Place, a_line_each};
 pub use model::{
     Address, Broker, CallRule, ClientCertificate, Clients, Cluster, Config, Enrichment, EventRule,
     EventTypeMap, FileSink, Format, Http, Ilert, JsonPath, JsonPoint, Kapacitor, Mechanism,

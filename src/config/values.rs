@@ -197,6 +197,17 @@ pub fn duration_words(time: Duration) -> String {
     format!("{seconds} s")
 }
 
+/// How long ago something was, as exactly as a person wants to know it.
+#[must_use]
+pub fn age_words(seconds: u64) -> String {
+    match seconds {
+        0..=119 => format!("{seconds} s"),
+        120..=7_199 => format!("{} min", seconds / 60),
+        7_200..=172_799 => format!("{} h", seconds / 3_600),
+        _ => format!("{} d", seconds / 86_400),
+    }
+}
+
 fn split_unit(text: &str) -> (Option<u64>, &str) {
     let text = text.trim();
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();

@@ -4,6 +4,7 @@ use super::command::{Chosen, Command};
 use super::recover::Recovery;
 use super::sweep::{Sweep, Verb};
 use super::work::Work;
+use crate::config::values::age_words;
 use crate::message::{Delivery, Errand, SinkName, masked};
 use crate::queue::board::Board;
 use crate::queue::database::dead_letters::Stored;
@@ -21,6 +22,9 @@ use std::time::Instant;
 
 /// So many deliveries of a sink are counted for a list.
 const COUNTED: i64 = 1_000;
+
+/// Seconds of ten years: what is older was stored before the clock was set.
+const AGE_MAX: u64 = 315_360_000;
 
 /// Most characters of a reason, and of a body, that are printed for people.
 const REASON_CHARS_MAX: usize = 1_000;
@@ -263,13 +267,8 @@ fn dead_line(stored: &Stored) -> Value {
 
 /// How long ago, as the wall clock has it; a clock that was set makes it meaningless.
 fn age(at: i64) -> String {
-    match wall_clock() - at {
-        seconds @ 0..=119 => format!("{seconds} s"),
-        seconds @ 120..=7_199 => format!("{} min", seconds / 60),
-        seconds @ 7_200..=172_799 => format!("{} h", seconds / 3_600),
-        seconds @ 172_800..=315_360_000 => format!("{} d", seconds / 86_400),
-        _ => "?".to_owned(),
-    }
+    let seconds = u64::try_from(wall_clock() - at).ok().filter(|seconds| *seconds <= AGE_MAX);
+    seconds.map_or_else(|| "?".to_owned(), age_words)
 }
 
 fn show(store: &Store, board: &Mutex<Board>, id: Id, raw: bool) -> Done<String> {

@@ -405,8 +405,8 @@ impl World {
     }
 }
 
-/// One thing after another at random, with kills, power cuts and stops in between; what the sink heard of an
-/// order key is in order, the first time and the last time it heard it.
+/// One thing after another at random, with kills, power cuts and stops in between; what the sink
+/// heard of an order key is in order, the first time and the last time it heard it.
 fn any_life(storing: Storing, seed: u64) {
     let mut dice = fastrand::Rng::with_seed(seed);
     let mut world = World::new(storing);
