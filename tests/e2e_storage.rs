@@ -588,6 +588,15 @@ fn a_copy_that_a_killed_agent_had_made_is_used() {
     assert!(agent.folder().join("disk/ilagent.db3.aside-1-wal").exists());
 }
 
+/// The space in the `PRIMARY KEY` of the table of deliveries.
+fn key_of_deliveries(database: &[u8]) -> usize {
+    let find = |from: usize, text: &str| {
+        let found = database[from..].windows(text.len()).position(|it| it == text.as_bytes());
+        from + found.unwrap()
+    };
+    find(find(0, "deliveries (\n"), "PRIMARY KEY") + "PRIMARY".len()
+}
+
 /// `FLIP_ROUNDS=1000` takes longer and finds more.
 #[test]
 fn bits_flipped_while_it_is_closed_never_stop_the_agent_or_change_an_event() {
@@ -603,9 +612,14 @@ fn bits_flipped_while_it_is_closed_never_stop_the_agent_or_change_an_event() {
         fs::remove_dir_all(&disk).unwrap();
         fs::create_dir(&disk).unwrap();
         let mut bytes = whole.clone();
-        let at = fastrand::usize(0..bytes.len());
-        // The first time it is as it was.
-        bytes[at] ^= u8::from(round > 0) << fastrand::u8(0..8);
+        let mut at = fastrand::usize(0..bytes.len());
+        let mut bit = 1 << fastrand::u8(0..8);
+        match round {
+            0 => bit = 0,                                    // As it was.
+            1 => (at, bit) = (key_of_deliveries(&whole), 4), // PRIMARY$KEY is a part of a type.
+            _ => (),
+        }
+        bytes[at] ^= bit;
         fs::write(agent.database(), bytes).unwrap();
         agent.start();
         agent.wait_ready();

@@ -155,6 +155,7 @@ fn open_once(path: &Path, sync: Safety, whole: bool) -> Result<Connection, Unusa
         climb(&connection, version).map_err(misshapen)?;
     }
     has_our_columns(&connection).map_err(misshapen)?;
+    has_our_keys(&connection)?;
     Ok(connection)
 }
 
@@ -173,6 +174,25 @@ fn has_our_columns(connection: &Connection) -> rusqlite::Result<()> {
         ("scope, key, value, sum", "records"),
     ] {
         connection.prepare(&format!("SELECT {columns} FROM {table}"))?;
+    }
+    Ok(())
+}
+
+/// Looks whether the numbers of rows are still their keys: a bit that flips in `PRIMARY KEY` makes a
+/// part of a type of it, and then no row has a number.
+fn has_our_keys(connection: &Connection) -> Result<(), Unusable> {
+    for (key, table) in [("number", "lanes"), ("id", "deliveries"), ("id", "dead_letters")] {
+        let mut columns = connection.prepare(&format!("PRAGMA table_info({table})"))?;
+        let mut columns = columns.query([])?;
+        let mut is_there = false;
+        while let Some(column) = columns.next()? {
+            let (name, kind, place): (String, String, i64) =
+                (column.get("name")?, column.get("type")?, column.get("pk")?);
+            is_there |= name == key && kind == "INTEGER" && place == 1;
+        }
+        if !is_there {
+            return Err(Unusable::Corrupt(format!("{key} is not the key of {table}")));
+        }
     }
     Ok(())
 }
