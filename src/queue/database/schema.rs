@@ -186,9 +186,11 @@ fn has_our_keys(connection: &Connection) -> Result<(), Unusable> {
         let mut columns = columns.query([])?;
         let mut is_there = false;
         while let Some(column) = columns.next()? {
-            let (name, kind, place): (String, String, i64) =
-                (column.get("name")?, column.get("type")?, column.get("pk")?);
-            is_there |= name == key && kind == "INTEGER" && place == 1;
+            // Their texts may be no UTF-8 any more.
+            let is = |of: &str, wanted: &str| -> rusqlite::Result<bool> {
+                Ok(column.get_ref(of)?.as_bytes().is_ok_and(|found| found == wanted.as_bytes()))
+            };
+            is_there |= is("name", key)? && is("type", "INTEGER")? && column.get("pk") == Ok(1_i64);
         }
         if !is_there {
             return Err(Unusable::Corrupt(format!("{key} is not the key of {table}")));
