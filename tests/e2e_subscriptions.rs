@@ -140,10 +140,13 @@ fn a_retained_alarm_is_raised_once_whatever_happens_to_the_agent() {
         api.wait_for(2);
         // What was read at the start is written down in the background.
         wait_until("a record is kept", || agent.database().exists());
+        broker.wait_until_acknowledged("plant");
         for (number, how) in CHANGES.into_iter().chain(CHANGES).enumerate() {
             let text = format!("{text}[queue]\nlimit = \"{}MB\"\n", 100 + number);
             change(&mut agent, &text, how);
             settle(&api, &mut publisher, "alarms/x", &format!("after-{number}"));
+            // One that is killed in front of its acknowledgements gets the messages again.
+            broker.wait_until_acknowledged("plant");
             let raised = api.tally();
             assert_eq!((raised["before"], raised["live"]), (1, 1), "{lines} {how:?}");
         }

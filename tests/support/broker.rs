@@ -3,6 +3,7 @@
 use super::agent::signal;
 use super::session::{Peer, framed};
 use super::{Folder, PATIENCE, free_port, wait_until};
+use std::collections::HashSet;
 use std::fs;
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
@@ -145,6 +146,27 @@ impl Broker {
     #[track_caller]
     pub fn wait_for_acks(&self, client: &str, count: usize) {
         self.wait_for_log(&format!("Received PUBACK from {client} "), count);
+    }
+
+    /// Waits until a client has acknowledged all messages of QoS 1 that it was sent.
+    #[track_caller]
+    pub fn wait_until_acknowledged(&self, client: &str) {
+        let sent = format!("Sending PUBLISH to {client} (");
+        let acknowledged = format!("Received PUBACK from {client} (Mid: ");
+        let id = |text: &str| text.split([',', ')']).next().map(str::to_owned);
+        wait_until(&format!("{client} has acknowledged everything"), || {
+            let mut open = HashSet::new();
+            for line in self.log().lines() {
+                if let Some((_, rest)) = line.split_once(&sent)
+                    && rest.contains(", q1, ")
+                {
+                    open.extend(rest.split_once(", m").and_then(|(_, rest)| id(rest)));
+                } else if let Some((_, rest)) = line.split_once(&acknowledged) {
+                    open.remove(&id(rest).unwrap_or_default());
+                }
+            }
+            open.is_empty()
+        });
     }
 
     #[track_caller]
