@@ -588,6 +588,9 @@ fn a_copy_that_a_killed_agent_had_made_is_used() {
     assert!(agent.folder().join("disk/ilagent.db3.aside-1-wal").exists());
 }
 
+/// <https://www.sqlite.org/fileformat.html>, section 1.3.
+const WRITE_VERSION_AT: usize = 18;
+
 /// The space in the `PRIMARY KEY` of the table of deliveries.
 fn key_of_deliveries(database: &[u8]) -> usize {
     let find = |from: usize, text: &str| {
@@ -597,10 +600,12 @@ fn key_of_deliveries(database: &[u8]) -> usize {
     find(find(0, "deliveries (\n"), "PRIMARY KEY") + "PRIMARY".len()
 }
 
-/// `FLIP_ROUNDS=1000` takes longer and finds more.
+/// `FLIP_ROUNDS=1000` takes longer and finds more; with `FLIP_FROM=0` every bit is flipped in turn,
+/// from this byte.
 #[test]
 fn bits_flipped_while_it_is_closed_never_stop_the_agent_or_change_an_event() {
-    let rounds = std::env::var("FLIP_ROUNDS").ok().and_then(|text| text.parse().ok());
+    let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<usize>().ok());
+    let (rounds, from) = (number("FLIP_ROUNDS"), number("FLIP_FROM"));
     let api = StandIn::new();
     let mut agent = with_waiting(&api);
     agent.end("TERM");
@@ -608,7 +613,7 @@ fn bits_flipped_while_it_is_closed_never_stop_the_agent_or_change_an_event() {
     let disk = agent.database().parent().unwrap().to_owned();
     api.answer_all(Answer::Status(202));
     let mut right = BTreeSet::new();
-    for round in 0..=rounds.unwrap_or(3) {
+    for round in 0..=rounds.unwrap_or(4) {
         fs::remove_dir_all(&disk).unwrap();
         fs::create_dir(&disk).unwrap();
         let mut bytes = whole.clone();
@@ -617,7 +622,12 @@ fn bits_flipped_while_it_is_closed_never_stop_the_agent_or_change_an_event() {
         match round {
             0 => bit = 0,                                    // As it was.
             1 => (at, bit) = (key_of_deliveries(&whole), 4), // PRIMARY$KEY is a part of a type.
-            _ => (),
+            2 => (at, bit) = (WRITE_VERSION_AT, 4),          // No SQLite of today may write it.
+            _ => {
+                if let Some(from) = from {
+                    (at, bit) = (from + (round - 3) / 8, 1 << ((round - 3) % 8));
+                }
+            }
         }
         bytes[at] ^= bit;
         fs::write(agent.database(), bytes).unwrap();

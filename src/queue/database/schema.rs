@@ -15,8 +15,8 @@ use super::file::DatabaseFile;
 use super::journal::Journal;
 use crate::config::Safety;
 use crate::queue::row::{DELIVERY, LETTER, Unchecked, record_sum};
-use rusqlite::{Connection, ErrorCode, OpenFlags, ffi, params};
-use std::fs;
+use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags, ffi, params};
+use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -107,8 +107,12 @@ impl From<rusqlite::Error> for Unusable {
     }
 }
 
+/// SQLite's words for a schema format other than 1 to 4. There is no other, so a bit has flipped.
+const UNKNOWN_FORMAT: &str = "unsupported file format";
+
 pub(in crate::queue) fn is_corrupt(error: &rusqlite::Error) -> bool {
     matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
+        || error.to_string().contains(UNKNOWN_FORMAT)
 }
 
 /// Opens the file, and makes it if it is not there. With `whole` all of it is checked.
@@ -156,6 +160,7 @@ fn open_once(path: &Path, sync: Safety, whole: bool) -> Result<Connection, Unusa
     }
     has_our_columns(&connection).map_err(misshapen)?;
     has_our_keys(&connection)?;
+    takes_writes(&connection, path)?;
     Ok(connection)
 }
 
@@ -195,6 +200,15 @@ fn has_our_keys(connection: &Connection) -> Result<(), Unusable> {
         if !is_there {
             return Err(Unusable::Corrupt(format!("{key} is not the key of {table}")));
         }
+    }
+    Ok(())
+}
+
+/// A bit that flips in the header, where it says which SQLite may write, makes a file read-only that
+/// the system lets us write.
+fn takes_writes(connection: &Connection, path: &Path) -> Result<(), Unusable> {
+    if connection.is_readonly(MAIN_DB)? && OpenOptions::new().write(true).open(path).is_ok() {
+        return Err(Unusable::Corrupt("its header allows no writing".to_owned()));
     }
     Ok(())
 }
