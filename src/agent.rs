@@ -179,6 +179,7 @@ mod tests {
             clusters: Vec::new(),
             http: Vec::new(),
             kapacitor: None,
+            dapr: None,
             ilert: Ilert::default(),
             files: Vec::new(),
             webhooks: Vec::new(),

@@ -85,6 +85,13 @@ pub fn check_topic(topic: &str) -> Result<(), String> {
     }
 }
 
+/// The filter in a shared subscription as it is sent, `$share/GROUP/FILTER`; others as they are.
+#[must_use]
+pub fn unshared(filter: &str) -> &str {
+    let rest = filter.strip_prefix("$share/").and_then(|rest| rest.split_once('/'));
+    rest.map_or(filter, |(_, filter)| filter)
+}
+
 /// Whether `filter` matches `topic`.
 ///
 /// `a/#` matches `a` too. A filter that begins with a wildcard matches no topic that begins with
@@ -228,6 +235,15 @@ mod tests {
         ] {
             let fault = check_filter(bad).expect_err(bad);
             assert!(fault.contains(words), "{fault}");
+        }
+    }
+
+    #[test]
+    fn a_shared_subscription_has_a_filter() {
+        for (filter, wanted) in
+            [("$share/g/a/#", "a/#"), ("$share/g//a", "/a"), ("$share/g", "$share/g"), ("a", "a")]
+        {
+            assert_eq!(unshared(filter), wanted);
         }
     }
 

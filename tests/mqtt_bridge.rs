@@ -72,6 +72,7 @@ fn bridge(folder: &Folder, from: &Broker, to: &Broker) -> Config {
         ilert: Ilert::default(),
         files: Vec::new(),
         kapacitor: None,
+        dapr: None,
         webhooks: Vec::new(),
         queue: Queue { path: folder.join("q.db3"), ..Queue::default() },
     }

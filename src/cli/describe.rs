@@ -399,9 +399,18 @@ fn filter(out: &mut String, filter: Option<&crate::config::PayloadFilter>) -> fm
 
 fn http(out: &mut String, http: &Http, config: &Config) -> fmt::Result {
     let address = std::net::SocketAddr::new(http.bind, http.port);
+    let body = size_words(http.body_bytes_max as u64);
+    if http.clients == Clients::Dapr {
+        let token = if http.token.is_some() { "with" } else { "without" };
+        return writeln!(
+            out,
+            "http {address}: publications of an application, {token} token; bodies up to {body}, \
+             {} connections at a time",
+            http.connections_max
+        );
+    }
     if http.clients == Clients::Kapacitor {
         let user = if http.users.is_empty() { "without" } else { "with" };
-        let body = size_words(http.body_bytes_max as u64);
         return writeln!(
             out,
             "http {address}: points and tasks, {user} user; bodies up to {body}, {} connections \
@@ -420,6 +429,5 @@ fn http(out: &mut String, http: &Http, config: &Config) -> fmt::Result {
     }
     write!(out, ", {token} token")?;
     enrichment(out, &http.enrichment)?;
-    let body = size_words(http.body_bytes_max as u64);
     writeln!(out, "; bodies up to {body}, {} connections at a time", http.connections_max)
 }

@@ -6,8 +6,8 @@
 use super::repeats::repeats;
 use super::routes::{self, Leg};
 use super::{
-    Broker, Clients, Cluster, Config, Faults, FileSink, Http, Ilert, Kapacitor, Place, Qos, Queue,
-    Rule, Sink, Surroundings, Target, Webhook,
+    Broker, Clients, Cluster, Config, Dapr, Faults, FileSink, Http, Ilert, Kapacitor, Place, Qos,
+    Queue, Rule, Sink, Surroundings, Target, Webhook,
 };
 use crate::system::plain::plain;
 use std::path::PathBuf;
@@ -36,6 +36,8 @@ pub struct Part {
     pub http: Vec<Http>,
     /// Tasks that make alerts of points.
     pub kapacitor: Option<Kapacitor>,
+    /// Pub/sub of an application that was written for Dapr.
+    pub dapr: Option<Dapr>,
     /// ilert's API. What is empty or missing in it is looked up outside.
     pub ilert: Option<Ilert>,
     /// The queue.
@@ -59,6 +61,7 @@ impl Part {
         self.webhooks.extend(other.webhooks);
         self.http.extend(other.http);
         self.kapacitor = self.kapacitor.take().or(other.kapacitor);
+        self.dapr = self.dapr.take().or(other.dapr);
         self.ilert = self.ilert.take().or(other.ilert);
         self.queue = self.queue.take().or(other.queue);
         self.port = self.port.or(other.port);
@@ -135,11 +138,12 @@ pub fn check(
     routes(&part, &mut faults);
     let mut queue = part.queue.unwrap_or_default();
     queue.path = part.database.unwrap_or(queue.path);
-    let Part { http, kapacitor, warnings, .. } = part;
+    let Part { http, kapacitor, dapr, warnings, .. } = part;
     let (brokers, clusters) = (used(part.brokers), used(part.clusters));
     let files = used(part.files);
     let webhooks = used(part.webhooks);
-    let mut config = Config { brokers, clusters, http, kapacitor, ilert, files, webhooks, queue };
+    let mut config =
+        Config { brokers, clusters, http, kapacitor, dapr, ilert, files, webhooks, queue };
     default_key(&mut config, around, &mut faults);
     let is_idle = config.brokers.is_empty()
         && config.clusters.is_empty()
@@ -342,6 +346,7 @@ pub fn warnings(config: &Config) -> Vec<String> {
     let is_guarded = |http: &Http| match http.clients {
         Clients::Agent => http.token.is_some(),
         Clients::Kapacitor => !http.users.is_empty(),
+        Clients::Dapr => http.token.is_some(),
     };
     let open = config.http.iter().filter(|http| !is_guarded(http) && !http.bind.is_loopback());
     let can = match (config.publishes(), !config.webhooks.is_empty()) {
@@ -354,6 +359,7 @@ pub fn warnings(config: &Config) -> Vec<String> {
         let (can, guard) = match http.clients {
             Clients::Agent => (can, "a token"),
             Clients::Kapacitor => ("write points and define tasks", "a `username`"),
+            Clients::Dapr => ("publish to brokers", "DAPR_API_TOKEN"),
         };
         let (bind, port) = (http.bind, http.port);
         format!(

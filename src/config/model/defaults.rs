@@ -37,6 +37,18 @@ pub const KAPACITOR_PORT: u16 = 9092;
 pub const WRITE_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Longest silence on a connection to a broker, as Kapacitor has it.
 pub const KAPACITOR_KEEP_ALIVE: Duration = Duration::from_secs(30);
+/// Dapr's port.
+pub const DAPR_PORT: u16 = 3500;
+/// Largest body of a publication over HTTP, in bytes, as Dapr has it.
+pub const DAPR_BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Largest head of such a request, in bytes.
+pub const DAPR_HEAD_BYTES_MAX: usize = 4 * 1024;
+/// Longest silence on a connection to a broker, as Dapr has it.
+pub const DAPR_KEEP_ALIVE: Duration = Duration::from_secs(30);
+/// Namespace of an application.
+pub const NAMESPACE: &str = "default";
+/// Host of an application.
+pub const APP_HOST: &str = "127.0.0.1";
 /// Most HTTP connections at a time.
 pub const CONNECTIONS_MAX: usize = 64;
 /// Most requests to ilert at a time.

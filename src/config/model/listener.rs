@@ -10,6 +10,8 @@ pub enum Clients {
     Agent,
     /// Those of a Kapacitor.
     Kapacitor,
+    /// Those of a Dapr sidecar.
+    Dapr,
 }
 
 /// An HTTP listener.
@@ -24,7 +26,7 @@ pub struct Http {
     /// Who may use it, with their passwords; nobody has to say who they are if this is empty.
     /// Kapacitor's clients only.
     pub users: Vec<(String, Secret)>,
-    /// Bearer token that clients of `/api/` must show.
+    /// Bearer token that clients of `/api/` must show; what those of Dapr show in `dapr-api-token`.
     pub token: Option<Secret>,
     /// Largest request body, in bytes.
     pub body_bytes_max: usize,
@@ -58,6 +60,17 @@ impl Http {
             clients: Clients::Kapacitor,
             body_bytes_max: defaults::WRITE_BYTES_MAX,
             ..Http::on_port(defaults::KAPACITOR_PORT)
+        }
+    }
+
+    /// A listener for clients of a Dapr sidecar, for this machine alone, with our own bounds.
+    #[must_use]
+    pub fn for_dapr() -> Self {
+        Http {
+            bind: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            clients: Clients::Dapr,
+            body_bytes_max: defaults::DAPR_BODY_BYTES_MAX,
+            ..Http::on_port(defaults::DAPR_PORT)
         }
     }
 }

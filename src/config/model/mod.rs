@@ -3,6 +3,7 @@
 
 mod broker;
 mod cluster;
+mod dapr;
 pub mod defaults;
 mod kapacitor;
 mod listener;
@@ -17,6 +18,10 @@ pub use broker::{
     Address, Broker, ClientCertificate, Scheme, StatusFormat, StatusTopic, Tls, Version,
 };
 pub use cluster::{Cluster, Mechanism, Sasl};
+pub use dapr::{
+    App, AppHealth, Breaker, Component, Confirm, Dapr, Pace, Policy, PubSub, Raw, Retry, Route,
+    Scopes, Subscription, Trip,
+};
 pub use kapacitor::{Kapacitor, Udp};
 pub use listener::{Clients, Http};
 pub use point::{JsonPoint, Piece, PointRule, Precision, Written};
@@ -38,6 +43,8 @@ pub struct Config {
     pub http: Vec<Http>,
     /// Tasks that make alerts of points, if there are any.
     pub kapacitor: Option<Kapacitor>,
+    /// Pub/sub of an application that was written for Dapr, if there is one.
+    pub dapr: Option<Dapr>,
     /// ilert's API and how it is used.
     pub ilert: Ilert,
     /// Journals of what was sent.
