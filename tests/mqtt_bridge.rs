@@ -59,6 +59,7 @@ fn bridge(folder: &Folder, from: &Broker, to: &Broker) -> Config {
         topic: TopicTemplate::prefixed("in/", "out/", &pattern).unwrap(),
         qos: None,
         retain: None,
+        shape: None,
     };
     let rule =
         Rule { filter: pattern.filter, qos: Qos::ExactlyOnce, to: Target::Publish(Box::new(rule)) };
@@ -139,6 +140,7 @@ fn a_target_that_is_away_holds_up_no_other_even_without_a_buffer() {
         topic: TopicTemplate::same(),
         qos: None,
         retain: None,
+        shape: None,
     };
     config.brokers[0].rules.push(Rule {
         filter: pattern.filter,

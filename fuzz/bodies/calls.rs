@@ -36,7 +36,7 @@ pub fn messages(data: &[u8]) {
         is_called(&delivery, format, &message.payload);
     }
     let to = "cloud".to_owned();
-    let rule = PublishRule { to, topic: template(&TOPICS), qos: None, retain: None };
+    let rule = PublishRule { to, topic: template(&TOPICS), qos: None, retain: None, shape: None };
     if let Some(delivery) = delivered(publish::from_message(&rule, &pattern.filter, &message)) {
         let Errand::Publish { topic, .. } = &delivery.errand else { panic!("another errand") };
         assert_eq!(check_topic(topic), Ok(()));

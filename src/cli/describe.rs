@@ -332,7 +332,11 @@ fn publish(out: &mut String, rule: &PublishRule) -> fmt::Result {
         Some(true) => ", retained",
         Some(false) => ", not retained",
     };
-    writeln!(out, "{retain}")
+    write!(out, "{retain}")?;
+    if let Some(shape) = &rule.shape {
+        write!(out, ", through the {} rules of {}", shape.steps.len(), plain(&shape.name))?;
+    }
+    writeln!(out)
 }
 
 fn event(out: &mut String, rule: &EventRule) -> fmt::Result {

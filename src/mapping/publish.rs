@@ -42,7 +42,7 @@ mod tests {
         ] {
             let pattern = Pattern::parse("plant/+line/#").unwrap();
             let topic = TopicTemplate::parse("cloud/{line}/{2}", &pattern).unwrap();
-            let rule = PublishRule { to: "cloud".to_owned(), topic, qos, retain };
+            let rule = PublishRule { to: "cloud".to_owned(), topic, qos, retain, shape: None };
             let message = |topic: &str| Message {
                 topic: topic.to_owned(),
                 payload: b"\xff\0".to_vec(),

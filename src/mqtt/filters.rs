@@ -259,7 +259,7 @@ pub(super) mod tests {
     pub(in crate::mqtt) fn passing_on(filter: &str, retain: Option<bool>) -> Rule {
         let pattern = topic::Pattern::parse(filter).unwrap();
         let topic = topic::TopicTemplate::parse("{topic}", &pattern).unwrap();
-        let to = PublishRule { to: "cloud".to_owned(), topic, qos: None, retain };
+        let to = PublishRule { to: "cloud".to_owned(), topic, qos: None, retain, shape: None };
         Rule { to: Target::Publish(Box::new(to)), ..rules(&[(filter, AtLeastOnce)]).remove(0) }
     }
 

@@ -11,6 +11,7 @@ mod point;
 mod queue;
 mod rule;
 mod sink;
+mod step;
 
 pub use super::Secret;
 pub use crate::message::Qos;
@@ -31,6 +32,7 @@ pub use rule::{
     PublishRule, Routing, Rule, Service, Target,
 };
 pub use sink::{FileSink, Ilert, Sink, Statuses, Webhook};
+pub use step::{Burst, Change, Reading, Shape, Step};
 
 /// Everything `ilagent daemon` has to do.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,6 +1,6 @@
 //! Rules: which messages of a source become which deliveries.
 
-use super::{PointRule, Qos, Secret, Sink};
+use super::{PointRule, Qos, Secret, Shape, Sink};
 use crate::topic::TopicTemplate;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -181,7 +181,7 @@ impl Default for PolicyRule {
 }
 
 /// How a message becomes a publication to a broker.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PublishRule {
     /// The name of the broker.
     pub to: String,
@@ -191,6 +191,8 @@ pub struct PublishRule {
     pub qos: Option<Qos>,
     /// Whether the broker keeps it for later subscribers; `None` keeps what the message says.
     pub retain: Option<bool>,
+    /// What becomes of it on the way; with nothing, its bytes pass as they are.
+    pub shape: Option<Box<Shape>>,
 }
 
 impl PublishRule {

@@ -51,6 +51,7 @@ impl<'f> Route<'f> {
                 topic: made.clone(),
                 qos: *qos,
                 retain: *retain,
+                shape: None,
             })),
             Kind::Call { format, order_by } => Target::Call(Box::new(CallRule {
                 to: name.clone(),
