@@ -256,11 +256,13 @@ fn option<'a>(name: &str, value: &'a Secret) -> &'a str {
 fn tls(out: &mut String, tls: Option<&Tls>) -> fmt::Result {
     let Some(tls) = tls else { return write!(out, ", no TLS") };
     match &tls.ca {
-        Some(ca) => write!(out, ", TLS with CA {}", path(ca))?,
+        Some(ca) => write!(out, ", TLS with CA {}", line(&ca.to_string()))?,
         None => write!(out, ", TLS with the system's CAs")?,
     }
     match &tls.client {
-        Some(client) => write!(out, " and client certificate {}", path(&client.chain)),
+        Some(client) => {
+            write!(out, " and client certificate {}", line(&client.chain.to_string()))
+        }
         None => Ok(()),
     }
 }

@@ -1,10 +1,9 @@
 //! Which TLS files are in use: checked for changes, adopted, rolled back.
 
 use crate::config::Tls;
-use crate::system::tls::{self, Material};
+use crate::system::tls::{self, Material, Pem};
 use log::{info, warn};
 use rustls::ClientConfig;
-use std::path::Path;
 use std::sync::Arc;
 
 /// The TLS material of one session.
@@ -41,7 +40,7 @@ impl Materials {
 
     /// Whether there are files that may change.
     pub(super) fn has_files(&self) -> bool {
-        self.files != Tls::default()
+        self.files.files().next().is_some()
     }
 
     /// What the next connection is made with.
@@ -119,10 +118,10 @@ impl Materials {
     }
 }
 
-fn ca(files: &Tls) -> Option<&Path> {
-    files.ca.as_deref()
+fn ca(files: &Tls) -> Option<&Pem> {
+    files.ca.as_ref()
 }
 
-fn pair(files: &Tls) -> Option<(&Path, &Path)> {
-    files.client.as_ref().map(|client| (client.chain.as_path(), client.key.as_path()))
+fn pair(files: &Tls) -> Option<(&Pem, &Pem)> {
+    files.client.as_ref().map(|client| (&client.chain, &client.key))
 }

@@ -42,8 +42,8 @@ pub fn check(settings: &config::Webhook) -> Result<(), String> {
 fn client(settings: &config::Webhook) -> Result<Client, String> {
     let limits = Limits { timeout: settings.timeout, connections_max: settings.in_flight_max };
     let tls = &settings.tls;
-    let pair = tls.client.as_ref().map(|own| (own.chain.as_path(), own.key.as_path()));
-    Client::trusting(settings.host(), limits, &|| Trust::new(tls.ca.as_deref(), pair))
+    let pair = tls.client.as_ref().map(|own| (&own.chain, &own.key));
+    Client::trusting(settings.host(), limits, &|| Trust::new(tls.ca.as_ref(), pair))
         .map_err(|what| format!("{}: {what}", settings.sink_name()))
 }
 

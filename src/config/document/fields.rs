@@ -262,8 +262,10 @@ impl<'f> Fields<'f> {
             }
             _ => (),
         }
-        let client = chain.zip(key).map(|(chain, key)| ClientCertificate { chain, key });
-        Tls { ca, client, ..Tls::default() }
+        let client = chain
+            .zip(key)
+            .map(|(chain, key)| ClientCertificate { chain: chain.into(), key: key.into() });
+        Tls { ca: ca.map(Into::into), client, ..Tls::default() }
     }
 
     /// Whether one of these keys is there.

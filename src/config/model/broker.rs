@@ -1,7 +1,8 @@
 //! An MQTT broker: how to reach it, our identity there, and what to read from it.
 
 use super::{PublishRule, Routing, Rule, Secret, defaults};
-use std::path::PathBuf;
+pub use crate::system::tls::Pem;
+use std::path::Path;
 use std::time::Duration;
 
 /// One MQTT broker and what to read from it.
@@ -172,23 +173,31 @@ pub enum Version {
     V5,
 }
 
-/// TLS to a broker. An MQTT session reads the files when it connects and looks at them again
-/// every 30 s; a Kafka consumer reads them when it starts.
+/// TLS to a broker. An MQTT session reads files when it connects and looks at them again every
+/// 30 s; a Kafka consumer, which knows only files, reads them when it starts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tls {
     /// The only bundle to trust; without one, the system's roots.
-    pub ca: Option<PathBuf>,
+    pub ca: Option<Pem>,
     /// Whoever answers is trusted, whatever certificate it has.
     pub unverified: bool,
     /// Client certificate chain and its key: both or none.
     pub client: Option<ClientCertificate>,
 }
 
+impl Tls {
+    /// The files that it consists of.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        let own = self.client.iter().flat_map(|own| [&own.chain, &own.key]);
+        self.ca.iter().chain(own).filter_map(Pem::path)
+    }
+}
+
 /// A client certificate chain and its private key, both PEM.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientCertificate {
     /// The chain, leaf first.
-    pub chain: PathBuf,
+    pub chain: Pem,
     /// The key.
-    pub key: PathBuf,
+    pub key: Pem,
 }

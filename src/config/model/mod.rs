@@ -16,7 +16,7 @@ mod step;
 pub use super::Secret;
 pub use crate::message::Qos;
 pub use broker::{
-    Address, Broker, ClientCertificate, Scheme, StatusFormat, StatusTopic, Tls, Version,
+    Address, Broker, ClientCertificate, Pem, Scheme, StatusFormat, StatusTopic, Tls, Version,
 };
 pub use cluster::{Cluster, Mechanism, Sasl};
 pub use dapr::{

@@ -2,26 +2,24 @@
 //! provider. [`words`] says what is wrong.
 
 mod pem;
+mod source;
 mod trust;
 mod verifier;
 pub mod words;
 
+pub use source::Pem;
 pub use trust::Trust;
 
 use pem::{certificates, private_key};
 use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, RootCertStore};
-use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 use verifier::Verifier;
-
-/// The largest certificate or key file we read, in bytes; the system's bundle has 0.2 MB.
-const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 /// Sessions kept for resumption; each TLS configuration serves one broker or host.
 const RESUMED_SESSIONS_MAX: usize = 4;
@@ -108,7 +106,7 @@ pub fn root_store() -> Result<RootCertStore, String> {
 /// # Errors
 ///
 /// Names the file and says what is wrong with it.
-pub fn load(ca: Option<&Path>, chain_and_key: Option<(&Path, &Path)>) -> Result<Material, String> {
+pub fn load(ca: Option<&Pem>, chain_and_key: Option<(&Pem, &Pem)>) -> Result<Material, String> {
     load_for(ca, chain_and_key, false)
 }
 
@@ -118,18 +116,14 @@ pub fn load(ca: Option<&Path>, chain_and_key: Option<(&Path, &Path)>) -> Result<
 ///
 /// As [`load`].
 pub fn load_for(
-    ca: Option<&Path>,
-    chain_and_key: Option<(&Path, &Path)>,
+    ca: Option<&Pem>,
+    chain_and_key: Option<(&Pem, &Pem)>,
     unverified: bool,
 ) -> Result<Material, String> {
     let files = Files::read(ca, chain_and_key)?;
-    let own = match (ca, &files.ca) {
-        (Some(path), Some(pem)) => certificates(path, pem)?,
-        _ => Vec::new(),
-    };
-    let roots = match ca {
-        Some(path) => own_roots(path, &own)?,
-        None => root_store()?,
+    let (own, roots) = match (ca, &files.ca) {
+        (Some(ca), Some(bytes)) => own_roots(ca, bytes)?,
+        _ => (Vec::new(), root_store()?),
     };
     let cannot = |error: &dyn std::fmt::Display| format!("TLS cannot be set up: {error}");
     let inner = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider())
@@ -142,9 +136,10 @@ pub fn load_for(
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(Verifier { inner, own, unverified }));
     let mut client = match (chain_and_key, &files.client) {
-        (Some((chain_path, key_path)), Some((chain, key))) => builder
-            .with_client_auth_cert(certificates(chain_path, chain)?, private_key(key_path, key)?)
-            .map_err(|error| unusable_pair(chain_path, key_path, &error))?,
+        (Some(names), Some((chain, key))) => {
+            let own = SingleCertAndKey::from(identity(names, chain, key)?);
+            builder.with_client_cert_resolver(Arc::new(own))
+        }
         _ => builder.with_no_client_auth(),
     };
     client.resumption = Resumption::in_memory_sessions(RESUMED_SESSIONS_MAX);
@@ -156,10 +151,7 @@ pub fn load_for(
 /// # Errors
 ///
 /// Names the file that cannot be read.
-pub fn fingerprint(
-    ca: Option<&Path>,
-    chain_and_key: Option<(&Path, &Path)>,
-) -> Result<u64, String> {
+pub fn fingerprint(ca: Option<&Pem>, chain_and_key: Option<(&Pem, &Pem)>) -> Result<u64, String> {
     Ok(Files::read(ca, chain_and_key)?.fingerprint())
 }
 
@@ -171,9 +163,9 @@ struct Files {
 }
 
 impl Files {
-    fn read(ca: Option<&Path>, client: Option<(&Path, &Path)>) -> Result<Self, String> {
-        let client = client.map(|(chain, key)| Ok::<_, String>((read(chain)?, read(key)?)));
-        Ok(Files { ca: ca.map(read).transpose()?, client: client.transpose()? })
+    fn read(ca: Option<&Pem>, client: Option<(&Pem, &Pem)>) -> Result<Self, String> {
+        let client = client.map(|(chain, key)| Ok::<_, String>((chain.read()?, key.read()?)));
+        Ok(Files { ca: ca.map(Pem::read).transpose()?, client: client.transpose()? })
     }
 
     fn fingerprint(&self) -> u64 {
@@ -183,18 +175,30 @@ impl Files {
     }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, String> {
-    let unreadable = |error| format!("cannot read {}: {error}", path.display());
-    let mut bytes = Vec::new();
-    let file = File::open(path).map_err(unreadable)?;
-    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    if bytes.len() as u64 > FILE_BYTES_MAX {
-        return Err(format!("{} has more than {FILE_BYTES_MAX} bytes", path.display()));
-    }
-    Ok(bytes)
+/// Checks that certificates can be trusted.
+///
+/// # Errors
+///
+/// As [`load`].
+pub fn check_ca(ca: &Pem) -> Result<(), String> {
+    own_roots(ca, &ca.read()?).map(|_| ())
 }
 
-fn own_roots(path: &Path, own: &[CertificateDer<'static>]) -> Result<RootCertStore, String> {
+/// Checks that a chain and a key belong together.
+///
+/// # Errors
+///
+/// As [`load`].
+pub fn check_pair(chain: &Pem, key: &Pem) -> Result<(), String> {
+    identity((chain, key), &chain.read()?, &key.read()?).map(|_| ())
+}
+
+/// The certificates of a bundle, and the trust in them.
+fn own_roots(
+    ca: &Pem,
+    bytes: &[u8],
+) -> Result<(Vec<CertificateDer<'static>>, RootCertStore), String> {
+    let own = certificates(ca, bytes)?;
     let mut roots = RootCertStore::empty();
     for (index, certificate) in own.iter().enumerate() {
         roots.add(certificate.clone()).map_err(|error| {
@@ -202,15 +206,25 @@ fn own_roots(path: &Path, own: &[CertificateDer<'static>]) -> Result<RootCertSto
                 rustls::Error::InvalidCertificate(error) => words::certificate(error),
                 error => format!("cannot be used: {}", words::in_words(error)),
             };
-            format!("certificate {} in {} {why}", index + 1, path.display())
+            format!("certificate {} in {ca} {why}", index + 1)
         })?;
     }
-    Ok(roots)
+    Ok((own, roots))
 }
 
 /// rustls checks whether the key belongs to the certificate when it takes the two.
-fn unusable_pair(chain: &Path, key: &Path, error: &rustls::Error) -> String {
-    let (chain, key) = (chain.display(), key.display());
+fn identity(
+    (chain, key): (&Pem, &Pem),
+    chain_bytes: &[u8],
+    key_bytes: &[u8],
+) -> Result<CertifiedKey, String> {
+    let (certificates, private_key) =
+        (certificates(chain, chain_bytes)?, private_key(key, key_bytes)?);
+    CertifiedKey::from_der(certificates, private_key, &provider())
+        .map_err(|error| unusable_pair(chain, key, &error))
+}
+
+fn unusable_pair(chain: &Pem, key: &Pem, error: &rustls::Error) -> String {
     match error {
         rustls::Error::InconsistentKeys(_) => {
             format!("the key in {key} does not belong to the certificate in {chain}")
@@ -244,10 +258,10 @@ mod tests {
             Folder(path)
         }
 
-        fn write(&self, name: &str, text: &str) -> PathBuf {
+        fn write(&self, name: &str, text: &str) -> Pem {
             let path = self.0.join(name);
             fs::write(&path, text).unwrap();
-            path
+            path.into()
         }
     }
 
@@ -273,7 +287,7 @@ mod tests {
         let other = folder.write("other.pem", &other_key);
         let empty = folder.write("empty.pem", "");
         let torn = folder.write("torn.pem", &certificate[..certificate.len() / 2]);
-        let missing = folder.0.join("missing.pem");
+        let missing = Pem::File(folder.0.join("missing.pem"));
         let nonsense = folder.write(
             "nonsense.pem",
             "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
@@ -289,12 +303,35 @@ mod tests {
             (None, Some((&cert, &cert)), "cert.pem has no private key in PEM form"),
             (None, Some((&cert, &other)), "does not belong to the certificate in"),
         ] {
-            let client = client.map(|(chain, key)| (chain.as_path(), key.as_path()));
-            let fault = load(ca.map(PathBuf::as_path), client).expect_err(words);
+            let fault = load(ca, client).expect_err(words);
             assert!(fault.contains(words), "{fault}");
         }
         load(Some(&cert), Some((&cert, &good_key))).unwrap();
         load(None, Some((&cert, &good_key))).unwrap();
+    }
+
+    #[test]
+    fn a_text_is_as_good_as_a_file_and_is_never_shown() {
+        let ((certificate, key), (_, other_key)) = (pair(), pair());
+        let text = Pem::text;
+        let (cert, key) = (text("caCert", &certificate), text("clientKey", &key));
+        check_ca(&cert).unwrap();
+        check_pair(&cert, &key).unwrap();
+        load(Some(&cert), Some((&cert, &key))).unwrap();
+        assert_eq!(format!("{cert:?} {key}"), "Text(caCert) clientKey");
+        for (result, wanted) in [
+            (check_ca(&key), "clientKey has no certificate in PEM form in it"),
+            (
+                check_ca(&text("caCert", &certificate.replace('\n', " "))),
+                "caCert is not valid PEM: it is all on one line: its line ends are lost",
+            ),
+            (
+                check_pair(&cert, &text("clientKey", &other_key)),
+                "the key in clientKey does not belong to the certificate in caCert",
+            ),
+        ] {
+            assert_eq!(result.unwrap_err(), wanted);
+        }
     }
 
     #[test]
@@ -307,7 +344,7 @@ mod tests {
         assert_eq!(fingerprint(Some(&ca), None), Ok(first));
         folder.write("ca.pem", &other);
         assert_ne!(fingerprint(Some(&ca), None), Ok(first));
-        fs::remove_file(&ca).unwrap();
+        fs::remove_file(ca.path().unwrap()).unwrap();
         assert!(fingerprint(Some(&ca), None).unwrap_err().contains("ca.pem"));
     }
 }

@@ -1,35 +1,38 @@
-//! PEM files: reads them, and says what is wrong with one without a byte of its content.
+//! Reads PEM, and says what is wrong with one without a byte of its content.
 
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use std::path::Path;
+use std::fmt::Display;
 
 /// Windows editors put this in front of a text.
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
-/// All certificates of a file, one at least.
+/// All certificates of a bundle, one at least.
 pub(super) fn certificates(
-    path: &Path,
+    name: &dyn Display,
     bytes: &[u8],
 ) -> Result<Vec<CertificateDer<'static>>, String> {
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text(bytes)).collect();
     match found {
         Ok(found) if !found.is_empty() => Ok(found),
-        Ok(_) => Err(fault(path, bytes, "certificate", &pem::Error::NoItemsFound)),
-        Err(error) => Err(fault(path, bytes, "certificate", &error)),
+        Ok(_) => Err(fault(name, bytes, "certificate", &pem::Error::NoItemsFound)),
+        Err(error) => Err(fault(name, bytes, "certificate", &error)),
     }
 }
 
-/// The first private key of a file.
-pub(super) fn private_key(path: &Path, bytes: &[u8]) -> Result<PrivateKeyDer<'static>, String> {
+/// The first private key of a text.
+pub(super) fn private_key(
+    name: &dyn Display,
+    bytes: &[u8],
+) -> Result<PrivateKeyDer<'static>, String> {
     if has(bytes, b"ENCRYPTED") {
         return Err(format!(
-            "the private key in {} is encrypted; decrypt it first, with `openssl pkey -in … -out …`",
-            path.display()
+            "the private key in {name} is encrypted; decrypt it first, with `openssl pkey -in … \
+             -out …`"
         ));
     }
     PrivateKeyDer::from_pem_slice(text(bytes))
-        .map_err(|error| fault(path, bytes, "private key", &error))
+        .map_err(|error| fault(name, bytes, "private key", &error))
 }
 
 fn text(bytes: &[u8]) -> &[u8] {
@@ -38,8 +41,7 @@ fn text(bytes: &[u8]) -> &[u8] {
 
 /// The parser's errors contain the text it could not parse, which may be a key, so they are
 /// examined and never shown.
-fn fault(path: &Path, bytes: &[u8], what: &str, error: &pem::Error) -> String {
-    let path = path.display();
+fn fault(name: &dyn Display, bytes: &[u8], what: &str, error: &pem::Error) -> String {
     let why = match (another_form(bytes), error) {
         (Some(why), _) => why,
         (None, pem::Error::NoItemsFound) => {
@@ -50,7 +52,7 @@ fn fault(path: &Path, bytes: &[u8], what: &str, error: &pem::Error) -> String {
                 }
                 Some(_) => "",
             };
-            return format!("{path} has no {what} in PEM form in it{hint}");
+            return format!("{name} has no {what} in PEM form in it{hint}");
         }
         (None, pem::Error::MissingSectionEnd { .. }) => {
             "a line that begins with `-----END` is missing: it is cut short"
@@ -63,7 +65,7 @@ fn fault(path: &Path, bytes: &[u8], what: &str, error: &pem::Error) -> String {
         }
         (None, _) => "it cannot be parsed",
     };
-    format!("{path} is not valid PEM: {why}")
+    format!("{name} is not valid PEM: {why}")
 }
 
 /// What the file looks like, if that says more than the parser does.
@@ -123,7 +125,7 @@ mod tests {
             (certificate.clone().into_bytes(), "has no private key in PEM form in it"),
             (Vec::new(), "it is empty"),
         ] {
-            let fault = private_key(Path::new("the.key"), &bytes).expect_err(words);
+            let fault = private_key(&"the.key", &bytes).expect_err(words);
             assert!(fault.contains(words) && fault.contains("the.key"), "{fault}");
             assert!(!fault.contains(&body[..8]) && !fault.contains(&shown.join(", ")), "{fault}");
             assert!(!fault.contains("SECRET"), "{fault}");
@@ -133,7 +135,7 @@ mod tests {
             (certificate.replace('\n', "\\n"), "written out"),
             (key, "has no certificate in PEM form in it"),
         ] {
-            let fault = certificates(Path::new("ca.pem"), bytes.as_bytes()).expect_err(words);
+            let fault = certificates(&"ca.pem", bytes.as_bytes()).expect_err(words);
             assert!(fault.contains(words), "{fault}");
         }
     }
@@ -142,7 +144,7 @@ mod tests {
     fn a_byte_order_mark_and_ends_of_lines_of_windows_are_no_fault() {
         let (certificate, key) = pair();
         let marked = |text: &str| [BYTE_ORDER_MARK, text.replace('\n', "\r\n").as_bytes()].concat();
-        assert_eq!(certificates(Path::new("c"), &marked(&certificate)).unwrap().len(), 1);
-        private_key(Path::new("k"), &marked(&key)).unwrap();
+        assert_eq!(certificates(&"c", &marked(&certificate)).unwrap().len(), 1);
+        private_key(&"k", &marked(&key)).unwrap();
     }
 }

@@ -1,19 +1,18 @@
 //! The TLS settings of a client that connects again and again: its files are looked at before each
 //! connection, so that renewed certificates need no restart.
 
-use crate::system::tls::{Material, fingerprint, load};
+use crate::system::tls::{Material, Pem, fingerprint, load};
 use log::{info, warn};
 use rustls::ClientConfig;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// A bundle to trust and a certificate to show, both as needed.
 #[derive(Debug)]
 pub struct Trust {
     /// Without one, the roots of the system.
-    ca: Option<PathBuf>,
+    ca: Option<Pem>,
     /// A chain and its key.
-    client: Option<(PathBuf, PathBuf)>,
+    client: Option<(Pem, Pem)>,
     current: Mutex<Current>,
 }
 
@@ -30,11 +29,11 @@ impl Trust {
     /// # Errors
     ///
     /// As [`load`].
-    pub fn new(ca: Option<&Path>, client: Option<(&Path, &Path)>) -> Result<Self, String> {
+    pub fn new(ca: Option<&Pem>, client: Option<(&Pem, &Pem)>) -> Result<Self, String> {
         let current = Current { material: load(ca, client)?, complaint: String::new() };
         Ok(Trust {
-            ca: ca.map(Path::to_owned),
-            client: client.map(|(chain, key)| (chain.to_owned(), key.to_owned())),
+            ca: ca.cloned(),
+            client: client.map(|(chain, key)| (chain.clone(), key.clone())),
             current: Mutex::new(current),
         })
     }
@@ -50,8 +49,8 @@ impl Trust {
     }
 
     fn look(&self, current: &mut Current) {
-        let ca = self.ca.as_deref();
-        let client = self.client.as_ref().map(|(chain, key)| (chain.as_path(), key.as_path()));
+        let ca = self.ca.as_ref();
+        let client = self.client.as_ref().map(|(chain, key)| (chain, key));
         let new = match fingerprint(ca, client) {
             Ok(fingerprint) if fingerprint == current.material.fingerprint => {
                 return current.complaint.clear();

@@ -237,13 +237,13 @@ fn read(response: Response<Body>) -> Result<Reply, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::system::tls::Pem;
     use rcgen::{CertificateParams, KeyPair};
     use rustls::server::WebPkiClientVerifier;
     use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
     use std::fs;
     use std::io::{Read, Write};
     use std::net::TcpListener;
-    use std::path::Path;
     use std::sync::Mutex;
     use std::thread;
 
@@ -294,11 +294,11 @@ mod tests {
         });
 
         let limits = Limits { timeout: Duration::from_secs(10), connections_max: 1 };
-        let pair: (&Path, &Path) = (&chain, &key);
-        let trusting = |pair| Client::trusting(&url, limits, &|| Trust::new(Some(&ca), pair));
+        let [trusted, chain, key] = [&ca, &chain, &key].map(|path| Pem::File(path.clone()));
+        let trusting = |pair| Client::trusting(&url, limits, &|| Trust::new(Some(&trusted), pair));
         let call =
             Call { method: "GET", url: &url, headers: &[], body: None, limit: limits.timeout };
-        let agent = trusting(Some(pair)).unwrap();
+        let agent = trusting(Some((&chain, &key))).unwrap();
         assert_eq!(agent.call(&call).unwrap().status, 204);
         assert!(trusting(None).unwrap().call(&call).is_err(), "it shows no certificate");
 

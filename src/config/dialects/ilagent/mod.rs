@@ -229,7 +229,9 @@ impl Reading<'_> {
             path
         });
         self.warnings.extend(key.as_ref().and_then(|key| self.around.warning(key)));
-        let client = chain.zip(key).map(|(chain, key)| ClientCertificate { chain, key });
-        Tls { ca, client, ..Tls::default() }
+        let client = chain
+            .zip(key)
+            .map(|(chain, key)| ClientCertificate { chain: chain.into(), key: key.into() });
+        Tls { ca: ca.map(Into::into), client, ..Tls::default() }
     }
 }

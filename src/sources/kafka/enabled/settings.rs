@@ -1,8 +1,7 @@
 //! The settings of librdkafka.
 
-use crate::config::{Cluster, Sasl, Secret, Tls};
+use crate::config::{Cluster, Pem, Sasl, Secret, Tls};
 use std::collections::BTreeMap;
-use std::path::Path;
 
 /// What the agent decides itself; a configuration cannot change it.
 const OWN: [(&str, &str); 5] = [
@@ -81,7 +80,8 @@ pub(super) fn settings(cluster: &Cluster, system_ca: Option<String>) -> BTreeMap
 }
 
 fn tls_settings(tls: &Tls, system_ca: Option<String>, own_ca: bool) -> Vec<(&'static str, String)> {
-    let words = |path: &Path| path.to_string_lossy().into_owned();
+    // Those of a Kafka are files.
+    let words = |pem: &Pem| pem.to_string();
     let mut settings = Vec::new();
     match &tls.ca {
         Some(ca) => settings.push(("ssl.ca.location", words(ca))),
@@ -140,11 +140,12 @@ mod tests {
     #[test]
     fn tls_and_sasl_make_the_protocol() {
         let mut cluster = cluster();
+        let pem = |path: &str| Pem::File(path.into());
         cluster.tls = Some(Tls::default());
         check(&cluster, &[("security.protocol", Some("ssl")), ("ssl.ca.location", Some("probe"))]);
         cluster.tls = Some(Tls {
-            ca: Some("/ca".into()),
-            client: Some(ClientCertificate { chain: "/c".into(), key: "/k".into() }),
+            ca: Some(pem("/ca")),
+            client: Some(ClientCertificate { chain: pem("/c"), key: pem("/k") }),
             ..Tls::default()
         });
         cluster.sasl = Some(Sasl::Password {
