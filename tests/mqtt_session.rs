@@ -4,7 +4,7 @@
 
 mod support;
 
-use ilagent::config::{Qos, Version};
+use ilagent::config::{Broker, Qos, Version};
 use ilagent::message::Arrival;
 use ilagent::mqtt::session::{IN_HAND_MAX, Timing};
 use ilagent::retry::Backoff;
@@ -90,6 +90,23 @@ fn every_connection_subscribes_again_whatever_the_broker_says_of_the_session() {
     peer.publish(QOS_1, "a", 9, b"new");
     rig.sign(rig.message().1);
     assert_eq!(peer.acks(1), [(PUBACK, 9)]);
+}
+
+#[test]
+fn a_clean_session_leaves_nothing_at_the_broker() {
+    const CLEAN: u8 = 2;
+    let fake = Fake::new();
+    for (clean, wanted) in [(false, 0), (true, CLEAN)] {
+        let settings = Broker { clean, ..broker(fake.port()) };
+        let rig = Rig::start(&settings, quick());
+        for _ in 0..2 {
+            let (mut peer, connect) = fake.accept();
+            assert_eq!(connect[7] & CLEAN, wanted);
+            peer.send(&[0x20, 2, 0, 0]);
+            peer.subscribed();
+        }
+        rig.stop();
+    }
 }
 
 #[test]

@@ -206,6 +206,9 @@ fn reading(out: &mut String, broker: &Broker) -> fmt::Result {
     };
     write!(out, "  each message goes to {}; {store}", routing(broker.routing))?;
     hold(out, broker.buffer, broker.hold)?;
+    if broker.clean {
+        write!(out, "; the broker keeps nothing between two connections")?;
+    }
     if let Some(group) = &broker.shared_group {
         write!(out, "; shared with group {}", plain(group))?;
     }

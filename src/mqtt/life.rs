@@ -96,7 +96,6 @@ impl Life {
             desk: pump.bell().clone(),
             protocol: Protocol::new(&kit.broker, kit.timing, subscriptions, publishes, now),
             version: kit.broker.version,
-            broker: kit.broker,
             timing: kit.timing,
             materials: kit.materials,
             server_name: kit.server_name,
@@ -104,7 +103,7 @@ impl Life {
             guessing: false,
             speaks_five: false,
             up_since: None,
-            resumes: !publishes,
+            resumes: !publishes || kit.broker.clean,
             role,
             health: kit.health,
             refused: None,
@@ -112,6 +111,7 @@ impl Life {
             failures: 0,
             short_lives: 0,
             said: Vec::new(),
+            broker: kit.broker,
         }
     }
 
@@ -413,7 +413,8 @@ impl Life {
             self.failures = 0;
         }
         // The session at the broker may still know one that is given up.
-        self.resumes &= !outbox.ended(reason.is_some(), reason.flatten());
+        let gave_up = outbox.ended(reason.is_some(), reason.flatten());
+        self.resumes &= !gave_up || self.broker.clean;
         supply.settle(&mut outbox.verdicts);
     }
 
@@ -442,7 +443,8 @@ pub(super) fn connect_packet(broker: &Broker, version: Version, clean: bool) -> 
     Connect {
         version,
         client_id: &broker.client_id,
-        clean,
+        clean: clean || broker.clean,
+        kept: !broker.clean,
         username: broker.username.as_deref(),
         password: broker.password.as_ref().map(Secret::expose),
         keep_alive: u16::try_from(broker.keep_alive.as_secs()).unwrap_or(u16::MAX),

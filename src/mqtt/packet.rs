@@ -179,8 +179,7 @@ impl fmt::Display for Malformed {
 
 impl std::error::Error for Malformed {}
 
-/// What CONNECT says. The session never expires, except that one of MQTT 3.1.1 that begins clean
-/// ends with its connection.
+/// What CONNECT says. With MQTT 3.1.1 a session that begins clean also ends with its connection.
 #[derive(Clone, Copy)]
 pub struct Connect<'a> {
     /// 3.1.1 or 5.
@@ -189,6 +188,8 @@ pub struct Connect<'a> {
     pub client_id: &'a str,
     /// The broker forgets what it has under this name.
     pub clean: bool,
+    /// The broker keeps the session after the connection, and without end.
+    pub kept: bool,
     /// User name.
     pub username: Option<&'a str>,
     /// Password; left out without a user name, as MQTT 3.1.1 demands.

@@ -63,6 +63,8 @@ pub(super) struct Protocol {
     name: String,
     client_id: String,
     keep_alive: Duration,
+    /// The broker is asked to forget the session at the end of its connection.
+    clean: bool,
     timing: Timing,
     ledger: Ledger,
     subscriptions: Subscriptions,
@@ -103,6 +105,7 @@ impl Protocol {
             name: broker.name.clone(),
             client_id: broker.client_id.clone(),
             keep_alive: broker.keep_alive,
+            clean: broker.clean,
             timing,
             ledger: Ledger::default(),
             subscriptions,
@@ -162,7 +165,9 @@ impl Protocol {
             return outbox.connected(version, connack);
         }
         self.ledger.connected(connack.session_present);
-        self.tell_losses(connack, now);
+        if !self.clean {
+            self.tell_losses(connack, now);
+        }
         self.begin_subscriptions(connack);
         if self.subscriptions.is_careful() {
             // The broker may not hear what comes behind a subscription that it dislikes.

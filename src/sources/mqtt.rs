@@ -2,7 +2,8 @@
 
 use crate::config::Broker;
 use crate::intake::{Intake, Plan};
-use crate::mqtt::memory::Memory;
+use crate::message::Accept;
+use crate::mqtt::memory::{Forgetful, Memory};
 use crate::mqtt::session::{self, Timing};
 use crate::queue::{Queue, Storing};
 use crate::sources::hand::Hand;
@@ -33,9 +34,28 @@ pub fn prepare(
         Some(kapacitor) => kapacitor.gauge(broker, hand),
         None => hand,
     };
+    prepare_with(broker, hand, inside.queue, health)
+}
+
+/// The same for a session that hands what it brings to somebody else.
+///
+/// # Errors
+///
+/// As [`prepare`].
+pub fn prepare_with(
+    broker: &Broker,
+    hand: Box<dyn Accept>,
+    queue: &Queue,
+    health: &Health,
+) -> Result<Session, String> {
     let session = format!("{}@{}:{}", broker.client_id, broker.host, broker.port);
-    let memory = Records { queue: inside.queue.clone(), session };
-    session::prepare(broker, Timing::default(), hand, Box::new(memory), health).map(Session)
+    // Of a session that ends with its connection nothing is left at the broker either, and its
+    // client id may be another one each time.
+    let memory: Box<dyn Memory> = match broker.clean {
+        true => Box::new(Forgetful),
+        false => Box::new(Records { queue: queue.clone(), session }),
+    };
+    session::prepare(broker, Timing::default(), hand, memory, health).map(Session)
 }
 
 /// What a session remembers, in the database of the queue.

@@ -32,6 +32,8 @@ pub struct Broker {
     pub keep_alive: Duration,
     /// Largest MQTT packet accepted, in bytes; a larger one becomes a dead letter.
     pub packet_bytes_max: usize,
+    /// A session ends with its connection, and the broker keeps nothing for us in between.
+    pub clean: bool,
     /// The group of a shared subscription (`$share/<group>/…`).
     pub shared_group: Option<String>,
     /// Messages are stored before they are acknowledged (otherwise: acknowledged once delivered).
@@ -73,6 +75,7 @@ impl Broker {
             version: Version::V311,
             keep_alive: defaults::KEEP_ALIVE,
             packet_bytes_max: defaults::PACKET_BYTES_MAX,
+            clean: false,
             shared_group: None,
             buffer: false,
             hold: defaults::HOLD,

@@ -48,7 +48,7 @@ pub(in crate::mqtt) fn connect(out: &mut BytesMut, connect: &Connect<'_>) -> Res
                 keep_alive: connect.keep_alive,
                 client_id: connect.client_id.to_owned(),
                 clean_start: connect.clean,
-                properties: Some(connect_properties()),
+                properties: Some(connect_properties(connect.kept)),
             };
             let login = login.map(|(username, password)| v5::Login::new(username, password));
             let will = connect.will.map(|(topic, payload)| {
@@ -61,11 +61,11 @@ pub(in crate::mqtt) fn connect(out: &mut BytesMut, connect: &Connect<'_>) -> Res
     Ok(())
 }
 
-/// The session never expires, the window is bounded, and topics are always written out. No
-/// maximum packet size is announced: a broker that knew it would drop larger messages silently.
-fn connect_properties() -> v5::ConnectProperties {
+/// A session that is kept never expires, the window is bounded, and topics are always written out.
+/// No maximum packet size is announced: a broker that knew it would drop larger messages silently.
+fn connect_properties(kept: bool) -> v5::ConnectProperties {
     v5::ConnectProperties {
-        session_expiry_interval: Some(EXPIRY_NEVER),
+        session_expiry_interval: kept.then_some(EXPIRY_NEVER),
         receive_maximum: Some(RECEIVE_MAX),
         topic_alias_max: Some(0),
         ..v5::ConnectProperties::new()
@@ -220,6 +220,7 @@ mod tests {
         username: None,
         password: None,
         clean: false,
+        kept: true,
         keep_alive: 60,
         will: None,
     };
@@ -245,6 +246,14 @@ mod tests {
         check_connect(
             Connect { version: Version::V5, username: Some("u"), ..PLAIN },
             b"\x10\x1d\0\x04MQTT\x05\x80\0\x3c\x0b\x11\xff\xff\xff\xff\x21\x08\0\x22\0\0\0\x02me\0\x01u",
+        );
+    }
+
+    #[test]
+    fn a_session_that_is_not_kept_ends_with_its_connection() {
+        check_connect(
+            Connect { version: Version::V5, clean: true, kept: false, ..PLAIN },
+            b"\x10\x15\0\x04MQTT\x05\x02\0\x3c\x06\x21\x08\0\x22\0\0\0\x02me",
         );
     }
 
