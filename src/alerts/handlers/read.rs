@@ -264,7 +264,7 @@ impl<'a> Keys<'a, '_> {
             Value::Null => return None,
             Value::Number(nanos) => nanos.as_i64(),
             Value::String(text) if text.is_empty() => return None,
-            Value::String(text) => duration(text),
+            Value::String(text) => values::go::duration(text).filter(|nanos| *nanos > 0),
             _ => None,
         };
         if nanos.is_none() {
@@ -393,34 +393,6 @@ fn is_name(name: &str, also: &str) -> bool {
             || also.contains(letter)
     };
     !name.is_empty() && name.chars().all(is_plain)
-}
-
-/// A duration as Go writes it, in nanoseconds: `1m30s`, `500ms`.
-fn duration(text: &str) -> Option<i64> {
-    const UNITS: [(&str, f64); 8] = [
-        ("ns", 1.0),
-        ("us", 1e3),
-        ("µs", 1e3),
-        ("μs", 1e3),
-        ("ms", 1e6),
-        ("s", 1e9),
-        ("m", 60e9),
-        ("h", 3600e9),
-    ];
-    let mut rest = text;
-    let mut sum = 0.0;
-    while !rest.is_empty() {
-        let length = rest.find(|letter: char| !letter.is_ascii_digit() && letter != '.')?;
-        let number: f64 = rest[..length].parse().ok()?;
-        let after = &rest[length..];
-        let end = after.find(|letter: char| letter.is_ascii_digit() || letter == '.');
-        let (unit, after) = after.split_at(end.unwrap_or(after.len()));
-        let (_, nanos) = UNITS.into_iter().find(|(known, _)| *known == unit)?;
-        sum += number * nanos;
-        rest = after;
-    }
-    #[expect(clippy::cast_possible_truncation, reason = "it is checked just before")]
-    (sum > 0.0 && sum < 9e18).then_some(sum as i64)
 }
 
 #[cfg(test)]
