@@ -42,7 +42,7 @@ pub fn rule(filter: &str, qos: Qos) -> Rule {
 }
 
 pub fn tls(ca: &Path) -> Tls {
-    Tls { ca: Some(ca.to_owned()), client: None, ..Tls::default() }
+    Tls { ca: Some(ca.to_owned().into()), client: None, ..Tls::default() }
 }
 
 /// A session's patience, for tests that have none.
