@@ -194,10 +194,10 @@ fn mosquitto_with_tls(folder: &Folder, authority: &Authority) -> Broker {
 
 fn client_files(folder: &Path) -> Tls {
     Tls {
-        ca: Some(folder.join("ca.pem")),
+        ca: Some(folder.join("ca.pem").into()),
         client: Some(ClientCertificate {
-            chain: folder.join("client.pem"),
-            key: folder.join("client.key"),
+            chain: folder.join("client.pem").into(),
+            key: folder.join("client.key").into(),
         }),
         ..Tls::default()
     }
@@ -338,7 +338,7 @@ fn certificates_as_people_make_them_are_accepted_or_refused_in_words() {
         ));
         let mut settings = broker(port);
         settings.tls = Some(Tls {
-            ca: Some(folder.join(&format!("{ca}.pem"))),
+            ca: Some(folder.join(&format!("{ca}.pem")).into()),
             client: None,
             ..Tls::default()
         });
@@ -366,7 +366,7 @@ fn a_broker_without_tls_and_one_that_wants_a_certificate_are_told_apart() {
         (plain.port(), "closed the connection during the TLS handshake; is this its port for TLS?"),
     ] {
         let mut settings = broker(port);
-        settings.tls = Some(Tls { ca: Some(ca.clone()), client: None, ..Tls::default() });
+        settings.tls = Some(Tls { ca: Some(ca.clone().into()), client: None, ..Tls::default() });
         let rig = Rig::start(&settings, quick());
         rig.wait_until(words, |session| session.error.contains(words));
     }
@@ -386,7 +386,7 @@ fn large_and_small_messages_come_through_tls() {
         path("broker.key")
     ));
     let mut settings = broker(port);
-    settings.tls = Some(Tls { ca: Some(ca), client: None, ..Tls::default() });
+    settings.tls = Some(Tls { ca: Some(ca.into()), client: None, ..Tls::default() });
     settings.packet_bytes_max = 400_000;
     let rig = Rig::start(&settings, thorough());
     rig.wait_until_ready();
@@ -483,7 +483,7 @@ fn a_websocket_carries_a_session() {
         if is_secret {
             let path = |name: &str| folder.join(name).display().to_string();
             lines += &format!("certfile {}\nkeyfile {}\n", path("broker.pem"), path("broker.key"));
-            settings.tls = Some(Tls { ca: Some(ca), client: None, ..Tls::default() });
+            settings.tls = Some(Tls { ca: Some(ca.into()), client: None, ..Tls::default() });
         }
         let mut mosquitto = Broker::with(&lines);
         let rig = Rig::start(&settings, quick());
