@@ -54,6 +54,7 @@ fn measure(rows: usize, folder: &std::path::Path) -> (Duration, Duration, u64) {
         backoff: BACKOFF,
         attempts_max: None,
         in_order: false,
+        by_policy: false,
     };
     let claims = queue.claims(terms, None);
     fill(&queue, rows);

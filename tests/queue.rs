@@ -81,7 +81,14 @@ fn open(settings: &config::Queue, attempts_max: Option<u32>, health: &Health) ->
 }
 
 fn terms(sink: &'static str, attempts_max: Option<u32>) -> Terms {
-    Terms { sink: sink.into(), in_flight_max: 10, backoff: BACKOFF, attempts_max, in_order: false }
+    Terms {
+        sink: sink.into(),
+        in_flight_max: 10,
+        backoff: BACKOFF,
+        attempts_max,
+        in_order: false,
+        by_policy: false,
+    }
 }
 
 #[derive(Default)]

@@ -156,6 +156,7 @@ fn deliver_all(database: &Path, expected: &BTreeSet<&str>) -> Vec<Vec<u8>> {
         backoff: BACKOFF,
         attempts_max: None,
         in_order: false,
+        by_policy: false,
     };
     let claims = queue.claims(terms, None);
     let (mut delivered, mut missing) = (Vec::new(), expected.clone());

@@ -20,6 +20,10 @@ pub struct Terms {
     /// Whether it hands over what a lane has in order, one behind the other, as a session that
     /// publishes does: then all of a lane keep their order, as if they shared an order key.
     pub in_order: bool,
+    /// Whether its outcomes follow a policy of their own. A delivery that was refused waits for
+    /// exactly as long as its outcome says, and alone: those behind it go on. And however many are
+    /// refused, their lane stays open.
+    pub by_policy: bool,
 }
 
 /// A delivery in the hands of a sink. It must be given back with [`Claims::settle`](super::Claims::settle).

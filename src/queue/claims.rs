@@ -154,6 +154,7 @@ mod tests {
             backoff,
             attempts_max: None,
             in_order: false,
+            by_policy: false,
         };
         let claims = queue.claims(terms, None);
         let ((tell, told), (go_on, may_go_on)) = (bounded(2), bounded(1));

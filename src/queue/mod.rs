@@ -20,7 +20,7 @@ mod waiting;
 mod writer;
 
 use crate::config;
-use crate::message::{Desk, Record};
+use crate::message::{Desk, Record, SinkName};
 use crate::system::health::Health;
 use crate::system::pulse::Pulse;
 use crate::system::threads::{self, Failures, lock};
@@ -234,6 +234,13 @@ impl Queue {
     #[must_use]
     pub fn claims(&self, terms: Terms, ring: Option<Ring>) -> Claims {
         Claims::of(Arc::clone(&self.0), terms, ring)
+    }
+
+    /// All that waits for a sink may go at once: somebody knows that it is back.
+    pub fn hurry(&self, sink: &SinkName) {
+        let mut board = lock(&self.0.board);
+        board.hurry(Some(sink));
+        self.0.act(board);
     }
 
     /// Who makes the document that `ilagent status` gets from the control socket.

@@ -314,6 +314,7 @@ mod tests {
                 backoff: Backoff { first: second, longest: second },
                 attempts_max: None,
                 in_order: false,
+                by_policy: false,
             },
             attempt: Box::new(move |delivery| {
                 began.send(delivery.errand.clone()).unwrap();

@@ -7,7 +7,7 @@
 //! those without room are lost and counted. A kill may cost the lines of the last moments.
 
 use crate::config::FileSink;
-use crate::message::{Delivery, Desk, Holds, Keep, LaneName, Outcome, Receipt, SinkName, masked};
+use crate::message::{Delivery, Desk, Holds, Keep, LaneName, Outcome, Receipt, SinkName};
 use crate::queue::{Push, Queue, Storing, Terms};
 use crate::retry::Backoff;
 use crate::system::files::open_private;
@@ -102,6 +102,7 @@ impl File {
             backoff: BACKOFF,
             attempts_max: None,
             in_order: false,
+            by_policy: false,
         };
         Ok(File {
             terms,
@@ -301,7 +302,7 @@ fn line(sink: &SinkName, delivery: &Delivery, now: SystemTime) -> Vec<u8> {
         () if serde_json::from_str::<IgnoredAny>(&body).is_ok() => body.replace(['\r', '\n'], " "),
         () => quoted(&body),
     };
-    let shown = quoted(&masked(key));
+    let shown = quoted(&delivery.lane.shown_key());
     let body = if key.is_empty() { body } else { body.replace(&quoted(key), &shown) };
     format!(
         "{{\"time\":{time},\"sink\":{},\"kind\":\"{}\",\"key\":{shown},\"order_key\":{order_key},\

@@ -48,6 +48,7 @@ impl Ilert {
             backoff: BACKOFF,
             attempts_max: settings.attempts_max,
             in_order: false,
+            by_policy: false,
         };
         Ok(Ilert { client, terms, heartbeat: settings.heartbeat.clone() })
     }

@@ -59,6 +59,7 @@ pub fn prepare(broker: &Broker) -> Result<Publisher, String> {
         backoff: config::defaults::BACKOFF,
         attempts_max: Some(config::defaults::ATTEMPTS_MAX),
         in_order: true,
+        by_policy: false,
     };
     Ok(Publisher { terms, session, status: broker.status.clone() })
 }

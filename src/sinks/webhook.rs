@@ -61,6 +61,7 @@ impl Webhook {
             backoff: settings.backoff,
             attempts_max: settings.attempts_max,
             in_order: false,
+            by_policy: false,
         };
         info!("{}: {} is reached {}", terms.sink, settings.host(), client.way());
         let basic = settings.basic.as_ref().map(|(user, password)| {

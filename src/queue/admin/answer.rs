@@ -5,7 +5,7 @@ use super::recover::Recovery;
 use super::sweep::{Sweep, Verb};
 use super::work::Work;
 use crate::config::values::age_words;
-use crate::message::{Delivery, Errand, SinkName, masked};
+use crate::message::{Delivery, Errand, LaneName, SinkName, masked};
 use crate::queue::board::Board;
 use crate::queue::database::dead_letters::Stored;
 use crate::queue::database::moved;
@@ -243,7 +243,7 @@ fn waiting_line(shown: &Shown, board: &Mutex<Board>) -> Value {
         "reason": shown.damaged,
         "sink": shown.delivery.lane.sink.as_str(),
         "kind": shown.delivery.errand.kind(),
-        "key": masked(&shown.delivery.lane.key),
+        "key": shown.delivery.lane.shown_key(),
         "attempts": shown.attempts,
         "time": shown.stored_at,
         "bytes": shown.bytes,
@@ -257,7 +257,7 @@ fn dead_line(stored: &Stored) -> Value {
         "state": "dead",
         "sink": stored.letter.lane.as_ref().map(|lane| lane.sink.as_str()).filter(|sink| !sink.is_empty()),
         "kind": stored.letter.errand.as_ref().map(Errand::kind),
-        "key": masked(stored.letter.lane.as_ref().map_or("", |lane| &lane.key)),
+        "key": stored.letter.lane.as_ref().map_or_else(|| masked(""), LaneName::shown_key),
         "time": stored.buried_at,
         "bytes": stored.letter.body.len(),
         "origin": stored.letter.origin,

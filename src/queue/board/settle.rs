@@ -10,11 +10,10 @@ use super::claim::is_withdrawn;
 use super::lane::Lane;
 use crate::message::{Delivery, Holds, Outcome};
 use crate::queue::change::{Buried, Change};
-use crate::queue::claim::{Claim, Probes};
+use crate::queue::claim::{Claim, Probes, Terms};
 use crate::queue::entry::{Doubt, Entry, Position};
 use crate::queue::push::{DeadLetter, Storing};
 use crate::queue::row::{RowId, weight};
-use crate::retry::Backoff;
 use std::time::{Duration, Instant};
 
 /// That many failures in a row, each of a delivery's own, say that the lane is what fails.
@@ -68,16 +67,16 @@ impl Board {
     /// A failure of a delivery's own.
     fn failed(
         &mut self,
-        claim: Claim,
+        mut claim: Claim,
         why: &str,
         after: Option<Duration>,
         now: Instant,
         dice: f64,
     ) {
         let attempts = claim.attempt;
-        let (attempts_max, backoff) = self.terms(claim.lane);
+        let &Terms { attempts_max, backoff, by_policy, .. } = self.terms(claim.lane);
         if let Some(lane) = self.lanes.get_mut(&claim.lane)
-            && !has_failed_too_often(lane, claim.probes, now, dice)
+            && (by_policy || !has_failed_too_often(lane, claim.probes, now, dice))
             && claim.probes.lane
             && lane.gate.open()
         {
@@ -89,8 +88,11 @@ impl Board {
         }
         // What the other side asks for can make the wait longer than our own, never shorter.
         let own = backoff.wait_after(attempts, dice);
-        let until = now + after.map_or(own, |after| after.max(own));
-        let number = claim.lane;
+        let wait = after.map_or(own, |after| if by_policy { after } else { after.max(own) });
+        if by_policy {
+            self.leaves_chain(&mut claim);
+        }
+        let (number, until) = (claim.lane, now + wait);
         let entry = self.entry(claim, attempts);
         if entry.stored {
             let row = RowId { lane: number, seq: entry.seq };
@@ -100,6 +102,19 @@ impl Board {
             return;
         }
         self.wait(number, entry, until);
+    }
+
+    /// It does not hold up those behind it any more. What is stored of it keeps its order key, so
+    /// after a restart it goes first once more.
+    fn leaves_chain(&mut self, claim: &mut Claim) {
+        let (number, stored) = (claim.lane, claim.stored);
+        let before = weight(&claim.delivery);
+        let order_key = claim.delivery.order_key.take();
+        if let Some(lane) = self.lanes.get_mut(&number) {
+            lane.release(order_key.as_deref(), stored);
+        }
+        self.goes(number, before, stored);
+        self.comes(number, weight(&claim.delivery), stored);
     }
 
     /// An attempt that says something about the sink or the lane, and nothing about the delivery,
@@ -118,7 +133,7 @@ impl Board {
         doubt.failures += 1;
         let failures = doubt.failures;
         let (number, probes) = (claim.lane, claim.probes);
-        let (_, backoff) = self.terms(number);
+        let &Terms { backoff, .. } = self.terms(number);
         let Some(lane) = self.lanes.get_mut(&number) else { return };
         let sink = &mut self.sinks[lane.sink.0];
         if holds == Holds::Sink {
@@ -344,10 +359,9 @@ impl Board {
         terms.is_some_and(|terms| terms.in_order)
     }
 
-    fn terms(&self, number: u32) -> (Option<u32>, Backoff) {
+    fn terms(&self, number: u32) -> &Terms {
         let lane = self.lanes.get(&number).expect("the lane of a claim is known");
-        let terms = self.sinks[lane.sink.0].terms.as_ref().expect("only a sink with terms claims");
-        (terms.attempts_max, terms.backoff)
+        self.sinks[lane.sink.0].terms.as_ref().expect("only a sink with terms claims")
     }
 
     /// Whether the sink of a lane has taken a delivery since then.

@@ -79,6 +79,7 @@ fn terms() -> Terms {
         backoff,
         attempts_max: None,
         in_order: false,
+        by_policy: false,
     }
 }
 
@@ -652,6 +653,46 @@ fn one_that_is_given_up_and_its_heir_are_written_together() {
         })
         .collect();
     assert_eq!(words, ["add lane", "insert heir", "give way"], "of one outbox, so of one commit");
+}
+
+#[test]
+fn what_is_refused_by_policy_waits_alone_and_those_behind_it_go_on() {
+    for storing in [Storing::AtOnce, Storing::IfRefused] {
+        let mut world = World::new(storing);
+        world.board.take_on(Terms { by_policy: true, ..terms() });
+        let [first, second, third] = [(); 3].map(|()| world.publish("a", "pump"));
+        (0..3).for_each(|_| world.collect());
+        world.commit();
+        assert_eq!((world.claim(), world.claim()), (Some(first), None), "one at a time");
+        let wait = Duration::from_millis(7);
+        let why = "no".to_owned();
+        world.settle(first, Outcome::Later { why, holds: Holds::Delivery, after: Some(wait) });
+        world.collect();
+        world.commit();
+        assert_eq!((world.claim(), world.claim()), (Some(second), None), "{storing:?}");
+        world.settle(second, Outcome::Delivered);
+        assert_eq!((world.claim(), world.claim()), (Some(third), None), "{storing:?}");
+        world.settle(third, Outcome::Delivered);
+        world.now += wait;
+        assert_eq!(world.claim(), Some(first), "its wait is no longer than it was said to be");
+        assert_eq!(world.claims[0].attempt, 2);
+        world.settle(first, Outcome::Delivered);
+        world.collect();
+        world.commit();
+        let Board { stored, transit, .. } = &world.board;
+        assert_eq!((stored.bytes, transit.bytes), (0, 0), "{storing:?}");
+    }
+}
+
+#[test]
+fn a_lane_stays_open_however_many_are_refused_by_policy() {
+    let mut world = World::new(Storing::IfRefused);
+    world.board.take_on(Terms { by_policy: true, ..terms() });
+    for _ in 0..300 {
+        let refused = world.publish("a", "pump");
+        assert_eq!(world.claim(), Some(refused));
+        world.settle(refused, later(Holds::Delivery));
+    }
 }
 
 /// `BOARD_LIVES=5000 cargo test --lib board` takes longer and finds more.
