@@ -6,6 +6,19 @@ use percent_encoding::percent_decode_str;
 use serde_json::Value;
 use std::borrow::Cow;
 
+/// A header of a call that is for its sink, and not sent: the topic for what is given up,
+/// percent-encoded.
+pub const DEAD_LETTER: &str = ":dead-letter";
+
+/// Another one: the body was built from bytes, which are its `data_base64`.
+pub const RAW: &str = ":raw";
+
+/// Whether a header of a call is sent. Those for its sink begin with a colon.
+#[must_use]
+pub fn is_sent(header: &str) -> bool {
+    !header.starts_with(':')
+}
+
 /// What a delivery asks of its sink. It is stored as its kind, its target and a note.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Errand {
@@ -39,7 +52,7 @@ pub enum Errand {
         path: String,
         /// What the body is; may be empty.
         content_type: String,
-        /// Headers of this call: names and values, each on one line.
+        /// Headers of this call: names and values, each on one line; see also [`is_sent`].
         headers: Vec<(String, String)>,
     },
 }

@@ -189,7 +189,7 @@ impl Roster {
         let started = Instant::now();
         self.begins(&claim, started);
         debug!("sink {}: attempt {} of delivery {}", self.name(), claim.attempt, claim.id);
-        let outcome = self.sink.attempt(claim.id, &claim.delivery);
+        let outcome = self.sink.attempt(&claim);
         self.report(&claim, &outcome, started);
         if outcome == Outcome::Delivered && !self.sink.is_journal() {
             self.journals.iter().for_each(|journal| journal.note(self.name(), &claim.delivery));

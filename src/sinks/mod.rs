@@ -2,6 +2,7 @@
 //! a session with a broker claims for itself.
 
 mod announce;
+pub mod app;
 pub mod crew;
 pub mod file;
 pub mod ilert;
@@ -10,7 +11,7 @@ pub mod webhook;
 
 use crate::config::{self, Config};
 use crate::message::{Delivery, Outcome, Ping};
-use crate::queue::{Queue, Terms};
+use crate::queue::{Claim, Queue, Terms};
 use crate::system::pulse::Part;
 use crate::system::services::Services;
 use crew::Crew;
@@ -23,6 +24,8 @@ pub enum Sink {
     Ilert(Box<ilert::Ilert>),
     /// A webhook.
     Webhook(Box<webhook::Webhook>),
+    /// The application of a Dapr sidecar.
+    App(Box<app::App>),
     /// A journal of what the others took.
     File(file::File),
     /// What a test wants it to be.
@@ -49,6 +52,7 @@ pub fn check(config: &Config) -> Result<(), Vec<String>> {
         config::Sink::Webhook(settings) => webhook::check(settings),
         config::Sink::File(settings) => file::check(settings),
         config::Sink::Mqtt(broker) => mqtt::check(broker),
+        config::Sink::App(settings) => app::check(settings),
     });
     let wrong: Vec<String> = checked.filter_map(Result::err).collect();
     if wrong.is_empty() { Ok(()) } else { Err(wrong) }
@@ -61,18 +65,21 @@ impl Sink {
         match self {
             Sink::Ilert(ilert) => ilert.terms(),
             Sink::Webhook(webhook) => webhook.terms(),
+            Sink::App(app) => app.terms(),
             Sink::File(file) => file.terms(),
             #[cfg(test)]
             Sink::Test(scripted) => &scripted.terms,
         }
     }
 
-    /// Tries once to hand `delivery` over, which has the number `id` in the log.
+    /// Tries once to hand over what was claimed.
     #[must_use]
-    pub fn attempt(&self, id: u64, delivery: &Delivery) -> Outcome {
+    pub fn attempt(&self, claim: &Claim) -> Outcome {
+        let delivery = &claim.delivery;
         match self {
-            Sink::Ilert(ilert) => ilert.attempt(id, delivery),
+            Sink::Ilert(ilert) => ilert.attempt(claim.id, delivery),
             Sink::Webhook(webhook) => webhook.attempt(delivery),
+            Sink::App(app) => app.attempt(claim),
             Sink::File(file) => file.attempt(delivery),
             #[cfg(test)]
             Sink::Test(scripted) => (scripted.attempt)(delivery),
@@ -85,6 +92,7 @@ impl Sink {
         match self {
             Sink::Ilert(ilert) => ilert.attempt_max(delivery),
             Sink::Webhook(webhook) => webhook.attempt_max(delivery),
+            Sink::App(app) => app.attempt_max(delivery),
             Sink::File(file) => file.attempt_max(),
             #[cfg(test)]
             Sink::Test(scripted) => (scripted.attempt_max)(delivery),
@@ -96,7 +104,7 @@ impl Sink {
     pub fn ping(&self) -> Option<Arc<Ping>> {
         match self {
             Sink::Ilert(ilert) => Some(ilert.ping()),
-            Sink::Webhook(_) | Sink::File(_) => None,
+            Sink::Webhook(_) | Sink::App(_) | Sink::File(_) => None,
             #[cfg(test)]
             Sink::Test(_) => None,
         }
@@ -110,7 +118,7 @@ impl Sink {
                 let key = ilert.heartbeat()?.clone();
                 Some(Heartbeat { key, ping: ilert.ping() })
             }
-            Sink::Webhook(_) | Sink::File(_) => None,
+            Sink::Webhook(_) | Sink::App(_) | Sink::File(_) => None,
             #[cfg(test)]
             Sink::Test(_) => None,
         }
@@ -121,6 +129,7 @@ impl Sink {
         match self {
             Sink::Ilert(ilert) => ilert.cut(),
             Sink::Webhook(webhook) => webhook.cut(),
+            Sink::App(app) => app.cut(),
             Sink::File(_) => (),
             #[cfg(test)]
             Sink::Test(_) => (),
@@ -131,7 +140,7 @@ impl Sink {
     fn journal(&self, queue: &Queue) -> Option<file::Journal> {
         match self {
             Sink::File(file) => Some(file.journal(queue)),
-            Sink::Ilert(_) | Sink::Webhook(_) => None,
+            Sink::Ilert(_) | Sink::Webhook(_) | Sink::App(_) => None,
             #[cfg(test)]
             Sink::Test(_) => None,
         }
@@ -145,7 +154,7 @@ impl Sink {
     fn is_done(&self) -> bool {
         match self {
             Sink::File(file) => file.is_done(),
-            Sink::Ilert(_) | Sink::Webhook(_) => true,
+            Sink::Ilert(_) | Sink::Webhook(_) | Sink::App(_) => true,
             #[cfg(test)]
             Sink::Test(_) => true,
         }
@@ -174,6 +183,7 @@ impl Prepared {
                 config::Sink::Webhook(settings) => {
                     Sink::Webhook(Box::new(webhook::Webhook::prepare(settings)?))
                 }
+                config::Sink::App(settings) => Sink::App(Box::new(app::App::prepare(settings)?)),
                 config::Sink::File(settings) => Sink::File(file::File::prepare(settings)?),
                 config::Sink::Mqtt(broker) => {
                     all.publishers.push(mqtt::prepare(broker)?);
@@ -211,6 +221,9 @@ impl Prepared {
         let journals: Arc<[file::Journal]> =
             self.blocking.iter().filter_map(|sink| sink.journal(queue)).collect();
         for sink in self.blocking {
+            if let Sink::App(app) = &sink {
+                app.watch(queue, services)?;
+            }
             let name = sink.terms().sink.clone();
             let crew = Crew::start(sink, queue, services, &journals);
             running.push(Running::Crew(crew.map_err(|error| format!("sink {name}: {error}"))?));

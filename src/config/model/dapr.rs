@@ -28,6 +28,12 @@ pub struct Dapr {
 }
 
 impl Dapr {
+    /// The name of the application in the queue, the log, `/ready` and `/status`.
+    #[must_use]
+    pub fn sink_name(&self) -> String {
+        format!("app {}", self.app_id)
+    }
+
     /// A component by its name.
     #[must_use]
     pub fn component(&self, name: &str) -> Option<&PubSub> {

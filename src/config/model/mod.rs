@@ -62,10 +62,12 @@ impl Config {
     pub fn sinks(&self) -> impl Iterator<Item = Sink<'_>> {
         let ilert = std::iter::once(Sink::Ilert(&self.ilert));
         let brokers = self.brokers.iter().filter(|broker| self.is_published_to(broker));
+        let apps = self.dapr.iter().filter(|dapr| dapr.app.is_some());
         ilert
             .chain(self.webhooks.iter().map(Sink::Webhook))
             .chain(self.files.iter().map(Sink::File))
             .chain(brokers.map(Sink::Mqtt))
+            .chain(apps.map(Sink::App))
     }
 
     /// The rules of all sources.

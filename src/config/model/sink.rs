@@ -1,6 +1,6 @@
 //! Where deliveries go.
 
-use super::{Broker, CallRule, Secret, Tls, defaults};
+use super::{Broker, CallRule, Dapr, Secret, Tls, defaults};
 use crate::retry::Backoff;
 use std::borrow::Cow;
 use std::ops::RangeInclusive;
@@ -18,6 +18,8 @@ pub enum Sink<'a> {
     File(&'a FileSink),
     /// An MQTT broker that is published to.
     Mqtt(&'a Broker),
+    /// The application of a Dapr sidecar.
+    App(&'a Dapr),
 }
 
 impl Sink<'_> {
@@ -32,6 +34,7 @@ impl Sink<'_> {
             Sink::Webhook(webhook) => webhook.sink_name().into(),
             Sink::File(file) => file.name.as_str().into(),
             Sink::Mqtt(broker) => broker.sink_name().into(),
+            Sink::App(dapr) => dapr.sink_name().into(),
         }
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use ureq::config::Config;
 use ureq::http::{HeaderMap, Request, Response, Version};
-use ureq::{Agent, Body, Error, ProxyProtocol};
+use ureq::{Agent, Body, Error, ProxyProtocol, Timeout};
 
 /// How long connecting may take, TLS included.
 const CONNECT_MAX: Duration = Duration::from_secs(10);
@@ -69,6 +69,28 @@ pub struct Reply {
     /// The body; `None` for one that is too long.
     pub body: Option<Vec<u8>>,
     headers: HeaderMap,
+}
+
+/// Why there is no whole reply.
+#[derive(Clone, Debug)]
+pub struct NoReply {
+    /// In words, which may come from outside and contain secrets.
+    pub why: String,
+    /// What happened.
+    pub how: Failure,
+}
+
+/// How a request can end without a reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// There is nobody to ask.
+    Away,
+    /// The connection ended after the request had been sent.
+    Broken,
+    /// The time was over.
+    Late,
+    /// What came is no reply.
+    Odd,
 }
 
 impl Reply {
@@ -139,6 +161,27 @@ impl Client {
         self.dialer.cut();
     }
 
+    /// A client of a host that is reached directly, whatever the environment says of proxies. In
+    /// TLS whoever answers is trusted.
+    ///
+    /// # Errors
+    ///
+    /// Says why TLS cannot be used.
+    pub fn direct(url: &str, limits: Limits) -> Result<Self, String> {
+        let way = Way::Direct;
+        let trust = if needs_tls(url, &way) { Some(Arc::new(Trust::in_anybody()?)) } else { None };
+        Ok(Self::with(Dialer::default(), way, trust, limits))
+    }
+
+    /// Makes a request and reads its reply.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::ask`], in words.
+    pub fn call(&self, call: &Call<'_>) -> Result<Reply, String> {
+        self.ask(call).map_err(|none| none.why)
+    }
+
     /// Makes a request and reads its reply.
     ///
     /// The other side may just have closed an idle connection. A request that fails for that reason
@@ -147,8 +190,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// Says why there is no whole reply. The words may come from outside and contain secrets.
-    pub fn call(&self, call: &Call<'_>) -> Result<Reply, String> {
+    /// Says why there is no whole reply.
+    pub fn ask(&self, call: &Call<'_>) -> Result<Reply, NoReply> {
         let began = Instant::now();
         let replied = match self.run(call, call.limit) {
             Err(Error::Io(error)) if was_closed(error.kind()) && began.elapsed() < call.limit => {
@@ -158,7 +201,7 @@ impl Client {
         };
         replied.and_then(read).map_err(|error| {
             self.dialer.doubt_latest();
-            self.words(&error)
+            NoReply { why: self.words(&error), how: failure(&error) }
         })
     }
 
@@ -221,6 +264,20 @@ fn config(limits: Limits, way: &Way) -> Config {
 
 fn was_closed(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof)
+}
+
+fn failure(error: &Error) -> Failure {
+    match error {
+        Error::Io(error) if was_closed(error.kind()) => Failure::Broken,
+        Error::Timeout(Timeout::Resolve | Timeout::Connect)
+        | Error::Io(_)
+        | Error::HostNotFound
+        | Error::ConnectionFailed
+        | Error::Rustls(_)
+        | Error::Tls(_) => Failure::Away,
+        Error::Timeout(_) => Failure::Late,
+        _ => Failure::Odd,
+    }
 }
 
 fn read(response: Response<Body>) -> Result<Reply, Error> {

@@ -4,7 +4,7 @@
 mod client;
 mod way;
 
-pub use client::{Call, Client, Limits, Reply};
+pub use client::{Call, Client, Failure, Limits, NoReply, Reply};
 pub use way::Way;
 
 /// Whether a text can be asked for: a whole URL of a host.

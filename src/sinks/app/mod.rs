@@ -1,0 +1,14 @@
+//! The application of a Dapr sidecar as a sink.
+//!
+//! A switch of the crate: a build has it (`enabled`), or it has none (`disabled`), and then no
+//! configuration asks for it. Both files say the same names.
+
+#[cfg(feature = "dapr")]
+mod enabled;
+#[cfg(feature = "dapr")]
+pub use enabled::{App, check};
+
+#[cfg(not(feature = "dapr"))]
+mod disabled;
+#[cfg(not(feature = "dapr"))]
+pub use disabled::{App, check};
