@@ -257,14 +257,18 @@ impl Roster {
         match outcome {
             Outcome::Delivered => {
                 let origin = plain(&delivery.origin);
-                // A journal says nothing that its file does not say.
-                let level = if self.sink.is_journal() { Level::Debug } else { Level::Info };
+                let level = if self.sink.is_talkative() { Level::Debug } else { Level::Info };
                 log!(
                     level,
                     "sink {name}: delivered {id}, {delivery}, from {origin}, attempt {attempt}"
                 );
             }
-            Outcome::Never { why, .. } => warn!("sink {name}: {id} ({lane}) was refused: {why}"),
+            Outcome::Never { why, heir: None } => {
+                warn!("sink {name}: {id} ({lane}) was refused: {why}");
+            }
+            Outcome::Never { why, heir: Some(heir) } => {
+                warn!("sink {name}: {id} ({lane}) was refused, a {heir} takes its place: {why}");
+            }
             Outcome::Later { why, .. } => {
                 let level = if is_first_failure { Level::Warn } else { Level::Debug };
                 log!(

@@ -150,6 +150,12 @@ impl Sink {
         matches!(self, Sink::File(_))
     }
 
+    /// Whether a line of the log for each delivery would be too much: a journal's stand in its file,
+    /// and an application may take thousands a second.
+    fn is_talkative(&self) -> bool {
+        matches!(self, Sink::File(_) | Sink::App(_))
+    }
+
     /// Whether a journal has nothing more to write.
     fn is_done(&self) -> bool {
         match self {

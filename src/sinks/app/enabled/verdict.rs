@@ -38,7 +38,13 @@ struct Answer {
 /// nothing special: its status says it all.
 pub(super) fn judge(reply: &Reply, secrets: &Secrets<'_>) -> Verdict {
     match reply.status {
-        200..=299 => said(reply.body.as_deref().unwrap_or_default()),
+        200..=299 => match &reply.body {
+            Some(body) => said(body),
+            // What it says may be anything.
+            None => {
+                Verdict::Failed { why: "the application's answer is too long".into(), status: None }
+            }
+        },
         404 => Verdict::Unknown,
         status => Verdict::Failed { why: reply.words(secrets), status: Some(status) },
     }
@@ -97,7 +103,10 @@ mod tests {
     }
 
     #[test]
-    fn any_other_status_is_a_failure() {
+    fn any_other_status_is_a_failure_and_so_is_an_endless_answer() {
+        let endless = Reply { status: 200, body: None, ..Reply::default() };
+        let why = "the application's answer is too long".to_owned();
+        assert_eq!(judge(&endless, &Secrets::of(vec![])), Verdict::Failed { why, status: None });
         for status in [100, 301, 303, 400, 401, 403, 405, 429, 500, 503] {
             let why = format!("status {status}: no");
             let wanted = Verdict::Failed { why, status: Some(status) };
