@@ -6,7 +6,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 use std::borrow::{Borrow, Cow};
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// The name of a sink: an instance, such as `ilert`, `mqtt plant` or `file journal`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -125,9 +125,42 @@ pub enum Keep {
     /// For this long at most, in memory alone: it is worth nothing later. Nobody waits for it, and
     /// another one like it takes its place.
     AtMost(Duration),
+    /// Over restarts as well, until this moment of the wall clock: whoever claims it later gives it
+    /// up.
+    Before(SystemTime),
 }
 
+/// What a note begins with that says until when its delivery is kept, in milliseconds since 1970.
+const BEFORE: &str = "before ";
+
 impl Keep {
+    /// Whether it is worth nothing any more, by the wall clock.
+    #[must_use]
+    pub fn is_over(self, now: SystemTime) -> bool {
+        matches!(self, Keep::Before(end) if end <= now)
+    }
+
+    /// What is stored of it, in front of an errand's note.
+    fn words(self) -> Option<String> {
+        let Keep::Before(end) = self else { return None };
+        let since = end.duration_since(UNIX_EPOCH).unwrap_or_default();
+        Some(format!("{BEFORE}{} ", since.as_millis()))
+    }
+
+    /// The reverse of [`Delivery::note`]: how it is kept, and its errand's note.
+    #[must_use]
+    pub fn of_note(note: Option<&str>) -> (Self, Option<&str>) {
+        let read = |note: &str| {
+            let (end, note) = note.strip_prefix(BEFORE)?.split_once(' ')?;
+            let since = Duration::from_millis(end.parse().ok()?);
+            Some((Keep::Before(UNIX_EPOCH.checked_add(since)?), note.len()))
+        };
+        match note.and_then(read) {
+            Some((keep, bytes)) => (keep, note.map(|note| &note[note.len() - bytes..])),
+            None => (Keep::UntilDelivered, note),
+        }
+    }
+
     /// Whether it is worth something only now.
     #[must_use]
     pub fn is_perishable(self) -> bool {
@@ -150,6 +183,24 @@ pub struct Delivery {
     pub body: Vec<u8>,
     /// Where it came from, for people: the topic of its message, or `http`.
     pub origin: String,
+}
+
+impl Delivery {
+    /// What is stored of it beside its kind and its target, for [`Keep::of_note`].
+    #[must_use]
+    pub fn note(&self) -> Option<Cow<'static, str>> {
+        let note = self.errand.note();
+        match self.keep.words() {
+            None => note,
+            Some(words) => Some(Cow::Owned(words + &note.unwrap_or_default())),
+        }
+    }
+
+    /// How many bytes of its note are not its errand's.
+    #[must_use]
+    pub fn note_bytes(&self) -> usize {
+        self.keep.words().map_or(0, |words| words.len())
+    }
 }
 
 /// A delivery in the words of the log: what it is, for whom, and the key by which a person can
@@ -225,6 +276,51 @@ pub type Ping = dyn Fn(&str) -> Outcome + Send + Sync;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn until_when_it_is_kept_is_stored_in_its_note() {
+        let end = UNIX_EPOCH + Duration::from_millis(1_764_165_944_250);
+        let publish = Errand::Publish {
+            topic: "a".to_owned(),
+            qos: crate::message::Qos::AtLeastOnce,
+            retain: true,
+        };
+        let call =
+            Errand::Call { path: "/".to_owned(), content_type: String::new(), headers: vec![] };
+        let event = Errand::Event { path: "/".to_owned() };
+        for (errand, keep, note) in [
+            (&publish, Keep::UntilDelivered, Some("qos 1 retain")),
+            (&publish, Keep::Before(end), Some("before 1764165944250 qos 1 retain")),
+            (&call, Keep::Before(end), Some("before 1764165944250 ")),
+            (&call, Keep::UntilDelivered, Some("")),
+            (&event, Keep::Before(end), Some("before 1764165944250 ")),
+            (&event, Keep::UntilDelivered, None),
+        ] {
+            let delivery = Delivery {
+                lane: LaneName::default(),
+                order_key: None,
+                errand: errand.clone(),
+                keep,
+                body: Vec::new(),
+                origin: String::new(),
+            };
+            let stored = delivery.note();
+            assert_eq!(stored.as_deref(), note);
+            let (read, rest) = Keep::of_note(stored.as_deref());
+            assert_eq!(read, keep);
+            let again = Errand::of(errand.kind(), errand.target().to_owned(), rest);
+            assert_eq!(again.as_ref(), Some(errand), "{note:?}");
+            let bytes = stored.map_or(0, |note| note.len());
+            assert_eq!(bytes, delivery.note_bytes() + errand.note().map_or(0, |note| note.len()));
+        }
+        let second = Duration::from_secs(1);
+        assert!(!Keep::Before(end).is_over(end - second) && Keep::Before(end).is_over(end));
+        assert!(!Keep::UntilDelivered.is_over(end) && !Keep::AtMost(second).is_over(end));
+        assert!(!Keep::Before(end).is_perishable(), "it is stored");
+        for note in ["before", "before x qos 1", "before 99999999999999999999 qos 1"] {
+            assert_eq!(Keep::of_note(Some(note)), (Keep::UntilDelivered, Some(note)));
+        }
+    }
 
     #[test]
     fn a_key_stays_inside_its_path_segment() {

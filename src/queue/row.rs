@@ -91,7 +91,8 @@ const ROW: usize = 40;
 /// What a delivery counts for, in bytes: its texts, and a row's overhead.
 pub(super) fn weight(delivery: &Delivery) -> u64 {
     let order_key = delivery.order_key.as_ref().map_or(0, String::len);
-    (ROW + delivery.body.len() + delivery.errand.bytes() + delivery.origin.len() + order_key) as u64
+    let errand = delivery.errand.bytes() + delivery.note_bytes();
+    (ROW + delivery.body.len() + errand + delivery.origin.len() + order_key) as u64
 }
 
 /// The same of a record.
@@ -233,6 +234,7 @@ pub(super) fn delivery(
         ValueRef::Null => None,
         _ => Some(text(8)?),
     };
+    let (keep, note) = Keep::of_note(note.as_deref());
     let ValueRef::Blob(body) = columns[7] else { return Err("its body cannot be read") };
     let attempts = integer(columns[5]).and_then(|attempts| u32::try_from(attempts).ok());
     Ok(ReadRow {
@@ -240,9 +242,9 @@ pub(super) fn delivery(
         delivery: Delivery {
             lane,
             order_key,
-            errand: Errand::of(&text(1)?, text(3)?, note.as_deref())
+            errand: Errand::of(&text(1)?, text(3)?, note)
                 .ok_or("it is of no kind that is known")?,
-            keep: Keep::UntilDelivered,
+            keep,
             origin: text(4)?,
             body: body.to_vec(),
         },
@@ -253,12 +255,14 @@ pub(super) fn delivery(
 /// What can be read of a row that is no delivery any more, for people.
 pub(super) fn remains(columns: &[ValueRef], lane: LaneName) -> Delivery {
     let (order_key, target) = (lossy(columns[2]), lossy(columns[3]));
+    let note = text(columns[8]);
+    let (keep, note) = Keep::of_note(note.as_deref());
     Delivery {
         lane,
         order_key: (!order_key.is_empty()).then_some(order_key),
-        errand: Errand::of(&lossy(columns[1]), target.clone(), text(columns[8]).as_deref())
+        errand: Errand::of(&lossy(columns[1]), target.clone(), note)
             .unwrap_or(Errand::Event { path: target }),
-        keep: Keep::UntilDelivered,
+        keep,
         origin: lossy(columns[4]),
         body: bytes(columns[7]).to_vec(),
     }

@@ -20,7 +20,7 @@ use crate::system::stop::{self, Stop, Stopper};
 use log::{Level, debug, log, warn};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// A broker that cannot be reached for this long is away: sources that have other sinks do not wait
 /// for it any more.
@@ -160,14 +160,19 @@ struct Claimed {
 
 impl Supply for Claimed {
     fn next(&mut self, now: Instant) -> Offer {
-        match self.claims.next(now) {
-            Next::Claim(claim) => {
-                let ticket = claim.id;
-                self.under_way.insert(ticket, claim);
-                Offer::This(ticket)
+        loop {
+            match self.claims.next(now) {
+                Next::Claim(claim) if claim.delivery.keep.is_over(SystemTime::now()) => {
+                    self.end(vec![(claim, Outcome::never("expired"))], now);
+                }
+                Next::Claim(claim) => {
+                    let ticket = claim.id;
+                    self.under_way.insert(ticket, claim);
+                    return Offer::This(ticket);
+                }
+                Next::Nothing(at) => return Offer::Nothing(at),
+                Next::Over => return Offer::Nothing(None),
             }
-            Next::Nothing(at) => Offer::Nothing(at),
-            Next::Over => Offer::Nothing(None),
         }
     }
 
@@ -179,15 +184,12 @@ impl Supply for Claimed {
         if verdicts.is_empty() {
             return;
         }
-        let now = Instant::now();
         let mut ended = Vec::with_capacity(verdicts.len());
         for (ticket, outcome) in verdicts.drain(..) {
             let Some(claim) = self.under_way.remove(&ticket) else { continue };
-            self.say(&claim, &outcome, now);
             ended.push((claim, outcome));
         }
-        self.show(&ended, now);
-        self.claims.settle_all(ended);
+        self.end(ended, Instant::now());
     }
 
     fn connected(&mut self) {
@@ -213,6 +215,13 @@ impl Supply for Claimed {
 }
 
 impl Claimed {
+    /// Gives claims back with what became of them.
+    fn end(&mut self, ended: Vec<(Claim, Outcome)>, now: Instant) {
+        ended.iter().for_each(|(claim, outcome)| self.say(claim, outcome, now));
+        self.show(&ended, now);
+        self.claims.settle_all(ended);
+    }
+
     fn show(&self, ended: &[(Claim, Outcome)], now: Instant) {
         self.health.sink(self.name.as_str(), |sink| {
             for (_, outcome) in ended {

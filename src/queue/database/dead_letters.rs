@@ -288,6 +288,8 @@ pub(in crate::queue) fn stored(columns: &[ValueRef], unchecked: Unchecked) -> St
     let text = |at: usize| row::lossy(columns[at]);
     let reason = if sound { text(1) } else { format!("{} ({})", text(1), row::ALTERED) };
     let (order_key, note) = (text(4), row::text(columns[9]));
+    // A row that was put away as it is also says until when it was kept.
+    let (_, note) = Keep::of_note(note.as_deref());
     Stored {
         id,
         buried_at: row::integer(columns[7]).unwrap_or(0),
@@ -295,7 +297,7 @@ pub(in crate::queue) fn stored(columns: &[ValueRef], unchecked: Unchecked) -> St
             reason,
             lane: Some(LaneName { sink: text(11).into(), key: text(3) }),
             order_key: (!order_key.is_empty()).then_some(order_key),
-            errand: Errand::of(&text(2), text(5), note.as_deref()).filter(|_| sound),
+            errand: Errand::of(&text(2), text(5), note).filter(|_| sound),
             origin: text(6),
             body: row::bytes(columns[8]).to_vec(),
         },

@@ -5,7 +5,7 @@
 //! lanes would have the same effect. Such rows get a lane, by the integration key they are for.
 
 use super::store::Store;
-use crate::message::{Errand, LaneName};
+use crate::message::{Errand, Keep, LaneName};
 use crate::queue::row::{self, LANE_MAX, RowId, SEQ_BITS, SEQ_MAX};
 use rusqlite::types::ValueRef;
 use rusqlite::{OptionalExtension, params};
@@ -112,7 +112,8 @@ fn name(store: &Store, lane: i64, orphan: &Orphan) -> rusqlite::Result<Option<La
     if named.is_some() {
         return Ok(named);
     }
-    match Errand::of(&orphan.kind, orphan.target.clone(), orphan.note.as_deref()) {
+    let (_, note) = Keep::of_note(orphan.note.as_deref());
+    match Errand::of(&orphan.kind, orphan.target.clone(), note) {
         Some(errand) => Ok(errand.lane_after(&orphan.body)),
         None => Ok(Some(LaneName::default())),
     }

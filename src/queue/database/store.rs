@@ -134,7 +134,7 @@ impl Store {
         delivery: &Delivery,
         attempts: u32,
     ) -> rusqlite::Result<()> {
-        let note = delivery.errand.note();
+        let note = delivery.note();
         let columns = [
             ValueRef::Integer(row.rowid()),
             ValueRef::from(delivery.errand.kind()),
