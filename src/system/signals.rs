@@ -51,6 +51,13 @@ pub fn listen() -> io::Result<Signals> {
     Ok(Signals { end: told_end, reload: told_reload, retry: told_retry })
 }
 
+/// Asks the agent to stop, as SIGTERM does.
+pub fn end() {
+    if let Err(error) = signal_hook::low_level::raise(SIGTERM) {
+        log::error!("agent: cannot ask for the stop: {error}");
+    }
+}
+
 fn pass_on(
     mut signals: UnixStream,
     end: &AtomicBool,

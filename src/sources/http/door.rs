@@ -94,7 +94,7 @@ impl Door {
 
 /// Compares in a time that depends only on the lengths, so that a token cannot be guessed letter by
 /// letter.
-pub(super) fn same(shown: &str, wanted: &str) -> bool {
+pub(in crate::sources) fn same(shown: &str, wanted: &str) -> bool {
     let pairs = shown.bytes().zip(wanted.bytes());
     let difference = pairs.fold(0, |difference, (a, b)| black_box(difference | (a ^ b)));
     shown.len() == wanted.len() && difference == 0
@@ -123,6 +123,6 @@ pub(super) fn refused(status: u16, why: &str) -> Response {
 }
 
 /// Browsers name the page in whatever it posts.
-pub(super) fn names_a_page(request: &Request) -> bool {
+pub(in crate::sources) fn names_a_page(request: &Request) -> bool {
     request.headers.iter().any(|header| header.name.eq_ignore_ascii_case("origin"))
 }

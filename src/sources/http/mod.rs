@@ -29,6 +29,8 @@ const REQUESTS_END_RELOAD: Duration = Duration::from_secs(3);
 /// A listener that is ready to start.
 pub struct Listener {
     settings: config::Http,
+    /// Largest head of a request, in bytes, unless it is the usual one.
+    head_bytes_max: Option<usize>,
     routes: Vec<Arc<dyn Routes>>,
 }
 
@@ -36,7 +38,14 @@ impl Listener {
     /// Answers `routes`, which are asked in order.
     #[must_use]
     pub fn new(settings: &config::Http, routes: Vec<Arc<dyn Routes>>) -> Self {
-        Listener { settings: settings.clone(), routes }
+        Listener { settings: settings.clone(), head_bytes_max: None, routes }
+    }
+
+    /// The same with requests whose heads have other sizes.
+    #[must_use]
+    #[cfg(feature = "dapr")]
+    pub fn with_heads(self, head_bytes_max: usize) -> Self {
+        Listener { head_bytes_max: Some(head_bytes_max), ..self }
     }
 
     /// Listens on its socket in `sockets`, or binds one.
@@ -45,9 +54,10 @@ impl Listener {
     ///
     /// Says in words why it cannot listen.
     pub fn start(self, services: &Services, sockets: &mut Sockets) -> Result<Running, String> {
-        let Listener { settings, routes } = self;
+        let Listener { settings, head_bytes_max, routes } = self;
         let socket = sockets.take(&settings)?;
-        let bounds = Limits::new(settings.body_bytes_max, settings.connections_max);
+        let mut bounds = Limits::new(settings.body_bytes_max, settings.connections_max);
+        bounds.head_bytes_max = head_bytes_max.unwrap_or(bounds.head_bytes_max);
         let router = Arc::new(Router { routes, _here: services.here.clone() });
         let (open, stop) = stop::pair();
         let running =
@@ -95,6 +105,11 @@ impl Serve for Router {
     fn answer(&self, request: &Request) -> Response {
         let answer = self.routes.iter().find_map(|routes| routes.answer(request));
         answer.unwrap_or_else(|| Response::empty(404))
+    }
+
+    fn refused(&self, status: u16, why: &str) -> Response {
+        let answer = self.routes.iter().find_map(|routes| routes.refused(status, why));
+        answer.unwrap_or_else(|| Response::text(status, why))
     }
 }
 

@@ -1,6 +1,6 @@
 //! One connection, by deadlines: read a request, have it answered, write, again.
 
-use crate::system::http::head::KeepAlive;
+use crate::system::http::head::{KeepAlive, Sizes};
 use crate::system::http::incoming::{Incoming, Progress};
 use crate::system::http::refusal::Refusal;
 use crate::system::http::slots::{Slot, Slots};
@@ -24,10 +24,11 @@ const ANSWER_BYTES_KEPT: usize = 4 * 1024;
 
 /// Answers the requests of one connection until either side has enough.
 pub(super) fn serve(slot: &Slot, slots: &Slots, limits: &Limits, handler: &Handler, stop: &Stop) {
+    let Limits { head_bytes_max, body_bytes_max, .. } = *limits;
     let connection = Connection {
         slot,
         limits,
-        incoming: Incoming::new(limits.body_bytes_max),
+        incoming: Incoming::new(Sizes { head_bytes_max, body_bytes_max }),
         outgoing: Vec::new(),
         read_timeout: Duration::ZERO,
     };
@@ -68,7 +69,7 @@ impl Connection<'_> {
         loop {
             match self.receive(deadline, first, handler)? {
                 Received::Gone => return Ok(()),
-                Received::Refused(refusal) => return self.refuse(refusal),
+                Received::Refused(refusal) => return self.refuse(refusal, handler),
                 Received::Answered(response) => return self.dismiss(&response),
                 Received::Request => (),
             }
@@ -193,9 +194,10 @@ impl Connection<'_> {
         answered.unwrap_or(Ending::Close)
     }
 
-    fn refuse(&mut self, refusal: Refusal) -> io::Result<()> {
-        debug!("http: {}: {} {}", self.slot.peer, refusal.status, refusal.why);
-        self.dismiss(&Response::text(refusal.status, refusal.why))
+    fn refuse(&mut self, refusal: Refusal, handler: &Handler) -> io::Result<()> {
+        let Refusal { status, why } = refusal;
+        debug!("http: {}: {status} {why}", self.slot.peer);
+        self.dismiss(&handler.refused(status, why))
     }
 
     /// Says why, and gives the client time to read it: closing a socket with unread bytes would

@@ -3,12 +3,17 @@
 use percent_encoding::percent_decode;
 use std::borrow::Cow;
 
-/// The values under `name`, in their order. Bytes that are not UTF-8 become U+FFFD.
-pub fn values<'f>(form: &'f str, name: &str) -> impl Iterator<Item = Cow<'f, str>> {
-    form.split('&').filter_map(move |pair| {
-        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        (decoded(key) == name).then(|| decoded(value))
+/// All names with their values, in their order. Bytes that are not UTF-8 become U+FFFD.
+pub fn pairs(form: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+    form.split('&').map(|pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (decoded(name), decoded(value))
     })
+}
+
+/// The values under `name`, in their order.
+pub fn values<'f>(form: &'f str, name: &str) -> impl Iterator<Item = Cow<'f, str>> {
+    pairs(form).filter(move |(found, _)| found == name).map(|(_, value)| value)
 }
 
 /// The first value under `name`.

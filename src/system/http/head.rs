@@ -4,7 +4,7 @@ use crate::system::http::Request;
 use crate::system::http::refusal::Refusal;
 use httparse::{EMPTY_HEADER, Header, Status};
 
-/// Bytes of a request line and headers.
+/// Bytes of a request line and headers, unless a listener says otherwise.
 pub(super) const HEAD_BYTES_MAX: usize = 8 * 1024;
 /// Headers of a request.
 pub(super) const HEADERS_MAX: usize = 64;
@@ -45,14 +45,22 @@ pub(super) enum KeepAlive {
     YesAndSaySo,
 }
 
+/// How large a request may be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sizes {
+    pub(super) head_bytes_max: usize,
+    pub(super) body_bytes_max: usize,
+}
+
 /// Reads the head at the beginning of `bytes`, if it is complete.
-pub(super) fn read(bytes: &[u8], body_bytes_max: usize) -> Result<Option<Head>, Refusal> {
-    let bytes = &bytes[..bytes.len().min(HEAD_BYTES_MAX)];
+pub(super) fn read(bytes: &[u8], sizes: Sizes) -> Result<Option<Head>, Refusal> {
+    let Sizes { head_bytes_max, body_bytes_max } = sizes;
+    let bytes = &bytes[..bytes.len().min(head_bytes_max)];
     let mut headers = [EMPTY_HEADER; HEADERS_MAX];
     let mut parsed = httparse::Request::new(&mut headers);
     match parsed.parse(bytes) {
         Ok(Status::Complete(count)) => judge(&parsed, count, body_bytes_max).map(Some),
-        Ok(Status::Partial) if bytes.len() < HEAD_BYTES_MAX => Ok(None),
+        Ok(Status::Partial) if bytes.len() < head_bytes_max => Ok(None),
         Ok(Status::Partial) if bytes.contains(&b'\n') => Err(Refusal::HEAD_TOO_LARGE),
         Ok(Status::Partial) => Err(Refusal::TARGET_TOO_LONG),
         Err(httparse::Error::TooManyHeaders) => Err(Refusal::HEAD_TOO_LARGE),

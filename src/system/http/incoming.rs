@@ -2,7 +2,7 @@
 
 use crate::system::http::Request;
 use crate::system::http::chunked::{Chunked, Decoded};
-use crate::system::http::head::{self, Body, HEAD_BYTES_MAX, Head, KeepAlive};
+use crate::system::http::head::{self, Body, HEAD_BYTES_MAX, Head, KeepAlive, Sizes};
 use crate::system::http::refusal::Refusal;
 
 /// The buffer of a new connection: most requests fit.
@@ -29,7 +29,7 @@ pub(super) struct Incoming {
     /// Filled with zeros after `filled`.
     bytes: Vec<u8>,
     filled: usize,
-    body_bytes_max: usize,
+    sizes: Sizes,
     stage: Stage,
 }
 
@@ -47,9 +47,9 @@ enum Stage {
 }
 
 impl Incoming {
-    pub(super) fn new(body_bytes_max: usize) -> Self {
+    pub(super) fn new(sizes: Sizes) -> Self {
         let bytes = vec![0; BUFFER_BYTES_FIRST];
-        Incoming { bytes, filled: 0, body_bytes_max, stage: Stage::Head }
+        Incoming { bytes, filled: 0, sizes, stage: Stage::Head }
     }
 
     /// Whether nothing of a request has come yet.
@@ -61,7 +61,7 @@ impl Incoming {
     pub(super) fn room(&mut self) -> &mut [u8] {
         // The buffer grows with what has arrived, not with what was announced.
         let longest = match &self.stage {
-            Stage::Head => HEAD_BYTES_MAX,
+            Stage::Head => self.sizes.head_bytes_max,
             Stage::Counted { end, .. } | Stage::Whole { end, .. } => *end,
             Stage::Chunked { .. } => self.filled + CHUNK_BYTES_ROOM,
         };
@@ -149,11 +149,11 @@ impl Incoming {
     }
 
     fn read_head(&self) -> Result<Option<Stage>, Refusal> {
-        let head = head::read(&self.bytes[..self.filled], self.body_bytes_max)?;
+        let head = head::read(&self.bytes[..self.filled], self.sizes)?;
         Ok(head.map(|head| match head.body {
             Body::Counted(length) => Stage::Counted { head, end: head.bytes + length },
             Body::Chunked => {
-                Stage::Chunked { head, body: Chunked::new(head.bytes, self.body_bytes_max) }
+                Stage::Chunked { head, body: Chunked::new(head.bytes, self.sizes.body_bytes_max) }
             }
         }))
     }
@@ -168,7 +168,7 @@ pub fn read_requests(
     body_bytes_max: usize,
     seen: &mut dyn FnMut(&Request),
 ) -> Option<(u16, &'static str)> {
-    let mut incoming = Incoming::new(body_bytes_max);
+    let mut incoming = Incoming::new(Sizes { head_bytes_max: HEAD_BYTES_MAX, body_bytes_max });
     for piece in pieces {
         let mut rest = *piece;
         while !rest.is_empty() {
@@ -198,12 +198,16 @@ mod tests {
 
     const BODY_BYTES_MAX: usize = 64;
 
+    fn incoming(body_bytes_max: usize) -> Incoming {
+        Incoming::new(Sizes { head_bytes_max: HEAD_BYTES_MAX, body_bytes_max })
+    }
+
     /// What a client sees of its stream: each request, and the refusal that ended it, if one did.
     type Seen = (Vec<(String, String, Vec<u8>)>, Option<u16>);
 
     /// Feeds the pieces one by one.
     fn see<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Seen {
-        let mut incoming = Incoming::new(BODY_BYTES_MAX);
+        let mut incoming = incoming(BODY_BYTES_MAX);
         let mut seen = Vec::new();
         for mut piece in pieces {
             while !piece.is_empty() {
@@ -312,7 +316,7 @@ mod tests {
             ("HTTP/1.0\r\nContent-Length: 3", Ok(Progress::Partial)),
         ] {
             let text = format!("POST / {head}\r\nExpect: 100-Continue\r\n\r\n");
-            let mut incoming = Incoming::new(BODY_BYTES_MAX);
+            let mut incoming = incoming(BODY_BYTES_MAX);
             incoming.room()[..text.len()].copy_from_slice(text.as_bytes());
             assert_eq!(incoming.advance(text.len()), wanted, "{head}");
             if wanted == Ok(Progress::Awaited) {
@@ -332,7 +336,7 @@ mod tests {
             ("1.0", "Connection: Keep-Alive", KeepAlive::YesAndSaySo),
         ] {
             let text = format!("GET / HTTP/{version}\r\n{connection}\r\n\r\n");
-            let mut incoming = Incoming::new(BODY_BYTES_MAX);
+            let mut incoming = incoming(BODY_BYTES_MAX);
             incoming.room()[..text.len()].copy_from_slice(text.as_bytes());
             assert_eq!(incoming.advance(text.len()), Ok(Progress::Whole));
             assert_eq!(incoming.request(|_, wish| wish), Some(wanted), "{text:?}");
@@ -341,7 +345,7 @@ mod tests {
 
     #[test]
     fn a_large_buffer_is_given_back() {
-        let mut incoming = Incoming::new(1 << 20);
+        let mut incoming = incoming(1 << 20);
         let head = "POST / HTTP/1.0\r\nContent-Length: 200000\r\n\r\n";
         let text = head.to_owned() + &"x".repeat(200_000) + "GET";
         let mut bytes = text.as_bytes();

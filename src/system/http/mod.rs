@@ -42,6 +42,11 @@ pub trait Serve: Send + Sync {
 
     /// Answers a whole request.
     fn answer(&self, request: &Request) -> Response;
+
+    /// The answer to what is no acceptable request, with its status and the reason.
+    fn refused(&self, status: u16, why: &str) -> Response {
+        Response::text(status, why)
+    }
 }
 
 impl<F: Fn(&Request) -> Response + Send + Sync> Serve for F {
@@ -64,6 +69,11 @@ pub trait Routes: Send + Sync {
 
     /// Answers a whole request, or `None` when its path is not one of these.
     fn answer(&self, request: &Request) -> Option<Response>;
+
+    /// As [`Serve::refused`], if its clients read something else than words.
+    fn refused(&self, _status: u16, _why: &str) -> Option<Response> {
+        None
+    }
 }
 
 /// From the first byte of a request to the last one of its body.
@@ -202,6 +212,8 @@ enum Ending {
 /// Bounds of the listener.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
+    /// Largest request line with its headers, in bytes.
+    pub head_bytes_max: usize,
     /// Largest body, in bytes.
     pub body_bytes_max: usize,
     /// Most connections at a time.
@@ -220,6 +232,7 @@ impl Limits {
     #[must_use]
     pub fn new(body_bytes_max: usize, connections_max: usize) -> Self {
         Limits {
+            head_bytes_max: head::HEAD_BYTES_MAX,
             body_bytes_max,
             connections_max,
             request_max: REQUEST_MAX,
