@@ -212,7 +212,8 @@ impl Plan {
 }
 
 /// A random UUID, version 4, and the time.
-fn stamp() -> Stamp {
+#[must_use]
+pub fn stamp() -> Stamp {
     // Each of these has random keys of its own.
     let half = || u128::from(RandomState::new().hash_one(Instant::now()));
     let bits = half() << 64 | half();

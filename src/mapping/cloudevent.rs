@@ -50,8 +50,8 @@ impl Event {
     /// An event that brings a message on `topic`, from `source`, a reference to a URI.
     #[must_use]
     pub fn new(stamp: Stamp, source: &str, topic: &str) -> Self {
-        let is_set = stamp.time.duration_since(UNIX_EPOCH).is_ok_and(|since| since >= CLOCK_SET);
-        let time = is_set.then(|| OffsetDateTime::from(stamp.time).format(&Rfc3339).ok());
+        let time =
+            is_set(stamp.time).then(|| OffsetDateTime::from(stamp.time).format(&Rfc3339).ok());
         let may_stand = |letter| if is_allowed(letter) { letter } else { '\u{fffd}' };
         Event {
             id: stamp.id,
@@ -115,6 +115,12 @@ pub fn content_type(payload: &[u8]) -> &'static str {
         Ok(_) => JSON,
         Err(_) => BYTES,
     }
+}
+
+/// Whether a clock that shows this time has been set.
+#[must_use]
+pub fn is_set(time: SystemTime) -> bool {
+    time.duration_since(UNIX_EPOCH).is_ok_and(|since| since >= CLOCK_SET)
 }
 
 /// Whether a character may stand in an attribute: no control characters and no noncharacters

@@ -2,6 +2,8 @@
 
 pub mod call;
 pub mod cloudevent;
+#[cfg(feature = "dapr")]
+pub mod dapr;
 pub mod event;
 pub mod heartbeat;
 pub mod json;

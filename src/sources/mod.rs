@@ -1,5 +1,6 @@
 //! Where messages come from; each source owes intake a message and a receipt.
 
+pub mod dapr;
 #[cfg(feature = "kapacitor")]
 pub mod gauge;
 mod hand;
@@ -41,6 +42,8 @@ pub enum Source {
     Http(http::Listener),
     /// What a Kapacitor does.
     Kapacitor(Box<kapacitor::Kapacitor>),
+    /// What a Dapr sidecar does.
+    Dapr(Box<dapr::Dapr>),
 }
 
 /// What sources hand messages to, and what they answer with.
@@ -81,7 +84,9 @@ impl Source {
         health: &Health,
     ) -> Result<Vec<Source>, Vec<String>> {
         let kapacitor = kapacitor::prepare(config, inside.queue)?;
-        let listener = |settings| inside.listener(config, settings, kapacitor.as_ref());
+        let dapr = dapr::prepare(config, inside);
+        let listener =
+            |settings| inside.listener(config, settings, kapacitor.as_ref(), dapr.as_ref());
         let listeners: Vec<_> = config.http.iter().map(listener).map(Source::Http).collect();
         let listeners = listeners.into_iter().map(Ok);
         let session = |broker: &Broker| {
@@ -90,11 +95,12 @@ impl Source {
         };
         let sessions: Vec<_> = read_from(config).map(session).collect();
         let kapacitor = kapacitor.map(Box::new).map(Source::Kapacitor).map(Ok);
+        let dapr = dapr.map(Box::new).map(Source::Dapr).map(Ok);
         let consumers = config.clusters.iter().map(|cluster| {
             let consumer = kafka::prepare(cluster, inside.intake.clone(), health);
             named("kafka", &cluster.name, consumer.map(Box::new).map(Source::Kafka))
         });
-        all_or_faults(listeners.chain(kapacitor).chain(sessions).chain(consumers))
+        all_or_faults(listeners.chain(kapacitor).chain(dapr).chain(sessions).chain(consumers))
     }
 
     /// Starts it in the background. A listener takes its socket out of `sockets`.
@@ -117,6 +123,7 @@ impl Source {
             Source::Kapacitor(kapacitor) => {
                 kapacitor.start(services).map(Box::new).map(Running::Kapacitor)
             }
+            Source::Dapr(dapr) => dapr.start(services).map(Box::new).map(Running::Dapr),
         }
     }
 }
@@ -128,7 +135,11 @@ impl Inside<'_> {
         config: &Config,
         settings: &Http,
         kapacitor: Option<&kapacitor::Kapacitor>,
+        dapr: Option<&dapr::Dapr>,
     ) -> http::Listener {
+        if let Some(dapr) = dapr.filter(|_| settings.clients == Clients::Dapr) {
+            return dapr.listener(settings, &self.status);
+        }
         if let Some(kapacitor) = kapacitor.filter(|_| settings.clients == Clients::Kapacitor) {
             let mut routes = kapacitor.routes(settings);
             routes.push(Arc::clone(&self.status));
@@ -153,6 +164,8 @@ pub enum Running {
     Http(http::Running),
     /// What a Kapacitor does.
     Kapacitor(Box<kapacitor::Running>),
+    /// What a Dapr sidecar does.
+    Dapr(Box<dapr::Running>),
 }
 
 impl Running {
@@ -163,7 +176,7 @@ impl Running {
             Running::Mqtt(session) => Some(Part::new(session.name(), session.pulse())),
             Running::Kafka(consumer) => Some(Part::new(consumer.name(), consumer.pulse())),
             Running::Kapacitor(kapacitor) => Some(kapacitor.part()),
-            Running::Http(_) => None,
+            Running::Http(_) | Running::Dapr(_) => None,
         }
     }
 
@@ -180,6 +193,7 @@ impl Running {
             Running::Mqtt(session) => session.wake(),
             Running::Kafka(consumer) => consumer.wake(),
             Running::Kapacitor(kapacitor) => kapacitor.wake(),
+            Running::Dapr(dapr) => dapr.wake(),
             Running::Http(_) => (),
         }
     }
@@ -195,6 +209,7 @@ impl Running {
             }
             Running::Http(listener) => listener.join(is_reload, sockets),
             Running::Kapacitor(kapacitor) => kapacitor.join(),
+            Running::Dapr(dapr) => dapr.join(),
         }
     }
 }
