@@ -20,7 +20,7 @@ use ilagent::system::services::Services;
 use ilagent::system::stop::{self, Stopper};
 use ilagent::system::threads::Failures;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 use support::stand_in::{Answer, Request, StandIn};
 use support::{Folder, PATIENCE, until, wait_until};
 
@@ -210,6 +210,11 @@ fn an_event_is_a_request_whose_answer_says_what_becomes_of_it() {
     let built = r#"{"id":"1","data_base64":"AQBi","topic":"a"}"#;
     rig.push(event("a", built, &[letter, (RAW, "yes")]));
     assert_eq!(rig.letter(), ("a/dead ☃".to_owned(), b"\x01\x00b".to_vec(), wanted.2, true));
+    for (number, letters) in [(8, &[][..]), (9, &[letter][..])] {
+        let keep = Keep::Before(UNIX_EPOCH + MS(1));
+        rig.push(Delivery { keep, ..event("a", &format!("{{\"n\":{number}}}"), letters) });
+    }
+    assert_eq!(rig.letter().1, br#"{"n":9}"#, "it is too late for it");
     rig.wait_empty();
     assert_eq!(rig.buried(), 0, "what the application does not want is not kept");
 

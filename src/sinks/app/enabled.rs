@@ -31,7 +31,7 @@ use serde::Deserialize;
 use std::borrow::Cow;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use verdict::{Verdict, judge};
 use wellness::Wellness;
 
@@ -165,6 +165,9 @@ impl App {
         };
         let component = self.component(&claim.delivery.lane.key);
         let event = Event { claim, component, path, content_type, headers };
+        if claim.delivery.keep.is_over(SystemTime::now()) {
+            return event.dropped("expired");
+        }
         if !is_url(&[&self.url, path.as_str()].concat()) {
             let why = "its path cannot be a part of a URL".to_owned();
             return Outcome::Never { why, heir: event.heir() };
