@@ -241,6 +241,33 @@ fn what_is_no_request_is_refused_and_the_connection_closed() {
     }
 }
 
+/// Says in its own words what is refused.
+struct Wordy;
+
+impl Serve for Wordy {
+    fn answer(&self, _: &Request) -> Response {
+        Response::empty(204)
+    }
+
+    fn refused(&self, status: u16, why: &str) -> Response {
+        Response::json(status, format!("[{status}, {why:?}]"))
+    }
+}
+
+#[test]
+fn a_handler_has_its_own_words_and_bounds_for_what_is_refused() {
+    let server = serve(Limits { head_bytes_max: 300, ..limits() }, Arc::new(Wordy));
+    let head = |bytes: usize| format!("GET / HTTP/1.1\r\nA: {}\r\n\r\n", "a".repeat(bytes));
+    assert_eq!(Client::new(&server).send(&head(200)).answer().unwrap().status, 204);
+    for (request, status, why) in [
+        (head(300), 431, "the request headers are too large"),
+        (post("/", &"x".repeat(BODY_BYTES_MAX + 1)), 413, "the request body is too large"),
+        ("GET a/b HTTP/1.1\r\n\r\n".to_owned(), 400, "malformed request target"),
+    ] {
+        Client::new(&server).send(&request).check(status, &format!("[{status}, {why:?}]"));
+    }
+}
+
 #[test]
 fn connections_are_kept_as_clients_ask() {
     let server = serve(limits(), echo());
