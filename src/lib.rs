@@ -54,6 +54,9 @@ pub mod config;
 
 pub mod topic;
 
+#[cfg(feature = "connectware")]
+pub mod jsonata;
+
 pub mod retry;
 
 pub mod agent;

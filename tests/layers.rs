@@ -15,7 +15,7 @@ const LEVELS: [&[&str]; 10] = [
     &["intake"],
     &["ilert", "mapping", "mqtt", "queue"],
     &["config", "verdict"],
-    &["message", "retry", "topic"],
+    &["jsonata", "message", "retry", "topic"],
     &["system"],
 ];
 
@@ -76,7 +76,8 @@ const INSIDE: [(&str, &[&[&str]]); 4] = [
 ];
 
 /// Modules that decide and never do: the clock, the disk and the network are for others.
-const PURE: [&str; 7] = ["alerts", "config", "mapping", "message", "retry", "topic", "verdict"];
+const PURE: [&str; 8] =
+    ["alerts", "config", "jsonata", "mapping", "message", "retry", "topic", "verdict"];
 
 /// The same for files inside other modules.
 const PURE_INSIDE: [&str; 17] = [

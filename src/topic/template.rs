@@ -6,6 +6,9 @@ use std::fmt;
 /// The name that stands for the whole topic.
 const TOPIC: &str = "topic";
 
+/// What the names of variables begin with.
+const VARIABLE: char = '$';
+
 /// A filter whose wildcards may have names: `plant/+line/#rest`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern {
@@ -82,6 +85,8 @@ pub fn capture<'t>(filter: &str, topic: &'t str) -> Option<Vec<Option<&'t str>>>
 pub struct TopicTemplate {
     text: String,
     parts: Vec<Part>,
+    /// What it is made of may not leave an empty level.
+    is_strict: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,6 +97,8 @@ enum Part {
     Topic { cut: usize },
     /// What a wildcard matched, by its number from 0.
     Wildcard(usize),
+    /// What somebody else gives the name.
+    Variable(String),
 }
 
 impl Part {
@@ -100,6 +107,7 @@ impl Part {
             Part::Text(text) => text.replace('{', "{{"),
             Part::Topic { .. } => format!("{{{TOPIC}}}"),
             Part::Wildcard(number) => format!("{{{}}}", number + 1),
+            Part::Variable(name) => format!("{{{VARIABLE}{name}}}"),
         }
     }
 }
@@ -108,7 +116,11 @@ impl TopicTemplate {
     /// The topic as it is.
     #[must_use]
     pub fn same() -> Self {
-        TopicTemplate { text: format!("{{{TOPIC}}}"), parts: vec![Part::Topic { cut: 0 }] }
+        TopicTemplate {
+            text: format!("{{{TOPIC}}}"),
+            parts: vec![Part::Topic { cut: 0 }],
+            is_strict: false,
+        }
     }
 
     /// Reads a template: `{topic}`, `{name}` and `{1}`, `{2}`, … in the order of the wildcards of
@@ -118,6 +130,20 @@ impl TopicTemplate {
     ///
     /// Says which place cannot be filled.
     pub fn parse(text: &str, pattern: &Pattern) -> Result<Self, String> {
+        Self::read(text, pattern, false)
+    }
+
+    /// Reads a template that also has variables, `{$name}`. What is empty at its end takes its slash
+    /// with it; anywhere else it may not leave an empty level.
+    ///
+    /// # Errors
+    ///
+    /// As [`TopicTemplate::parse`].
+    pub fn strict(text: &str, pattern: &Pattern) -> Result<Self, String> {
+        Self::read(text, pattern, true)
+    }
+
+    fn read(text: &str, pattern: &Pattern, is_strict: bool) -> Result<Self, String> {
         let (mut parts, mut literal) = (Vec::new(), String::new());
         let mut rest = text;
         while let Some((before, after)) = rest.split_once('{') {
@@ -131,13 +157,16 @@ impl TopicTemplate {
                 format!("`{text}`: a `}}` is missing (a brace is written `{{{{`)")
             })?;
             push_text(&mut parts, &mut literal);
-            parts.push(place(name, pattern)?);
+            parts.push(match name.strip_prefix(VARIABLE).filter(|_| is_strict) {
+                Some(variable) => Part::Variable(variable.to_owned()),
+                None => place(name, pattern)?,
+            });
             rest = after;
         }
         literal.push_str(rest);
         push_text(&mut parts, &mut literal);
         let text = parts.iter().map(Part::shown).collect();
-        Ok(TopicTemplate { text, parts })
+        Ok(TopicTemplate { text, parts, is_strict })
     }
 
     /// The topic with `cut` taken away from its beginning and `add` put there.
@@ -154,7 +183,8 @@ impl TopicTemplate {
         push_text(&mut parts, &mut add.to_owned());
         parts.push(Part::Topic { cut: cut.len() });
         let without = if cut.is_empty() { String::new() } else { format!(" without {cut}") };
-        Ok(TopicTemplate { text: format!("{add}{{{TOPIC}{without}}}"), parts })
+        let text = format!("{add}{{{TOPIC}{without}}}");
+        Ok(TopicTemplate { text, parts, is_strict: false })
     }
 
     /// For people, with numbers instead of names.
@@ -173,7 +203,7 @@ impl TopicTemplate {
     pub fn literals(&self) -> impl Iterator<Item = &str> {
         self.parts.iter().filter_map(|part| match part {
             Part::Text(text) => Some(text.as_str()),
-            Part::Topic { .. } | Part::Wildcard(_) => None,
+            Part::Topic { .. } | Part::Wildcard(_) | Part::Variable(_) => None,
         })
     }
 
@@ -183,7 +213,24 @@ impl TopicTemplate {
     ///
     /// Nobody can publish to what it makes, or `filter` does not match.
     pub fn render(&self, filter: &str, topic: &str) -> Result<String, String> {
-        let made = self.fill(filter, topic, &|value, made| made.push_str(value));
+        self.render_with(filter, topic, &|_| None)
+    }
+
+    /// The same, with the values of variables.
+    ///
+    /// # Errors
+    ///
+    /// As [`TopicTemplate::render`], and for a variable without a value.
+    pub fn render_with(
+        &self,
+        filter: &str,
+        topic: &str,
+        variable: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<String, String> {
+        let made = match self.is_strict {
+            true => self.fill_strictly(filter, topic, variable)?,
+            false => self.fill(filter, topic, &|value, made| made.push_str(value)),
+        };
         let made = made.ok_or_else(|| format!("`{filter}` does not match the topic"))?;
         check_topic(&made).map(|()| made)
     }
@@ -207,6 +254,8 @@ impl TopicTemplate {
                 }
                 Part::Topic { cut } => topic.get(*cut..),
                 Part::Wildcard(number) => captured.get(*number).copied().flatten(),
+                // It may be anything.
+                Part::Variable(_) => Some("#"),
             };
             match value {
                 Some(value) => write(value, &mut made),
@@ -216,6 +265,43 @@ impl TopicTemplate {
             }
         }
         Some(made)
+    }
+
+    fn fill_strictly(
+        &self,
+        filter: &str,
+        topic: &str,
+        variable: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Option<String>, String> {
+        let Some(captured) = capture(filter, topic) else { return Ok(None) };
+        let (mut made, mut empty) = (String::new(), Vec::new());
+        for part in &self.parts {
+            let before = made.len();
+            match part {
+                Part::Text(text) => made.push_str(text),
+                Part::Topic { cut } => made.push_str(topic.get(*cut..).unwrap_or_default()),
+                Part::Wildcard(number) => {
+                    made.push_str(captured.get(*number).copied().flatten().unwrap_or_default());
+                }
+                Part::Variable(name) => {
+                    let value = variable(name);
+                    made.push_str(&value.ok_or_else(|| format!("`{name}` has no value"))?);
+                }
+            }
+            if made.len() == before {
+                empty.push(before);
+            }
+        }
+        for at in empty.into_iter().rev() {
+            let ends_level = made[at..].is_empty() || made[at..].starts_with('/');
+            let is_level = ends_level && (at == 0 || made[..at].ends_with('/'));
+            match is_level {
+                true if at == made.len() => made.truncate(at.saturating_sub(1)),
+                true => return Err(format!("`{made}` has an empty level")),
+                false => (),
+            }
+        }
+        Ok(Some(made))
     }
 
     /// A filter for all topics that it makes of those that `narrow` matches, which matches none that
@@ -342,6 +428,38 @@ mod tests {
             let made = made.render(&pattern.filter, topic);
             assert_eq!(made.as_deref(), Ok(wanted), "{template} of {filter} on {topic}");
         }
+    }
+
+    #[test]
+    fn a_strict_template_leaves_no_empty_level() {
+        let variable = |name: &str| match name {
+            "area" => Some("hot/1".to_owned()),
+            "none" => Some(String::new()),
+            _ => None,
+        };
+        for (filter, template, topic, wanted) in [
+            ("+/b/#", "s/{$area}/{1}", "m1/b", Ok("s/hot/1/m1")),
+            ("+/b/#", "s/{2}", "m1/b", Ok("s")),
+            ("+/b/#", "s/{2}", "m1/b/", Ok("s")),
+            ("+/b/#", "s/{$none}/{2}", "m1/b", Ok("s")),
+            ("+/b/#", "s/{$none}/{1}", "m1/b", Err("`s//m1` has an empty level")),
+            ("+/b/#", "s/{2}/{1}", "m1/b", Err("`s//m1` has an empty level")),
+            ("+/b/#", "s/x{2}/{1}", "m1/b", Ok("s/x/m1")),
+            ("+/b/#", "{1}/x", "/b", Err("`/x` has an empty level")),
+            ("+/b/#", "{2}", "m1/b", Err("a topic may not be empty")),
+            ("+/b/#", "s/{$what}", "m1/b", Err("`what` has no value")),
+        ] {
+            let pattern = pattern(filter);
+            let made = TopicTemplate::strict(template, &pattern).unwrap();
+            let again = TopicTemplate::strict(made.as_str(), &pattern);
+            assert_eq!(again.as_ref(), Ok(&made), "what is shown means the same");
+            let made = made.render_with(&pattern.filter, topic, &variable);
+            let made = made.as_deref().map_err(String::as_str);
+            assert_eq!(made, wanted, "{template} of {filter} on {topic}");
+        }
+        let made = TopicTemplate::strict("s/{$area}/{1}", &pattern("+/b")).unwrap();
+        assert_eq!(made.reach("+/b", "+/b").as_deref(), Some("s/#"));
+        assert!(TopicTemplate::parse("s/{$area}", &pattern("+/b")).is_err());
     }
 
     #[test]
