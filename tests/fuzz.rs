@@ -172,6 +172,11 @@ fn messages_for_webhooks_and_other_brokers() {
 }
 
 #[test]
+fn publications_for_dapr() {
+    fuzz("envelopes");
+}
+
+#[test]
 fn paths_into_documents() {
     fuzz("paths");
 }

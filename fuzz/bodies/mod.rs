@@ -10,6 +10,7 @@
 mod calls;
 mod config;
 mod control;
+mod envelopes;
 mod http;
 mod lambda;
 mod mapping;
@@ -33,13 +34,14 @@ pub struct Body {
 }
 
 /// All of them.
-pub const BODIES: [Body; 15] = [
+pub const BODIES: [Body; 16] = [
     Body { name: "mqtt", run: mqtt::stream, in_a_second: 20_000 },
     Body { name: "websocket", run: mqtt::websocket, in_a_second: 1_200 },
     Body { name: "http", run: http::requests, in_a_second: 20_000 },
     Body { name: "topics", run: topics::filters, in_a_second: 40_000 },
     Body { name: "mapping", run: mapping::messages, in_a_second: 5_000 },
     Body { name: "calls", run: calls::messages, in_a_second: 10_000 },
+    Body { name: "envelopes", run: envelopes::publications, in_a_second: 10_000 },
     Body { name: "paths", run: paths::paths, in_a_second: 10_000 },
     Body { name: "points", run: points::lines, in_a_second: 10_000 },
     Body { name: "toml", run: config::toml, in_a_second: 1_500 },
