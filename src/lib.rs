@@ -17,7 +17,7 @@
 //!
 //! [`config`] says what to do in one model, whatever dialect it was written in. [`topic`] and
 //! [`retry`] are the two rules that several modules need: which topics a filter matches, and how
-//! long to wait after a failure.
+//! long to wait after a failure. [`cel`] asks events which way they go.
 //!
 //! [`agent`] builds everything from a configuration, starts it and stops it. It is watched from
 //! three sides: [`status`] answers whoever asks, [`heartbeat`] pings while all is well, and
@@ -53,6 +53,8 @@ pub mod verdict;
 pub mod config;
 
 pub mod topic;
+
+pub mod cel;
 
 #[cfg(feature = "connectware")]
 pub mod jsonata;

@@ -220,3 +220,8 @@ fn expressions_of_scripts() {
 fn templates_of_alerts() {
     fuzz("templates");
 }
+
+#[test]
+fn expressions_of_routes() {
+    fuzz("cel");
+}

@@ -15,7 +15,7 @@ const LEVELS: [&[&str]; 10] = [
     &["intake"],
     &["ilert", "mapping", "mqtt", "queue"],
     &["config", "verdict"],
-    &["jsonata", "message", "retry", "topic"],
+    &["cel", "jsonata", "message", "retry", "topic"],
     &["system"],
 ];
 
@@ -76,8 +76,8 @@ const INSIDE: [(&str, &[&[&str]]); 4] = [
 ];
 
 /// Modules that decide and never do: the clock, the disk and the network are for others.
-const PURE: [&str; 8] =
-    ["alerts", "config", "jsonata", "mapping", "message", "retry", "topic", "verdict"];
+const PURE: [&str; 9] =
+    ["alerts", "cel", "config", "jsonata", "mapping", "message", "retry", "topic", "verdict"];
 
 /// The same for files inside other modules.
 const PURE_INSIDE: [&str; 17] = [

@@ -8,6 +8,7 @@
 #![allow(missing_docs, unreachable_pub, reason = "nobody but the two drivers names it")]
 
 mod calls;
+mod cel;
 mod config;
 mod control;
 mod envelopes;
@@ -34,7 +35,7 @@ pub struct Body {
 }
 
 /// All of them.
-pub const BODIES: [Body; 16] = [
+pub const BODIES: [Body; 17] = [
     Body { name: "mqtt", run: mqtt::stream, in_a_second: 20_000 },
     Body { name: "websocket", run: mqtt::websocket, in_a_second: 1_200 },
     Body { name: "http", run: http::requests, in_a_second: 20_000 },
@@ -50,6 +51,7 @@ pub const BODIES: [Body; 16] = [
     Body { name: "rows", run: rows::rows, in_a_second: 150 },
     Body { name: "scripts", run: scripts::scripts, in_a_second: 4_000 },
     Body { name: "lambda", run: lambda::expressions, in_a_second: 4_000 },
+    Body { name: "cel", run: cel::expressions, in_a_second: 10_000 },
     Body { name: "templates", run: templates::templates, in_a_second: 2_000 },
 ];
 
