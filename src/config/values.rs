@@ -2,6 +2,7 @@
 //!
 //! Every error is written to follow `PLACE: `.
 
+pub mod dapr;
 pub mod go;
 mod http;
 mod kafka;
