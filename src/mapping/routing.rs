@@ -14,7 +14,8 @@ pub fn route<'a>(
         Routing::First => 1,
         Routing::Every => usize::MAX,
     };
-    rules.iter().filter(move |rule| topic::matches(&rule.filter, topic)).take(most)
+    let is_for = move |rule: &&Rule| topic::matches(topic::unshared(&rule.filter), topic);
+    rules.iter().filter(is_for).take(most)
 }
 
 /// Whether a payload passes a filter: `Err` says why it does not.

@@ -58,7 +58,7 @@ impl Wishes {
     /// Says in words which filter is not valid.
     pub(super) fn new(rules: &[Rule], group: Option<&str>) -> Result<Self, String> {
         for rule in rules {
-            topic::check_filter(&rule.filter)?;
+            topic::check_filter(topic::unshared(&rule.filter))?;
         }
         let wanted = covering(rules);
         let wishes = Wishes {
@@ -80,8 +80,8 @@ impl Wishes {
     /// A filter as it is sent.
     pub(super) fn sent(&self, filter: &str) -> String {
         match &self.group {
-            Some(group) => format!("$share/{group}/{filter}"),
-            None => filter.to_owned(),
+            Some(group) if !is_shared(filter) => format!("$share/{group}/{filter}"),
+            Some(_) | None => filter.to_owned(),
         }
     }
 
@@ -118,7 +118,8 @@ impl Wishes {
 
     /// Whether a rule wants messages of this topic. A filter that covers others brings more.
     pub(super) fn want(&self, topic: &str) -> bool {
-        self.way != Way::Joined || self.wanted.iter().any(|w| topic::matches(&w.filter, topic))
+        let is_wanted = |w: &Wanted| topic::matches(topic::unshared(&w.filter), topic);
+        self.way != Way::Joined || self.wanted.iter().any(is_wanted)
     }
 
     /// Whether the retain flag of live messages is wanted. It is for all filters that may bring a
@@ -186,14 +187,25 @@ fn disjoint(wanted: &[Wanted]) -> Vec<Wanted> {
     kept
 }
 
+/// Whether a filter brings its group with it. The other members of the group have nothing to do with
+/// what else is subscribed to here, so such a filter stands for itself.
+fn is_shared(filter: &str) -> bool {
+    topic::unshared(filter).len() < filter.len()
+}
+
+/// Whether one filter makes another unnecessary.
+fn covers(wide: &str, narrow: &str) -> bool {
+    wide == narrow || !is_shared(wide) && !is_shared(narrow) && topic::covers(wide, narrow)
+}
+
 /// Adds a filter unless another covers it, and removes those that it covers.
 fn add(kept: &mut Vec<Wanted>, mut new: Wanted) {
-    if let Some(wide) = kept.iter_mut().find(|wide| topic::covers(&wide.filter, &new.filter)) {
+    if let Some(wide) = kept.iter_mut().find(|wide| covers(&wide.filter, &new.filter)) {
         wide.qos = wide.qos.max(new.qos);
         return;
     }
     kept.retain(|narrow| {
-        let covered = topic::covers(&new.filter, &narrow.filter);
+        let covered = covers(&new.filter, &narrow.filter);
         if covered {
             new.qos = new.qos.max(narrow.qos);
         }
@@ -204,8 +216,10 @@ fn add(kept: &mut Vec<Wanted>, mut new: Wanted) {
 
 /// The places of the first two filters that match the same topic, in order.
 fn overlap(wanted: &[Wanted]) -> Option<(usize, usize)> {
-    let overlaps =
-        |one: usize, other: &usize| topic::overlap(&wanted[one].filter, &wanted[*other].filter);
+    let overlaps = |one: usize, other: &usize| {
+        let (one, other) = (&wanted[one].filter, &wanted[*other].filter);
+        !is_shared(one) && !is_shared(other) && topic::overlap(one, other)
+    };
     (0..wanted.len())
         .find_map(|one| Some((one, (one + 1..wanted.len()).find(|other| overlaps(one, other))?)))
 }
@@ -289,6 +303,29 @@ pub(super) mod tests {
             assert_eq!(covering(&rules(given)), wanted(left));
             assert_eq!(disjoint(&wanted(left)), wanted(left), "nothing overlaps");
         }
+    }
+
+    #[test]
+    fn a_filter_with_a_group_of_its_own_stands_for_itself() {
+        let given = [
+            ("$share/g/a/+", AtLeastOnce),
+            ("$share/g/+/b", AtLeastOnce),
+            ("$share/g/a/b", AtMostOnce),
+            ("#", AtLeastOnce),
+            ("$share/g/a/+", ExactlyOnce),
+        ];
+        let left = wanted(&[
+            ("$share/g/a/+", ExactlyOnce),
+            ("$share/g/+/b", AtLeastOnce),
+            ("$share/g/a/b", AtMostOnce),
+            ("#", AtLeastOnce),
+        ]);
+        assert_eq!(covering(&rules(&given)), left);
+        assert_eq!(disjoint(&left), left);
+        let mut wishes = Wishes::new(&rules(&given[..3]), None).unwrap();
+        assert_eq!(wishes.sent("$share/g/a"), "$share/g/a");
+        wishes.way = Way::Joined;
+        assert!(wishes.want("x/b") && !wishes.want("x/c"));
     }
 
     #[test]
