@@ -118,8 +118,7 @@ impl Session {
     pub fn start(self, stop: &Stop, failures: &Failures) -> io::Result<Running> {
         let Session(kit, role) = self;
         let pump = Pump::new(stop)?;
-        let asked = pump.bell().clone();
-        kit.health.on_question(move || asked.ask());
+        kit.health.on_question(asked(&pump));
         Running::start(kit, role, pump, failures)
     }
 }
@@ -139,12 +138,18 @@ impl Publisher {
         supply: &mut dyn FnMut(Ring) -> Box<dyn Supply>,
     ) -> io::Result<Running> {
         let pump = Pump::new(stop)?;
-        let (asked, woken) = (pump.bell().clone(), pump.bell().clone());
-        health.on_question(move || asked.ask());
+        let woken = pump.bell().clone();
+        health.on_question(asked(&pump));
         self.0.health = health.clone();
         let role = Role::Publish(supply(Arc::new(move || woken.work())));
         Running::start(self.0, role, pump, failures)
     }
+}
+
+/// Tells a session that somebody asks, for as long as it is there.
+fn asked(pump: &Pump) -> impl Fn() -> bool + Send + 'static {
+    let bell = Arc::downgrade(pump.bell());
+    move || bell.upgrade().map(|bell| bell.ask()).is_some()
 }
 
 /// One connection after the other, until the stop.

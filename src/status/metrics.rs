@@ -100,7 +100,7 @@ impl Metrics {
     }
 
     fn sessions(&mut self, snapshot: &Snapshot) {
-        for component in [Component::Mqtt, Component::Kafka] {
+        for component in [Component::Mqtt, Component::Kafka, Component::App] {
             let is_one = |(_, session): &&(String, Session)| session.component == component;
             let sessions: Vec<_> = snapshot.sessions.iter().filter(is_one).collect();
             if sessions.is_empty() {

@@ -37,11 +37,11 @@ pub(super) fn not_ready(trouble: &Trouble) -> NotReady<'_> {
     match trouble {
         Trouble::Stopping => plain("daemon", "shutting down"),
         Trouble::Session(name, session) => match session.component {
-            Component::Mqtt => NotReady {
+            Component::Mqtt | Component::App => NotReady {
                 connected: Some(session.connected),
                 subscriptions_ready: Some(session.subscriptions_ready),
                 name: Some(name),
-                ..plain("mqtt", &session.error)
+                ..plain(session.component.as_str(), &session.error)
             },
             // Consumers start before anybody can ask, and the agent ends with the first that ends.
             Component::Kafka => NotReady {

@@ -44,8 +44,8 @@ struct Board {
     questions: Vec<Question>,
 }
 
-/// Makes a session check how it is.
-struct Question(Box<dyn Fn() + Send>);
+/// Makes a session check how it is; `false` if it is gone.
+struct Question(Box<dyn Fn() -> bool + Send>);
 
 impl fmt::Debug for Question {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -64,6 +64,8 @@ pub enum Component {
     Mqtt,
     /// A Kafka cluster.
     Kafka,
+    /// The application of a Dapr sidecar.
+    App,
 }
 
 impl Component {
@@ -73,6 +75,7 @@ impl Component {
         match self {
             Component::Mqtt => "mqtt",
             Component::Kafka => "kafka",
+            Component::App => "app",
         }
     }
 }
@@ -82,10 +85,11 @@ impl Component {
 pub struct Session {
     /// What it connects to.
     pub component: Component,
-    /// MQTT: the broker accepted the connection, and it is still up. Kafka: a broker is reached.
+    /// MQTT: the broker accepted the connection, and it is still up. Kafka: a broker is reached. An
+    /// application: it listens.
     pub connected: bool,
     /// MQTT: every subscription was granted as asked for. Kafka: the group is joined, and every
-    /// topic is there.
+    /// topic is there. An application: what it subscribes to is known, and can be done.
     pub subscriptions_ready: bool,
     /// What is wrong at present, or empty.
     pub error: String,
@@ -214,6 +218,20 @@ impl Health {
         self.change_session(Component::Kafka, name, change);
     }
 
+    /// Changes what is known of the application of a sidecar, which need not be known before.
+    pub fn app(&self, name: &str, change: impl FnOnce(&mut Session)) {
+        self.change_session(Component::App, name, change);
+    }
+
+    /// Forgets a session that ended for good while the agent goes on.
+    pub fn forget(&self, component: Component, name: &str) {
+        let mut board = self.board();
+        board.sessions.retain(|(known, session)| known != name || session.component != component);
+        if let Some(listener) = &board.listener {
+            let _ = listener.try_send(());
+        }
+    }
+
     fn change_session(&self, component: Component, name: &str, change: impl FnOnce(&mut Session)) {
         let mut board = self.board();
         let same =
@@ -231,8 +249,8 @@ impl Health {
     }
 
     /// Calls `ask` when somebody wants to know how things are, so that a session looks more closely
-    /// for a while.
-    pub fn on_question(&self, ask: impl Fn() + Send + 'static) {
+    /// for a while; until it says `false`, because the session is gone.
+    pub fn on_question(&self, ask: impl Fn() -> bool + Send + 'static) {
         self.board().questions.push(Question(Box::new(ask)));
     }
 
@@ -241,7 +259,7 @@ impl Health {
         let mut board = self.board();
         if board.asked.is_none_or(|asked| asked.elapsed() >= ASKED_AGAIN) {
             board.asked = Some(Instant::now());
-            board.questions.iter().for_each(|Question(ask)| ask());
+            board.questions.retain(|Question(ask)| ask());
         }
     }
 
