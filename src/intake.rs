@@ -2,10 +2,10 @@
 
 use crate::config::{Routing, Rule, Target};
 use crate::mapping::cloudevent::Stamp;
-use crate::mapping::{Mapped, call, event, heartbeat, policy, publish, routing};
-use crate::message::{Arrival, Desk, Errand, Message, Origin, Qos, Receipt};
+use crate::mapping::{Mapped, app, call, event, heartbeat, policy, publish, routing};
+use crate::message::{Arrival, Desk, Message, Origin, Qos, Receipt};
 use crate::queue::{self, DeadLetter, Push, Queue, Storing, Upstream, UpstreamRow};
-use crate::system::plain::plain;
+use crate::system::plain::{line, plain};
 use log::{Level, debug, info, log, warn};
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
@@ -181,10 +181,15 @@ impl Plan {
         let topic = plain(&message.topic);
         match self.map(rule, message) {
             Mapped::Deliver(delivery) => {
-                // A bridge passes on what nobody wants to read of, message by message.
-                let is_bridged = matches!(delivery.errand, Errand::Publish { .. });
-                let level = if is_bridged { Level::Debug } else { Level::Info };
+                // Nobody wants to read, message by message, what a bridge or a sidecar passes on.
+                let is_passed_on = matches!(rule.to, Target::Publish(_) | Target::App(_));
+                let level = if is_passed_on { Level::Debug } else { Level::Info };
                 log!(level, "intake: {topic} → {delivery}");
+                Some(Push::Delivery { delivery, storing: self.storing, receipt: None })
+            }
+            Mapped::Diverted(delivery, why) => {
+                let to = delivery.errand.masked_target();
+                info!("intake: {topic} → {delivery}, copied to {to}: {}", line(&why));
                 Some(Push::Delivery { delivery, storing: self.storing, receipt: None })
             }
             Mapped::Dropped(why) => {
@@ -206,6 +211,7 @@ impl Plan {
             Target::Publish(to) => publish::from_message(to, &rule.filter, message),
             // Whoever has them evaluated has taken them out.
             Target::Point(_) => Mapped::Dropped("it is read as points".to_owned()),
+            Target::App(to) => app::from_message(to, message, &stamp),
             Target::Call(to) => call::from_message(to, &rule.filter, message, &self.source, &stamp),
         }
     }

@@ -56,7 +56,7 @@ fn delivered(mapped: Mapped) -> Option<Delivery> {
             are_words(&why);
             None
         }
-        Mapped::Dropped(why) => panic!("nobody asked for that: {why}"),
+        Mapped::Dropped(why) | Mapped::Diverted(_, why) => panic!("nobody asked for that: {why}"),
     }
 }
 

@@ -73,7 +73,7 @@ pub fn messages(data: &[u8]) {
         Target::Event(rule) => event::from_message(rule, &message),
         Target::Heartbeat => heartbeat::from_message(&message),
         Target::Policy(rule) => policy::from_message(rule, &message),
-        Target::Publish(_) | Target::Call(_) | Target::Point(_) => return,
+        Target::Publish(_) | Target::Call(_) | Target::Point(_) | Target::App(_) => return,
     };
     // As the grammar has it: halves of surrogate pairs are passed on.
     let document = serde_json::from_slice::<&RawValue>(json_of(&message.payload));
@@ -83,7 +83,7 @@ pub fn messages(data: &[u8]) {
             assert_eq!(delivery.origin, message.topic);
             judge(&delivery, chosen % 5);
         }
-        Mapped::Dropped(why) | Mapped::Dead(why) => are_words(&why),
+        Mapped::Dropped(why) | Mapped::Dead(why) | Mapped::Diverted(_, why) => are_words(&why),
     }
 }
 

@@ -285,6 +285,7 @@ fn target(out: &mut String, target: &Target) -> fmt::Result {
         Target::Publish(to) => publish(out, to),
         Target::Call(to) => call(out, to),
         Target::Point(to) => point(out, to),
+        Target::App(to) => writeln!(out, "{}", plain(&to.sink)),
     }
 }
 

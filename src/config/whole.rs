@@ -329,7 +329,8 @@ fn default_key(config: &mut Config, around: &Surroundings<'_>, faults: &mut Faul
         | Target::Policy(_)
         | Target::Publish(_)
         | Target::Call(_)
-        | Target::Point(_) => None,
+        | Target::Point(_)
+        | Target::App(_) => None,
     });
     let mut without = without.peekable();
     // Look for the credential only if a rule needs it.

@@ -108,7 +108,7 @@ mod tests {
         ] {
             let found = match mapped(path, Format::Raw, topic, b"{}") {
                 Mapped::Deliver(delivery) => Some(delivery.errand.target().to_owned()),
-                Mapped::Dead(_) | Mapped::Dropped(_) => None,
+                Mapped::Dead(_) | Mapped::Dropped(_) | Mapped::Diverted(..) => None,
             };
             assert_eq!(found.as_deref(), wanted, "{path} for {topic}");
         }

@@ -1,5 +1,6 @@
 //! From a message to a delivery. Pure.
 
+pub mod app;
 pub mod call;
 pub mod cloudevent;
 #[cfg(feature = "dapr")]
@@ -19,6 +20,8 @@ use crate::message::Delivery;
 pub enum Mapped {
     /// Something to hand over.
     Deliver(Delivery),
+    /// Something to hand over elsewhere, because what was wanted is not possible, for this reason.
+    Diverted(Delivery, String),
     /// Nothing, as configured; the reason is for the debug log.
     Dropped(String),
     /// Nothing, because the payload does not fit the rule: a dead letter with this reason.

@@ -1,6 +1,7 @@
 //! The model that every dialect ends in, in files by noun. It says what to do, not how,
 //! and holds nothing that would have to be opened or waited for.
 
+mod app;
 mod broker;
 mod cluster;
 mod dapr;
@@ -15,6 +16,7 @@ mod step;
 
 pub use super::Secret;
 pub use crate::message::Qos;
+pub use app::{AppRoute, AppRule};
 pub use broker::{
     Address, Broker, ClientCertificate, Pem, Scheme, StatusFormat, StatusTopic, Tls, Version,
 };

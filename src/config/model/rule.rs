@@ -1,6 +1,6 @@
 //! Rules: which messages of a source become which deliveries.
 
-use super::{PointRule, Qos, Secret, Shape, Sink};
+use super::{AppRule, PointRule, Qos, Secret, Shape, Sink};
 use crate::topic::TopicTemplate;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -40,6 +40,8 @@ pub enum Target {
     Call(Box<CallRule>),
     /// Points, for tasks to evaluate.
     Point(Box<PointRule>),
+    /// A delivery to the application of a Dapr sidecar.
+    App(Box<AppRule>),
 }
 
 impl Target {
@@ -52,7 +54,8 @@ impl Target {
             | Target::Heartbeat
             | Target::Policy(_)
             | Target::Call(_)
-            | Target::Point(_) => None,
+            | Target::Point(_)
+            | Target::App(_) => None,
         }
     }
 
@@ -65,7 +68,8 @@ impl Target {
             | Target::Heartbeat
             | Target::Policy(_)
             | Target::Publish(_)
-            | Target::Point(_) => None,
+            | Target::Point(_)
+            | Target::App(_) => None,
         }
     }
 
@@ -77,6 +81,7 @@ impl Target {
             Target::Publish(rule) => PublishRule::sink_name(&rule.to).into(),
             Target::Call(rule) => CallRule::sink_name(&rule.to).into(),
             Target::Point(_) => PointRule::SINK.into(),
+            Target::App(rule) => rule.sink.clone().into(),
         }
     }
 }
