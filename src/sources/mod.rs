@@ -84,7 +84,7 @@ impl Source {
         health: &Health,
     ) -> Result<Vec<Source>, Vec<String>> {
         let kapacitor = kapacitor::prepare(config, inside.queue)?;
-        let dapr = dapr::prepare(config, inside);
+        let dapr = dapr::prepare(config, inside)?;
         let listener =
             |settings| inside.listener(config, settings, kapacitor.as_ref(), dapr.as_ref());
         let listeners: Vec<_> = config.http.iter().map(listener).map(Source::Http).collect();
@@ -176,7 +176,8 @@ impl Running {
             Running::Mqtt(session) => Some(Part::new(session.name(), session.pulse())),
             Running::Kafka(consumer) => Some(Part::new(consumer.name(), consumer.pulse())),
             Running::Kapacitor(kapacitor) => Some(kapacitor.part()),
-            Running::Http(_) | Running::Dapr(_) => None,
+            Running::Dapr(dapr) => dapr.part(),
+            Running::Http(_) => None,
         }
     }
 

@@ -29,12 +29,17 @@ pub fn prepare(
     kapacitor: Option<&Kapacitor>,
     health: &Health,
 ) -> Result<Session, String> {
-    let hand = Box::new(Hand::new(inside.intake.clone(), plan(broker)));
+    let hand = hand(broker, inside.intake);
     let hand = match kapacitor {
         Some(kapacitor) => kapacitor.gauge(broker, hand),
         None => hand,
     };
     prepare_with(broker, hand, inside.queue, health)
+}
+
+/// What passes the messages of a broker to intake.
+pub(super) fn hand(broker: &Broker, intake: &Intake) -> Box<dyn Accept> {
+    Box::new(Hand::new(intake.clone(), plan(broker)))
 }
 
 /// The same for a session that hands what it brings to somebody else.

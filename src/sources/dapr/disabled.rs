@@ -5,6 +5,7 @@ use crate::config::{Config, Http};
 use crate::sources::Inside;
 use crate::sources::http::Listener;
 use crate::system::http::Routes;
+use crate::system::pulse::Part;
 use crate::system::services::Services;
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -16,9 +17,12 @@ pub struct Dapr(Infallible);
 pub struct Running(Infallible);
 
 /// There is nothing to prepare.
-#[must_use]
-pub fn prepare(_config: &Config, _inside: &Inside<'_>) -> Option<Dapr> {
-    None
+///
+/// # Errors
+///
+/// Never.
+pub fn prepare(_config: &Config, _inside: &Inside<'_>) -> Result<Option<Dapr>, Vec<String>> {
+    Ok(None)
 }
 
 impl Dapr {
@@ -39,6 +43,12 @@ impl Dapr {
 }
 
 impl Running {
+    /// The thread whose loop must keep turning.
+    #[must_use]
+    pub fn part(&self) -> Option<Part> {
+        match self.0 {}
+    }
+
     /// Wakes it, so that it notices the stop at once.
     pub fn wake(&self) {
         match self.0 {}

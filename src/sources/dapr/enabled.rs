@@ -1,5 +1,6 @@
 //! Builds a sidecar from a configuration, starts it and stops it.
 
+mod app;
 mod metadata;
 mod path;
 mod publish;
@@ -12,8 +13,10 @@ use crate::queue::Queue;
 use crate::sources::Inside;
 use crate::sources::http::Listener;
 use crate::system::http::Routes;
+use crate::system::pulse::Part;
 use crate::system::services::Services;
 use crate::system::signals;
+use app::App;
 use routes::{Api, Elsewhere, Sidecar};
 use standing::Standing;
 use std::sync::Arc;
@@ -21,22 +24,27 @@ use std::sync::Arc;
 /// What is ready to start.
 pub struct Dapr {
     sidecar: Arc<Sidecar>,
+    app: Option<App>,
 }
 
 /// Gets it ready, if the configuration asks for it.
-#[must_use]
-pub fn prepare(config: &Config, inside: &Inside<'_>) -> Option<Dapr> {
-    let settings = config.dapr.clone()?;
+///
+/// # Errors
+///
+/// All that is wrong, one line each.
+pub fn prepare(config: &Config, inside: &Inside<'_>) -> Result<Option<Dapr>, Vec<String>> {
+    let Some(settings) = config.dapr.clone() else { return Ok(None) };
     let queue: Queue = inside.queue.clone();
     let standing = Arc::new(Standing::default());
     standing.show(settings.subscriptions.clone());
+    let app = App::prepare(config, inside, &standing)?;
     let sidecar = Sidecar {
         settings,
         take: Box::new(move |batch| queue.push_whole(batch)),
         standing,
         end: signals::end,
     };
-    Some(Dapr { sidecar: Arc::new(sidecar) })
+    Ok(Some(Dapr { sidecar: Arc::new(sidecar), app }))
 }
 
 impl Dapr {
@@ -54,20 +62,35 @@ impl Dapr {
     /// # Errors
     ///
     /// Says what cannot be started.
-    pub fn start(self, _services: &Services) -> Result<Running, String> {
-        // Without an application there is nothing to wait for.
-        self.sidecar.standing.ready(true);
-        Ok(Running {})
+    pub fn start(self, services: &Services) -> Result<Running, String> {
+        let app = self.app.map(|app| app.start(services)).transpose()?;
+        if app.is_none() {
+            // There is nothing to wait for.
+            self.sidecar.standing.ready(true);
+        }
+        Ok(Running { app })
     }
 }
 
 /// A sidecar at work.
-pub struct Running {}
+pub struct Running {
+    app: Option<app::Running>,
+}
 
 impl Running {
+    /// The thread whose loop must keep turning, if it has one.
+    #[must_use]
+    pub fn part(&self) -> Option<Part> {
+        self.app.as_ref().map(app::Running::part)
+    }
+
     /// Wakes it, so that it notices the stop at once.
-    pub fn wake(&self) {}
+    pub fn wake(&self) {
+        self.app.iter().for_each(app::Running::wake);
+    }
 
     /// Waits for its end.
-    pub fn join(self) {}
+    pub fn join(self) {
+        self.app.into_iter().for_each(app::Running::join);
+    }
 }
