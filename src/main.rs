@@ -55,6 +55,7 @@ fn run(invocation: Invocation) -> ExitCode {
     let around = Surroundings {
         env: &|name| env::var(name).ok(),
         read: &read,
+        list: &list,
         is_open: &system::files::is_open,
         has_kafka: sources::kafka::BUILT_IN,
     };
@@ -190,6 +191,18 @@ fn say(text: &str) {
 fn write(bytes: &[u8]) {
     let mut out = io::stdout().lock();
     let _ = out.write_all(bytes).and_then(|()| out.flush());
+}
+
+/// The names in a folder, in the order of their bytes.
+fn list(folder: &Path) -> Result<Vec<String>, String> {
+    let wrong = |error: io::Error| format!("cannot read {}: {error}", folder.display());
+    let names = fs::read_dir(folder).map_err(wrong)?.map(|entry| {
+        let name = entry?.file_name();
+        Ok(name.to_string_lossy().into_owned())
+    });
+    let mut names = names.collect::<Result<Vec<_>, _>>().map_err(wrong)?;
+    names.sort_unstable();
+    Ok(names)
 }
 
 /// The text of a file; `None` when there is no such file.

@@ -35,7 +35,7 @@ fn around<'a>(
     env: &'a dyn Fn(&str) -> Option<String>,
     read: &'a dyn Fn(&Path) -> Result<Option<String>, String>,
 ) -> Surroundings<'a> {
-    Surroundings { env, read, is_open: &|_| false, has_kafka: true }
+    Surroundings { env, read, list: &|_| Ok(Vec::new()), is_open: &|_| false, has_kafka: true }
 }
 
 fn result(checked: Result<Checked, Faults>) -> Result<Config, Vec<String>> {

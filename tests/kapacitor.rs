@@ -67,8 +67,13 @@ fn replay(folder: &Path) -> Result<String, String> {
     // Without a zone it is UTC, whatever the machine has.
     let zone = fs::read_to_string(folder.join("zone")).unwrap_or_default();
     let env = |name: &str| (name == "TZ").then(|| zone.clone());
-    let around =
-        Surroundings { env: &env, read: &|_| Ok(None), is_open: &|_| false, has_kafka: false };
+    let around = Surroundings {
+        env: &env,
+        read: &|_| Ok(None),
+        list: &|_| Ok(Vec::new()),
+        is_open: &|_| false,
+        has_kafka: false,
+    };
     match kapacitor::read("kapacitor", &words) {
         Ok(Command::Kapacitor(ask)) => {
             kapacitor::run(&ask, &around).map_err(|failure| failure.to_string())

@@ -45,6 +45,7 @@ fn rules() -> &'static [Rule] {
         let around = Surroundings {
             env: &|_| None,
             read: &|_| Ok(None),
+            list: &|_| Ok(Vec::new()),
             is_open: &|_| false,
             has_kafka: false,
         };

@@ -1,7 +1,7 @@
 //! The configuration of `daemon` and `check`: from flags, or from a file.
 
 use crate::config::dialects::native::{self, Syntax};
-use crate::config::dialects::{ilagent, kapacitor};
+use crate::config::dialects::{dapr, ilagent, kapacitor};
 use crate::config::{self, Checked, Faults, Part, Surroundings};
 use std::path::Path;
 
@@ -11,7 +11,10 @@ use std::path::Path;
 ///
 /// Every fault of the flags, the environment and the file, together.
 pub fn configure(asked: &ilagent::Asked, around: &Surroundings<'_>) -> Result<Checked, Faults> {
-    let more = of_kapacitor(asked, around);
+    let mut more = of_kapacitor(asked, around);
+    if let Some(given) = &asked.dapr {
+        more.join(dapr::part(given, around));
+    }
     let mut checked = match &asked.flags.config {
         None => ilagent::read(asked, more, around)?,
         Some(name) => from_file(name, asked, more, around)?,

@@ -1,5 +1,7 @@
 //! What `ilagent check` prints: what the agent would do, in words.
 
+mod dapr;
+
 use crate::config::values::{duration_words, is_secret_option, size_words};
 use crate::config::{
     Broker, CallRule, Clients, Cluster, Config, EventRule, FileSink, Format, Http, Ilert,
@@ -37,6 +39,7 @@ fn write(out: &mut String, config: &Config) -> fmt::Result {
         http(out, listener, config)?;
     }
     config.kapacitor.iter().try_for_each(|it| kapacitor(out, it))?;
+    config.dapr.iter().try_for_each(|it| dapr::dapr(out, it))?;
     queue(out, &config.queue)?;
     if leads_to_ilert(config) {
         ilert(out, &config.ilert)?;

@@ -113,7 +113,7 @@ fn flag(text: &mut String, flag: &FlagInfo<'_>) {
 }
 
 /// A name and, wrapped beside it, its meaning.
-fn line(text: &mut String, name: &str, meaning: &str) {
+pub(super) fn line(text: &mut String, name: &str, meaning: &str) {
     text.push_str(name);
     let mut at = name.chars().count();
     // A name that is too long for its column gets its own line.

@@ -1,6 +1,7 @@
 //! The command line: what the user asked for. Errors are words they can act on.
 
 pub mod daemon;
+pub mod dapr;
 pub mod describe;
 pub mod event;
 pub mod heartbeat;
@@ -195,8 +196,13 @@ const COMMANDS: [Entry; 10] = [
 pub fn words(mut args: impl Iterator<Item = OsString>) -> Vec<OsString> {
     let program = args.next().map(PathBuf::from).unwrap_or_default();
     let name = program.file_name().unwrap_or_default();
-    let called = kapacitor::PROGRAMS.iter().find(|known| name == **known);
+    let called = programs().find(|known| name == *known);
     called.map(OsString::from).into_iter().chain(args).collect()
+}
+
+/// The programs whose work this one does, by their names.
+fn programs() -> impl Iterator<Item = &'static str> {
+    kapacitor::PROGRAMS.into_iter().chain([dapr::PROGRAM])
 }
 
 /// What another program's command line asks for: verbosity, the name of the program, its words.
@@ -211,11 +217,13 @@ fn of_another(args: &[OsString]) -> Option<Result<Invocation, Usage>> {
         _ => 1,
     });
     let rest = &args[before.len()..];
-    let program =
-        kapacitor::PROGRAMS.into_iter().find(|known| rest.first().is_some_and(|it| it == known))?;
+    let program = programs().find(|known| rest.first().is_some_and(|it| it == known))?;
     let words: Vec<String> =
         rest[1..].iter().map(|word| word.to_string_lossy().into_owned()).collect();
     let verbosity = u32::try_from(verbosity.sum::<usize>()).unwrap_or(u32::MAX);
+    if program == dapr::PROGRAM {
+        return Some(dapr::read(&words, verbosity));
+    }
     Some(kapacitor::read(program, &words).map(|command| Invocation { verbosity, command }))
 }
 
@@ -394,7 +402,12 @@ fn check(entry: &Entry, own: &Given, database: Option<String>) -> Result<Command
 }
 
 fn asked(entry: &Entry, own: &Given, database: Option<String>) -> Result<Box<Asked>, Usage> {
-    Ok(Box::new(Asked { flags: parse(entry, own)?, given: own.names(), database, hostname: None }))
+    Ok(Box::new(Asked {
+        flags: parse(entry, own)?,
+        given: own.names(),
+        database,
+        ..Asked::default()
+    }))
 }
 
 fn event(entry: &Entry, own: &Given, _: Option<String>) -> Result<Command, Usage> {

@@ -13,6 +13,8 @@ pub struct Surroundings<'a> {
     pub env: &'a dyn Fn(&str) -> Option<String>,
     /// The text of a file; `None` when there is no such file, otherwise why it cannot be read.
     pub read: &'a dyn Fn(&Path) -> Result<Option<String>, String>,
+    /// The names in a folder in order, or why it cannot be read.
+    pub list: &'a dyn Fn(&Path) -> Result<Vec<String>, String>,
     /// Whether every user of the machine can read a file.
     pub is_open: &'a dyn Fn(&Path) -> bool,
     /// Whether this build can consume from Kafka.
@@ -151,6 +153,16 @@ const BEARER: &str =
 mod tests {
     use super::*;
 
+    fn nowhere() -> Surroundings<'static> {
+        Surroundings {
+            env: &|_| None,
+            read: &|_| Ok(None),
+            list: &|_| Ok(Vec::new()),
+            is_open: &|_| false,
+            has_kafka: false,
+        }
+    }
+
     #[test]
     fn a_secret_file_is_one_line() {
         let read = |path: &Path| match path.to_str() {
@@ -161,8 +173,7 @@ mod tests {
             Some("locked") => Err("locked: permission denied".to_owned()),
             _ => Ok(None),
         };
-        let around =
-            Surroundings { env: &|_| None, read: &read, is_open: &|_| false, has_kafka: false };
+        let around = Surroundings { env: &|_| None, read: &read, ..nowhere() };
         let found = |path: &str| {
             around.secret_file(Path::new(path)).map(|secret| secret.expose().to_owned())
         };
@@ -188,7 +199,7 @@ mod tests {
                 _ => None,
             })
         };
-        let around = Surroundings { env: &env, read: &read, is_open: &|_| false, has_kafka: false };
+        let around = Surroundings { env: &env, read: &read, ..nowhere() };
         let mut faults = Faults::default();
         let mut found = |variable, credential| {
             around.secret(variable, credential, &mut faults).map(|s| s.expose().to_owned())
@@ -204,12 +215,7 @@ mod tests {
     fn a_path_may_begin_at_the_credentials_of_the_unit() {
         let path = |written: &str, folder: Option<&str>| {
             let env = |name: &str| (name == CREDENTIALS).then(|| folder.map(str::to_owned))?;
-            let around = Surroundings {
-                env: &env,
-                read: &|_| Ok(None),
-                is_open: &|_| false,
-                has_kafka: false,
-            };
+            let around = Surroundings { env: &env, ..nowhere() };
             around.path(written).map(|path| path.display().to_string())
         };
         let unit = Some("/run/credentials/a.service");

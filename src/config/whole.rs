@@ -293,7 +293,9 @@ fn alike(part: &Part, faults: &mut Faults) {
             continue;
         }
         let at = format!("{}:{}", it.host.to_ascii_lowercase(), it.port);
-        if !it.rules.is_empty() {
+        let is_component =
+            |dapr: &Dapr| dapr.components.iter().any(|known| known.broker == it.name);
+        if !it.rules.is_empty() || part.dapr.as_ref().is_some_and(is_component) {
             all.add(Unique::Session, &at, &it.client_id, id);
         }
         if it.is_published_to(rules(part)) {
@@ -387,6 +389,7 @@ mod tests {
         let around = Surroundings {
             env: &env,
             read: &|path| Ok(path.ends_with("event_key").then(|| "unit\n".to_owned())),
+            list: &|_| Ok(Vec::new()),
             is_open: &|_| false,
             has_kafka: true,
         };

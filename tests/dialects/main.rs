@@ -80,7 +80,13 @@ fn run(folder: &Path, line: &str) -> Result<Checked, Faults> {
         variables.clone().find(|(name, _)| *name == wanted).map(|(_, value)| value.to_owned())
     };
     let read = |path: &Path| Ok(fs::read_to_string(folder.join(path)).ok());
-    let around = Surroundings { env: &variable, read: &read, is_open: &|_| false, has_kafka: true };
+    let around = Surroundings {
+        env: &variable,
+        read: &read,
+        list: &|_| Ok(Vec::new()),
+        is_open: &|_| false,
+        has_kafka: true,
+    };
     let asked = cli::read(words[program + 1..].iter().map(OsString::from));
     let Ok(cli::Command::Daemon(asked)) = asked.map(|asked| asked.command) else {
         panic!("not a command line of `daemon`: {line}");

@@ -8,6 +8,7 @@ mod rules;
 
 pub use flags::{Flags, GROUPS};
 
+use super::dapr;
 use crate::config::surroundings::{self, Surroundings};
 use crate::config::values::{self, put};
 use crate::config::whole::{self, Checked, Part, Words};
@@ -36,6 +37,8 @@ pub struct Asked {
     pub database: Option<String>,
     /// What `kapacitord` calls the machine, if that was given.
     pub hostname: Option<String>,
+    /// The flags of `daprd`, if it was called.
+    pub dapr: Option<Vec<dapr::Given>>,
 }
 
 /// Turns flags and environment into the model, with what another dialect says of `more`.

@@ -8,7 +8,7 @@ mod sink;
 mod subscription;
 mod webhook;
 
-use super::kapacitor;
+use super::{dapr, kapacitor};
 use crate::config::document::fields::{Fields, File};
 use crate::config::document::{Node, Source, Value, json, toml};
 use crate::config::surroundings::Surroundings;
@@ -22,7 +22,8 @@ const WORDS: Words = Words {
     qos_0: "QoS 0 needs `buffer = true`, because there is no broker acknowledgement to delay when \
             delivery fails; or use QoS 1 or 2",
     api_key: "a policy subscription needs an `api-key` in [ilert] or in ILERT_API_KEY",
-    nothing: "the file needs [[mqtt]], [[kafka]], [http], [kapacitor] or a heartbeat key in [ilert]",
+    nothing: "the file needs [[mqtt]], [[kafka]], [http], [kapacitor], [dapr] or a heartbeat key in \
+              [ilert]",
 };
 
 /// The fault of a `hold` that holds nothing.
@@ -106,6 +107,7 @@ fn part(file: &File<'_>, tree: &Node, port: Option<u16>) -> Part {
         .node("kapacitor")
         .map(|node| kapacitor::own(&Fields::new(file, node, "[kapacitor]"), top.list("mqtt")));
     brokers.iter_mut().for_each(|broker| broker.it.alerts = own.is_some());
+    let dapr = top.node("dapr").map(|node| dapr::own(&Fields::new(file, node, "[dapr]")));
     let clusters = kafka::clusters(&top.tables("kafka", "[[kafka]]"), &all, &mut outside);
     let buffers = brokers.iter().any(|it| it.it.buffer) || clusters.iter().any(|it| it.it.buffer);
     if queue_fields.has(&["hold"]) && !buffers {
@@ -121,7 +123,7 @@ fn part(file: &File<'_>, tree: &Node, port: Option<u16>) -> Part {
     let (kapacitor, listener) = own.map(|own| (own.kapacitor, own.http)).unzip();
     let http = http.into_iter().chain(listener).collect();
     let warnings = file.warnings();
-    Part {
+    let mut part = Part {
         brokers,
         clusters,
         files,
@@ -133,7 +135,9 @@ fn part(file: &File<'_>, tree: &Node, port: Option<u16>) -> Part {
         faults,
         warnings,
         ..Part::default()
-    }
+    };
+    dapr.into_iter().for_each(|dapr| part.join(dapr));
+    part
 }
 
 /// `[ilert]`.
