@@ -11,8 +11,8 @@ const COLUMN: usize = 34;
 const WIDTH: usize = 80;
 
 const ROUTES: &str = "
-Called kapacitord or kapacitor, or with that as the first word, it does the work of these programs:
-docs/kapacitor.md.
+Called kapacitord, kapacitor or daprd, or with that as the first word, it does the work of these
+programs: docs/kapacitor.md, docs/dapr.md.
 
 Messages go to ilert and, with routes in a file (daemon --config), to other brokers and to
 applications: docs/routes.md has examples.
