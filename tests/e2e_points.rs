@@ -7,10 +7,11 @@ mod support;
 
 use serde_json::{Value, json};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use support::agent::{BINARY, get};
 use support::broker::Broker;
+use support::packages::{fetched, npm};
 use support::subscriber::Subscriber;
 use support::{Folder, free_port, not_tested, wait_until};
 
@@ -93,24 +94,6 @@ impl Drop for Agent {
     }
 }
 
-/// A folder of packages that `fetch` puts there, once for all runs; in words why there is none.
-fn fetched(name: &str, fetch: impl FnOnce(&Path) -> Command) -> Result<PathBuf, String> {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    let done = folder.join("done");
-    if !done.exists() {
-        fs::create_dir_all(&folder).unwrap();
-        let mut command = fetch(&folder);
-        let tool = command.get_program().to_string_lossy().into_owned();
-        let output = command.stdin(Stdio::null()).output();
-        let output = output.map_err(|error| format!("there is no {tool}: {error}"))?;
-        if !output.status.success() {
-            return Err(format!("{tool} cannot fetch the libraries"));
-        }
-        fs::write(done, "").unwrap();
-    }
-    Ok(folder)
-}
-
 fn run(command: &mut Command) {
     let output = command.stdin(Stdio::null()).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -142,14 +125,9 @@ fn libraries_of_pypi_write_unchanged() {
 
 #[test]
 fn libraries_of_npm_write_unchanged() {
-    let packages = fetched("npm-influx", |folder| {
-        let mut npm = Command::new("npm");
-        npm.args(["install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix"]);
-        npm.arg(folder).args(["influx@5.12.0", "@influxdata/influxdb-client@1.35.0"]);
-        npm
-    });
-    let packages = match packages {
-        Ok(packages) => packages.join("node_modules"),
+    let libraries = ["influx@5.12.0", "@influxdata/influxdb-client@1.35.0"];
+    let packages = match npm("npm-influx", &libraries) {
+        Ok(packages) => packages,
         Err(why) => return not_tested(&why),
     };
     let agent = Agent::start("", &[("last", LAST)]);

@@ -1,5 +1,6 @@
 //! A broker that is not mosquitto: aedes, from npm's registry, which also speaks WebSocket.
 
+use super::packages::npm;
 use super::{free_port, wait_until};
 use std::net::TcpStream;
 use std::path::Path;
@@ -22,21 +23,7 @@ impl Aedes {
     ///
     /// Says in words what this machine lacks.
     pub fn start() -> Result<Self, String> {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("aedes");
-        let modules = folder.join("node_modules");
-        if !modules.join("aedes").is_dir() {
-            std::fs::create_dir_all(&folder).unwrap();
-            let fetched = Command::new("npm")
-                .args(["install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix"])
-                .arg(&folder)
-                .args(PACKAGES)
-                .stdin(Stdio::null())
-                .output();
-            let fetched = fetched.map_err(|error| format!("there is no npm: {error}"))?;
-            if !fetched.status.success() {
-                return Err("npm cannot fetch aedes".to_owned());
-            }
-        }
+        let modules = npm("aedes", &PACKAGES)?;
         let (port, web_port) = (free_port(), free_port());
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/aedes.js");
         let process = Command::new("node")

@@ -45,10 +45,10 @@ pub fn post(port: u16, body: &str) -> Option<(u16, String)> {
     )
 }
 
-pub fn exchange(port: u16, request: &str) -> Option<(u16, String)> {
+pub fn exchange(port: u16, request: &(impl AsRef<[u8]> + ?Sized)) -> Option<(u16, String)> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(30))).ok()?;
-    stream.write_all(request.as_bytes()).ok()?;
+    stream.write_all(request.as_ref()).ok()?;
     let mut reply = String::new();
     stream.read_to_string(&mut reply).ok()?;
     let (head, body) = reply.split_once("\r\n\r\n")?;

@@ -13,10 +13,12 @@ pub mod certificates;
 #[cfg(feature = "kafka")]
 pub mod cluster;
 pub mod cutfs;
+pub mod dapr;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 pub mod kapacitor;
 pub mod openwrt;
+pub mod packages;
 pub mod ports;
 pub mod publisher;
 pub mod publishing;
