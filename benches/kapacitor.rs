@@ -5,13 +5,13 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout, reason = "a program of its own")]
 
+mod client;
 #[path = "../tests/support/mod.rs"]
 mod support;
 mod usage;
 
+use client::Connection;
 use std::fmt::Write as _;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
 use std::thread;
 use std::time::{Duration, Instant};
 use support::Folder;
@@ -46,6 +46,7 @@ const WINDOWS: &str = r#"stream
     .mqtt('alerts')
 "#;
 
+const WRITE: &str = "/write?db=telegraf&rp=autogen";
 const FLAT_OUT: usize = 2_000_000;
 const SINGLE: usize = 20_000;
 const ALERTS: usize = 20_000;
@@ -129,7 +130,7 @@ fn flat_out(lines: usize, count: usize) {
     thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
-                let mut connection = Connection::to(kapacitor.port);
+                let mut connection = Connection::to(kapacitor.port, WRITE);
                 (0..count / lines / 2).for_each(|_| connection.write(&body));
             });
         }
@@ -149,7 +150,7 @@ fn steady() {
     let broker = Broker::with(BROKER);
     let kapacitor = daemon(&broker, SCRIPT);
     let idle = usage(&kapacitor).resident_kib;
-    let mut connection = Connection::to(kapacitor.port);
+    let mut connection = Connection::to(kapacitor.port, WRITE);
     let (body, began) = (body(500, 0), Instant::now());
     let before = usage(&kapacitor);
     let mut next = began;
@@ -170,7 +171,7 @@ fn steady() {
 fn windows() {
     let broker = Broker::with(BROKER);
     let kapacitor = daemon(&broker, WINDOWS);
-    let mut connection = Connection::to(kapacitor.port);
+    let mut connection = Connection::to(kapacitor.port, WRITE);
     for round in 0..HELD as u64 {
         let lines: Vec<String> = (0..SERIES)
             .map(|n| {
@@ -195,7 +196,7 @@ fn alerts() {
     thread::scope(|scope| {
         for _ in 0..CONNECTIONS {
             scope.spawn(|| {
-                let mut connection = Connection::to(kapacitor.port);
+                let mut connection = Connection::to(kapacitor.port, WRITE);
                 for n in 0..ALERTS / CONNECTIONS {
                     connection.write(&format!("cpu usage_idle=5 {}\n", EPOCH + n as u64));
                 }
@@ -220,7 +221,7 @@ fn latency() {
     let broker = Broker::with(BROKER);
     let kapacitor = daemon(&broker, SCRIPT);
     let subscriber = Subscriber::with_qos(broker.port(), "alerts", 0);
-    let mut connection = Connection::to(kapacitor.port);
+    let mut connection = Connection::to(kapacitor.port, WRITE);
     let before = usage(&kapacitor);
     let mut times: Vec<f64> = (0..LATENCIES)
         .map(|n| {
@@ -243,46 +244,4 @@ fn latency() {
         times[LATENCIES * 99 / 100],
         written as f64 / LATENCIES as f64
     );
-}
-
-/// A client that keeps its connection.
-struct Connection {
-    reader: BufReader<TcpStream>,
-}
-
-impl Connection {
-    fn to(port: u16) -> Self {
-        let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-        stream.set_nodelay(true).unwrap();
-        Connection { reader: BufReader::new(stream) }
-    }
-
-    fn write(&mut self, body: &str) {
-        self.send(body);
-        self.answered();
-    }
-
-    fn send(&mut self, body: &str) {
-        let head = format!(
-            "POST /write?db=telegraf&rp=autogen HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n",
-            body.len()
-        );
-        self.reader.get_mut().write_all((head + body).as_bytes()).unwrap();
-    }
-
-    fn answered(&mut self) {
-        let mut line = String::new();
-        self.reader.read_line(&mut line).unwrap();
-        assert!(line.contains(" 204 "), "{line}{}", self.rest());
-        while line != "\r\n" {
-            line.clear();
-            self.reader.read_line(&mut line).unwrap();
-        }
-    }
-
-    fn rest(&mut self) -> String {
-        let mut bytes = [0; 400];
-        let count = self.reader.read(&mut bytes).unwrap_or_default();
-        String::from_utf8_lossy(&bytes[..count]).into_owned()
-    }
 }
