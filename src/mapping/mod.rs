@@ -12,6 +12,7 @@ pub mod path;
 pub mod policy;
 pub mod publish;
 pub mod routing;
+pub mod shape;
 
 use crate::message::Delivery;
 

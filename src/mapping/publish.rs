@@ -2,7 +2,7 @@
 
 use super::Mapped;
 use crate::config::PublishRule;
-use crate::message::{Delivery, Errand, Keep, LaneName, Message};
+use crate::message::{Delivery, Errand, Keep, LaneName, Message, Qos};
 
 /// Maps a message that a rule with this filter wants. Its payload passes byte for byte.
 #[must_use]
@@ -11,26 +11,35 @@ pub fn from_message(rule: &PublishRule, filter: &str, message: &Message) -> Mapp
         Ok(topic) => topic,
         Err(why) => return Mapped::Dead(format!("a publication that cannot be made: {why}")),
     };
-    let lane = LaneName { sink: PublishRule::sink_name(&rule.to).into(), key: String::new() };
-    Mapped::Deliver(Delivery {
-        lane,
+    let (qos, retain) = (rule.qos.unwrap_or(message.qos), rule.retain.unwrap_or(message.retain));
+    let body = message.payload.clone();
+    Mapped::Deliver(delivery(rule, topic, qos, retain, body, &message.topic))
+}
+
+/// A publication by a rule of what came on the topic `origin`.
+pub(super) fn delivery(
+    rule: &PublishRule,
+    topic: String,
+    qos: Qos,
+    retain: bool,
+    body: Vec<u8>,
+    origin: &str,
+) -> Delivery {
+    Delivery {
+        lane: LaneName { sink: PublishRule::sink_name(&rule.to).into(), key: String::new() },
         // The broker gets what is for it in order in any case.
         order_key: None,
-        errand: Errand::Publish {
-            topic,
-            qos: rule.qos.unwrap_or(message.qos),
-            retain: rule.retain.unwrap_or(message.retain),
-        },
+        errand: Errand::Publish { topic, qos, retain },
         keep: Keep::UntilDelivered,
-        body: message.payload.clone(),
-        origin: message.topic.clone(),
-    })
+        body,
+        origin: origin.to_owned(),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::{Origin, Qos};
+    use crate::message::Origin;
     use crate::topic::{Pattern, TopicTemplate};
 
     #[test]

@@ -1,0 +1,232 @@
+//! What rules remember, each within bounds.
+
+use super::{Item, Payload};
+use crate::config::{Burst, Change};
+use crate::jsonata::{Value, json};
+use std::collections::hash_map::DefaultHasher;
+use std::collections::{HashMap, VecDeque};
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Most keys that a rule knows.
+const KEYS_MAX: usize = 10_000;
+
+/// Most messages that wait for others.
+const BURST_MAX: usize = 10_000;
+
+/// How large the values that wait, or are collected, may be together, in bytes.
+const BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Changes that stand together: a message passes if one of them is seen.
+#[derive(Debug)]
+pub(super) struct Changes {
+    changes: Vec<Change>,
+    /// What each was compared with last, by label.
+    references: HashMap<Arc<str>, Vec<Option<Reference>>>,
+    /// Labels, the oldest first.
+    ages: VecDeque<Arc<str>>,
+}
+
+/// What a value is compared with.
+#[derive(Clone, Debug, PartialEq)]
+enum Reference {
+    Missing,
+    Number(f64),
+    /// Any other value, which may be large.
+    Digest(u64),
+}
+
+impl Reference {
+    fn of(value: Option<&Value>) -> Self {
+        match value {
+            None => Reference::Missing,
+            Some(Value::Number(number)) => Reference::Number(*number),
+            Some(value) => {
+                let mut hasher = DefaultHasher::new();
+                digest(value, &mut hasher);
+                Reference::Digest(hasher.finish())
+            }
+        }
+    }
+}
+
+/// The order of members does not count.
+fn digest(value: &Value, hasher: &mut dyn Hasher) {
+    match value {
+        Value::Object(object) => {
+            let one = |(name, value): (&Arc<str>, &Value)| {
+                let mut inner = DefaultHasher::new();
+                name.hash(&mut inner);
+                digest(value, &mut inner);
+                inner.finish()
+            };
+            hasher.write_u8(b'{');
+            hasher.write_u64(object.members().map(one).fold(0, u64::wrapping_add));
+        }
+        Value::List(list) => {
+            hasher.write_u8(b'[');
+            list.items.iter().for_each(|item| digest(item, hasher));
+            hasher.write_u8(b']');
+        }
+        scalar => {
+            let text = json::write(scalar, usize::MAX).ok().flatten().unwrap_or_default();
+            hasher.write(text.as_bytes());
+            hasher.write_u8(0);
+        }
+    }
+}
+
+impl Changes {
+    pub(super) fn new(changes: Vec<Change>) -> Self {
+        Changes { changes, references: HashMap::new(), ages: VecDeque::new() }
+    }
+
+    pub(super) fn pass(&mut self, label: &Arc<str>, value: &Value) -> bool {
+        if !self.references.contains_key(label) {
+            if self.references.len() >= KEYS_MAX
+                && let Some(oldest) = self.ages.pop_front()
+            {
+                self.references.remove(&oldest);
+            }
+            self.ages.push_back(Arc::clone(label));
+            self.references.insert(Arc::clone(label), vec![None; self.changes.len()]);
+        }
+        let Some(references) = self.references.get_mut(label) else { return true };
+        let mut is_seen = false;
+        for (change, reference) in self.changes.iter().zip(references) {
+            let new = Reference::of(at_path(value, &change.key));
+            if reference.as_ref().is_none_or(|old| counts(change, old, &new)) {
+                *reference = Some(new);
+                is_seen = true;
+            }
+        }
+        is_seen
+    }
+}
+
+fn counts(change: &Change, old: &Reference, new: &Reference) -> bool {
+    match (change.deadband, old, new) {
+        (Some(deadband), Reference::Number(old), Reference::Number(new)) => {
+            let moved = (new - old).abs();
+            if !change.is_relative {
+                return moved >= deadband;
+            }
+            if *old == 0.0 { moved > 0.0 } else { moved / old.abs() * 100.0 >= deadband }
+        }
+        _ => old != new,
+    }
+}
+
+/// What stands at a dotted path.
+fn at_path<'v>(value: &'v Value, path: &str) -> Option<&'v Value> {
+    let step = |value: &'v Value, part: &str| match value {
+        Value::Object(object) => object.get(part),
+        Value::List(list) => list.items.get(part.parse::<usize>().ok()?),
+        _ => None,
+    };
+    if let Some(whole) = step(value, path) {
+        return Some(whole);
+    }
+    let (first, rest) = path.split_once('.')?;
+    at_path(step(value, first)?, rest)
+}
+
+/// Values that wait until there are enough of them.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    burst: Burst,
+    values: Vec<Value>,
+    bytes: usize,
+    /// When the first came.
+    since: Option<Instant>,
+    /// The last, with the receipts of all.
+    last: Option<Item>,
+    /// Nothing waits any more.
+    is_ended: bool,
+}
+
+impl Waiting {
+    pub(super) fn new(burst: Burst) -> Self {
+        Waiting { burst, values: Vec::new(), bytes: 0, since: None, last: None, is_ended: false }
+    }
+
+    /// Whether messages wait here at all.
+    pub(super) fn is_at_work(&self) -> bool {
+        self.burst.size.is_some() || self.burst.interval.is_some()
+    }
+
+    /// Adds a message. If there are enough, all of them are in the one that is returned.
+    pub(super) fn add(&mut self, item: &mut Item, value: Value, now: Instant) -> Option<Item> {
+        self.bytes += size(&value);
+        self.values.push(value);
+        self.since.get_or_insert(now);
+        let mut receipts = self.last.take().map(|last| last.receipts).unwrap_or_default();
+        receipts.append(&mut item.receipts);
+        self.last = Some(Item { receipts, ..item.clone() });
+        let most = self.burst.size.unwrap_or(BURST_MAX).min(BURST_MAX);
+        let is_full = self.values.len() >= most || self.bytes >= BYTES_MAX || self.is_ended;
+        if is_full { self.let_go() } else { None }
+    }
+
+    pub(super) fn let_go(&mut self) -> Option<Item> {
+        let mut item = self.last.take()?;
+        let values = std::mem::take(&mut self.values);
+        item.payload = Payload::Made(Value::list(values));
+        (self.bytes, self.since) = (0, None);
+        Some(item)
+    }
+
+    pub(super) fn wake_at(&self) -> Option<Instant> {
+        self.since?.checked_add(self.burst.interval?)
+    }
+
+    pub(super) fn end(&mut self) {
+        self.is_ended = true;
+    }
+}
+
+/// The last values, by label.
+#[derive(Debug, Default)]
+pub(super) struct Collected {
+    values: Vec<(Arc<str>, Value)>,
+    places: HashMap<Arc<str>, usize>,
+    bytes: usize,
+    /// It has been said that there is no room.
+    pub(super) is_told: bool,
+}
+
+impl Collected {
+    /// All of them with a new one, or `None` if there is no room for it.
+    pub(super) fn add(&mut self, label: &Arc<str>, value: Value) -> Option<Value> {
+        let place = self.places.get(label).copied();
+        let before = place.map_or(0, |place| size(&self.values[place].1));
+        let bytes = self.bytes - before + size(&value);
+        if bytes > BYTES_MAX || place.is_none() && self.values.len() >= KEYS_MAX {
+            return None;
+        }
+        self.bytes = bytes;
+        match place {
+            Some(place) => self.values[place].1 = value,
+            None => {
+                self.places.insert(Arc::clone(label), self.values.len());
+                self.values.push((Arc::clone(label), value));
+            }
+        }
+        Some(Value::object(self.values.clone()))
+    }
+}
+
+/// About how many bytes a value takes.
+fn size(value: &Value) -> usize {
+    /// What each value takes beside its text.
+    const EACH: usize = 16;
+    EACH + match value {
+        Value::Text(text) => text.len(),
+        Value::List(list) => list.items.iter().map(size).sum(),
+        Value::Object(object) => {
+            object.members().map(|(name, value)| name.len() + size(value)).sum()
+        }
+        _ => 0,
+    }
+}

@@ -1,0 +1,55 @@
+//! What becomes of a message on its way from one topic to another: it is read, changed, stopped, or
+//! held until others have come. What rules remember is here, and bounded. Pure: whoever asks brings
+//! the time, and does what follows.
+//!
+//! A switch of the crate: a build has it (`enabled`), or it has none (`disabled`), and then no
+//! configuration asks for it. Both files say the same names.
+
+#[cfg(feature = "connectware")]
+mod enabled;
+#[cfg(feature = "connectware")]
+pub use enabled::Shapes;
+
+#[cfg(not(feature = "connectware"))]
+mod disabled;
+#[cfg(not(feature = "connectware"))]
+pub use disabled::Shapes;
+
+use crate::message::{Delivery, Receipt};
+use std::time::Instant;
+
+/// The time.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    /// For waits.
+    pub instant: Instant,
+    /// For people, in milliseconds since 1970.
+    pub millis: i64,
+}
+
+/// What follows from a message, or from time that has passed.
+#[derive(Debug)]
+pub struct Done {
+    /// What has become of the messages.
+    pub made: Made,
+    /// Of all messages that are in it.
+    pub receipts: Vec<Receipt>,
+}
+
+/// What has become of one message, or of several.
+#[derive(Debug)]
+pub enum Made {
+    /// Something to hand over.
+    Deliver(Delivery),
+    /// Nothing, as configured.
+    Stopped,
+    /// Nothing, because something is wrong with them.
+    Dead {
+        /// Why.
+        reason: String,
+        /// The topic they came on.
+        topic: String,
+        /// The payload, or what has been made of it.
+        payload: Vec<u8>,
+    },
+}
