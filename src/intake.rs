@@ -1,16 +1,20 @@
 //! The one way in: rule, map, push.
 
-use crate::config::{Routing, Rule, Target};
+mod workshop;
+
+use crate::config::{PublishRule, Routing, Rule, Target};
 use crate::mapping::cloudevent::Stamp;
 use crate::mapping::{Mapped, app, call, event, heartbeat, policy, publish, routing};
 use crate::message::{Arrival, Desk, Message, Origin, Qos, Receipt};
 use crate::queue::{self, DeadLetter, Push, Queue, Storing, Upstream, UpstreamRow};
 use crate::system::plain::{line, plain};
+use crate::system::stop::Stop;
 use log::{Level, debug, info, log, warn};
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime};
+use workshop::{Bench, Workshop};
 
 /// Most topics that are logged because no rule wants their messages.
 const UNWANTED_MAX: usize = 64;
@@ -36,13 +40,30 @@ pub struct Intake {
     queue: Queue,
     /// Topics of messages that matched no rule.
     unwanted: Arc<Mutex<HashSet<String>>>,
+    /// Where messages change on their way, if any do.
+    workshop: Option<Arc<Workshop>>,
 }
 
 impl Intake {
-    /// Everything taken in goes to `queue`.
+    /// Everything taken in goes to `queue`; what changes on its way does so by `rules`.
     #[must_use]
-    pub fn new(queue: Queue) -> Self {
-        Intake { queue, unwanted: Arc::default() }
+    pub fn new<'r>(queue: Queue, rules: impl Iterator<Item = &'r Rule>) -> Self {
+        let workshop = Workshop::new(rules, queue.clone()).map(Arc::new);
+        Intake { queue, unwanted: Arc::default(), workshop }
+    }
+
+    /// What lets go, until the stop, what messages wait for others; nothing if none do.
+    #[must_use]
+    pub fn timer(&self) -> Option<impl FnOnce(&Stop) + Send + 'static> {
+        let workshop = Arc::clone(self.workshop.as_ref()?);
+        Some(move |stop: &Stop| workshop.run(stop))
+    }
+
+    /// Pushes what waits for others. Nothing waits from now on.
+    pub fn end(&self) {
+        if let Some(workshop) = &self.workshop {
+            workshop.end();
+        }
     }
 
     /// Takes charge of a batch of messages, all or none.
@@ -61,8 +82,22 @@ impl Intake {
         desk: &Arc<dyn Desk>,
     ) -> Result<(), queue::Error> {
         let mut batch = Vec::with_capacity(arrivals.len());
+        // In nobody else's hands before all of it is pushed.
+        let mut bench = None;
         for arrival in arrivals {
             let ticket = arrival.ticket();
+            if let (Arrival::Message { message, .. }, Some(workshop)) = (&arrival, &self.workshop)
+                && plan.shapes(&message.topic)
+            {
+                let bench = bench.get_or_insert_with(|| workshop.open());
+                plan.shape(
+                    message,
+                    &|signatures| Receipt::new(Arc::clone(desk), ticket, signatures),
+                    bench,
+                    &mut batch,
+                );
+                continue;
+            }
             let pushes = plan.pushes(arrival).unwrap_or_else(|topic| {
                 self.nobody_wants(&topic);
                 Vec::new()
@@ -176,6 +211,35 @@ impl Plan {
         if wanted { Ok(pushes) } else { Err(message.topic) }
     }
 
+    /// Whether a rule changes messages on this topic.
+    fn shapes(&self, topic: &str) -> bool {
+        let mut rules = routing::route(&self.rules, self.routing, topic);
+        rules.any(|rule| shaping(rule).is_some())
+    }
+
+    /// Adds to a batch what follows from a message that a rule changes.
+    fn shape(
+        &self,
+        message: &Message,
+        receipt: &dyn Fn(usize) -> Receipt,
+        bench: &mut Bench<'_>,
+        batch: &mut Vec<Push>,
+    ) {
+        let rules: Vec<&Rule> = routing::route(&self.rules, self.routing, &message.topic).collect();
+        let receipt = receipt(rules.len());
+        for rule in rules {
+            match shaping(rule) {
+                Some(to) => {
+                    bench.shape(rule, to, message, receipt.clone(), self.storing, batch);
+                }
+                None => match self.push(rule, message) {
+                    Some(push) => batch.push(push.with_receipt(receipt.clone())),
+                    None => receipt.clone().sign(),
+                },
+            }
+        }
+    }
+
     /// What a rule makes of a message, unless it drops it.
     fn push(&self, rule: &Rule, message: &Message) -> Option<Push> {
         let topic = plain(&message.topic);
@@ -208,12 +272,24 @@ impl Plan {
             Target::Event(rule) => event::from_message(rule, message),
             Target::Heartbeat => heartbeat::from_message(message),
             Target::Policy(rule) => policy::from_message(rule, message),
+            // What is taken over from another agent goes past the workshop.
+            Target::Publish(to) if to.shape.is_some() => {
+                Mapped::Dead("a message of iLert's agent, which no rule can change".to_owned())
+            }
             Target::Publish(to) => publish::from_message(to, &rule.filter, message),
             // Whoever has them evaluated has taken them out.
             Target::Point(_) => Mapped::Dropped("it is read as points".to_owned()),
             Target::App(to) => app::from_message(to, message, &stamp),
             Target::Call(to) => call::from_message(to, &rule.filter, message, &self.source, &stamp),
         }
+    }
+}
+
+/// How a rule publishes what it changes, if it does.
+fn shaping(rule: &Rule) -> Option<&PublishRule> {
+    match &rule.to {
+        Target::Publish(to) if to.shape.is_some() => Some(to),
+        _ => None,
     }
 }
 

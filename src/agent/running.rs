@@ -108,6 +108,8 @@ pub(super) struct Stopped {
 pub(super) struct Running {
     health: Health,
     queue: Queue,
+    /// Lets go what waits for others before the end.
+    intake: Option<Intake>,
     sinks: Vec<sinks::Running>,
     /// In the order of their start; they end in reverse.
     sources: Vec<sources::Running>,
@@ -140,6 +142,7 @@ impl Running {
         let mut running = Running {
             health,
             queue,
+            intake: None,
             sinks: Vec::new(),
             sources: Vec::new(),
             sockets,
@@ -163,7 +166,7 @@ impl Running {
         sinks: sinks::Prepared,
         services: &Services,
     ) -> Result<(), String> {
-        let intake = Intake::new(self.queue.clone());
+        let intake = Intake::new(self.queue.clone(), config.rules());
         let status = Arc::new(Status::new(services.health.clone(), services.limits));
         let report = Arc::clone(&status);
         self.queue.report_with(Box::new(move || report.document(Instant::now())));
@@ -177,6 +180,12 @@ impl Running {
         for source in sources {
             self.sources.push(source.start(services, &mut self.sockets)?);
         }
+        if let Some(run) = intake.timer() {
+            let stop = services.stop.clone();
+            let started = threads::spawn_deep("rules", move || run(&stop));
+            started.map_err(|error| format!("rules: {error}"))?;
+        }
+        self.intake = Some(intake);
         for heartbeat in heartbeats {
             look_after("heartbeat", services, move |services| {
                 heartbeat::run(&*heartbeat.ping, heartbeat.key.expose(), services);
@@ -233,6 +242,9 @@ impl Running {
         journals.iter().for_each(|journal| journal.finish(deadline));
         journals.iter_mut().for_each(sinks::Running::stop);
         let _ = end_within(CUT_END, &journals);
+        if let Some(intake) = self.intake {
+            intake.end();
+        }
         self.queue.flush();
         drop(self.sources_open);
         let woken = Instant::now();

@@ -16,7 +16,7 @@ const STEPS_MAX: usize = 100_000;
 const CALLS_MAX: usize = 64;
 
 /// How many parts may be at work inside each other, in all functions.
-const DEPTH_MAX: usize = 400;
+const DEPTH_MAX: usize = 300;
 
 /// How many lists and objects may be inside each other.
 const VALUE_DEPTH_MAX: usize = json::DEPTH_MAX + 8;

@@ -1,6 +1,7 @@
 //! What expressions mean, measured with the reference implementation.
 
 use super::*;
+use crate::system::threads::DEEP_STACK_BYTES;
 use proptest::prelude::{prop_assert_eq, proptest};
 
 const TABLE: &str = include_str!("tests/table.txt");
@@ -174,6 +175,25 @@ fn nothing_takes_more_than_a_bounded_amount_of_work_memory_and_stack() {
         let found = shown(evaluated(text, "null"));
         assert!(matches!(found.as_str(), "error " | "error D2014"), "{text}: {found}");
     }
+}
+
+#[test]
+fn the_deepest_evaluation_fits_on_the_stack_of_a_session() {
+    let nested = |text: &str, times: usize| format!("{}1{}", text.repeat(times), ")".repeat(times));
+    let thread = std::thread::Builder::new().stack_size(DEEP_STACK_BYTES);
+    let evaluations = thread.spawn(move || {
+        for text in [
+            "($f := function($n){ $n = 0 ? 0 : 1 + ($f($n - 1)) }; $f(60))".to_owned(),
+            "($f := function($n){ $map([$n], function($m){ [{\"a\": $f($m)}] }) }; $f(0))"
+                .to_owned(),
+            "($f := function($n){ $n.($f($n)) }; $f([1]))".to_owned(),
+            nested("$string(", 60),
+            nested("a.(", 60),
+        ] {
+            let _ = evaluated(&text, "{}");
+        }
+    });
+    evaluations.unwrap().join().unwrap();
 }
 
 proptest! {

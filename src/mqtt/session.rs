@@ -181,7 +181,8 @@ impl Running {
         let bell = pump.bell().clone();
         let name = format!("mqtt {}", kit.broker.name);
         let life = Life::new(kit, role, pump, Instant::now());
-        let join = threads::spawn_vital(&name, failures, move || run(life))?;
+        // What it brings is mapped on this thread, by whatever expressions.
+        let join = threads::spawn_deep_vital(&name, failures, move || run(life))?;
         Ok(Running { name, join, bell })
     }
 
