@@ -42,6 +42,12 @@ impl<'a> File<'a> {
         self.found.borrow_mut().add(self.place(at), what);
     }
 
+    /// Notes what is wrong at a place of the file.
+    #[cfg(feature = "dapr")]
+    pub(crate) fn fault(&self, place: Place, what: impl Into<String>) {
+        self.found.borrow_mut().add(place, what);
+    }
+
     /// The place of a byte of the file.
     pub(crate) fn place(&self, at: usize) -> Place {
         let mut place = self.source.place(at);

@@ -13,11 +13,10 @@ mod resiliency;
 mod secrets;
 mod settings;
 mod subscription;
-mod words;
 
 pub use flags::{FLAGS, Flag, Use};
 
-use super::Given;
+use crate::config::dialects::dapr::Given;
 use crate::config::document::fields::Fields;
 use crate::config::document::{Node, Value};
 use crate::config::whole::Part;

@@ -1,7 +1,7 @@
 //! What flags and the environment say, one by one.
 
-use super::super::Given;
 use super::flags::{FLAGS, Flag, Use};
+use crate::config::dialects::dapr::Given;
 use crate::config::values::{self, put};
 use crate::config::{
     App, AppHealth, Faults, Http, Place, Secret, Surroundings, defaults, suggest, surroundings,
@@ -224,7 +224,7 @@ impl<'a> Reading<'a> {
             failures: 3,
         };
         self.value("app-health-check-path", &mut |text| {
-            health.path = super::words::app_path(text);
+            health.path = values::dapr::app_path(text);
             Ok(())
         });
         self.value("app-health-probe-interval", &mut |text| {

@@ -2,9 +2,10 @@
 
 use super::folder::{Document, Kind};
 use super::items::written;
-use super::words as dapr;
+use crate::cel::Expression;
 use crate::config::document::fields::{Fields, File};
-use crate::config::document::{Source, Value};
+use crate::config::document::{Node, Source, Value};
+use crate::config::values::dapr;
 use crate::config::whole::Part;
 use crate::config::{Place, PubSub, Raw, Route, Subscription, Surroundings, suggest};
 use crate::system::plain::plain;
@@ -127,6 +128,14 @@ fn expression(source: Source<'_>, fields: &Fields<'_>) -> Option<String> {
     let text = fields.file.keep(node.at, written(source, node)).flatten()?;
     if text.trim().is_empty() {
         return None;
+    }
+    if let Err(fault) = Expression::parse(&text) {
+        let before = text.get(..fault.offset).unwrap_or_default();
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        // The text of a block has lines, any other is on one.
+        let inside = source.inside(&Node { at: node.at, value: Value::Text(text.clone()) });
+        fields.file.fault(inside.shifted(line, column), fault.words);
     }
     Some(text)
 }
