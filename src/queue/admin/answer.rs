@@ -1,6 +1,7 @@
 //! What `ilagent queue` prints, and what it sets off.
 
 use super::command::{Chosen, Command};
+use super::count::{Count, Counts};
 use super::recover::Recovery;
 use super::sweep::{Sweep, Verb};
 use super::work::Work;
@@ -19,9 +20,6 @@ use std::fmt::Write;
 use std::path::Path;
 use std::sync::Mutex;
 use std::time::Instant;
-
-/// So many deliveries of a sink are counted for a list.
-const COUNTED: i64 = 1_000;
 
 /// Seconds of ten years: what is older was stored before the clock was set.
 const AGE_MAX: u64 = 315_360_000;
@@ -53,9 +51,7 @@ pub(in crate::queue) fn carry_out(
         Chosen::Ids(texts) => Sweep::of(verb, &ids(texts)?, store).map(Work::Sweep),
     };
     let done = match command {
-        Command::List { limit, json, sink } => {
-            list(store, board, sink.as_deref(), *limit, *json).map(Answer::Text)
-        }
+        Command::List { limit, json, sink } => list(store, board, sink.as_deref(), *limit, *json),
         Command::Show { id, raw } => show(store, board, Id::parse(id)?, *raw).map(Answer::Text),
         Command::Retry(chosen) => sweep(Verb::Retry, chosen).map(Answer::Work),
         Command::Drop(chosen) => sweep(Verb::Drop, chosen).map(Answer::Work),
@@ -63,10 +59,15 @@ pub(in crate::queue) fn carry_out(
             .map(|recovery| Answer::Work(Work::Recovery(Box::new(recovery))))
             .map_err(Refusal::Words),
     };
-    done.map_err(|refusal| match refusal {
+    done.map_err(words)
+}
+
+/// Why there is no answer, in words.
+pub(in crate::queue) fn words(refusal: Refusal) -> String {
+    match refusal {
         Refusal::Sqlite(error) => format!("the database says: {error}"),
         Refusal::Words(words) => words,
-    })
+    }
 }
 
 /// Why there is no answer.
@@ -127,20 +128,23 @@ fn known(name: &str, store: &Store, board: &Mutex<Board>) -> Done<SinkName> {
     })
 }
 
-/// One line for each sink: how much waits for it, and why.
-fn standings(
+/// The lines below a list: how much waits for each sink, and why; how much there is in all. `counts`
+/// has the rows of each sink where the board knows them only roughly.
+pub(super) fn counts_of_sinks(
     only: Option<&SinkName>,
+    shown: (usize, usize),
+    counts: Option<&Counts>,
     store: &Store,
     board: &Mutex<Board>,
-    out: &mut String,
-) -> Done<()> {
-    let standings = lock(board).standings(Instant::now());
+) -> String {
+    let (standings, stored, transit) = {
+        let board = lock(board);
+        (board.standings(Instant::now()), board.stored, board.transit)
+    };
+    let mut out = String::new();
     for one in standings.iter().filter(|one| only.is_none_or(|only| *only == one.name)) {
-        let count = store.count_of(&one.name, COUNTED + 1)?;
-        let count = match count > COUNTED {
-            true => format!("more than {COUNTED}"),
-            false => count.to_string(),
-        };
+        let counted = |counts: &Counts| one.transit + counts.get(&one.name).copied().unwrap_or(0);
+        let count = counts.map_or(one.waiting, counted);
         let dead = store.letters.of_sinks.get(one.name.as_str()).copied().unwrap_or(0);
         let _ =
             write!(out, "{}: {count} waiting, {} in flight, {dead} dead", one.name, one.in_flight);
@@ -153,7 +157,13 @@ fn standings(
         }
         out.push('\n');
     }
-    Ok(())
+    if only.is_none() {
+        let rows = counts.map_or(stored.count, |counts| counts.values().sum());
+        let waiting = counted(rows + transit.count, shown.0);
+        let dead = counted(store.letters.count, shown.1);
+        let _ = writeln!(out, "{} waiting{}, {} dead{}", waiting.0, waiting.1, dead.0, dead.1);
+    }
+    out
 }
 
 fn list(
@@ -162,7 +172,7 @@ fn list(
     only: Option<&str>,
     limit: usize,
     as_json: bool,
-) -> Done<String> {
+) -> Done<Answer> {
     let only = only.map(|name| known(name, store, board)).transpose()?;
     let waiting = store.listed(only.as_ref(), limit)?;
     let dead = match &only {
@@ -172,7 +182,8 @@ fn list(
     let lines =
         waiting.iter().map(|shown| waiting_line(shown, board)).chain(dead.iter().map(dead_line));
     if as_json {
-        return Ok(lines.map(|line| plain::json(&line.to_string()).into_owned() + "\n").collect());
+        let lines = lines.map(|line| plain::json(&line.to_string()).into_owned() + "\n");
+        return Ok(Answer::Text(lines.collect()));
     }
     let mut out = String::new();
     let _ = writeln!(
@@ -200,13 +211,6 @@ fn list(
             text("reason"),
         );
     }
-    let (stored, transit) = {
-        let board = lock(board);
-        (board.stored, board.transit)
-    };
-    let roughly = if stored.roughly { "about " } else { "" };
-    let waiting = counted(stored.count + transit.count, waiting.len());
-    let dead = counted(store.letters.count, dead.len());
     let database = store.connection.path().map(Path::new);
     let aside = database.map(moved::put_aside).unwrap_or_default();
     for file in &aside {
@@ -216,12 +220,13 @@ fn list(
             plain(&file.to_string_lossy())
         );
     }
-    standings(only.as_ref(), store, board, &mut out)?;
-    if only.is_some() {
-        return Ok(out);
+    let shown = (waiting.len(), dead.len());
+    if lock(board).stored.roughly {
+        let count = Count::new(out, only, shown, board);
+        return Ok(Answer::Work(Work::Count(Box::new(count))));
     }
-    let _ = writeln!(out, "{roughly}{} waiting{}, {} dead{}", waiting.0, waiting.1, dead.0, dead.1);
-    Ok(out)
+    out.push_str(&counts_of_sinks(only.as_ref(), shown, None, store, board));
+    Ok(Answer::Text(out))
 }
 
 /// How many there are, and how many of them are shown if those are not all.

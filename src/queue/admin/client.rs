@@ -67,8 +67,10 @@ pub fn run(database: &Path, command: &Command) -> Result<String, String> {
     let mut store = if changes { Store::open(&settings)? } else { Store::look(database)? };
     let trouble = |error: rusqlite::Error| format!("{}: {error}", database.display());
     let mut board = Board::new();
-    board.restore(store.lanes().map_err(trouble)?);
-    board.stored = store.amount().map_err(trouble)?;
+    let (lanes, amount) = (store.lanes().map_err(trouble)?, store.amount().map_err(trouble)?);
+    let of_sinks = store.counts(&lanes, amount).map_err(trouble)?;
+    board.restore(lanes);
+    board.was_counted(amount, of_sinks);
     let board = Mutex::new(board);
     let mut work = match carry_out(&store, &board, command)? {
         Answer::Text(text) => return Ok(text),

@@ -6,6 +6,7 @@ pub(in crate::queue) mod answer;
 mod client;
 mod command;
 pub(in crate::queue) mod control;
+mod count;
 mod recover;
 pub(in crate::queue) mod sweep;
 pub(in crate::queue) mod work;

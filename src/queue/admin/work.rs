@@ -1,5 +1,7 @@
 //! What a command sets off that takes its time: it is done in pieces.
 
+use super::answer::words;
+use super::count::Count;
 use super::recover::Recovery;
 use super::sweep::Sweep;
 use crate::queue::board::Board;
@@ -11,6 +13,7 @@ use std::sync::Mutex;
 pub(in crate::queue) enum Work {
     Sweep(Sweep),
     Recovery(Box<Recovery>),
+    Count(Box<Count>),
 }
 
 impl Work {
@@ -26,7 +29,13 @@ impl Work {
                 .piece(store, board, changes)
                 .map_err(|error| format!("the database says: {error}")),
             Work::Recovery(recovery) => recovery.piece(store, board, changes),
+            Work::Count(count) => count.piece(store, board).map_err(words),
         }
+    }
+
+    /// Whether the database is written for it.
+    pub(in crate::queue) fn changes_something(&self) -> bool {
+        !matches!(self, Work::Count(_))
     }
 
     /// What to say of it when it is done.
@@ -34,6 +43,7 @@ impl Work {
         match self {
             Work::Sweep(sweep) => sweep.text(),
             Work::Recovery(recovery) => recovery.text(),
+            Work::Count(count) => count.text(),
         }
     }
 }

@@ -12,6 +12,8 @@ pub(in crate::queue) struct Standing {
     pub(in crate::queue) claims: bool,
     /// How many deliveries wait or are in flight.
     pub(in crate::queue) waiting: u64,
+    /// How many of them have no row.
+    pub(in crate::queue) transit: u64,
     pub(in crate::queue) in_flight: usize,
     /// How long its gate has been closed, and how long until the next probe.
     pub(in crate::queue) closed: Option<(Duration, Duration)>,
@@ -44,6 +46,7 @@ impl Board {
             name: sink.name.clone(),
             claims: sink.terms.is_some(),
             waiting: sink.stored + sink.transit,
+            transit: sink.transit,
             in_flight: sink.in_flight,
             closed: sink.gate.closed_for(now),
             lanes_closed: self
@@ -53,6 +56,11 @@ impl Board {
                 .count(),
         };
         self.sinks.iter().enumerate().map(standing).collect()
+    }
+
+    /// The lanes there are, and their sinks.
+    pub(in crate::queue) fn lane_sinks(&self) -> Vec<(u32, SinkName)> {
+        self.lanes.iter().map(|(number, lane)| (*number, lane.name.sink.clone())).collect()
     }
 
     /// Lets one waiting entry go at once; `false` when it is in flight.

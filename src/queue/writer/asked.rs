@@ -83,7 +83,7 @@ impl Writer {
         self.shared.act(lock(&self.shared.board));
         let said = match more {
             Err(error) => Err(format!("{error}; {}", work.text())),
-            Ok(_) if self.failures > 0 => Ok(format!(
+            Ok(_) if self.failures > 0 && work.changes_something() => Ok(format!(
                 "{}the rest was left alone, and this is kept as soon as the database can be \
                  written again\n",
                 work.text()

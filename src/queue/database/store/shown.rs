@@ -133,6 +133,24 @@ impl Store {
         Ok(count)
     }
 
+    /// How many rows there are between two ids, but at most so many, and the last of them.
+    pub(in crate::queue) fn count_between(
+        &self,
+        from: i64,
+        end: i64,
+        most: u64,
+    ) -> rusqlite::Result<(u64, Option<i64>)> {
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        self.connection
+            .prepare_cached(
+                "SELECT COUNT(*), MAX(id) FROM
+                 (SELECT id FROM deliveries WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT ?3)",
+            )?
+            .query_row([from, end, most], |found| {
+                Ok((u64::try_from(found.get::<_, i64>(0)?).unwrap_or(0), found.get(1)?))
+            })
+    }
+
     /// Dead letters for people, oldest first; `only` picks one.
     pub(in crate::queue) fn letters_shown(
         &self,
