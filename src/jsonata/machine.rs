@@ -414,7 +414,7 @@ impl<'e> Machine<'e> {
             }
             value => {
                 let written = json::write_rounded(value, false, RESULT_BYTES_MAX);
-                let text = written.map_err(|why| unwritable(why))?;
+                let text = written.map_err(unwritable)?;
                 self.charge(text.len() / 128)?;
                 Ok(text.into())
             }
@@ -583,7 +583,7 @@ impl<'e> Machine<'e> {
         for argument in &arguments {
             self.look(argument)?;
         }
-        let result = (native.run)(self, arguments)?;
+        let result = (native.run)(self, &arguments)?;
         self.made(result)
     }
 }

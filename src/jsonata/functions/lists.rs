@@ -10,12 +10,12 @@ use std::sync::Arc;
 
 type Result = std::result::Result<Value, Error>;
 
-pub(super) fn append(_: &mut Machine<'_>, arguments: Vec<Value>) -> Result {
-    let mut arguments = arguments.into_iter();
+pub(super) fn append(_: &mut Machine<'_>, arguments: &[Value]) -> Result {
+    let mut arguments = arguments.iter();
     Ok(operators::append(next(&mut arguments), next(&mut arguments)))
 }
 
-pub(super) fn map(machine: &mut Machine<'_>, arguments: Vec<Value>) -> Result {
+pub(super) fn map(machine: &mut Machine<'_>, arguments: &[Value]) -> Result {
     let mut made = Vec::new();
     each(machine, arguments, &mut |_, result| {
         if !result.is_nothing() {
@@ -25,7 +25,7 @@ pub(super) fn map(machine: &mut Machine<'_>, arguments: Vec<Value>) -> Result {
     .map(|is_list| if is_list { Value::sequence(made) } else { Value::Nothing })
 }
 
-pub(super) fn filter(machine: &mut Machine<'_>, arguments: Vec<Value>) -> Result {
+pub(super) fn filter(machine: &mut Machine<'_>, arguments: &[Value]) -> Result {
     let mut passed = Vec::new();
     each(machine, arguments, &mut |item, result| {
         if result.truth() {
@@ -38,10 +38,10 @@ pub(super) fn filter(machine: &mut Machine<'_>, arguments: Vec<Value>) -> Result
 /// Calls a function for each item of a list, if it is one.
 fn each(
     machine: &mut Machine<'_>,
-    arguments: Vec<Value>,
+    arguments: &[Value],
     take: &mut dyn FnMut(&Value, Value),
 ) -> std::result::Result<bool, Error> {
-    let mut arguments = arguments.into_iter();
+    let mut arguments = arguments.iter();
     let (whole, function) = (next(&mut arguments), next(&mut arguments));
     let Value::List(list) = &whole else { return Ok(false) };
     for (index, item) in list.items.iter().enumerate() {
@@ -51,8 +51,8 @@ fn each(
     Ok(true)
 }
 
-pub(super) fn reduce(machine: &mut Machine<'_>, arguments: Vec<Value>) -> Result {
-    let mut arguments = arguments.into_iter();
+pub(super) fn reduce(machine: &mut Machine<'_>, arguments: &[Value]) -> Result {
+    let mut arguments = arguments.iter();
     let (whole, function) = (next(&mut arguments), next(&mut arguments));
     let mut result = next(&mut arguments);
     let (Value::List(list), Value::Function(function)) = (&whole, function) else {
@@ -79,8 +79,8 @@ pub(super) fn reduce(machine: &mut Machine<'_>, arguments: Vec<Value>) -> Result
     Ok(result)
 }
 
-pub(super) fn distinct(machine: &mut Machine<'_>, arguments: Vec<Value>) -> Result {
-    let value = next(&mut arguments.into_iter());
+pub(super) fn distinct(machine: &mut Machine<'_>, arguments: &[Value]) -> Result {
+    let value = next(&mut arguments.iter());
     let Value::List(list) = &value else { return Ok(value) };
     if list.items.len() <= 1 {
         return Ok(value);
@@ -95,8 +95,8 @@ pub(super) fn distinct(machine: &mut Machine<'_>, arguments: Vec<Value>) -> Resu
     Ok(if list.is_sequence { Value::sequence(kept) } else { Value::list(kept) })
 }
 
-pub(super) fn reverse(_: &mut Machine<'_>, arguments: Vec<Value>) -> Result {
-    let value = next(&mut arguments.into_iter());
+pub(super) fn reverse(_: &mut Machine<'_>, arguments: &[Value]) -> Result {
+    let value = next(&mut arguments.iter());
     Ok(match &value {
         Value::List(list) if list.items.len() > 1 => {
             Value::list(list.items.iter().rev().cloned().collect())
@@ -105,18 +105,21 @@ pub(super) fn reverse(_: &mut Machine<'_>, arguments: Vec<Value>) -> Result {
     })
 }
 
-pub(super) fn zip(_: &mut Machine<'_>, arguments: Vec<Value>) -> Result {
+pub(super) fn zip(_: &mut Machine<'_>, arguments: &[Value]) -> Result {
     let lists: Vec<Vec<Value>> = arguments
-        .into_iter()
-        .map(|value| if value.is_nothing() { Vec::new() } else { operators::items_of(value) })
+        .iter()
+        .map(|value| match value {
+            Value::Nothing => Vec::new(),
+            value => operators::items_of(value.clone()),
+        })
         .collect();
     let shortest = lists.iter().map(Vec::len).min().unwrap_or(0);
     let row = |index: usize| Value::list(lists.iter().map(|list| list[index].clone()).collect());
     Ok(Value::list((0..shortest).map(row).collect()))
 }
 
-pub(super) fn sort(machine: &mut Machine<'_>, arguments: Vec<Value>) -> Result {
-    let mut arguments = arguments.into_iter();
+pub(super) fn sort(machine: &mut Machine<'_>, arguments: &[Value]) -> Result {
+    let mut arguments = arguments.iter();
     let (value, function) = (next(&mut arguments), next(&mut arguments));
     let Value::List(list) = &value else { return Ok(value) };
     if list.items.len() <= 1 {

@@ -19,7 +19,7 @@ pub struct Native {
     parameters: &'static [Parameter],
     /// How many arguments it can use as one that is handed over.
     pub(super) arity: usize,
-    pub(super) run: fn(&mut Machine<'_>, Vec<Value>) -> Result<Value, Error>,
+    pub(super) run: fn(&mut Machine<'_>, &[Value]) -> Result<Value, Error>,
 }
 
 /// What it takes.
@@ -70,7 +70,7 @@ const fn native(
     name: &'static str,
     parameters: &'static [Parameter],
     arity: usize,
-    run: fn(&mut Machine<'_>, Vec<Value>) -> Result<Value, Error>,
+    run: fn(&mut Machine<'_>, &[Value]) -> Result<Value, Error>,
 ) -> Native {
     Native { name, parameters, arity, run }
 }
@@ -262,8 +262,8 @@ fn for_each(
 }
 
 /// The next argument.
-fn next(arguments: &mut std::vec::IntoIter<Value>) -> Value {
-    arguments.next().unwrap_or_default()
+fn next(arguments: &mut std::slice::Iter<'_, Value>) -> Value {
+    arguments.next().cloned().unwrap_or_default()
 }
 
 /// A number that counts something.

@@ -25,30 +25,30 @@ fn numbers(arguments: &[Value]) -> Option<Vec<f64>> {
     Some(list.items.iter().filter_map(number).collect())
 }
 
-pub(super) fn abs(_: &mut Machine<'_>, arguments: Vec<Value>) -> Result {
-    each(&arguments, f64::abs)
+pub(super) fn abs(_: &mut Machine<'_>, arguments: &[Value]) -> Result {
+    each(arguments, f64::abs)
 }
 
-pub(super) fn floor(_: &mut Machine<'_>, arguments: Vec<Value>) -> Result {
-    each(&arguments, f64::floor)
+pub(super) fn floor(_: &mut Machine<'_>, arguments: &[Value]) -> Result {
+    each(arguments, f64::floor)
 }
 
-pub(super) fn ceil(_: &mut Machine<'_>, arguments: Vec<Value>) -> Result {
-    each(&arguments, f64::ceil)
+pub(super) fn ceil(_: &mut Machine<'_>, arguments: &[Value]) -> Result {
+    each(arguments, f64::ceil)
 }
 
-pub(super) fn sqrt(_: &mut Machine<'_>, arguments: Vec<Value>) -> Result {
+pub(super) fn sqrt(_: &mut Machine<'_>, arguments: &[Value]) -> Result {
     match arguments.first() {
         Some(Value::Number(number)) if *number < 0.0 => {
             Err(Error::new("D3060", "a number below 0 has no square root"))
         }
-        _ => each(&arguments, f64::sqrt),
+        _ => each(arguments, f64::sqrt),
     }
 }
 
-pub(super) fn power(_: &mut Machine<'_>, arguments: Vec<Value>) -> Result {
-    let [Value::Number(base), Value::Number(exponent), ..] = arguments.as_slice() else {
-        return Ok(match arguments.as_slice() {
+pub(super) fn power(_: &mut Machine<'_>, arguments: &[Value]) -> Result {
+    let [Value::Number(base), Value::Number(exponent), ..] = arguments else {
+        return Ok(match arguments {
             [Value::Number(_), ..] => return Err(not_finite()),
             _ => Value::Nothing,
         });
@@ -62,12 +62,12 @@ fn not_finite() -> Error {
 }
 
 /// To the nearest, and to an even digit if there are two.
-pub(super) fn round(_: &mut Machine<'_>, arguments: Vec<Value>) -> Result {
+pub(super) fn round(_: &mut Machine<'_>, arguments: &[Value]) -> Result {
     let digits = match arguments.get(1) {
         Some(Value::Number(digits)) => *digits,
         _ => 0.0,
     };
-    each(&arguments, |number| {
+    each(arguments, |number| {
         if digits == 0.0 || !number.is_finite() {
             return whole(number);
         }
@@ -80,7 +80,7 @@ fn whole(number: f64) -> f64 {
     if rounded == 0.0 { 0.0 } else { rounded }
 }
 
-pub(super) fn number(_: &mut Machine<'_>, arguments: Vec<Value>) -> Result {
+pub(super) fn number(_: &mut Machine<'_>, arguments: &[Value]) -> Result {
     Ok(match arguments.first() {
         Some(Value::Number(number)) => Value::Number(*number),
         Some(Value::Bool(value)) => Value::Number(f64::from(u8::from(*value))),
@@ -92,8 +92,8 @@ pub(super) fn number(_: &mut Machine<'_>, arguments: Vec<Value>) -> Result {
     })
 }
 
-pub(super) fn sum(_: &mut Machine<'_>, arguments: Vec<Value>) -> Result {
-    Ok(numbers(&arguments).map_or(Value::Nothing, |numbers| Value::Number(total(&numbers))))
+pub(super) fn sum(_: &mut Machine<'_>, arguments: &[Value]) -> Result {
+    Ok(numbers(arguments).map_or(Value::Nothing, |numbers| Value::Number(total(&numbers))))
 }
 
 /// In their order; an empty one is 0, not the -0 that `sum` would make of it.
@@ -101,26 +101,26 @@ fn total(numbers: &[f64]) -> f64 {
     numbers.iter().fold(0.0, |sum, number| sum + number)
 }
 
-pub(super) fn count(_: &mut Machine<'_>, arguments: Vec<Value>) -> Result {
+pub(super) fn count(_: &mut Machine<'_>, arguments: &[Value]) -> Result {
     Ok(match arguments.first() {
         Some(Value::List(list)) => counted(list.items.len()),
         _ => counted(0),
     })
 }
 
-pub(super) fn average(_: &mut Machine<'_>, arguments: Vec<Value>) -> Result {
-    let numbers = numbers(&arguments).filter(|numbers| !numbers.is_empty());
+pub(super) fn average(_: &mut Machine<'_>, arguments: &[Value]) -> Result {
+    let numbers = numbers(arguments).filter(|numbers| !numbers.is_empty());
     #[allow(clippy::cast_precision_loss, reason = "no list is that long")]
     let average = |numbers: Vec<f64>| total(&numbers) / numbers.len() as f64;
     Ok(numbers.map_or(Value::Nothing, |numbers| Value::Number(average(numbers))))
 }
 
-pub(super) fn max(_: &mut Machine<'_>, arguments: Vec<Value>) -> Result {
-    extreme(&arguments, f64::max)
+pub(super) fn max(_: &mut Machine<'_>, arguments: &[Value]) -> Result {
+    extreme(arguments, f64::max)
 }
 
-pub(super) fn min(_: &mut Machine<'_>, arguments: Vec<Value>) -> Result {
-    extreme(&arguments, f64::min)
+pub(super) fn min(_: &mut Machine<'_>, arguments: &[Value]) -> Result {
+    extreme(arguments, f64::min)
 }
 
 fn extreme(arguments: &[Value], choose: fn(f64, f64) -> f64) -> Result {

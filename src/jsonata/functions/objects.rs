@@ -10,9 +10,9 @@ use std::sync::Arc;
 
 type Result = std::result::Result<Value, Error>;
 
-pub(super) fn keys(_: &mut Machine<'_>, arguments: Vec<Value>) -> Result {
+pub(super) fn keys(_: &mut Machine<'_>, arguments: &[Value]) -> Result {
     let mut names = Members::default();
-    collect_names(&next(&mut arguments.into_iter()), &mut names);
+    collect_names(&next(&mut arguments.iter()), &mut names);
     let Value::Object(names) = names.object() else { return Ok(Value::Nothing) };
     Ok(Value::sequence(names.members().map(|(name, _)| Value::Text(Arc::clone(name))).collect()))
 }
@@ -27,8 +27,8 @@ fn collect_names(value: &Value, names: &mut Members) {
     }
 }
 
-pub(super) fn lookup(machine: &mut Machine<'_>, arguments: Vec<Value>) -> Result {
-    let mut arguments = arguments.into_iter();
+pub(super) fn lookup(machine: &mut Machine<'_>, arguments: &[Value]) -> Result {
+    let mut arguments = arguments.iter();
     let value = next(&mut arguments);
     match next(&mut arguments) {
         Value::Text(name) => machine::lookup(&value, &name, machine),
@@ -36,8 +36,8 @@ pub(super) fn lookup(machine: &mut Machine<'_>, arguments: Vec<Value>) -> Result
     }
 }
 
-pub(super) fn merge(_: &mut Machine<'_>, arguments: Vec<Value>) -> Result {
-    let Value::List(list) = next(&mut arguments.into_iter()) else { return Ok(Value::Nothing) };
+pub(super) fn merge(_: &mut Machine<'_>, arguments: &[Value]) -> Result {
+    let Value::List(list) = next(&mut arguments.iter()) else { return Ok(Value::Nothing) };
     let mut members = Members::default();
     for item in &list.items {
         if let Value::Object(object) = item {
@@ -49,8 +49,8 @@ pub(super) fn merge(_: &mut Machine<'_>, arguments: Vec<Value>) -> Result {
 }
 
 /// An object with one member for each member of an object.
-pub(super) fn spread(_: &mut Machine<'_>, arguments: Vec<Value>) -> Result {
-    Ok(spread_out(next(&mut arguments.into_iter())))
+pub(super) fn spread(_: &mut Machine<'_>, arguments: &[Value]) -> Result {
+    Ok(spread_out(next(&mut arguments.iter())))
 }
 
 fn spread_out(value: Value) -> Value {
@@ -73,8 +73,8 @@ fn spread_out(value: Value) -> Value {
     }
 }
 
-pub(super) fn each(machine: &mut Machine<'_>, arguments: Vec<Value>) -> Result {
-    let mut arguments = arguments.into_iter();
+pub(super) fn each(machine: &mut Machine<'_>, arguments: &[Value]) -> Result {
+    let mut arguments = arguments.iter();
     let (whole, function) = (next(&mut arguments), next(&mut arguments));
     let Value::Object(object) = &whole else { return Ok(Value::Nothing) };
     let mut made = Vec::new();
@@ -89,8 +89,8 @@ pub(super) fn each(machine: &mut Machine<'_>, arguments: Vec<Value>) -> Result {
 }
 
 /// The members for which a function is true; nothing if there are none.
-pub(super) fn sift(machine: &mut Machine<'_>, arguments: Vec<Value>) -> Result {
-    let mut arguments = arguments.into_iter();
+pub(super) fn sift(machine: &mut Machine<'_>, arguments: &[Value]) -> Result {
+    let mut arguments = arguments.iter();
     let (whole, function) = (next(&mut arguments), next(&mut arguments));
     let Value::Object(object) = &whole else { return Ok(Value::Nothing) };
     let mut kept = Vec::new();

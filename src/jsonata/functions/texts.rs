@@ -36,49 +36,49 @@ fn both(arguments: &[Value], make: &dyn Fn(&str, &str) -> Value) -> Result {
     })
 }
 
-pub(super) fn length(_: &mut Machine<'_>, arguments: Vec<Value>) -> Result {
-    each(&arguments, &|text| count(text.chars().count()))
+pub(super) fn length(_: &mut Machine<'_>, arguments: &[Value]) -> Result {
+    each(arguments, &|text| count(text.chars().count()))
 }
 
-pub(super) fn uppercase(_: &mut Machine<'_>, arguments: Vec<Value>) -> Result {
-    each(&arguments, &|text| Value::text(&text.to_uppercase()))
+pub(super) fn uppercase(_: &mut Machine<'_>, arguments: &[Value]) -> Result {
+    each(arguments, &|text| Value::text(&text.to_uppercase()))
 }
 
-pub(super) fn lowercase(_: &mut Machine<'_>, arguments: Vec<Value>) -> Result {
-    each(&arguments, &|text| Value::text(&text.to_lowercase()))
+pub(super) fn lowercase(_: &mut Machine<'_>, arguments: &[Value]) -> Result {
+    each(arguments, &|text| Value::text(&text.to_lowercase()))
 }
 
 /// Blanks at its ends go, others become one.
-pub(super) fn trim(_: &mut Machine<'_>, arguments: Vec<Value>) -> Result {
-    each(&arguments, &|text| {
+pub(super) fn trim(_: &mut Machine<'_>, arguments: &[Value]) -> Result {
+    each(arguments, &|text| {
         let words = text.split([' ', '\t', '\n', '\r']).filter(|word| !word.is_empty());
         Value::text(&words.collect::<Vec<_>>().join(" "))
     })
 }
 
-pub(super) fn substring_before(_: &mut Machine<'_>, arguments: Vec<Value>) -> Result {
-    both(&arguments, &|text, part| {
+pub(super) fn substring_before(_: &mut Machine<'_>, arguments: &[Value]) -> Result {
+    both(arguments, &|text, part| {
         Value::text(text.split_once(part).map_or(text, |(before, _)| before))
     })
 }
 
-pub(super) fn substring_after(_: &mut Machine<'_>, arguments: Vec<Value>) -> Result {
-    both(&arguments, &|text, part| {
+pub(super) fn substring_after(_: &mut Machine<'_>, arguments: &[Value]) -> Result {
+    both(arguments, &|text, part| {
         Value::text(text.split_once(part).map_or(text, |(_, after)| after))
     })
 }
 
-pub(super) fn contains(_: &mut Machine<'_>, arguments: Vec<Value>) -> Result {
-    Ok(match arguments.as_slice() {
+pub(super) fn contains(_: &mut Machine<'_>, arguments: &[Value]) -> Result {
+    Ok(match arguments {
         [Value::Text(text), Value::Text(part), ..] => Value::Bool(text.contains(&**part)),
         [Value::Text(_), ..] => Value::Bool(false),
         _ => Value::Nothing,
     })
 }
 
-pub(super) fn substring(_: &mut Machine<'_>, arguments: Vec<Value>) -> Result {
-    let [Value::Text(text), Value::Number(start), rest @ ..] = arguments.as_slice() else {
-        return each(&arguments, &|text| Value::text(text));
+pub(super) fn substring(_: &mut Machine<'_>, arguments: &[Value]) -> Result {
+    let [Value::Text(text), Value::Number(start), rest @ ..] = arguments else {
+        return each(arguments, &|text| Value::text(text));
     };
     let letters: Vec<(usize, char)> = text.char_indices().collect();
     #[allow(clippy::cast_precision_loss, reason = "no text is that long")]
@@ -102,9 +102,9 @@ pub(super) fn substring(_: &mut Machine<'_>, arguments: Vec<Value>) -> Result {
     Ok(Value::text(text.get(start..end).unwrap_or_default()))
 }
 
-pub(super) fn pad(machine: &mut Machine<'_>, arguments: Vec<Value>) -> Result {
-    let [Value::Text(text), Value::Number(width), rest @ ..] = arguments.as_slice() else {
-        return each(&arguments, &|text| Value::text(text));
+pub(super) fn pad(machine: &mut Machine<'_>, arguments: &[Value]) -> Result {
+    let [Value::Text(text), Value::Number(width), rest @ ..] = arguments else {
+        return each(arguments, &|text| Value::text(text));
     };
     let filling: Vec<char> = match rest {
         [Value::Text(filling), ..] if !filling.is_empty() => filling.chars().collect(),
@@ -123,8 +123,8 @@ pub(super) fn pad(machine: &mut Machine<'_>, arguments: Vec<Value>) -> Result {
     }
 }
 
-pub(super) fn split(_: &mut Machine<'_>, arguments: Vec<Value>) -> Result {
-    let [Value::Text(text), Value::Text(separator), rest @ ..] = arguments.as_slice() else {
+pub(super) fn split(_: &mut Machine<'_>, arguments: &[Value]) -> Result {
+    let [Value::Text(text), Value::Text(separator), rest @ ..] = arguments else {
         return Ok(Value::Nothing);
     };
     let most = limit(rest.first(), "D3020")?;
@@ -146,8 +146,8 @@ fn limit(value: Option<&Value>, code: &'static str) -> std::result::Result<usize
     }
 }
 
-pub(super) fn join(machine: &mut Machine<'_>, arguments: Vec<Value>) -> Result {
-    let mut arguments = arguments.into_iter();
+pub(super) fn join(machine: &mut Machine<'_>, arguments: &[Value]) -> Result {
+    let mut arguments = arguments.iter();
     let Value::List(list) = next(&mut arguments) else { return Ok(Value::Nothing) };
     let separator = match next(&mut arguments) {
         Value::Text(text) => text,
@@ -165,10 +165,8 @@ pub(super) fn join(machine: &mut Machine<'_>, arguments: Vec<Value>) -> Result {
     machine.text(&parts)
 }
 
-pub(super) fn replace(machine: &mut Machine<'_>, arguments: Vec<Value>) -> Result {
-    let [Value::Text(text), Value::Text(pattern), Value::Text(new), rest @ ..] =
-        arguments.as_slice()
-    else {
+pub(super) fn replace(machine: &mut Machine<'_>, arguments: &[Value]) -> Result {
+    let [Value::Text(text), Value::Text(pattern), Value::Text(new), rest @ ..] = arguments else {
         return Ok(Value::Nothing);
     };
     if pattern.is_empty() {
@@ -187,16 +185,16 @@ pub(super) fn replace(machine: &mut Machine<'_>, arguments: Vec<Value>) -> Resul
 }
 
 /// Its characters as bytes; of those above 255 only the lower half counts, as in the reference.
-pub(super) fn base64_encode(_: &mut Machine<'_>, arguments: Vec<Value>) -> Result {
-    each(&arguments, &|text| {
+pub(super) fn base64_encode(_: &mut Machine<'_>, arguments: &[Value]) -> Result {
+    each(arguments, &|text| {
         let bytes: Vec<u8> = text.encode_utf16().map(|unit| unit.to_le_bytes()[0]).collect();
         Value::text(&BASE64.encode(bytes))
     })
 }
 
 /// The reference also reads what is no base64, as far as it can.
-pub(super) fn base64_decode(_: &mut Machine<'_>, arguments: Vec<Value>) -> Result {
-    each(&arguments, &|text| {
+pub(super) fn base64_decode(_: &mut Machine<'_>, arguments: &[Value]) -> Result {
+    each(arguments, &|text| {
         let plain = |byte: u8| match byte {
             b'-' => Some(b'+'),
             b'_' => Some(b'/'),

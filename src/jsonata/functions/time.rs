@@ -15,17 +15,17 @@ const DAYS_OF_ERA: i64 = 146_097;
 /// The furthest times that JavaScript has, in milliseconds from 1970.
 const FURTHEST: f64 = 8.64e15;
 
-pub(super) fn now(machine: &mut Machine<'_>, _: Vec<Value>) -> Result {
+pub(super) fn now(machine: &mut Machine<'_>, _: &[Value]) -> Result {
     Ok(Value::text(&written(machine.context.now)))
 }
 
-pub(super) fn millis(machine: &mut Machine<'_>, _: Vec<Value>) -> Result {
+pub(super) fn millis(machine: &mut Machine<'_>, _: &[Value]) -> Result {
     #[allow(clippy::cast_precision_loss, reason = "it is no time to worry about")]
     let now = machine.context.now as f64;
     Ok(Value::Number(now))
 }
 
-pub(super) fn from_millis(_: &mut Machine<'_>, arguments: Vec<Value>) -> Result {
+pub(super) fn from_millis(_: &mut Machine<'_>, arguments: &[Value]) -> Result {
     match arguments.first() {
         Some(Value::Number(millis)) if millis.abs() <= FURTHEST => {
             #[allow(clippy::cast_possible_truncation, reason = "it fits, as has been looked at")]
@@ -37,7 +37,7 @@ pub(super) fn from_millis(_: &mut Machine<'_>, arguments: Vec<Value>) -> Result 
     }
 }
 
-pub(super) fn to_millis(_: &mut Machine<'_>, arguments: Vec<Value>) -> Result {
+pub(super) fn to_millis(_: &mut Machine<'_>, arguments: &[Value]) -> Result {
     match arguments.first() {
         Some(Value::Text(text)) => match read(text) {
             #[allow(clippy::cast_precision_loss, reason = "years have four digits")]

@@ -9,8 +9,8 @@ use crate::jsonata::value::Value;
 
 type Result = std::result::Result<Value, Error>;
 
-pub(super) fn string(machine: &mut Machine<'_>, arguments: Vec<Value>) -> Result {
-    let mut arguments = arguments.into_iter();
+pub(super) fn string(machine: &mut Machine<'_>, arguments: &[Value]) -> Result {
+    let mut arguments = arguments.iter();
     let (value, is_pretty) = (next(&mut arguments), next(&mut arguments));
     match value {
         Value::Nothing => Ok(Value::Nothing),
@@ -22,25 +22,25 @@ pub(super) fn string(machine: &mut Machine<'_>, arguments: Vec<Value>) -> Result
     }
 }
 
-pub(super) fn boolean(_: &mut Machine<'_>, arguments: Vec<Value>) -> Result {
+pub(super) fn boolean(_: &mut Machine<'_>, arguments: &[Value]) -> Result {
     Ok(match arguments.first() {
         None | Some(Value::Nothing) => Value::Nothing,
         Some(value) => Value::Bool(value.truth()),
     })
 }
 
-pub(super) fn not(_: &mut Machine<'_>, arguments: Vec<Value>) -> Result {
+pub(super) fn not(_: &mut Machine<'_>, arguments: &[Value]) -> Result {
     Ok(match arguments.first() {
         None | Some(Value::Nothing) => Value::Nothing,
         Some(value) => Value::Bool(!value.truth()),
     })
 }
 
-pub(super) fn exists(_: &mut Machine<'_>, arguments: Vec<Value>) -> Result {
+pub(super) fn exists(_: &mut Machine<'_>, arguments: &[Value]) -> Result {
     Ok(Value::Bool(arguments.first().is_some_and(|value| !value.is_nothing())))
 }
 
-pub(super) fn type_of(_: &mut Machine<'_>, arguments: Vec<Value>) -> Result {
+pub(super) fn type_of(_: &mut Machine<'_>, arguments: &[Value]) -> Result {
     Ok(match arguments.first() {
         None | Some(Value::Nothing) => Value::Nothing,
         Some(value) => Value::text(value.kind()),
@@ -48,7 +48,7 @@ pub(super) fn type_of(_: &mut Machine<'_>, arguments: Vec<Value>) -> Result {
 }
 
 /// What an earlier message left under a label, or as its result.
-pub(super) fn last(machine: &mut Machine<'_>, arguments: Vec<Value>) -> Result {
+pub(super) fn last(machine: &mut Machine<'_>, arguments: &[Value]) -> Result {
     Ok(match arguments.first() {
         Some(Value::Text(label)) => (machine.context.last)(Some(label)),
         _ => (machine.context.last)(None),

@@ -141,27 +141,8 @@ impl Work {
                     return Ok(Next::Stop);
                 }
             }
-            Kind::Burst(waiting) if waiting.is_at_work() => {
-                return Ok(match waiting.add(item, value, now.instant) {
-                    None => Next::Held,
-                    Some(all) => {
-                        *item = all;
-                        Next::Pass
-                    }
-                });
-            }
-            Kind::Burst(_) => {}
-            Kind::Collect(collected) => match collected.add(&item.label, value) {
-                Some(all) => item.payload = Payload::Made(all),
-                None => {
-                    if !collected.is_told {
-                        collected.is_told = true;
-                        let words = "too much is collected; messages with new labels are stopped";
-                        notes.push(format!("{place}: {words}"));
-                    }
-                    return Ok(Next::Stop);
-                }
-            },
+            Kind::Burst(waiting) => return Ok(wait(waiting, item, value, now)),
+            Kind::Collect(collected) => return Ok(collect(collected, item, value, place, notes)),
             Kind::Stash(label) => {
                 kept.stashing.retain(|(known, _)| known != label);
                 kept.stashing.push((label.clone(), value));
@@ -192,6 +173,38 @@ impl Work {
             waiting.end();
         }
     }
+}
+
+fn wait(waiting: &mut Waiting, item: &mut Item, value: Value, now: Now) -> Next {
+    if !waiting.is_at_work() {
+        return Next::Pass;
+    }
+    match waiting.add(item, value, now.instant) {
+        None => Next::Held,
+        Some(all) => {
+            *item = all;
+            Next::Pass
+        }
+    }
+}
+
+fn collect(
+    collected: &mut Collected,
+    item: &mut Item,
+    value: Value,
+    place: &str,
+    notes: &mut Vec<String>,
+) -> Next {
+    if let Some(all) = collected.add(&item.label, value) {
+        item.payload = Payload::Made(all);
+        return Next::Pass;
+    }
+    if !collected.is_told {
+        collected.is_told = true;
+        let words = "too much is collected; messages with new labels are stopped";
+        notes.push(format!("{place}: {words}"));
+    }
+    Next::Stop
 }
 
 /// The value of a message, which is read as JSON if it has not been read yet.
