@@ -212,6 +212,11 @@ fn scripts_of_kapacitor() {
 }
 
 #[test]
+fn expressions_of_jsonata() {
+    fuzz("jsonata");
+}
+
+#[test]
 fn expressions_of_scripts() {
     fuzz("lambda");
 }

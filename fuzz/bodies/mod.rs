@@ -13,6 +13,7 @@ mod config;
 mod control;
 mod envelopes;
 mod http;
+mod jsonata;
 mod lambda;
 mod mapping;
 mod mqtt;
@@ -35,7 +36,7 @@ pub struct Body {
 }
 
 /// All of them.
-pub const BODIES: [Body; 17] = [
+pub const BODIES: [Body; 18] = [
     Body { name: "mqtt", run: mqtt::stream, in_a_second: 20_000 },
     Body { name: "websocket", run: mqtt::websocket, in_a_second: 1_200 },
     Body { name: "http", run: http::requests, in_a_second: 20_000 },
@@ -50,6 +51,7 @@ pub const BODIES: [Body; 17] = [
     Body { name: "control", run: control::questions, in_a_second: 2_000 },
     Body { name: "rows", run: rows::rows, in_a_second: 150 },
     Body { name: "scripts", run: scripts::scripts, in_a_second: 4_000 },
+    Body { name: "jsonata", run: jsonata::expressions, in_a_second: 4_000 },
     Body { name: "lambda", run: lambda::expressions, in_a_second: 4_000 },
     Body { name: "cel", run: cel::expressions, in_a_second: 10_000 },
     Body { name: "templates", run: templates::templates, in_a_second: 2_000 },
