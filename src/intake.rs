@@ -22,6 +22,8 @@ const UNWANTED_MAX: usize = 64;
 /// What becomes of the messages of one source.
 #[derive(Clone, Debug)]
 pub struct Plan {
+    /// What people call the source, as in the log: `mqtt plant`.
+    pub name: String,
     /// What CloudEvents are said to come from, a reference to a URI: `/mqtt/plant`.
     pub source: String,
     /// In order of precedence.
@@ -81,14 +83,19 @@ impl Intake {
         arrivals: Vec<Arrival>,
         desk: &Arc<dyn Desk>,
     ) -> Result<(), queue::Error> {
+        self.queue.came(&plan.name, arrivals.len());
+        let is_followed = self.queue.is_followed();
         let mut batch = Vec::with_capacity(arrivals.len());
         // In nobody else's hands before all of it is pushed.
         let mut bench = None;
         for arrival in arrivals {
             let ticket = arrival.ticket();
+            let seen =
+                is_followed.then(|| arrival.shown()).map(|(it, bytes)| (it.to_owned(), bytes));
             if let (Arrival::Message { message, .. }, Some(workshop)) = (&arrival, &self.workshop)
                 && plan.shapes(&message.topic)
             {
+                let before = batch.len();
                 let bench = bench.get_or_insert_with(|| workshop.open());
                 plan.shape(
                     message,
@@ -96,12 +103,18 @@ impl Intake {
                     bench,
                     &mut batch,
                 );
+                if let Some((topic, bytes)) = seen {
+                    self.queue.tell(&plan.name, &topic, bytes, &batch[before..]);
+                }
                 continue;
             }
             let pushes = plan.pushes(arrival).unwrap_or_else(|topic| {
                 self.nobody_wants(&topic);
                 Vec::new()
             });
+            if let Some((topic, bytes)) = seen {
+                self.queue.tell(&plan.name, &topic, bytes, &pushes);
+            }
             if pushes.is_empty() {
                 desk.signed(ticket);
                 continue;

@@ -74,9 +74,15 @@ fn run(invocation: Invocation) -> ExitCode {
             ready.map_or_else(|faults| wrong(&faults), |ready| done(heartbeat::run(&ready)))
         }
         Command::Queue { database, command } => {
-            done(queue::admin::run(&database, &command).map(|text| write(&command.output(&text))))
+            done(queue::admin::run(&database, &command).map(|text| {
+                write(&command.output(&text));
+            }))
         }
         Command::Status { database, asked } => status(&database, &asked),
+        Command::Tail { database, wanted } => {
+            let mut show = |passed: &str| write(format!("{}\n", line(passed)).as_bytes());
+            done(queue::admin::follow(&database, &wanted, &mut show))
+        }
         Command::Kapacitor(ask) => match cli::kapacitor::run(&ask, &around) {
             Ok(text) => {
                 write(text.as_bytes());
@@ -187,10 +193,10 @@ fn say(text: &str) {
     write(format!("{text}{end}").as_bytes());
 }
 
-/// Prints, and does not mind if the reader is gone, such as `head`.
-fn write(bytes: &[u8]) {
+/// Prints, and does not mind if the reader is gone, such as `head`; says whether it is there.
+fn write(bytes: &[u8]) -> bool {
     let mut out = io::stdout().lock();
-    let _ = out.write_all(bytes).and_then(|()| out.flush());
+    out.write_all(bytes).and_then(|()| out.flush()).is_ok()
 }
 
 /// The names in a folder, in the order of their bytes.

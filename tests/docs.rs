@@ -15,8 +15,9 @@ use std::process::{Command, Output};
 use support::Folder;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_ilagent");
-const COMMANDS: [&[&str]; 9] = [
+const COMMANDS: [&[&str]; 10] = [
     &["status"],
+    &["tail"],
     &["daemon"],
     &["check"],
     &["event"],

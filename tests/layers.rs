@@ -28,6 +28,7 @@ const INSIDE: [(&str, &[&[&str]]); 4] = [
             &["shared"],
             &["request", "waiting"],
             &["admin"],
+            &["tail"],
             &["board", "database"],
             &["change", "claim"],
             &["entry"],

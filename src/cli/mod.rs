@@ -10,11 +10,12 @@ pub mod kapacitor;
 mod normalize;
 mod queue;
 pub mod status;
+mod tail;
 
 use crate::config::dialects::ilagent::{Asked, Flags};
 use crate::config::hush::hushed;
 use crate::config::suggest;
-use crate::queue::admin;
+use crate::queue::{Wanted, admin};
 use argh::{ArgsInfo, CommandInfoWithArgs, FlagInfo, FlagInfoKind, FromArgs, Optionality};
 use normalize::{Given, Item, Scan};
 use std::ffi::OsString;
@@ -58,6 +59,13 @@ pub enum Command {
         database: PathBuf,
         /// In what form.
         asked: status::Status,
+    },
+    /// Follow what passes.
+    Tail {
+        /// The database file of the agent.
+        database: PathBuf,
+        /// What of it.
+        wanted: Wanted,
     },
     /// Do what Kapacitor's client does.
     Kapacitor(kapacitor::Ask),
@@ -117,7 +125,7 @@ struct Entry {
     groups: &'static [(&'static str, &'static str)],
 }
 
-const COMMANDS: [Entry; 10] = [
+const COMMANDS: [Entry; 11] = [
     Entry {
         name: "daemon",
         about: "run the agent until it is stopped",
@@ -151,6 +159,13 @@ const COMMANDS: [Entry; 10] = [
         about: "show how the running agent is",
         info: status::Status::get_args_info,
         make: show_status,
+        groups: &[],
+    },
+    Entry {
+        name: "tail",
+        about: "follow messages as they pass, one line each",
+        info: tail::Tail::get_args_info,
+        make: follow,
         groups: &[],
     },
     Entry {
@@ -421,6 +436,11 @@ fn heartbeat(entry: &Entry, own: &Given, _: Option<String>) -> Result<Command, U
 
 fn show_status(entry: &Entry, own: &Given, database: Option<String>) -> Result<Command, Usage> {
     Ok(Command::Status { database: path_of(database), asked: parse(entry, own)? })
+}
+
+fn follow(entry: &Entry, own: &Given, database: Option<String>) -> Result<Command, Usage> {
+    let wanted = parse::<tail::Tail>(entry, own)?.wanted().map_err(|what| wrong(entry, what))?;
+    Ok(Command::Tail { database: path_of(database), wanted })
 }
 
 fn list(entry: &Entry, own: &Given, database: Option<String>) -> Result<Command, Usage> {

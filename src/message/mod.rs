@@ -100,6 +100,16 @@ impl Arrival {
             | Arrival::Unreadable { ticket, .. } => *ticket,
         }
     }
+
+    /// Its topic and its size in bytes, for people.
+    #[must_use]
+    pub fn shown(&self) -> (&str, usize) {
+        match self {
+            Arrival::Message { message, .. } => (&message.topic, message.payload.len()),
+            Arrival::Oversized { topic, bytes, .. } => (topic, *bytes),
+            Arrival::Unreadable { topic, payload, .. } => (topic, payload.len()),
+        }
+    }
 }
 /// Why a batch was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

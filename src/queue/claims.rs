@@ -103,6 +103,7 @@ impl Claims {
     /// Gives several back at once.
     pub fn settle_all(&self, ended: Vec<(Claim, Outcome)>) {
         let now = Instant::now();
+        self.show(&ended, now);
         let mut board = lock(&self.shared.board);
         for (claim, outcome) in ended {
             board.settle(claim, outcome, now, fastrand::f64());
@@ -110,6 +111,20 @@ impl Claims {
         self.shared.report(&board);
         self.shared.act(board);
         self.shared.tell_of_room();
+    }
+
+    /// Notes how long deliveries took, and tells those who follow.
+    fn show(&self, ended: &[(Claim, Outcome)], now: Instant) {
+        let Some((Claim { delivery, .. }, _)) = ended.first() else { return };
+        self.shared.health.sink(delivery.lane.sink.as_str(), |sink| {
+            let delivered = ended.iter().filter(|(_, outcome)| *outcome == Outcome::Delivered);
+            for (claim, _) in delivered {
+                sink.latency.note(now.saturating_duration_since(claim.since));
+            }
+        });
+        if self.shared.tail.is_followed() {
+            ended.iter().for_each(|(claim, outcome)| self.shared.tail.ended(claim, outcome, now));
+        }
     }
 }
 

@@ -16,6 +16,7 @@ mod push;
 mod request;
 mod row;
 mod shared;
+mod tail;
 mod waiting;
 mod writer;
 
@@ -40,6 +41,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+pub use tail::Wanted;
 pub use waiting::Ring;
 use writer::Writer;
 
@@ -112,6 +114,7 @@ impl Queue {
             chatter: Mutex::new(Chatter::new(Instant::now())),
             health: health.clone(),
             reporter: Arc::default(),
+            tail: Arc::default(),
             pulse: Pulse::default(),
             writer: Mutex::new(None),
         });
@@ -241,6 +244,35 @@ impl Queue {
         let mut board = lock(&self.0.board);
         board.hurry(Some(sink));
         self.0.act(board);
+    }
+
+    /// Messages have come from a source: they are counted.
+    pub fn came(&self, source: &str, count: usize) {
+        self.0.health.came(source, count);
+    }
+
+    /// Whether somebody follows what passes, so that [`Queue::tell`] is worth the trouble.
+    #[must_use]
+    pub fn is_followed(&self) -> bool {
+        self.0.tail.is_followed()
+    }
+
+    /// Tells those who follow what became of a message of a source. Nobody is waited for.
+    pub fn tell(&self, source: &str, topic: &str, bytes: usize, pushes: &[Push]) {
+        self.0.tail.came(source, topic, bytes, pushes);
+    }
+
+    /// Has the queue thread carry out what a person asks for, and returns what to say of it.
+    ///
+    /// # Errors
+    ///
+    /// In words: why it cannot be done, or that it takes longer than `patience`.
+    pub fn ask(&self, command: admin::Command, patience: Duration) -> Result<String, String> {
+        let give_up = Instant::now() + patience;
+        let (tell, told) = bounded(1);
+        let asked = self.0.requests.send_deadline(Request::Admin(command, tell), give_up);
+        let said = asked.ok().and_then(|()| told.recv_deadline(give_up).ok());
+        said.unwrap_or_else(|| Err("the queue is busy; it may still be done".to_owned()))
     }
 
     /// Who makes the document that `ilagent status` gets from the control socket.

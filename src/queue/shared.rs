@@ -7,6 +7,7 @@ use crate::queue::chatter::{Chatter, Verdict};
 use crate::queue::claim::Next;
 use crate::queue::push::{DeadLetter, Error, Push, weight_of};
 use crate::queue::request::Request;
+use crate::queue::tail::Tail;
 use crate::queue::waiting::Waiting;
 use crate::system::health::{self, Health};
 use crate::system::plain::plain;
@@ -46,6 +47,8 @@ pub(super) struct Shared {
     pub(super) chatter: Mutex<Chatter>,
     pub(super) health: Health,
     pub(super) reporter: Arc<Reporter>,
+    /// Those who follow what passes.
+    pub(super) tail: Arc<Tail>,
     pub(super) pulse: Pulse,
     pub(super) writer: Mutex<Option<JoinHandle<()>>>,
 }

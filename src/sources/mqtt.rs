@@ -116,6 +116,7 @@ fn plan(broker: &Broker) -> Plan {
         false => Storing::IfRefused,
     };
     Plan {
+        name: format!("mqtt {}", broker.name),
         source: origin("mqtt", &broker.name),
         rules: broker.rules.clone(),
         routing: broker.routing,

@@ -2,6 +2,7 @@
 //! heartbeat.
 
 use crate::system::plain;
+use crate::system::traffic::{Latency, MINUTES, Minutes};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -17,6 +18,9 @@ const ATTEMPT_MARGIN: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug, Default)]
 pub struct Health(Arc<Mutex<Board>>);
 
+/// How many messages each source brought since the start, by its name.
+pub type Sources = Vec<(String, u64)>;
+
 /// Sinks by name.
 pub type Sinks = Vec<(String, Sink)>;
 
@@ -30,9 +34,34 @@ impl fmt::Debug for SeenBy {
     }
 }
 
+/// Something for people to look at; all of it is text.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Table {
+    /// What it shows.
+    pub title: &'static str,
+    /// The heads of its columns; the first one names a row.
+    pub columns: &'static [&'static str],
+    /// As many cells each as there are columns.
+    pub rows: Vec<Vec<String>>,
+}
+
+/// Makes such a table.
+#[derive(Clone)]
+struct Shows(Arc<dyn Fn() -> Table + Send + Sync>);
+
+impl fmt::Debug for Shows {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Shows")
+    }
+}
+
 #[derive(Debug, Default)]
 struct Board {
     stopping: bool,
+    /// How many messages came from each source.
+    sources: Sources,
+    minutes: Minutes,
+    tables: Vec<Shows>,
     sessions: Vec<(String, Session)>,
     queue: Queue,
     sinks: Sinks,
@@ -150,6 +179,8 @@ pub struct Sink {
     pub lanes_held_back: usize,
     /// Dead letters of deliveries to it.
     pub dead_letters: u64,
+    /// How long deliveries took, from their arrival here until it had them.
+    pub latency: Latency,
 }
 
 /// A copy of the board at one moment.
@@ -157,6 +188,8 @@ pub struct Sink {
 pub struct Snapshot {
     /// The agent is stopping.
     pub stopping: bool,
+    /// What each source brought.
+    pub sources: Sources,
     /// Each session by name.
     pub sessions: Vec<(String, Session)>,
     /// The queue.
@@ -263,6 +296,36 @@ impl Health {
         }
     }
 
+    /// Messages have come from a source, which need not be known before.
+    pub fn came(&self, source: &str, count: usize) {
+        let mut board = self.board();
+        let at = board.sources.iter().position(|(known, _)| known == source).unwrap_or_else(|| {
+            board.sources.push((source.to_owned(), 0));
+            board.sources.len() - 1
+        });
+        let known = &mut board.sources[at].1;
+        *known = known.wrapping_add(count as u64);
+        board.minutes.add(u32::try_from(count).unwrap_or(u32::MAX), Instant::now());
+    }
+
+    /// Messages by the minute in the last hour, the oldest first.
+    #[must_use]
+    pub fn minutes(&self, now: Instant) -> [u32; MINUTES] {
+        self.board().minutes.shown(now)
+    }
+
+    /// Has people see what `table` makes, whenever they look.
+    pub fn shows(&self, table: impl Fn() -> Table + Send + Sync + 'static) {
+        self.board().tables.push(Shows(Arc::new(table)));
+    }
+
+    /// All tables, as they are now. They take locks of their own, so they are made without ours.
+    #[must_use]
+    pub fn tables(&self) -> Vec<Table> {
+        let tables = self.board().tables.clone();
+        tables.iter().map(|Shows(table)| table()).collect()
+    }
+
     /// Receives after a session has come or gone.
     #[must_use]
     pub fn changes(&self) -> Receiver<()> {
@@ -294,6 +357,7 @@ impl Health {
         let seen_by = board.seen_by.clone();
         let mut snapshot = Snapshot {
             stopping: board.stopping,
+            sources: board.sources.clone(),
             sessions: board.sessions.clone(),
             queue: board.queue.clone(),
             sinks: board.sinks.clone(),

@@ -12,6 +12,7 @@ pub mod signals;
 pub mod stop;
 pub mod threads;
 pub mod tls;
+pub mod traffic;
 pub mod transport;
 pub mod web;
 pub mod zone;

@@ -39,6 +39,10 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use std::{io, mem};
 
+/// What people call the points that come in, and the alerts that are made of them.
+const SOURCE: &str = "points";
+const ALERTS: &str = "alerts";
+
 /// How long to wait before what the queue refused is pushed again.
 const AGAIN: Duration = Duration::from_millis(500);
 
@@ -156,6 +160,7 @@ impl Watch {
         if let Err(error) = self.push_kept(&mut state) {
             return Err(refused(&mut state, error, false));
         }
+        self.queue.came(SOURCE, points.len());
         let effects = state.engine.feed(points, now());
         let carried_out = self.carry_out(&mut state, effects, receipts);
         carried_out.map_err(|error| refused(&mut state, error, true))
@@ -260,12 +265,25 @@ impl Watch {
         if batch.is_empty() {
             return Ok(Follows::Nothing);
         }
+        if self.queue.is_followed() {
+            self.tell(&batch);
+        }
         if let Some(receipts) = receipts {
             let receipt = receipts(batch.len());
             batch = batch.into_iter().map(|push| push.with_receipt(receipt.clone())).collect();
         }
         self.push(state, batch)?;
         Ok(Follows::Something)
+    }
+
+    /// Tells those who follow which alerts there are.
+    fn tell(&self, batch: &[Push]) {
+        for push in batch {
+            if let Push::Delivery { delivery, .. } = push {
+                let (topic, bytes) = (&delivery.origin, delivery.body.len());
+                self.queue.tell(ALERTS, topic, bytes, std::slice::from_ref(push));
+            }
+        }
     }
 
     /// Wakes the thread if something is due sooner than it thinks.

@@ -8,6 +8,7 @@ use crate::queue::board::Board;
 use crate::queue::database::file::{DatabaseFile, LOCK_LOOK, LOCK_PATIENCE};
 use crate::queue::database::store::Store;
 use crate::queue::database::write::write_all;
+use crate::queue::tail::Wanted;
 use std::path::Path;
 use std::sync::Mutex;
 use std::thread;
@@ -20,13 +21,31 @@ use std::time::Instant;
 /// In words: there is no such agent, or it does not answer.
 pub fn status(database: &Path) -> Result<String, String> {
     let file = DatabaseFile::at(database)?;
-    control::ask_status(file.path()).unwrap_or_else(|| {
-        Err(format!(
-            "no agent answers beside {}; name the database of the one you mean with `-f`, or ask its \
-             HTTP listener: GET /status",
-            file.path().display()
-        ))
-    })
+    control::ask_status(file.path())
+        .unwrap_or_else(|| Err(format!("{}, or ask its HTTP listener: GET /status", nobody(&file))))
+}
+
+fn nobody(file: &DatabaseFile) -> String {
+    format!(
+        "no agent answers beside {}; name the database of the one you mean with `-f`",
+        file.path().display()
+    )
+}
+
+/// Hands each line of what passes in the agent that has this database to `show`, until that says
+/// `false`.
+///
+/// # Errors
+///
+/// In words: there is no such agent, or it has ended.
+pub fn follow(
+    database: &Path,
+    wanted: &Wanted,
+    show: &mut dyn FnMut(&str) -> bool,
+) -> Result<(), String> {
+    let file = DatabaseFile::at(database)?;
+    let followed = control::follow(file.path(), wanted, show);
+    followed.unwrap_or_else(|| Err(nobody(&file)))
 }
 
 /// Does it, and returns what to print.

@@ -1,17 +1,18 @@
-//! The control socket beside the database: how `ilagent queue` and `ilagent status` ask a running
+//! The control socket beside the database: how `ilagent queue`, `status` and `tail` ask a running
 //! agent.
 //!
-//! One line of JSON each way. The database file alone would not do: where the file system has no
+//! One line of JSON each way; `tail` gets lines until either side has enough. The database file alone would not do: where the file system has no
 //! shared memory maps the agent has the file for itself, and a delivery set free should go at once.
 
 use super::Command;
 use crate::queue::database::schema::beside;
+use crate::queue::tail::{Following, Tail, Wanted};
 use crate::system::stop::{self, Stop, Stopper};
 use crate::system::threads::{self, lock};
 use crossbeam_channel::{Receiver, select};
 use serde_json::{Value, json};
 use std::fs;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
@@ -33,6 +34,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// The question how the agent is.
 const STATUS: &str = "status";
 
+/// The wish to see what passes.
+const TAIL: &str = "tail";
+
 /// Longest question, in bytes.
 const QUESTION_MAX: u64 = 1024 * 1024;
 
@@ -42,12 +46,16 @@ pub(in crate::queue) struct Socket {
     /// The listening socket under another type: a standard listener cannot be shut down.
     listening: UnixStream,
     serving: Serving,
+    followed: Followed,
     open: Stopper,
     thread: JoinHandle<()>,
 }
 
 /// The connection that is being answered, so that its client does not hold up the end.
 type Serving = Arc<Mutex<Option<UnixStream>>>;
+
+/// The connections of those who follow, and the threads that write to them.
+type Followed = Arc<Mutex<Vec<(UnixStream, JoinHandle<()>)>>>;
 
 impl Socket {
     /// Whether clients find it.
@@ -68,6 +76,13 @@ impl Socket {
         }
         if ended.is_ok() && self.thread.join().is_err() {
             ended = Err(io::Error::other("its thread ended in disorder"));
+        }
+        // Nobody joins them any more.
+        for (stream, thread) in lock(&self.followed).drain(..) {
+            let _ = stream.shutdown(Shutdown::Both);
+            if thread.join().is_err() {
+                ended = Err(io::Error::other("a thread for `tail` ended in disorder"));
+            }
         }
         if let Err(error) = ended {
             log::error!("control: {error}");
@@ -106,11 +121,12 @@ impl Reporter {
 pub(in crate::queue) fn listen(
     database: &Path,
     reporter: &Arc<Reporter>,
+    tail: &Arc<Tail>,
     ask: impl Fn(Command, &Stop) -> Option<Receiver<Result<String, String>>> + Send + 'static,
 ) -> Option<Socket> {
     let path = path(database);
     let shown = path.display().to_string();
-    start(path, Arc::clone(reporter), Box::new(ask))
+    start(path, Arc::clone(reporter), Arc::clone(tail), Box::new(ask))
         .inspect_err(|error| {
             log::warn!(
                 "control: cannot listen on {shown}: {error}; `ilagent queue` will not work while \
@@ -120,14 +136,26 @@ pub(in crate::queue) fn listen(
         .ok()
 }
 
-fn start(path: PathBuf, reporter: Arc<Reporter>, ask: Box<Ask>) -> io::Result<Socket> {
+fn start(
+    path: PathBuf,
+    reporter: Arc<Reporter>,
+    tail: Arc<Tail>,
+    ask: Box<Ask>,
+) -> io::Result<Socket> {
     let listener = bind(&path)?;
     let listening = UnixStream::from(OwnedFd::from(listener.try_clone()?));
     let (open, stop) = stop::pair();
-    let serving = Serving::default();
-    let control = Control { ask, reporter, serving: Arc::clone(&serving), stop };
+    let (serving, followed) = (Serving::default(), Followed::default());
+    let control = Control {
+        ask,
+        reporter,
+        tail,
+        serving: Arc::clone(&serving),
+        followed: Arc::clone(&followed),
+        stop,
+    };
     let thread = threads::spawn("control", move || control.run(&listener))?;
-    Ok(Socket { path, listening, serving, open, thread })
+    Ok(Socket { path, listening, serving, followed, open, thread })
 }
 
 fn bind(path: &Path) -> io::Result<UnixListener> {
@@ -143,7 +171,9 @@ fn bind(path: &Path) -> io::Result<UnixListener> {
 struct Control {
     ask: Box<Ask>,
     reporter: Arc<Reporter>,
+    tail: Arc<Tail>,
     serving: Serving,
+    followed: Followed,
     stop: Stop,
 }
 
@@ -189,6 +219,12 @@ impl Control {
         let question: Option<Value> = serde_json::from_str(&line).ok();
         let said = match question.as_ref() {
             Some(question) if question.get(STATUS).is_some() => self.reporter.report(),
+            Some(question) if question.get(TAIL).is_some() => {
+                match self.follow(stream, &question[TAIL]) {
+                    Ok(()) => return Ok(()),
+                    Err(why) => Err(why),
+                }
+            }
             question => match question.and_then(Command::from_json) {
                 Some(command) => self.ask_queue(command, stream),
                 None => Err("the question was not understood".to_owned()),
@@ -199,6 +235,29 @@ impl Control {
             Err(what) => json!({ "error": what }),
         };
         writeln!(stream, "{reply}")
+    }
+
+    /// Has a thread of its own write to who follows, so that others are answered meanwhile.
+    fn follow(&self, stream: &UnixStream, wanted: &Value) -> Result<(), String> {
+        let following = self.tail.follow(Wanted::from_json(wanted));
+        let following = following.ok_or("too many follow already; end another `ilagent tail`")?;
+        let begin = || {
+            let (kept, writes) = (stream.try_clone()?, stream.try_clone()?);
+            writes.set_write_timeout(None)?;
+            let stop = self.stop.clone();
+            let thread = threads::spawn("tail", move || {
+                if let Err(error) = write_lines(&writes, &following, &stop) {
+                    log::debug!("control: tail: {error}");
+                }
+                // The other clone would keep it open.
+                let _ = writes.shutdown(Shutdown::Both);
+            })?;
+            let mut followed = lock(&self.followed);
+            followed.retain(|(_, thread)| !thread.is_finished());
+            followed.push((kept, thread));
+            Ok(())
+        };
+        begin().map_err(|error: io::Error| format!("no thread for it: {error}"))
     }
 
     /// The queue thread joins this one, so neither its full channel nor its silence is waited for
@@ -215,6 +274,68 @@ impl Control {
                 // A client that is gone does not hold up what it asked for.
                 default(BEAT) => drop(writeln!(stream)),
             }
+        }
+    }
+}
+
+/// Writes what passes until there is nobody to read it, or the stop. A reader that takes its time
+/// misses lines, and hears how many.
+fn write_lines(stream: &UnixStream, following: &Following, stop: &Stop) -> io::Result<()> {
+    let mut out = BufWriter::new(stream);
+    loop {
+        let line = select! {
+            recv(following.lines) -> line => line.unwrap_or_default(),
+            recv(stop.receiver()) -> _ => return out.flush(),
+            // Whether there is still a reader is only found out by writing.
+            default(BEAT) => String::new(),
+        };
+        writeln!(out, "{line}")?;
+        match following.missed() {
+            0 => (),
+            missed => writeln!(out, "({missed} more passed than could be shown)")?,
+        }
+        if following.lines.is_empty() {
+            out.flush()?;
+        }
+    }
+}
+
+/// Hands each line that passes to `show`, until that says `false`.
+///
+/// # Errors
+///
+/// The agent does not answer or has ended; `None` when none listens.
+pub(in crate::queue) fn follow(
+    database: &Path,
+    wanted: &Wanted,
+    show: &mut dyn FnMut(&str) -> bool,
+) -> Option<Result<(), String>> {
+    let stream = UnixStream::connect(path(database)).ok()?;
+    let ended = |error: io::Error| Err(format!("the agent says nothing more: {error}"));
+    Some(read_lines(&stream, wanted, show).unwrap_or_else(ended))
+}
+
+fn read_lines(
+    mut stream: &UnixStream,
+    wanted: &Wanted,
+    show: &mut dyn FnMut(&str) -> bool,
+) -> io::Result<Result<(), String>> {
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    writeln!(stream, "{}", json!({ TAIL: wanted.to_json() }))?;
+    let (mut reader, mut line) = (BufReader::new(stream), String::new());
+    loop {
+        line.clear();
+        if reader.read_line(&mut line)? == 0 {
+            return Ok(Err("the agent has ended, or has read its configuration again".to_owned()));
+        }
+        // Only an error is JSON.
+        if let Some(why) = line.starts_with('{').then(|| serde_json::from_str::<Value>(&line)) {
+            return Ok(Err(why?["error"].as_str().unwrap_or("the agent refuses").to_owned()));
+        }
+        let text = line.trim_end();
+        if !text.is_empty() && !show(text) {
+            return Ok(Ok(()));
         }
     }
 }
@@ -268,7 +389,7 @@ mod tests {
         fs::create_dir_all(&folder).unwrap();
         let database = folder.join("q.db3");
         let (questions, received) = bounded(1);
-        let socket = listen(&database, &Arc::default(), move |_, _| {
+        let socket = listen(&database, &Arc::default(), &Arc::default(), move |_, _| {
             let (tell, told) = bounded(1);
             questions.send(tell).ok().map(|()| told)
         });

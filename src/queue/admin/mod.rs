@@ -11,6 +11,6 @@ mod recover;
 pub(in crate::queue) mod sweep;
 pub(in crate::queue) mod work;
 
-pub use client::{run, status};
+pub use client::{follow, run, status};
 pub use command::{Chosen, Command, LIST_MAX};
 pub use control::Report;

@@ -9,6 +9,7 @@ use crate::queue::change::Change;
 use crate::queue::database::upstream;
 use crate::queue::push::{Upstream, UpstreamRow};
 use crate::queue::request::Request;
+use crate::queue::shared::Shared;
 use crate::system::threads::lock;
 use crossbeam_channel::{Sender, bounded, select};
 use std::collections::BTreeMap;
@@ -22,14 +23,19 @@ impl Writer {
     /// Listens for `ilagent queue`, which waits for its turn like everybody else.
     pub(super) fn listen(&mut self) {
         let requests = self.shared.requests.clone();
-        let reporter = &self.shared.reporter;
-        self.control = control::listen(&self.settings.path, reporter, move |command, stop| {
-            let (tell, told) = bounded(1);
-            select! {
-                send(requests, Request::Admin(command, tell)) -> sent => sent.ok().map(|()| told),
-                recv(stop.receiver()) -> _ => None,
-            }
-        });
+        let Shared { reporter, tail, .. } = &*self.shared;
+        self.control = control::listen(
+            &self.settings.path,
+            reporter,
+            tail,
+            move |command, stop| {
+                let (tell, told) = bounded(1);
+                select! {
+                    send(requests, Request::Admin(command, tell)) -> sent => sent.ok().map(|()| told),
+                    recv(stop.receiver()) -> _ => None,
+                }
+            },
+        );
     }
 
     /// Listens again if the socket is gone with its folder.

@@ -78,6 +78,7 @@ pub fn prepare(cluster: &Cluster, intake: Intake, health: &Health) -> Result<Con
         "not connected yet".clone_into(&mut session.error);
     });
     let plan = Plan {
+        name: format!("kafka {}", cluster.name),
         source: origin("kafka", &cluster.name),
         rules: cluster.rules.clone(),
         routing: cluster.routing,
