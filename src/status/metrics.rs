@@ -4,12 +4,15 @@ use super::VERSION;
 use super::report::{self, QueueReport, SinkReport};
 use crate::system::health::{Component, Limits, Session, Snapshot};
 use crate::system::plain::plain;
+use crate::system::traffic::BOUNDS;
 use std::fmt::{Display, Write};
 use std::time::Instant;
 
 const DELIVERIES: &str = "ilagent_deliveries_total";
 const LOST: &str = "ilagent_dead_letters_lost_total";
 const UNKEPT: &str = "ilagent_messages_unkept_total";
+const RECEIVED: &str = "ilagent_messages_received_total";
+const LATENCY: &str = "ilagent_delivery_duration_seconds";
 const FAILING: &str = "ilagent_sink_failing_seconds";
 const WAITING: &str = "ilagent_sink_deliveries";
 const HELD_BACK: &str = "ilagent_sink_held_back_seconds";
@@ -23,9 +26,11 @@ pub(super) fn text(snapshot: &Snapshot, uptime: u64, now: Instant, limits: Limit
     out.sample("ilagent_info", &[("version", VERSION)], 1);
     out.single("ilagent_ready", "Whether /ready says so.", u8::from(ready));
     out.single("ilagent_uptime_seconds", "Time since the start of the agent.", uptime);
+    out.sources(snapshot);
     out.queue(&report::queue(snapshot, now));
     out.sessions(snapshot);
     out.sinks(snapshot, now);
+    out.latencies(snapshot);
     out.0
 }
 
@@ -55,6 +60,38 @@ impl Metrics {
     fn family(&mut self, name: &str, kind: &str, help: &str) {
         // Writing to a string cannot fail, here and below.
         let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    }
+
+    fn sources(&mut self, snapshot: &Snapshot) {
+        if snapshot.sources.is_empty() {
+            return;
+        }
+        self.family(RECEIVED, "counter", "Messages, or points, that came from a source.");
+        for (source, count) in &snapshot.sources {
+            self.sample(RECEIVED, &[("source", source)], count);
+        }
+    }
+
+    /// How long deliveries took, from their arrival until the sink had them.
+    fn latencies(&mut self, snapshot: &Snapshot) {
+        let sinks = snapshot.sinks.iter().filter(|(_, sink)| !sink.is_journal);
+        let sinks: Vec<_> = sinks.collect();
+        if sinks.is_empty() {
+            return;
+        }
+        let help = "Time from the arrival of a message until the sink had it.";
+        self.family(LATENCY, "histogram", help);
+        let bucket = format!("{LATENCY}_bucket");
+        for (name, sink) in sinks {
+            let up_to = sink.latency.up_to();
+            let bounds = BOUNDS.iter().map(|bound| (f64::from(*bound) / 1_000.0).to_string());
+            for (bound, count) in bounds.chain(["+Inf".to_owned()]).zip(up_to) {
+                self.sample(&bucket, &[("sink", name), ("le", &bound)], count);
+            }
+            let sum = sink.latency.sum().as_secs_f64();
+            self.sample(&format!("{LATENCY}_sum"), &[("sink", name)], sum);
+            self.sample(&format!("{LATENCY}_count"), &[("sink", name)], up_to[BOUNDS.len()]);
+        }
     }
 
     fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
@@ -153,3 +190,6 @@ impl Metrics {
         self.gauge_of(&sinks, DEAD, "Dead letters of a sink.", |sink| sink.dead_letters);
     }
 }
+
+#[cfg(test)]
+mod tests;
