@@ -1,4 +1,6 @@
-//! Leaves out of a release what costs bytes and does nothing: an eighth of the binary.
+//! Packs the page that `GET /` answers with, so that nothing has to be packed on a router.
+//!
+//! And leaves out of a release what costs bytes and does nothing: an eighth of the binary.
 //!
 //! **Tables for unwinding.** A panic ends the agent (`panic = "abort"`), so nothing ever walks up its
 //! stack, and nothing reads the tables that the ready-made standard library, SQLite and ring bring for
@@ -9,7 +11,10 @@
 //! later read a bitmap instead. An older one refuses such a binary, so only a machine that has a newer
 //! one makes it, for itself. The static binaries of `cross/build` have no relocations.
 
-use std::path::PathBuf;
+use miniz_oxide::deflate::core::{
+    CompressorOxide, TDEFLFlush, TDEFLStatus, compress_to_output, create_comp_flags_from_zip_params,
+};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
@@ -19,17 +24,23 @@ SECTIONS { /DISCARD/ : { *(.eh_frame) *(.gcc_except_table .gcc_except_table.*) }
 INSERT AFTER .text;
 ";
 
+/// The part of the page that is always the same.
+const PAGE: &str = "src/status/page/page.html";
+
 /// The first glibc that reads the bitmap.
 const PACKED_SINCE: (u32, u32) = (2, 36);
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed={PAGE}");
+    let folder = env::var_os("OUT_DIR").expect("Cargo names a folder for what is made");
+    let folder = PathBuf::from(folder);
+    pack(&folder.join("page.deflate"));
     let is = |name: &str, wanted: &str| env::var(name).is_ok_and(|value| value == wanted);
     if !is("PROFILE", "release") || !is("CARGO_CFG_TARGET_OS", "linux") {
         return;
     }
-    let folder = env::var_os("OUT_DIR").expect("Cargo names a folder for what is made");
-    let script = PathBuf::from(folder).join("release.ld");
+    let script = folder.join("release.ld");
     fs::write(&script, SCRIPT).expect("that folder can be written to");
     println!("cargo::rustc-link-arg-bin=ilagent=-Wl,-T,{}", script.display());
 
@@ -37,6 +48,26 @@ fn main() {
     if here && is("CARGO_CFG_TARGET_ENV", "gnu") && glibc() >= Some(PACKED_SINCE) {
         println!("cargo::rustc-link-arg-bin=ilagent=-Wl,-z,pack-relative-relocs");
     }
+}
+
+/// Deflates the page without a last block, up to the end of a byte, so that more can follow.
+fn pack(packed: &Path) {
+    let page = fs::read_to_string(PAGE).expect("the page is there");
+    // Indentation is for those who write it.
+    let lines: Vec<&str> = page.lines().map(str::trim_start).collect();
+    let mut compressor = CompressorOxide::new(create_comp_flags_from_zip_params(10, -15, 0));
+    let mut out = Vec::new();
+    let (status, _) = compress_to_output(
+        &mut compressor,
+        lines.join("\n").as_bytes(),
+        TDEFLFlush::Sync,
+        |bytes| {
+            out.extend_from_slice(bytes);
+            true
+        },
+    );
+    assert_eq!(status, TDEFLStatus::Okay, "the page is packed");
+    fs::write(packed, out).expect("that folder can be written to");
 }
 
 /// Which glibc this machine has, if its tools say.

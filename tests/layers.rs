@@ -71,7 +71,7 @@ const INSIDE: [(&str, &[&[&str]]); 4] = [
             &["connection"],
             &["incoming", "slots"],
             &["chunked", "head"],
-            &["encoding", "form", "refusal"],
+            &["encoding", "form", "refusal", "token"],
         ],
     ),
 ];

@@ -7,15 +7,17 @@
 //! stop all the same holds a token: while there is one, another reload waits, so that they cannot
 //! pile up.
 
-use crate::config::Config;
+use crate::config::{Clients, Config, Http};
 use crate::heartbeat;
 use crate::intake::Intake;
 use crate::queue::Queue;
+use crate::queue::admin::Command;
 use crate::sinks;
 use crate::sources::{self, Inside, Sockets, Source};
-use crate::status::Status;
+use crate::status::{Access, Status};
 use crate::supervise;
 use crate::system::health::{Health, Limits};
+use crate::system::http::Routes;
 use crate::system::pulse::Part;
 use crate::system::services::Services;
 use crate::system::stop::{self, Stop, Stopper};
@@ -35,6 +37,10 @@ const CUT_END: Duration = Duration::from_millis(100);
 
 /// How long journals may take to note what was delivered last.
 const JOURNALS_END: Duration = Duration::from_millis(100);
+
+/// Most dead letters that the page shows, and how long it waits for them.
+const LETTERS_MAX: usize = 20;
+const LETTERS_WAIT: Duration = Duration::from_secs(1);
 
 /// Everything that can be prepared while the former configuration still runs. If something fails,
 /// the former one just goes on.
@@ -170,7 +176,12 @@ impl Running {
         let status = Arc::new(Status::new(services.health.clone(), services.limits));
         let report = Arc::clone(&status);
         self.queue.report_with(Box::new(move || report.document(Instant::now())));
-        let inside = Inside { intake: &intake, queue: &self.queue, ping: sinks.ping(), status };
+        let status = |settings: &Http| -> Arc<dyn Routes> {
+            let queue = self.queue.clone();
+            Arc::new(status.on(access(settings), Box::new(move || letters(&queue))))
+        };
+        let (queue, ping) = (&self.queue, sinks.ping());
+        let inside = Inside { intake: &intake, queue, ping, status: &status };
         let sources = Source::prepare(config, &inside, &services.health);
         let sources = sources.map_err(|wrong| wrong.join("\n"))?;
         sources::take_over(config, &intake);
@@ -258,6 +269,20 @@ impl Running {
         info!("agent: stopped");
         Stopped { sockets, left: self.gone }
     }
+}
+
+/// Who sees all of the page of a listener.
+fn access(settings: &Http) -> Access {
+    match settings {
+        Http { clients: Clients::Agent, token: Some(token), .. } => Access::Token(token.clone()),
+        Http { token: None, users, .. } if users.is_empty() => Access::Open,
+        _ => Access::Closed,
+    }
+}
+
+/// What the page shows of the queue.
+fn letters(queue: &Queue) -> Result<String, String> {
+    queue.ask(Command::List { limit: LETTERS_MAX, json: true, sink: None }, LETTERS_WAIT)
 }
 
 fn end_within(patience: Duration, sinks: &[sinks::Running]) -> bool {

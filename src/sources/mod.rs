@@ -25,6 +25,7 @@ use crate::system::services::Services;
 use http::direct::Direct;
 use http::door::Door;
 use http::ilert::Api;
+use http::person::Person;
 use log::warn;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -54,8 +55,8 @@ pub struct Inside<'a> {
     pub queue: &'a Queue,
     /// Passes heartbeats on.
     pub ping: Arc<Ping>,
-    /// What every listener answers about the agent.
-    pub status: Arc<dyn Routes>,
+    /// What a listener answers about the agent.
+    pub status: &'a dyn Fn(&Http) -> Arc<dyn Routes>,
 }
 
 /// Looks at what [`Source::prepare`] would need.
@@ -138,18 +139,21 @@ impl Inside<'_> {
         dapr: Option<&dapr::Dapr>,
     ) -> http::Listener {
         if let Some(dapr) = dapr.filter(|_| settings.clients == Clients::Dapr) {
-            return dapr.listener(settings, &self.status);
+            return dapr.listener(settings, &(self.status)(settings));
         }
         if let Some(kapacitor) = kapacitor.filter(|_| settings.clients == Clients::Kapacitor) {
             let mut routes = kapacitor.routes(settings);
-            routes.push(Arc::clone(&self.status));
+            routes.push((self.status)(settings));
             return http::Listener::new(settings, routes);
         }
         let door = Arc::new(Door::new(settings, self.queue.clone()));
         let direct = Direct::new(config, Arc::clone(&door));
+        let queue = self.queue.clone();
+        let person =
+            Person::new(Arc::clone(&door), Box::new(move |ask, wait| queue.ask(ask, wait)));
         let api = Api::new(settings, door, Arc::clone(&self.ping));
         let routes: Vec<Arc<dyn Routes>> =
-            vec![Arc::new(direct), Arc::new(api), Arc::clone(&self.status)];
+            vec![Arc::new(direct), Arc::new(person), Arc::new(api), (self.status)(settings)];
         http::Listener::new(settings, routes)
     }
 }

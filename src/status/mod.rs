@@ -1,13 +1,20 @@
 //! What the agent reports about itself: `/`, `/health`, `/ready`, `/status`, `/metrics`.
 
+mod letters;
 mod metrics;
+mod page;
 mod report;
 
-use crate::system::health::{Health, Limits};
-use crate::system::http::{Request, Response, Routes};
+use crate::config::Secret;
+use crate::system::health::{Health, Limits, Queue};
+use crate::system::http::{Request, Response, Routes, token};
 use crate::system::plain;
+pub use letters::Ask;
+use letters::{Letters, Shelf};
+use page::Key;
 use report::Report;
 use serde::Serialize;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// The media type of the text format that Prometheus reads.
@@ -16,22 +23,38 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 type Tell = fn(&Status, Instant) -> Response;
 
+/// Who sees what others wrote: dead letters, what waits, lines of the log.
+pub enum Access {
+    /// Everybody, and nobody may change anything: whoever reaches the listener may post to it.
+    Open,
+    /// Those who show this token, and they may put dead letters back or drop them.
+    Token(Secret),
+    /// Nobody: those who may use this listener prove it in another way.
+    Closed,
+}
+
 /// The routes that are not below `/api/`.
-#[derive(Debug)]
 pub struct Status {
     health: Health,
     limits: Limits,
     started: Instant,
+    access: Access,
+    shelf: Option<Shelf>,
 }
 
 impl Routes for Status {
+    /// The page waits for the queue, so it is none.
     fn is_probe(&self, head: &Request) -> bool {
-        Self::route(head.path).is_some()
+        Self::route(head.path).is_some() && !page::is_wanted(head)
     }
 
     fn answer(&self, request: &Request) -> Option<Response> {
         let tell = Self::route(request.path)?;
         Some(match request.method {
+            "GET" | "HEAD" if page::is_wanted(request) => {
+                self.health.ask();
+                page::answer(self, request, Instant::now())
+            }
             "GET" | "HEAD" => tell(self, Instant::now()),
             _ => Response::method_not_allowed("GET, HEAD"),
         })
@@ -42,7 +65,35 @@ impl Status {
     /// Reports what `health` shows. The time of this call counts as the start of the agent.
     #[must_use]
     pub fn new(health: Health, limits: Limits) -> Self {
-        Status { health, limits, started: Instant::now() }
+        Status { health, limits, started: Instant::now(), access: Access::Closed, shelf: None }
+    }
+
+    /// The same on a listener. `ask` asks the queue what the page shows of it.
+    #[must_use]
+    pub fn on(&self, access: Access, ask: Box<Ask>) -> Self {
+        let Status { health, limits, started, .. } = self;
+        let (health, shelf) = (health.clone(), Some(Shelf::new(ask)));
+        Status { health, limits: *limits, started: *started, access, shelf }
+    }
+
+    fn key(&self, request: &Request) -> Key {
+        let token = match &self.access {
+            Access::Open => return Key::None,
+            Access::Closed => return Key::Elsewhere,
+            Access::Token(token) => token.expose(),
+        };
+        match token::shown(request) {
+            None => Key::Wanted,
+            Some(shown) if token::same(shown, token) => Key::Shown,
+            Some(_) => Key::Wrong,
+        }
+    }
+
+    /// What waits and what was given up, if there is anything of it.
+    fn letters(&self, queue: &Queue, now: Instant) -> Arc<Letters> {
+        let is_empty = queue.waiting == 0 && queue.dead_letters == 0;
+        let shelf = self.shelf.as_ref().filter(|_| !is_empty);
+        shelf.map_or_else(Arc::default, |shelf| shelf.letters(now))
     }
 
     fn route(path: &str) -> Option<Tell> {

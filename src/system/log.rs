@@ -1,10 +1,13 @@
 //! The log: lines that systemd, procd or a person collects.
 
 use crate::system::plain;
+use crate::system::threads::lock;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use simplelog::{ConfigBuilder, WriteLogger};
+use std::collections::VecDeque;
 use std::io::{LineWriter, Write, stderr, stdout};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::Mutex;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// Only our own lines: those of other crates may show keys, which are in URLs.
 const OURS: &str = "ilagent";
@@ -14,6 +17,39 @@ const LINE_BYTES_MAX: usize = 4 * 4_100;
 
 /// Seconds from 1970 to the first year with five digits.
 const YEAR_10000: u64 = 253_402_300_800;
+
+/// So many warnings and errors are remembered, and so many characters of each.
+const REMEMBERED: usize = 10;
+const REMEMBERED_CHARS: usize = 300;
+
+/// The last warnings and errors.
+static RECENT: Mutex<VecDeque<Noted>> = Mutex::new(VecDeque::new());
+
+/// A line of the log that is remembered.
+#[derive(Clone, Debug)]
+pub struct Noted {
+    /// When it was written.
+    pub at: Instant,
+    /// Whether it is more than a warning.
+    pub is_error: bool,
+    /// Its words; nothing acts in them.
+    pub words: String,
+}
+
+/// The last warnings and errors, the oldest first.
+#[must_use]
+pub fn recent() -> Vec<Noted> {
+    lock(&RECENT).iter().cloned().collect()
+}
+
+fn remember(level: Level, words: &str) {
+    let words = plain::plain(words).within(REMEMBERED_CHARS).to_string();
+    let mut recent = lock(&RECENT);
+    if recent.len() == REMEMBERED {
+        recent.pop_front();
+    }
+    recent.push_back(Noted { at: Instant::now(), is_error: level == Level::Error, words });
+}
 
 /// The level for a count of `-v`. `RUST_LOG` overrides it if it names us.
 #[must_use]
@@ -118,6 +154,9 @@ impl Log for Lines {
             return;
         }
         let (level, words) = (record.level(), record.args().to_string());
+        if level <= Level::Warn {
+            remember(level, &words);
+        }
         if self.reader == Reader::Person && can_be_written(SystemTime::now()) {
             let words = plain::line(&words);
             let mut dated = Record::builder();
@@ -235,6 +274,21 @@ mod tests {
         let journal = Lines::new(Reader::Journal, Writes::default());
         let line = journal.undated(Level::Warn, "sink: key \n<0>HI there");
         assert_eq!(line, "<4>sink: key \\n<0>HI there\n");
+    }
+
+    #[test]
+    fn the_last_warnings_are_remembered_and_no_more() {
+        for number in 0..2 * REMEMBERED {
+            for_a_person(&format!("number {number}\n{}", "x".repeat(100_000)));
+        }
+        let recent = recent();
+        // Other tests may write some of their own meanwhile.
+        assert!(recent.len() == REMEMBERED, "{recent:?}");
+        let long = |noted: &Noted| noted.words.chars().count() > REMEMBERED_CHARS + 30;
+        assert!(
+            !recent.iter().any(|noted| long(noted) || noted.words.contains('\n')),
+            "{recent:?}"
+        );
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! at the start.
 
 pub(super) mod handlers;
+mod shown;
 pub(super) mod tasks;
 
 use super::Watch;

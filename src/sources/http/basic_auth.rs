@@ -3,8 +3,9 @@
 //! They are shown as the clients of InfluxDB and Kapacitor do: with Basic authentication, as
 //! `Authorization: Token NAME:PASSWORD` (InfluxDB 2), or as `u` and `p` of the query (InfluxDB 1).
 
-use super::door::{names_a_page, same};
+use super::door::names_a_page;
 use crate::config::Secret;
+use crate::system::http::token::same;
 use crate::system::http::{Request, Response, form};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -6,11 +6,13 @@ use crate::config;
 use crate::message::Delivery;
 use crate::queue::{Push, Queue, Storing};
 use crate::system::http::encoding::{self, Packed};
-use crate::system::http::{Request, Response};
+use crate::system::http::{Request, Response, token};
 use log::{info, warn};
 use std::borrow::Cow;
-use std::hint::black_box;
 use std::time::Duration;
+
+/// What people call this source.
+const SOURCE: &str = "http";
 
 /// Where the routes are.
 const API: &str = "/api/";
@@ -32,7 +34,14 @@ impl Door {
     /// What comes in goes to `queue`.
     #[must_use]
     pub fn new(settings: &config::Http, queue: Queue) -> Self {
-        Door::with(settings, Box::new(move |batch| queue.push(batch, None)))
+        let take = move |batch: Vec<Push>| {
+            queue.came(SOURCE, batch.len());
+            if queue.is_followed() {
+                tell(&queue, &batch);
+            }
+            queue.push(batch, None)
+        };
+        Door::with(settings, Box::new(take))
     }
 
     pub(super) fn with(settings: &config::Http, take: Box<Take>) -> Self {
@@ -54,11 +63,13 @@ impl Door {
     }
 
     fn may_enter(&self, request: &Request) -> bool {
-        let Some(token) = &self.token else { return true };
-        let shown = request.header("authorization").and_then(|value| value.split_once(' '));
-        shown.is_some_and(|(scheme, shown)| {
-            scheme.eq_ignore_ascii_case("bearer") && same(shown.trim(), token.expose())
-        })
+        let Some(wanted) = &self.token else { return true };
+        token::shown(request).is_some_and(|shown| token::same(shown, wanted.expose()))
+    }
+
+    /// Whether clients have to show a token.
+    pub(super) fn has_token(&self) -> bool {
+        self.token.is_some()
     }
 
     /// Whether a page in somebody's browser may have sent it; no page knows the token.
@@ -92,12 +103,13 @@ impl Door {
     }
 }
 
-/// Compares in a time that depends only on the lengths, so that a token cannot be guessed letter by
-/// letter.
-pub(in crate::sources) fn same(shown: &str, wanted: &str) -> bool {
-    let pairs = shown.bytes().zip(wanted.bytes());
-    let difference = pairs.fold(0, |difference, (a, b)| black_box(difference | (a ^ b)));
-    shown.len() == wanted.len() && difference == 0
+/// Tells those who follow what has come.
+fn tell(queue: &Queue, batch: &[Push]) {
+    for push in batch {
+        if let Push::Delivery { delivery, .. } = push {
+            queue.tell(SOURCE, &delivery.origin, delivery.body.len(), std::slice::from_ref(push));
+        }
+    }
 }
 
 fn cannot_unpack(why: Packed) -> Response {

@@ -6,6 +6,7 @@ pub mod basic_auth;
 pub mod direct;
 pub mod door;
 pub mod ilert;
+pub mod person;
 #[cfg(feature = "kapacitor")]
 pub mod points;
 mod sockets;

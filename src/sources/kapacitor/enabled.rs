@@ -111,6 +111,9 @@ impl Kapacitor {
     pub fn start(self, services: &Services) -> Result<Running, String> {
         let Services { stop, failures, .. } = services;
         let failed = |error: std::io::Error| format!("alerts: {error}");
+        let (tasks, topics) = (Arc::clone(&self.definitions), Arc::clone(&self.definitions));
+        services.health.shows(move || tasks.tasks_shown());
+        services.health.shows(move || topics.topics_shown());
         let hands = self.hands.start(stop, failures).map_err(failed)?;
         let watch = self.watch.start(stop, failures).map_err(failed)?;
         let mut listeners = Vec::new();

@@ -8,6 +8,9 @@ use std::borrow::Cow;
 /// What can be unpacked, for the header that says so.
 pub const KNOWN: &str = "gzip, deflate";
 
+/// Most bytes of an [`Opening`].
+const OPENING_BYTES_MAX: usize = 64 * 1024;
+
 /// The initial room for the unpacked body; it grows as needed.
 const ROOM_FIRST: usize = 4 * 1024;
 
@@ -57,7 +60,7 @@ fn gunzip(mut packed: &[u8], bytes_max: usize) -> Result<Vec<u8>, Packed> {
         let (sums, rest) = rest[used..].split_at_checked(8).ok_or(Packed::Broken)?;
         // The length counts modulo 2^32, as the low half of this does.
         let length = (member.len() as u64).to_le_bytes();
-        if sums[..4] != crc(&member).to_le_bytes() || sums[4..] != length[..4] {
+        if sums[..4] != crc(0, &member).to_le_bytes() || sums[4..] != length[..4] {
             return Err(Packed::Broken);
         }
         bytes.extend(member);
@@ -118,8 +121,79 @@ fn inflate(packed: &[u8], flags: u32, bytes_max: usize) -> Result<(Vec<u8>, usiz
     }
 }
 
-/// CRC-32 as gzip has it.
-fn crc(bytes: &[u8]) -> u32 {
+/// Whether a client takes gzip, by its `Accept-Encoding`.
+#[must_use]
+pub fn takes_gzip(accepted: Option<&str>) -> bool {
+    accepted.unwrap_or_default().split(',').any(|one| {
+        let (name, weight) = one.split_once(';').unwrap_or((one, ""));
+        let is_refused = weight
+            .trim()
+            .strip_prefix("q=0")
+            .is_some_and(|rest| rest.bytes().all(|byte| byte == b'.' || byte == b'0'));
+        name.trim().eq_ignore_ascii_case("gzip") && !is_refused
+    })
+}
+
+/// The beginning of a text that is sent again and again with another end. It is packed when the
+/// agent is built, so nothing is packed on the box: what follows goes out as it is, in blocks that
+/// the format has for that.
+pub struct Opening {
+    /// Deflated, without a last block, up to the end of a byte.
+    packed: &'static [u8],
+    crc: u32,
+    length: u32,
+}
+
+impl Opening {
+    /// Of what was packed.
+    #[must_use]
+    pub fn new(packed: &'static [u8]) -> Self {
+        let mut opening = Opening { packed, crc: 0, length: 0 };
+        let text = opening.unpacked();
+        (opening.crc, opening.length) = (crc(0, &text), length(&text));
+        opening
+    }
+
+    /// It as it was.
+    #[must_use]
+    pub fn unpacked(&self) -> Vec<u8> {
+        /// A last block with nothing in it.
+        const END: [u8; 2] = [3, 0];
+        let whole = [self.packed, &END].concat();
+        inflate(&whole, 0, OPENING_BYTES_MAX).map(|(text, _)| text).unwrap_or_default()
+    }
+
+    /// It and what follows, for clients that take gzip.
+    #[must_use]
+    pub fn gzip(&self, rest: &[u8]) -> Vec<u8> {
+        const HEAD: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
+        let mut out = [&HEAD, self.packed].concat();
+        let mut blocks = rest.chunks(usize::from(u16::MAX)).peekable();
+        while let Some(block) = blocks.next() {
+            let is_last = blocks.peek().is_none();
+            let count = u16::try_from(block.len()).unwrap_or(u16::MAX);
+            out.push(u8::from(is_last));
+            out.extend_from_slice(&count.to_le_bytes());
+            out.extend_from_slice(&(!count).to_le_bytes());
+            out.extend_from_slice(block);
+        }
+        if rest.is_empty() {
+            out.extend_from_slice(&[3, 0]);
+        }
+        out.extend_from_slice(&crc(self.crc, rest).to_le_bytes());
+        out.extend_from_slice(&self.length.wrapping_add(length(rest)).to_le_bytes());
+        out
+    }
+}
+
+/// As gzip has it.
+#[expect(clippy::cast_possible_truncation, reason = "it counts modulo 2^32")]
+fn length(bytes: &[u8]) -> u32 {
+    bytes.len() as u32
+}
+
+/// CRC-32 as gzip has it, of what `crc` is of and these bytes behind it.
+fn crc(crc: u32, bytes: &[u8]) -> u32 {
     const OF_BYTES: [u32; 256] = {
         let mut table = [0; 256];
         let mut byte = 0;
@@ -138,7 +212,7 @@ fn crc(bytes: &[u8]) -> u32 {
     };
     !bytes
         .iter()
-        .fold(!0, |crc, byte| (crc >> 8) ^ OF_BYTES[usize::from(crc.to_le_bytes()[0] ^ byte)])
+        .fold(!crc, |crc, byte| (crc >> 8) ^ OF_BYTES[usize::from(crc.to_le_bytes()[0] ^ byte)])
 }
 
 #[cfg(test)]
@@ -196,5 +270,36 @@ mod tests {
         assert_eq!(unpacked(Some("gzip"), GZIP, 4), Err(Packed::TooLarge));
         let twice = [GZIP, GZIP].concat();
         assert_eq!(unpacked(Some("gzip"), &twice, 9), Err(Packed::TooLarge));
+    }
+
+    #[test]
+    fn what_follows_an_opening_is_packed_with_it() {
+        // `printf hello`, deflated up to the end of a byte.
+        const HELLO: &[u8] = b"\xcaH\xcd\xc9\xc9\x07\0\0\0\xff\xff";
+        let opening = Opening::new(HELLO);
+        assert_eq!(opening.unpacked(), b"hello");
+        for length in [0, 1, 65_535, 65_536, 200_000] {
+            let rest: Vec<u8> = (0..length).map(|at: u32| at.to_le_bytes()[0]).collect();
+            let whole = [b"hello", &rest[..]].concat();
+            let packed = opening.gzip(&rest);
+            let found = unpacked(Some("gzip"), &packed, whole.len());
+            assert_eq!(found.as_deref(), Ok(&whole[..]), "{length}");
+        }
+    }
+
+    #[test]
+    fn a_client_says_whether_it_takes_gzip() {
+        for (accepted, wanted) in [
+            (None, false),
+            (Some(""), false),
+            (Some("gzip, deflate, br, zstd"), true),
+            (Some("br;q=1.0, GZIP;q=0.8"), true),
+            (Some("gzip;q=0"), false),
+            (Some("gzip; q=0.000"), false),
+            (Some("deflate, identity"), false),
+            (Some("x-gzipped"), false),
+        ] {
+            assert_eq!(takes_gzip(accepted), wanted, "{accepted:?}");
+        }
     }
 }

@@ -14,6 +14,7 @@ mod incoming;
 mod listener;
 mod refusal;
 mod slots;
+pub mod token;
 
 pub use httparse::Header;
 #[doc(hidden)]
@@ -254,6 +255,7 @@ fn reason(status: u16) -> &'static str {
         404 => "Not Found",
         405 => "Method Not Allowed",
         408 => "Request Timeout",
+        409 => "Conflict",
         413 => "Content Too Large",
         414 => "URI Too Long",
         415 => "Unsupported Media Type",
