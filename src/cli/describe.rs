@@ -30,7 +30,7 @@ pub fn describe(config: &Config) -> String {
 
 fn write(out: &mut String, config: &Config) -> fmt::Result {
     for source in &config.brokers {
-        broker(out, source, config.is_published_to(source))?;
+        broker(out, source, config)?;
     }
     for source in &config.clusters {
         cluster(out, source)?;
@@ -158,7 +158,7 @@ fn shown(secret: &Secret) -> String {
     masked(secret.expose())
 }
 
-fn broker(out: &mut String, broker: &Broker, is_published_to: bool) -> fmt::Result {
+fn broker(out: &mut String, broker: &Broker, config: &Config) -> fmt::Result {
     let host = match broker.host.contains(':') {
         true => format!("[{}]", broker.host),
         false => broker.host.clone(),
@@ -172,10 +172,11 @@ fn broker(out: &mut String, broker: &Broker, is_published_to: bool) -> fmt::Resu
         write!(out, "{} (WebSocket)", plain(path))?;
     }
     write!(out, ", MQTT {version}")?;
-    let publisher = is_published_to.then(|| broker.publisher_id());
+    let publisher = config.is_published_to(broker).then(|| broker.publisher_id());
+    let is_read_from = !broker.rules.is_empty() || config.is_component(broker);
     match &publisher {
         None => write!(out, ", client id {}", plain(&broker.client_id))?,
-        Some(id) if broker.rules.is_empty() => write!(out, ", client id {}", plain(id))?,
+        Some(id) if !is_read_from => write!(out, ", client id {}", plain(id))?,
         Some(id) => {
             write!(out, ", client ids {} and {}", plain(&broker.client_id), plain(id))?;
         }
@@ -186,10 +187,9 @@ fn broker(out: &mut String, broker: &Broker, is_published_to: bool) -> fmt::Resu
     }
     tls(out, broker.tls.as_ref())?;
     writeln!(out)?;
-    if broker.rules.is_empty() {
-        writeln!(out, "  only published to")?;
-    } else {
-        reading(out, broker)?;
+    match is_read_from {
+        true => reading(out, broker)?,
+        false => writeln!(out, "  only published to")?,
     }
     if let Some(status) = &broker.status {
         writeln!(out, "  says on {} if the agent is there", plain(&status.topic))?;

@@ -84,6 +84,13 @@ impl Config {
         self.brokers.iter().any(|broker| self.is_published_to(broker))
     }
 
+    /// Whether a broker is a component of a Dapr sidecar, and so read from when that is asked for.
+    #[must_use]
+    pub fn is_component(&self, broker: &Broker) -> bool {
+        let components = self.dapr.iter().flat_map(|dapr| &dapr.components);
+        components.into_iter().any(|component| component.broker == broker.name)
+    }
+
     /// Whether a broker is published to.
     #[must_use]
     pub fn is_published_to(&self, broker: &Broker) -> bool {

@@ -23,6 +23,9 @@ pub(super) const MQTT: &str = "pubsub.mqtt";
 /// The same in later versions, which know one client id.
 pub(super) const MQTT3: &str = "pubsub.mqtt3";
 
+/// Room for what is around the data of an event.
+const ENVELOPE_BYTES: usize = 64 * 1024;
+
 /// What Dapr knows of every component, and what means nothing here.
 const IDLE: [&str; 4] =
     ["disableEntityManagement", "concurrencyMode", "processMode", "maxConcurrentHandlers"];
@@ -55,6 +58,9 @@ pub(super) fn read(
     // Of what the broker does not keep there has to be a store here.
     broker.buffer = qos == Qos::AtMostOnce || broker.clean;
     broker.hold = Duration::ZERO;
+    // What another sidecar was allowed to publish has to fit, in base64 if need be.
+    let body = settings.http.iter().map(|http| http.body_bytes_max).max().unwrap_or_default();
+    broker.packet_bytes_max = broker.packet_bytes_max.max(body / 3 * 4 + ENVELOPE_BYTES);
     let scopes = scopes(values, &settings.app_id);
     for name in FORMER {
         if let Some(at) = values.find(name).map(|found| found.at) {

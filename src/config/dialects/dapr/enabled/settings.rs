@@ -7,6 +7,7 @@ use crate::config::{
     App, AppHealth, Faults, Http, Place, Secret, Surroundings, defaults, suggest, surroundings,
 };
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::Path;
 use std::time::Duration;
 
 /// Seconds between two questions to the application.
@@ -17,6 +18,9 @@ const ANSWERS: std::ops::RangeInclusive<u64> = 1..=86_400_000;
 const FAILURES: std::ops::RangeInclusive<u64> = 1..=10_000;
 /// Bytes of a request's head.
 const HEAD_BYTES: std::ops::RangeInclusive<u64> = 1_024..=64 * 1_024;
+
+/// Where Linux lists the addresses of IPv6.
+const ADDRESSES: &str = "/proc/net/if_inet6";
 
 /// What a sidecar is, before its folders are read.
 pub(super) struct Settings {
@@ -158,7 +162,8 @@ impl<'a> Reading<'a> {
         });
         self.value("read-buffer-size", &mut |text| put(&mut head, quantity(text, &HEAD_BYTES)));
         http.token = self.token("DAPR_API_TOKEN");
-        let mut addresses = vec![IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+        let mut addresses = vec![IpAddr::V4(Ipv4Addr::LOCALHOST)];
+        addresses.extend(has_ipv6(self.around).then_some(IpAddr::V6(Ipv6Addr::LOCALHOST)));
         self.value("dapr-listen-addresses", &mut |text| {
             let all = text.split(',').map(str::trim).filter(|address| !address.is_empty());
             put(&mut addresses, all.map(values::ip).collect::<Result<Vec<_>, _>>())
@@ -251,6 +256,13 @@ impl<'a> Reading<'a> {
     }
 }
 
+/// Whether this machine can be reached over IPv6 from itself; a router may have none.
+fn has_ipv6(around: &Surroundings<'_>) -> bool {
+    let list = (around.read)(Path::new(ADDRESSES));
+    let address = format!("{:032x} ", Ipv6Addr::LOCALHOST.to_bits());
+    matches!(list, Ok(Some(list)) if list.lines().any(|line| line.starts_with(&address)))
+}
+
 fn unknown(name: &str, what: &str) -> String {
     let known = FLAGS.iter().map(|flag: &Flag| flag.name);
     let dashes = if what == "daprd" { "--" } else { "" };
@@ -313,6 +325,25 @@ fn quantity(text: &str, range: &std::ops::RangeInclusive<u64>) -> Result<usize, 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_machine_without_ipv6_is_listened_to_without_it() {
+        for (list, wanted) in [
+            (Ok(Some("00000000000000000000000000000001 01 80 10 80       lo\n")), true),
+            (Ok(Some("fe80000000000000000000000000dead 02 40 20 80     eth0\n")), false),
+            (Ok(None), false),
+            (Err("no".to_owned()), false),
+        ] {
+            let around = Surroundings {
+                env: &|_| None,
+                read: &|_| list.clone().map(|text| text.map(str::to_owned)),
+                list: &|_| Ok(Vec::new()),
+                is_open: &|_| false,
+                has_kafka: false,
+            };
+            assert_eq!(has_ipv6(&around), wanted, "{list:?}");
+        }
+    }
 
     #[test]
     fn sizes_are_those_of_kubernetes() {
