@@ -179,6 +179,7 @@ mod tests {
             clusters: Vec::new(),
             http: Vec::new(),
             kapacitor: None,
+            services: Vec::new(),
             dapr: None,
             ilert: Ilert::default(),
             files: Vec::new(),

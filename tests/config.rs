@@ -44,10 +44,26 @@ fn result(checked: Result<Checked, Faults>) -> Result<Config, Vec<String>> {
         .map_err(|faults| faults.0.iter().map(ToString::to_string).collect())
 }
 
+/// The service of the example.
+const SERVICE: &str = "
+metadata: {name: Valve}
+parameters: {fieldHost: {type: string}}
+resources:
+  field:
+    type: Cybus::Connection
+    properties: {protocol: Mqtt, connection: {host: !ref fieldHost}}
+";
+
 fn native(text: &str, syntax: Syntax) -> Result<Config, Vec<String>> {
     let none = |_: &str| None;
-    let hush = |_: &Path| Ok(Some("hush-hush-hush\n".to_owned()));
-    result(native::read("ilagent.toml", text, syntax, Part::default(), &around(&none, &hush)))
+    let files = |path: &Path| {
+        Ok(Some(match path.extension().and_then(|it| it.to_str()) {
+            Some("yml") => SERVICE.to_owned(),
+            Some("json") => "{}".to_owned(),
+            _ => "hush-hush-hush\n".to_owned(),
+        }))
+    };
+    result(native::read("ilagent.toml", text, syntax, Part::default(), &around(&none, &files)))
 }
 
 #[test]
@@ -101,7 +117,7 @@ fn every_flag_has_its_key_in_a_file() {
     for flag in config::dialects::ilagent::Flags::get_args_info().flags {
         let name = flag.long.trim_start_matches('-').replace('-', "_");
         // These may stand beside a file.
-        if matches!(name.as_str(), "help" | "config" | "port" | "kapacitor") {
+        if matches!(name.as_str(), "help" | "config" | "port" | "kapacitor" | "connectware") {
             continue;
         }
         let asked = Asked { given: vec![name.clone()], ..Asked::default() };
@@ -132,7 +148,9 @@ fn what_the_example_shows_as_a_comment_is_right_as_well() {
     };
     let text: Vec<String> = example("ilagent.toml").lines().map(shown).collect();
     let config = native(&text.join("\n"), Syntax::Toml).unwrap();
-    assert_eq!(config.brokers.len(), 2);
+    let names: Vec<&str> = config.brokers.iter().map(|broker| broker.name.as_str()).collect();
+    let service: &[&str] = if cfg!(feature = "connectware") { &["valve4-field"] } else { &[] };
+    assert_eq!(names, [&["plant", "cloud"], service].concat());
     assert!(config.brokers[1].tls.is_some());
     assert!(config.ilert.heartbeat.is_some());
 }

@@ -74,6 +74,7 @@ fn bridge(folder: &Folder, from: &Broker, to: &Broker) -> Config {
         files: Vec::new(),
         kapacitor: None,
         dapr: None,
+        services: Vec::new(),
         webhooks: Vec::new(),
         queue: Queue { path: folder.join("q.db3"), ..Queue::default() },
     }

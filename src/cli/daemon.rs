@@ -1,7 +1,7 @@
 //! The configuration of `daemon` and `check`: from flags, or from a file.
 
 use crate::config::dialects::native::{self, Syntax};
-use crate::config::dialects::{dapr, ilagent, kapacitor};
+use crate::config::dialects::{connectware, dapr, ilagent, kapacitor};
 use crate::config::{self, Checked, Faults, Part, Surroundings};
 use std::path::Path;
 
@@ -15,6 +15,7 @@ pub fn configure(asked: &ilagent::Asked, around: &Surroundings<'_>) -> Result<Ch
     if let Some(given) = &asked.dapr {
         more.join(dapr::part(given, around));
     }
+    more.join(of_connectware(asked, around));
     let mut checked = match &asked.flags.config {
         None => ilagent::read(asked, more, around)?,
         Some(name) => from_file(name, asked, more, around)?,
@@ -41,6 +42,17 @@ fn from_file(
         Err(why) => beside.faults.add("--config", why),
     }
     Err(beside.faults)
+}
+
+/// What service files say, if there are any.
+fn of_connectware(asked: &ilagent::Asked, around: &Surroundings<'_>) -> Part {
+    if asked.flags.connectware.is_empty() {
+        return Part::default();
+    }
+    let (wanted, faults) = connectware::asked_for(asked);
+    let mut part = connectware::part(&wanted, around);
+    part.faults.0.extend(faults.0);
+    part
 }
 
 /// What a `kapacitor.conf` says, if there is to be one.

@@ -4,9 +4,9 @@ mod dapr;
 
 use crate::config::values::{duration_words, is_secret_option, size_words};
 use crate::config::{
-    Broker, CallRule, Clients, Cluster, Config, EventRule, FileSink, Format, Http, Ilert,
-    Kapacitor, PointRule, PolicyRule, PublishRule, Queue, Routing, Rule, Safety, Sasl, Secret,
-    Sink, Target, Tls, Version, Webhook, Written,
+    Broker, CallRule, Clients, Cluster, Commissioned, Config, EventRule, FileSink, Format, Http,
+    Ilert, Kapacitor, PointRule, PolicyRule, PublishRule, Queue, Resource, ResourceKind, Routing,
+    Rule, Safety, Sasl, Secret, Sink, Target, Tls, Version, Webhook, Written,
 };
 use crate::ilert::Ways;
 use crate::message::masked;
@@ -40,6 +40,7 @@ fn write(out: &mut String, config: &Config) -> fmt::Result {
     }
     config.kapacitor.iter().try_for_each(|it| kapacitor(out, it))?;
     config.dapr.iter().try_for_each(|it| dapr::dapr(out, it))?;
+    config.services.iter().try_for_each(|it| service(out, it))?;
     queue(out, &config.queue)?;
     if leads_to_ilert(config) {
         ilert(out, &config.ilert)?;
@@ -62,6 +63,23 @@ fn kapacitor(out: &mut String, kapacitor: &Kapacitor) -> fmt::Result {
         let (db, rp) = (plain(&udp.database), plain(&udp.retention_policy));
         writeln!(out, "  points come to UDP {address}, for {db}.{rp}")
     })
+}
+
+fn service(out: &mut String, service: &Commissioned) -> fmt::Result {
+    writeln!(out, "service {}, from {}", plain(&service.id), plain(&service.file))?;
+    for resource in &service.resources {
+        let Resource { id, kind, trouble, routes, .. } = resource;
+        write!(out, "  {} ({kind})", plain(id))?;
+        let state = match (resource.is_wanted, trouble.as_str()) {
+            (false, _) if *kind == ResourceKind::Connection => ", disconnected",
+            (false, _) => ", disabled",
+            (true, "") => "",
+            (true, _) => ", not used: ",
+        };
+        writeln!(out, "{state}{}", plain(trouble))?;
+        routes.iter().try_for_each(|route| writeln!(out, "    {}", line(route)))?;
+    }
+    Ok(())
 }
 
 fn leads_to_ilert(config: &Config) -> bool {

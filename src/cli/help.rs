@@ -88,7 +88,8 @@ SIZE: 65536, 64 KB, 1 MB. TIME: 30 s, 5 min. PATH: names with dots between them,
 data.sensors.0.name.
 
 Environment: ILERT_API_KEY (policy updates), ILERT_HEARTBEAT_KEY, ILAGENT_MQTT_PASSWORD,
-ILAGENT_KAFKA_PASSWORD, ILAGENT_HTTP_TOKEN, ILERT_API_HOST and ILERT_HBT_HOST (another API),
+ILAGENT_KAFKA_PASSWORD, ILAGENT_HTTP_TOKEN, ILAGENT_PARAMETER_name (a parameter of a service),
+ILERT_API_HOST and ILERT_HBT_HOST (another API),
 HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY (the way to it), SSL_CERT_FILE and SSL_CERT_DIR
 (CAs to trust), RUST_LOG (a level), ILAGENT_LOG (streams, for procd), CREDENTIALS_DIRECTORY (set
 by systemd; files api_key, heartbeat_key, mqtt_password, kafka_password, event_key, http_token),

@@ -17,12 +17,13 @@ pub mod whole;
 pub use fault::{Fault, Faults, Place, a_line_each};
 pub use model::{
     Address, App, AppHealth, AppRoute, AppRule, Breaker, Broker, Burst, CallRule, Change,
-    ClientCertificate, Clients, Cluster, Component, Config, Confirm, Dapr, Enrichment, EventRule,
-    EventTypeMap, FileSink, Format, Http, Ilert, JsonPath, JsonPoint, Kapacitor, Mechanism, Pace,
-    PayloadFilter, Pem, Piece, PointRule, Policy, PolicyRule, Precision, PubSub, PublishRule, Qos,
-    Queue, Raw, Reading, Retry, Route, Routing, Rule, Safety, Sasl, Scheme, Scopes, Service, Shape,
-    Sink, StatusFormat, StatusTopic, Statuses, Step, Subscription, Target, Tls, Trip, Udp, Version,
-    Webhook, Written, defaults,
+    ClientCertificate, Clients, Cluster, Commissioned, Component, Config, Confirm, Dapr,
+    Enrichment, EventRule, EventTypeMap, FileSink, Format, Http, Ilert, JsonPath, JsonPoint,
+    Kapacitor, Mechanism, Pace, PayloadFilter, Pem, Piece, PointRule, Policy, PolicyRule,
+    Precision, PubSub, PublishRule, Qos, Queue, Raw, Reading, Resource, ResourceKind, Retry, Route,
+    Routing, Rule, Safety, Sasl, Scheme, Scopes, Service, Shape, Sink, StatusFormat, StatusTopic,
+    Statuses, Step, Subscription, Target, Tls, Trip, Udp, Version, Webhook, Window, Written,
+    defaults,
 };
 pub use secret::Secret;
 pub use surroundings::Surroundings;

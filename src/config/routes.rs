@@ -61,16 +61,26 @@ pub(super) fn unknown(legs: &[Leg<'_>], brokers: &[&str], webhooks: &[&str], fau
     }
 }
 
-/// Notes every rule whose messages may come back to it, over however many brokers.
+/// Whether messages of a rule may come back to it without another rule.
+fn is_loop(leg: &Leg<'_>, brokers: &[&Broker]) -> bool {
+    let Some(rule) = leg.rule() else { return false };
+    let Some((from, to)) = leg.from.zip(destination(leg, brokers)) else { return false };
+    let made = leg.reach(&rule.filter).filter(|_| is_same(from, to));
+    made.is_some_and(|made| leg.gets(&made).is_some())
+}
+
+/// Every rule whose messages may come back to it, over however many brokers: the numbers of the
+/// rules on the way, itself first, and words about it.
 ///
 /// Two rules follow one another if some topic that the first can publish to is one that the second
 /// can get. Whether it ever does is for the payloads to say, so this is careful.
-pub(super) fn loops(legs: &[Leg<'_>], brokers: &[&Broker], faults: &mut Faults) {
+pub(super) fn ways_round(legs: &[Leg<'_>], brokers: &[&Broker]) -> Vec<(Vec<usize>, String)> {
+    let mut found = Vec::new();
     let mut search = Search { legs, brokers, steps: 0 };
     for (first, leg) in legs.iter().enumerate() {
         let Some(rule) = leg.rule() else { continue };
         let (mut way, mut seen) = (vec![first], HashSet::new());
-        if !search.returns(&rule.filter, &mut way, &mut seen) {
+        if !is_loop(leg, brokers) && !search.returns(&rule.filter, &mut way, &mut seen) {
             continue;
         }
         let from = way.iter().filter_map(|leg| legs[*leg].from);
@@ -79,8 +89,9 @@ pub(super) fn loops(legs: &[Leg<'_>], brokers: &[&Broker], faults: &mut Faults) 
             "what this publishes comes back to it ({}): a message would go round for ever",
             names.join(" → ")
         );
-        faults.add(leg.place.clone(), what);
+        found.push((way, what));
     }
+    found
 }
 
 struct Search<'l, 'p> {

@@ -6,8 +6,8 @@
 use super::repeats::repeats;
 use super::routes::{self, Leg};
 use super::{
-    Broker, Clients, Cluster, Config, Dapr, Faults, FileSink, Http, Ilert, Kapacitor, Place, Qos,
-    Queue, Rule, Sink, Surroundings, Target, Webhook,
+    Broker, Clients, Cluster, Commissioned, Config, Dapr, Faults, FileSink, Http, Ilert, Kapacitor,
+    Place, Qos, Queue, Rule, Sink, Surroundings, Target, Webhook,
 };
 use crate::system::plain::plain;
 use std::path::PathBuf;
@@ -38,6 +38,8 @@ pub struct Part {
     pub kapacitor: Option<Kapacitor>,
     /// Pub/sub of an application that was written for Dapr.
     pub dapr: Option<Dapr>,
+    /// Services of Connectware.
+    pub services: Vec<Placed<Commissioned>>,
     /// ilert's API. What is empty or missing in it is looked up outside.
     pub ilert: Option<Ilert>,
     /// The queue.
@@ -62,6 +64,7 @@ impl Part {
         self.http.extend(other.http);
         self.kapacitor = self.kapacitor.take().or(other.kapacitor);
         self.dapr = self.dapr.take().or(other.dapr);
+        self.services.extend(other.services);
         self.ilert = self.ilert.take().or(other.ilert);
         self.queue = self.queue.take().or(other.queue);
         self.port = self.port.or(other.port);
@@ -142,8 +145,19 @@ pub fn check(
     let (brokers, clusters) = (used(part.brokers), used(part.clusters));
     let files = used(part.files);
     let webhooks = used(part.webhooks);
-    let mut config =
-        Config { brokers, clusters, http, kapacitor, dapr, ilert, files, webhooks, queue };
+    let services = used(part.services);
+    let mut config = Config {
+        brokers,
+        clusters,
+        http,
+        kapacitor,
+        dapr,
+        services,
+        ilert,
+        files,
+        webhooks,
+        queue,
+    };
     default_key(&mut config, around, &mut faults);
     let is_idle = config.brokers.is_empty()
         && config.clusters.is_empty()
@@ -232,7 +246,9 @@ fn routes(part: &Part, faults: &mut Faults) {
     let webhooks = part.webhooks.iter().filter(|placed| placed.is_enabled);
     let webhooks: Vec<_> = webhooks.map(|placed| placed.it.name.as_str()).collect();
     routes::unknown(&legs, &names, &webhooks, faults);
-    routes::loops(&legs, &brokers, faults);
+    for (way, words) in routes::ways_round(&legs, &brokers) {
+        faults.add(legs[way[0]].place.clone(), words);
+    }
 }
 
 /// What no two things may share.
@@ -242,6 +258,7 @@ enum Unique {
     Session,
     Cluster,
     Webhook,
+    Service,
     Sink,
     File,
 }
@@ -252,6 +269,7 @@ impl Unique {
             Unique::Broker => "broker",
             Unique::Cluster => "cluster",
             Unique::Webhook => "webhook",
+            Unique::Service => "service",
             Unique::Sink => "sink",
             Unique::File => return "another sink writes to this file".to_owned(),
             Unique::Session => {
@@ -307,6 +325,9 @@ fn alike(part: &Part, faults: &mut Faults) {
     }
     for Placed { it, name, .. } in part.webhooks.iter().filter(|placed| placed.is_enabled) {
         all.add(Unique::Webhook, "", &it.name, name);
+    }
+    for Placed { it, name, .. } in &part.services {
+        all.add(Unique::Service, "", &it.id, name);
     }
     let ilert = Place::from(Sink::ILERT);
     all.add(Unique::Sink, "", Sink::ILERT, &ilert);

@@ -43,9 +43,19 @@ impl<'a> File<'a> {
     }
 
     /// Notes what is wrong at a place of the file.
-    #[cfg(feature = "dapr")]
+    #[cfg(any(feature = "connectware", feature = "dapr"))]
     pub(crate) fn fault(&self, place: Place, what: impl Into<String>) {
         self.found.borrow_mut().add(place, what);
+    }
+
+    /// Notes what is wrong at a byte of a text, which may have several lines.
+    #[cfg(feature = "connectware")]
+    pub(crate) fn add_inside(&self, node: &Node, text: &str, at: usize, what: impl Into<String>) {
+        let before = text.get(..at).unwrap_or(text);
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        let place = self.source.inside(node).shifted(line, column);
+        self.fault(place, what);
     }
 
     /// The place of a byte of the file.
@@ -140,9 +150,14 @@ impl<'f> Fields<'f> {
 
     /// The value of a key, if it is there. Dashes and underscores are the same.
     pub(crate) fn node(&self, key: &'static str) -> Option<&'f Node> {
+        self.entry(key).map(|entry| &entry.node)
+    }
+
+    /// A key with its value, if it is there.
+    pub(crate) fn entry(&self, key: &'static str) -> Option<&'f Entry> {
         self.asked.borrow_mut().push(key);
         let number = self.keys.iter().position(|known| known == key)?;
-        Some(&self.entries[number].node)
+        Some(&self.entries[number])
     }
 
     /// The place of a key's value, or else of the table.

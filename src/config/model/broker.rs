@@ -41,6 +41,8 @@ pub struct Broker {
     /// With `buffer`: how long a delivery may wait in memory, unsigned, before it is stored. One
     /// that is delivered in that time is never written. Zero stores at once.
     pub hold: Duration,
+    /// What is kept back for a moment after each connection.
+    pub window: Option<Window>,
     /// Alerts may be published to it.
     pub alerts: bool,
     /// Where the broker says if we are there.
@@ -79,6 +81,7 @@ impl Broker {
             shared_group: None,
             buffer: false,
             hold: defaults::HOLD,
+            window: None,
             alerts: false,
             status: None,
             routing: Routing::Every,
@@ -113,6 +116,15 @@ impl Broker {
         self.version = Version::V5;
         self.shared_group = Some(group);
     }
+}
+
+/// Messages that come soon after a connection are stored, and delivered a little later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// How long they wait, counted from the connection.
+    pub time: Duration,
+    /// When so many wait, all of them go, and those that follow do not wait.
+    pub messages_max: usize,
 }
 
 /// A retained topic that says whether we are there, with a last will.

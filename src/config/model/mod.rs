@@ -4,6 +4,7 @@
 mod app;
 mod broker;
 mod cluster;
+mod connectware;
 mod dapr;
 pub mod defaults;
 mod kapacitor;
@@ -19,8 +20,10 @@ pub use crate::message::Qos;
 pub use app::{AppRoute, AppRule};
 pub use broker::{
     Address, Broker, ClientCertificate, Pem, Scheme, StatusFormat, StatusTopic, Tls, Version,
+    Window,
 };
 pub use cluster::{Cluster, Mechanism, Sasl};
+pub use connectware::{Commissioned, Resource, ResourceKind};
 pub use dapr::{
     App, AppHealth, Breaker, Component, Confirm, Dapr, Pace, Policy, PubSub, Raw, Retry, Route,
     Scopes, Subscription, Trip,
@@ -49,6 +52,8 @@ pub struct Config {
     pub kapacitor: Option<Kapacitor>,
     /// Pub/sub of an application that was written for Dapr, if there is one.
     pub dapr: Option<Dapr>,
+    /// Services of Connectware, whose work is among the brokers.
+    pub services: Vec<Commissioned>,
     /// ilert's API and how it is used.
     pub ilert: Ilert,
     /// Journals of what was sent.

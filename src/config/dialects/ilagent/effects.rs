@@ -9,7 +9,12 @@ struct Need {
     one_of: &'static [&'static str],
 }
 
-const NEEDS: [Need; 16] = [
+/// What is said of service files.
+const SERVICE_FLAGS: [&str; 5] =
+    ["service_id", "parameter", "parameters_file", "internal_broker", "skip_unsupported"];
+
+const NEEDS: [Need; 17] = [
+    Need { flags: &SERVICE_FLAGS, one_of: &["connectware"] },
     Need {
         flags: &[
             "mqtt_port",
@@ -85,7 +90,7 @@ const NEEDS: [Need; 16] = [
 /// What matters only to an agent with a source.
 const DELIVERING: Need = Need {
     flags: &["max_retries", "queue_limit", "queue_sync", "dead_letters", "max_age"],
-    one_of: &["mqtt_host", "kafka_brokers", "port", "kapacitor"],
+    one_of: &["mqtt_host", "kafka_brokers", "port", "kapacitor", "connectware"],
 };
 
 /// Flags that say the same thing.
@@ -99,7 +104,12 @@ const EITHER: [(&str, &str); 6] = [
 ];
 
 /// The key in a configuration file for each flag.
-const KEYS: [(&str, &str); 64] = [
+const KEYS: [(&str, &str); 69] = [
+    ("service_id", "`id` in [[connectware]]"),
+    ("parameter", "`parameters` in [[connectware]]"),
+    ("parameters_file", "`parameters-file` in [[connectware]]"),
+    ("internal_broker", "`broker` in [[connectware]]"),
+    ("skip_unsupported", "`skip-unsupported` in [[connectware]]"),
     ("mqtt_host", "`url` in [[mqtt]]"),
     ("mqtt_port", "`url` in [[mqtt]]"),
     ("mqtt_name", "`client-id` in [[mqtt]]"),
@@ -192,7 +202,11 @@ pub(super) fn check(given: &[String], has_kafka: bool, faults: &mut Faults) {
 
 /// Notes every flag that would be ignored beside `--config`.
 pub(super) fn check_beside_file(given: &[String], faults: &mut Faults) {
+    let has_services = given.iter().any(|flag| flag == "connectware");
     for flag in given.iter().filter(|flag| !matches!(flag.as_str(), "config" | "port")) {
+        if has_services && SERVICE_FLAGS.contains(&flag.as_str()) {
+            continue;
+        }
         if let Some((_, key)) = KEYS.iter().find(|(known, _)| known == flag) {
             let what = format!("with --config, write {key} of the file instead");
             faults.add(format!("--{flag}"), what);

@@ -7,8 +7,9 @@
 use argh::{ArgsInfo, FromArgs};
 
 /// The headings of `--help`, each with the flag that it stands before.
-pub const GROUPS: [(&str, &str); 10] = [
+pub const GROUPS: [(&str, &str); 11] = [
     ("Configuration file", "config"),
+    ("Services of Connectware", "connectware"),
     ("MQTT", "mqtt-host"),
     ("Kafka (only in a build with the feature `kafka`)", "kafka-brokers"),
     ("Topics", "event-topic"),
@@ -30,6 +31,25 @@ pub struct Flags {
     /// kapacitor.conf of a Kapacitor whose work this agent does as well
     #[argh(option, arg_name = "FILE")]
     pub kapacitor: Option<String>,
+
+    /// service commissioning file of Connectware; may be repeated
+    #[argh(option, arg_name = "FILE")]
+    pub connectware: Vec<String>,
+    /// id of the service (default: made of its name)
+    #[argh(option, arg_name = "ID")]
+    pub service_id: Option<String>,
+    /// value of a parameter of the service; better in ILAGENT_PARAMETER_name; may be repeated
+    #[argh(option, arg_name = "NAME=VALUE")]
+    pub parameter: Vec<String>,
+    /// file with more values, a JSON object
+    #[argh(option, arg_name = "FILE")]
+    pub parameters_file: Option<String>,
+    /// broker that services share (default: mqtt://127.0.0.1:1883)
+    #[argh(option, arg_name = "URL")]
+    pub internal_broker: Option<String>,
+    /// leave out resources that are not supported, with a warning
+    #[argh(switch)]
+    pub skip_unsupported: bool,
 
     /// broker: host, host:port, or a URL (mqtt://, tcp://, mqtts://, ssl://, ws://, wss://)
     #[argh(option, short = 'm', arg_name = "HOST")]

@@ -23,7 +23,8 @@ const WORDS: Words = Words {
             or add --mqtt_buffer to accept QoS 0 messages",
     api_key: "this needs an API key in the environment variable ILERT_API_KEY",
     nothing: "give a broker (-m), a Kafka cluster (--kafka_brokers), an HTTP port (-p), a \
-              heartbeat key (-b), a kapacitor.conf (--kapacitor) or a configuration file (--config)",
+              heartbeat key (-b), a kapacitor.conf (--kapacitor), a service file (--connectware) or a \
+              configuration file (--config)",
 };
 
 /// The command line. It may hold secrets, so it does not print.

@@ -8,7 +8,7 @@ mod sink;
 mod subscription;
 mod webhook;
 
-use super::{dapr, kapacitor};
+use super::{connectware, dapr, kapacitor};
 use crate::config::document::fields::{Fields, File};
 use crate::config::document::{Node, Source, Value, json, toml};
 use crate::config::surroundings::Surroundings;
@@ -22,8 +22,8 @@ const WORDS: Words = Words {
     qos_0: "QoS 0 needs `buffer = true`, because there is no broker acknowledgement to delay when \
             delivery fails; or use QoS 1 or 2",
     api_key: "a policy subscription needs an `api-key` in [ilert] or in ILERT_API_KEY",
-    nothing: "the file needs [[mqtt]], [[kafka]], [http], [kapacitor], [dapr] or a heartbeat key in \
-              [ilert]",
+    nothing: "the file needs [[mqtt]], [[kafka]], [http], [kapacitor], [dapr], [[connectware]] or a \
+              heartbeat key in [ilert]",
 };
 
 /// The fault of a `hold` that holds nothing.
@@ -108,6 +108,9 @@ fn part(file: &File<'_>, tree: &Node, port: Option<u16>) -> Part {
         .map(|node| kapacitor::own(&Fields::new(file, node, "[kapacitor]"), top.list("mqtt")));
     brokers.iter_mut().for_each(|broker| broker.it.alerts = own.is_some());
     let dapr = top.node("dapr").map(|node| dapr::own(&Fields::new(file, node, "[dapr]")));
+    let own_brokers = |fields: &Fields<'_>| mqtt::broker(fields, &all);
+    let services =
+        connectware::own(&top.tables("connectware", "[[connectware]]"), &brokers, &own_brokers);
     let clusters = kafka::clusters(&top.tables("kafka", "[[kafka]]"), &all, &mut outside);
     let buffers = brokers.iter().any(|it| it.it.buffer) || clusters.iter().any(|it| it.it.buffer);
     if queue_fields.has(&["hold"]) && !buffers {
@@ -137,6 +140,7 @@ fn part(file: &File<'_>, tree: &Node, port: Option<u16>) -> Part {
         ..Part::default()
     };
     dapr.into_iter().for_each(|dapr| part.join(dapr));
+    part.join(connectware::part(&services, file.around));
     part
 }
 

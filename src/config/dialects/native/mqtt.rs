@@ -36,7 +36,7 @@ fn placed(fields: &Fields<'_>, all: &ForAll, outside: Option<&mut Faults>) -> Pl
 }
 
 /// The broker without its rules, and without a host if that cannot be read.
-fn broker(fields: &Fields<'_>, all: &ForAll) -> Broker {
+pub(super) fn broker(fields: &Fields<'_>, all: &ForAll) -> Broker {
     // Kapacitor's mark of the broker to publish to, which `[kapacitor]` asks for; our rules name
     // theirs.
     fields.truth("default");

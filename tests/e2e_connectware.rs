@@ -1,0 +1,186 @@
+//! Service files of Connectware at work: real mosquittos outside and as the internal broker, the
+//! agent as a process.
+
+#![cfg(feature = "connectware")]
+#![allow(clippy::unwrap_used, reason = "a broken test may panic")]
+
+mod support;
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use support::agent::Agent;
+use support::broker::Broker;
+use support::certificates::Authority;
+use support::publisher::Publisher;
+use support::stand_in::StandIn;
+use support::subscriber::Subscriber;
+use support::{Folder, free_port, wait_until};
+
+/// A file of the golden folders, with other ports.
+fn service(name: &str, ports: &[(&str, u16)]) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/connectware").join(name);
+    let text = fs::read_to_string(path).unwrap();
+    ports.iter().fold(text, |text, (old, new)| text.replace(old, &new.to_string()))
+}
+
+/// An agent with the services of these texts.
+fn agent(api: &StandIn, inside: &Broker, texts: &[&str], more: &[&str]) -> (Agent, Folder) {
+    let folder = Folder::new();
+    let url = format!("mqtt://127.0.0.1:{}", inside.port());
+    let mut arguments = vec!["--internal_broker".to_owned(), url];
+    for (number, text) in texts.iter().enumerate() {
+        let path = folder.write(&format!("{number}.yml"), text);
+        arguments.extend(["--connectware".to_owned(), path.display().to_string()]);
+    }
+    let arguments: Vec<&str> =
+        arguments.iter().map(String::as_str).chain(more.iter().copied()).collect();
+    (Agent::new(api, &arguments), folder)
+}
+
+/// A broker with TLS and passwords, and a plain listener for the test.
+fn strict_broker() -> (Broker, u16, Folder) {
+    let (folder, plain, authority) = (Folder::new(), free_port(), Authority::new());
+    authority.issue(folder.path(), "broker", "broker");
+    let trusted = Folder::new();
+    trusted.write("ca.pem", &authority.pem);
+    let made = Command::new("mosquitto_passwd")
+        .args(["-b", "-c"])
+        .arg(folder.join("passwords"))
+        .args(["u", "hush"])
+        .status();
+    assert!(made.unwrap().success());
+    let lines = format!(
+        "per_listener_settings true\n\
+         listener {plain} 127.0.0.1\nallow_anonymous true\n\
+         listener {{port}} 127.0.0.1\ncertfile {{folder}}/broker.pem\n\
+         keyfile {{folder}}/broker.key\npassword_file {{folder}}/passwords\n"
+    );
+    (Broker::prepared(folder, &lines), plain, trusted)
+}
+
+#[test]
+fn the_file_of_the_manual_passes_bytes_unchanged() {
+    let (api, inside, (outside, plain, trusted)) = (StandIn::new(), Broker::new(), strict_broker());
+    let text = service("01-the-page/mqtt-example.yml", &[("8883", outside.port())]);
+    let parameters = ["--parameter", "mqttHost=127.0.0.1", "--parameter", "mqttUsername=u"];
+    let mut publisher = Publisher::new(plain);
+    publisher.retain("factory/line1/temperature", "kept");
+    let at_inside = Subscriber::new(inside.port(), "services/#");
+    let (agent, _folder) = agent(&api, &inside, &[&text], &parameters);
+    let ca = trusted.join("ca.pem").display().to_string();
+    let _agent =
+        agent.env("SSL_CERT_FILE", &ca).env("ILAGENT_PARAMETER_mqttPassword", "hush").ready();
+    at_inside.wait_for(1);
+    let large = vec![0x7b; 1 << 20];
+    for payload in [&b"\x00\xff\x7b"[..], b"", &large] {
+        publisher.publish("factory/line1/temperature", payload);
+    }
+    let found = at_inside.wait_for(4);
+    let wanted = [b"kept", &b"\x00\xff\x7b"[..], b"", &large];
+    for (found, wanted) in found.iter().zip(wanted) {
+        assert_eq!(found.topic, "services/mqttconnectiontest/temperatureEndpoint");
+        assert!(found.payload == wanted, "{} bytes, {} wanted", found.payload.len(), wanted.len());
+        assert_eq!((found.qos, found.retain), (1, false));
+    }
+}
+
+#[test]
+fn both_directions_survive_the_end_of_either_side() {
+    let (api, mut inside, mut field) = (StandIn::new(), Broker::persistent(), Broker::persistent());
+    let text = service("03-both-directions/valve.yml", &[("1884", field.port())]);
+    let (mut agent, _folder) = agent(&api, &inside, &[&text], &[]);
+    agent.start();
+    agent.wait_ready();
+    let at_inside = Subscriber::new(inside.port(), "services/valve4/sensors/#");
+    let at_field = Subscriber::new(field.port(), "v4/cmd/#");
+    let answers = Subscriber::new(inside.port(), "services/valve4/position/res");
+    Publisher::new(field.port()).publish("v4/a/flow", "3.5");
+    let found = at_inside.wait_for(1);
+    let found = (found[0].topic.as_str(), found[0].text());
+    assert_eq!(found, ("services/valve4/sensors/flow", "3.5".to_owned()));
+    let set = "services/valve4/position/set";
+    Publisher::new(inside.port()).publish(set, r#"{"id":1,"value":40}"#);
+    assert_eq!(at_field.wait_for(1)[0].text(), r#"{"id":1,"value":40}"#);
+
+    // The broker outside goes, and comes back.
+    field.stop();
+    Publisher::new(inside.port()).burst(set, numbers("down", 20));
+    field.start();
+    in_order(&at_field, "down");
+    // The agent is killed, and started again.
+    agent.kill();
+    Publisher::new(inside.port()).burst(set, numbers("dead", 20));
+    Publisher::new(field.port()).burst("v4/b/flow", numbers("flow", 20));
+    agent.start();
+    in_order(&at_field, "dead");
+    in_order(&at_inside, "flow");
+    // The internal broker is restarted.
+    inside.stop();
+    Publisher::new(field.port()).burst("v4/b/flow", numbers("gone", 20));
+    inside.start();
+    in_order(&at_inside, "gone");
+    assert_eq!(answers.count(), 0, "nothing answers a write");
+}
+
+fn numbers(word: &str, count: usize) -> impl Iterator<Item = String> {
+    (0..count).map(move |number| format!("{word} {number}"))
+}
+
+/// All twenty of them arrive, each first before the next.
+#[track_caller]
+fn in_order(at: &Subscriber, word: &str) {
+    let mine = || {
+        let mut texts = at.texts();
+        texts.retain(|text| text.starts_with(word));
+        texts.dedup();
+        texts
+    };
+    wait_until(&format!("all of `{word}` arrive"), || {
+        mine().iter().any(|it| *it == format!("{word} 19"))
+    });
+    let (mut seen, mut first) = (std::collections::HashSet::new(), mine());
+    first.retain(|text| seen.insert(text.clone()));
+    assert_eq!(first, numbers(word, 20).collect::<Vec<_>>());
+}
+
+const OVERLAPS: &str = r#"
+metadata: {name: Overlaps}
+resources:
+  field:
+    type: Cybus::Connection
+    properties: {protocol: Mqtt, connection: {host: 127.0.0.1, port: 1884}}
+  one:
+    type: Cybus::Endpoint
+    properties: {protocol: Mqtt, connection: !ref field, subscribe: {topic: f/m/t}}
+  level:
+    type: Cybus::Endpoint
+    properties: {protocol: Mqtt, connection: !ref field, subscribe: {topic: f/+/t}}
+  all:
+    type: Cybus::Endpoint
+    properties: {protocol: Mqtt, connection: !ref field, subscribe: {topic: "f/#"}}
+  crossing:
+    type: Cybus::Endpoint
+    properties: {protocol: Mqtt, connection: !ref field, subscribe: {topic: "+/m/#"}}
+"#;
+
+#[test]
+fn overlapping_subscriptions_bring_each_message_once() {
+    let (api, inside, field) = (StandIn::new(), Broker::new(), Broker::new());
+    let text = OVERLAPS.replace("1884", &field.port().to_string());
+    let (agent, _folder) = agent(&api, &inside, &[&text], &[]);
+    let _agent = agent.ready();
+    let at_inside = Subscriber::new(inside.port(), "services/overlaps/#");
+    let mut publisher = Publisher::new(field.port());
+    publisher.burst("f/m/t", numbers("", 100));
+    publisher.publish("f/m/t", "last");
+    at_inside.wait_for(4 * 101);
+    for name in ["one", "level", "all", "crossing"] {
+        let topic = format!("services/overlaps/{name}");
+        let mut found = at_inside.received();
+        found.retain(|it| it.topic == topic);
+        let texts: Vec<String> = found.iter().map(|it| it.text()).collect();
+        let wanted: Vec<String> = numbers("", 100).chain(["last".to_owned()]).collect();
+        assert_eq!(texts, wanted, "{name}");
+    }
+}
