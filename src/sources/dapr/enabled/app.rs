@@ -2,8 +2,9 @@
 //! of its components send that.
 //!
 //! A broker is not asked for anything before the list is known, and a session that it keeps is not
-//! connected to. So what it has kept waits there, and nothing is read that nobody wants yet. An
-//! application that was away may be another one, so it is asked again when it is back.
+//! connected to. So what it has kept waits there, and nothing is read that nobody wants yet. The
+//! same holds while the application is away. It may be another one when it is back, so it is asked
+//! again.
 
 mod lines;
 mod list;
@@ -113,6 +114,7 @@ impl App {
             failures: failures.clone(),
             state: Default::default(),
         });
+        health.app(&self.dapr.app_id, |session| "not asked yet".clone_into(&mut session.error));
         let (bell, rung) = bounded(1);
         let asking = Asking {
             name: format!("app {}", self.dapr.app_id),
@@ -335,7 +337,10 @@ impl Asking {
                     info!("{}: it was started again", self.name);
                     return false;
                 }
-                Err(_) => return false,
+                Err(_) => {
+                    self.lines.rest();
+                    return false;
+                }
             }
             if again.is_some_and(|again| again <= Instant::now()) {
                 return false;

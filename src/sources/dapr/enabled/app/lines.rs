@@ -43,15 +43,7 @@ impl Lines {
     /// Ends the subscribers that are not wanted any more, or by other rules, and starts those that
     /// are missing. What an ended one has not acknowledged the broker sends to its successor.
     pub(super) fn set(&self, wanted: Vec<Broker>) -> Result<(), Vec<String>> {
-        let ended: Vec<Line> = {
-            let mut state = lock(&self.state);
-            let (kept, ended) = mem::take(&mut state.all)
-                .into_iter()
-                .partition(|line| wanted.contains(&line.broker));
-            state.all = kept;
-            ended
-        };
-        ended.into_iter().for_each(|line| self.end(line));
+        self.keep(&|broker| wanted.contains(broker));
         let mut wrong = Vec::new();
         for broker in wanted {
             if lock(&self.state).all.iter().any(|line| line.broker == broker) {
@@ -64,6 +56,24 @@ impl Lines {
             }
         }
         if wrong.is_empty() { Ok(()) } else { Err(wrong) }
+    }
+
+    /// Ends those that can wait at their brokers, because there is nobody to deliver to, and whoever
+    /// comes may want other things. What others miss would be lost, so they go on.
+    pub(super) fn rest(&self) {
+        self.keep(&|broker| broker.buffer);
+    }
+
+    /// Ends the others.
+    fn keep(&self, is_kept: &dyn Fn(&Broker) -> bool) {
+        let ended: Vec<Line> = {
+            let mut state = lock(&self.state);
+            let all = mem::take(&mut state.all).into_iter();
+            let (kept, ended) = all.partition(|line| is_kept(&line.broker));
+            state.all = kept;
+            ended
+        };
+        ended.into_iter().for_each(|line| self.end(line));
     }
 
     fn start(&self, broker: Broker) -> Result<Line, String> {
