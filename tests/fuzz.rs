@@ -197,6 +197,11 @@ fn configurations_in_json() {
 }
 
 #[test]
+fn resources_of_a_sidecar() {
+    fuzz("resources");
+}
+
+#[test]
 fn questions_to_a_running_agent() {
     fuzz("control");
 }

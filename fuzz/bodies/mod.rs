@@ -19,6 +19,7 @@ mod mapping;
 mod mqtt;
 mod paths;
 mod points;
+mod resources;
 mod rows;
 mod scripts;
 mod templates;
@@ -36,7 +37,7 @@ pub struct Body {
 }
 
 /// All of them.
-pub const BODIES: [Body; 18] = [
+pub const BODIES: [Body; 19] = [
     Body { name: "mqtt", run: mqtt::stream, in_a_second: 20_000 },
     Body { name: "websocket", run: mqtt::websocket, in_a_second: 1_200 },
     Body { name: "http", run: http::requests, in_a_second: 20_000 },
@@ -48,6 +49,7 @@ pub const BODIES: [Body; 18] = [
     Body { name: "points", run: points::lines, in_a_second: 10_000 },
     Body { name: "toml", run: config::toml, in_a_second: 1_500 },
     Body { name: "json", run: config::json, in_a_second: 2_000 },
+    Body { name: "resources", run: resources::files, in_a_second: 1_000 },
     Body { name: "control", run: control::questions, in_a_second: 2_000 },
     Body { name: "rows", run: rows::rows, in_a_second: 150 },
     Body { name: "scripts", run: scripts::scripts, in_a_second: 4_000 },

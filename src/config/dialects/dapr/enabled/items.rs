@@ -255,8 +255,10 @@ impl<'a> Values<'a> {
         let Some(found) = self.find(name).filter(|found| !found.text.trim().is_empty()) else {
             return;
         };
-        let at = found.at;
-        if let Err(what) = read(found.text.trim()) {
+        let (at, text) = (found.at, found.text.trim());
+        if let Err(what) = read(text) {
+            // What does not stand in the file may be a secret in the wrong place.
+            let what = if found.is_written { what } else { what.replace(text, "***") };
             self.faults.add(self.source.place(at), what);
         }
     }
