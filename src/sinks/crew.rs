@@ -1,6 +1,6 @@
 //! A crew of blocking threads for one sink: claim, attempt, settle.
 
-use crate::message::{Outcome, SinkName};
+use crate::message::{Holds, Outcome, SinkName};
 use crate::queue::{Claim, Claims, Queue};
 use crate::sinks::Sink;
 use crate::sinks::file::Journal;
@@ -8,7 +8,7 @@ use crate::system::health::Health;
 use crate::system::plain::plain;
 use crate::system::services::Services;
 use crate::system::stop::Stopper;
-use crate::system::threads;
+use crate::system::threads::{self, lock};
 use log::{Level, debug, info, log, warn};
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -17,6 +17,9 @@ use std::time::{Duration, Instant};
 
 /// An extra worker that is idle for this long ends.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A refusal by policy is no warning for this long after another one.
+const WARN_AGAIN: Duration = Duration::from_secs(60);
 
 /// How often it is looked whether everything is noted while the agent ends.
 const END_LOOK: Duration = Duration::from_millis(5);
@@ -48,6 +51,7 @@ impl Crew {
             counts: Mutex::default(),
             ended: Condvar::new(),
             running: Mutex::default(),
+            warned: Mutex::default(),
             _here: services.here.clone(),
         });
         Roster::add(&roster, None)?;
@@ -98,6 +102,8 @@ struct Roster {
     ended: Condvar,
     /// Attempts under way, in the order of their beginning.
     running: Mutex<Vec<UnderWay>>,
+    /// When a refusal was a warning last, of a sink whose refusals say nothing about it.
+    warned: Mutex<Option<Instant>>,
     _here: Stopper,
 }
 
@@ -228,8 +234,18 @@ impl Roster {
 
     fn show_outcome(&self, outcome: &Outcome, started: Instant) -> Shown {
         let mut shown = Shown { works_again: None, is_first_failure: false };
+        // By policy it is the delivery that waits, and not the sink that fails.
+        let is_own = self.sink.terms().by_policy
+            && matches!(outcome, Outcome::Later { holds: Holds::Delivery, .. });
         self.health.sink(self.name().as_str(), |sink| {
             match outcome {
+                Outcome::Later { why, .. } if is_own => {
+                    sink.failed_attempts = sink.failed_attempts.wrapping_add(1);
+                    shown.is_first_failure = self.warns_again(started);
+                    shown.works_again = sink.failing_since.take();
+                    sink.error.clone_from(why);
+                    return;
+                }
                 Outcome::Later { why, .. } => {
                     sink.failed_attempts = sink.failed_attempts.wrapping_add(1);
                     shown.is_first_failure = sink.failing_since.is_none();
@@ -247,6 +263,16 @@ impl Roster {
             sink.error.clear();
         });
         shown
+    }
+
+    /// Whether a refusal is a warning: the others after it, for a while, are not.
+    fn warns_again(&self, now: Instant) -> bool {
+        let mut warned = lock(&self.warned);
+        let is_due = warned.is_none_or(|at| now.duration_since(at) >= WARN_AGAIN);
+        if is_due {
+            *warned = Some(now);
+        }
+        is_due
     }
 
     /// Logs the outcome. In an outage only the first failure is a warning, because the others say
