@@ -118,8 +118,7 @@ fn run(folder: &Path, line: &str) -> Result<Checked, Faults> {
         is_open: &|path| path.ends_with("open.json"),
         has_kafka: false,
     };
-    let skipped = usize::from(words[program] == "ilagent");
-    let asked = cli::read(words[program + skipped..].iter().map(OsString::from));
+    let asked = cli::read(cli::words(words[program..].iter().map(OsString::from)));
     match asked.map(|asked| asked.command) {
         Ok(cli::Command::Daemon(asked) | cli::Command::Check(asked)) => {
             cli::daemon::configure(&asked, &around)

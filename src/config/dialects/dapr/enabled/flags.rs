@@ -90,6 +90,7 @@ pub const FLAGS: &[Flag] = &[
     flag("actors-service", "NAME", Nothing),
     flag("reminders-service", "NAME", Nothing),
     flag("enable-mtls", "", Refused("calls between sidecars are not offered")),
+    flag("app-ssl", "", Refused("write `app-protocol` `https` instead")),
     flag("unix-domain-socket", "FOLDER", Refused("clients come over TCP; leave it out")),
     flag("log-as-json", "", Refused("the log is text; `ILAGENT_LOG` and the journal are offered")),
 ];

@@ -45,6 +45,7 @@ impl Settings {
     ) -> Self {
         let mut reading = Reading { given, what, around, faults };
         reading.known();
+        reading.log_level();
         let app_id = reading.app_id();
         let namespace = around.variable("NAMESPACE");
         let mut folders = Vec::new();
@@ -123,6 +124,14 @@ impl<'a> Reading<'a> {
         if !idle.is_empty() {
             log::info!("dapr: not used here: {}", idle.join(", "));
         }
+    }
+
+    /// How much is logged is the command line's to set, before anything is read.
+    fn log_level(&mut self) {
+        self.value("log-level", &mut |text| match text {
+            "debug" | "info" | "warn" | "error" | "fatal" => Ok(()),
+            _ => Err(format!("this is debug, info, warn or error, not `{text}`")),
+        });
     }
 
     fn app_id(&mut self) -> String {
