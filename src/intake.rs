@@ -54,6 +54,14 @@ impl Intake {
         Intake { queue, unwanted: Arc::default(), workshop }
     }
 
+    /// Pushes what waited for others when the process was killed. Called once, before there are
+    /// messages.
+    pub fn restore(&self) {
+        if let Some(workshop) = &self.workshop {
+            workshop.restore();
+        }
+    }
+
     /// What lets go, until the stop, what messages wait for others; nothing if none do.
     #[must_use]
     pub fn timer(&self) -> Option<impl FnOnce(&Stop) + Send + 'static> {

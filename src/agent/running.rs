@@ -185,6 +185,7 @@ impl Running {
         let sources = Source::prepare(config, &inside, &services.health);
         let sources = sources.map_err(|wrong| wrong.join("\n"))?;
         sources::take_over(config, &intake);
+        intake.restore();
         let heartbeats = sinks.heartbeats();
         sinks.start(&self.queue, services, &mut self.sinks)?;
         self.queue.name_unclaimed();

@@ -6,7 +6,7 @@
 
 use super::dead;
 use crate::config::{PublishRule, Rule};
-use crate::mapping::shape::{Done, Made, Now, Shapes};
+use crate::mapping::shape::{Done, Made, Now, SCOPE, Shapes};
 use crate::message::{Desk, Message, Receipt};
 use crate::queue::{Push, Queue, Storing};
 use crate::system::stop::Stop;
@@ -59,6 +59,14 @@ impl Workshop {
     /// Nobody else is in it until the bench is dropped.
     pub(super) fn open(&self) -> Bench<'_> {
         Bench { state: lock(&self.state), bell: &self.bell }
+    }
+
+    /// Lets go what waited when the process was killed. Called once, before there are messages.
+    pub(super) fn restore(&self) {
+        let mut state = lock(&self.state);
+        let records = self.queue.records(SCOPE);
+        let done = state.shapes.restore(records, now());
+        self.push(&mut state, done);
     }
 
     /// Lets go what is due, until the stop.
@@ -159,6 +167,10 @@ fn push(done: Done, storing: Storing) -> Option<Push> {
             return None;
         }
         Made::Deliver(delivery) => Push::Delivery { delivery, storing, receipt: None },
+        Made::Store(delivery) => {
+            Push::Delivery { delivery, storing: Storing::AtOnce, receipt: None }
+        }
+        Made::Remember(record) => Push::Record { record, receipt: None },
         Made::Dead { reason, topic, payload } => dead(reason, topic, payload),
     };
     Some(match bundle(receipts) {

@@ -34,6 +34,11 @@ impl Shapes {
         Vec::new()
     }
 
+    /// Nothing was held.
+    pub fn restore(&mut self, _records: Vec<(String, String)>, _now: Now) -> Vec<Done> {
+        Vec::new()
+    }
+
     /// Nothing is due.
     #[must_use]
     pub fn wake_at(&self) -> Option<Instant> {

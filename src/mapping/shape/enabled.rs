@@ -4,12 +4,12 @@ mod memory;
 mod reading;
 mod steps;
 
-use super::{Done, Made, Now};
+use super::{Done, Made, Now, SCOPE};
 use crate::config::{PublishRule, Rule, Shape, Target};
 use crate::jsonata::{Value, json};
 use crate::mapping::publish;
-use crate::message::{Message, Qos, Receipt};
-use crate::topic::capture;
+use crate::message::{Message, Qos, Receipt, Record};
+use crate::topic::{capture, matches};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
@@ -28,9 +28,14 @@ pub struct Shapes {
 /// The rules of one.
 #[derive(Debug)]
 struct Works {
+    /// The filters of its messages, and where they go.
+    ways: Vec<Arc<Way>>,
     steps: Vec<Work>,
     kept: Kept,
 }
+
+/// A filter, and where its messages go.
+type Way = (String, PublishRule);
 
 /// What messages leave for later ones.
 #[derive(Debug, Default)]
@@ -50,11 +55,12 @@ struct Item {
     label: Arc<str>,
     qos: Qos,
     retain: bool,
-    /// Its filter, and where it goes.
-    way: Arc<(String, PublishRule)>,
+    way: Arc<Way>,
     payload: Payload,
     vars: Vec<(Arc<str>, Value)>,
     receipts: Vec<Receipt>,
+    /// The keys of records that it takes the place of.
+    stored: Vec<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -93,7 +99,8 @@ impl Shapes {
             if let Target::Publish(to) = &rule.to
                 && let Some(shape) = &to.shape
             {
-                works.entry(shape.name.clone()).or_insert_with(|| Works::new(shape));
+                let works = works.entry(shape.name.clone()).or_insert_with(|| Works::new(shape));
+                works.ways.push(Arc::new((rule.filter.clone(), (**to).clone())));
             }
         }
         Shapes { works, notes: Vec::new() }
@@ -116,8 +123,38 @@ impl Shapes {
     ) -> Vec<Done> {
         let Some(shape) = &rule.shape else { return Vec::new() };
         let Some(works) = self.works.get_mut(&shape.name) else { return Vec::new() };
-        let item = item(rule, shape, filter, message, receipt);
+        let is_it = |way: &&Arc<Way>| way.0 == filter && way.1 == *rule;
+        let Some(way) = works.ways.iter().find(is_it) else { return Vec::new() };
+        let item = item(way, shape, message, receipt);
         works.run(item, 0, now, &mut self.notes)
+    }
+
+    /// What was held when the process was killed, by the records of it. It waits no longer.
+    pub fn restore(&mut self, mut records: Vec<(String, String)>, now: Now) -> Vec<Done> {
+        records.sort_unstable();
+        let mut done = Vec::new();
+        for (key, text) in &records {
+            let found = memory::recalled(key, text);
+            let works = found.as_ref().and_then(|found| self.works.get_mut(&found.shape));
+            let item = works.as_ref().zip(found.as_ref()).and_then(|(works, found)| {
+                let way = works.ways.iter().find(|way| matches(&way.0, &found.topic))?;
+                Some(found.item(way, key))
+            });
+            match (works, found, item) {
+                (Some(works), Some(found), Some(item)) => {
+                    let next = (found.step + 1).min(works.steps.len());
+                    done.extend(works.run(item, next, now, &mut self.notes));
+                }
+                _ => {
+                    let reason = "messages that waited for others, whose rule is gone".to_owned();
+                    let payload = text.clone().into_bytes();
+                    let made = Made::Dead { reason, topic: key.clone(), payload };
+                    done.push(Done { made, receipts: Vec::new() });
+                    done.push(forgotten(key.clone()));
+                }
+            }
+        }
+        done
     }
 
     /// When something is due though no message comes.
@@ -161,13 +198,8 @@ impl Shapes {
 }
 
 /// A message at the beginning of its way.
-fn item(
-    rule: &PublishRule,
-    shape: &Shape,
-    filter: &str,
-    message: &Message,
-    receipt: Receipt,
-) -> Item {
+fn item(way: &Arc<Way>, shape: &Shape, message: &Message, receipt: Receipt) -> Item {
+    let filter = &way.0;
     let topic: Arc<str> = message.topic.as_str().into();
     let write = |value: &str, made: &mut String| made.push_str(value);
     let label = shape.label.as_ref().and_then(|label| label.fill(filter, &topic, &write));
@@ -182,15 +214,17 @@ fn item(
         topic,
         qos: message.qos,
         retain: message.retain,
-        way: Arc::new((filter.to_owned(), rule.clone())),
+        way: Arc::clone(way),
         payload: Payload::Bytes(message.payload.clone()),
         receipts: vec![receipt],
+        stored: Vec::new(),
     }
 }
 
 impl Works {
     fn new(shape: &Shape) -> Self {
-        Works { steps: steps::compiled(shape), kept: Kept::default() }
+        let (ways, kept) = (Vec::new(), Kept::default());
+        Works { ways, steps: steps::compiled(shape), kept }
     }
 
     /// From a step on.
@@ -214,7 +248,8 @@ impl Works {
             self.kept.stashed.push((label, value));
         }
         let made = match next {
-            Ok(Next::Held) => return Vec::new(),
+            Ok(Next::Held(None)) => return Vec::new(),
+            Ok(Next::Held(Some(record))) => Made::Remember(record),
             Ok(Next::Stop) => Made::Stopped,
             Ok(Next::Pass) => match self.delivery(&item) {
                 Ok(Some(made)) => made,
@@ -223,7 +258,9 @@ impl Works {
             },
             Err(reason) => dead(reason, &item),
         };
-        vec![Done { made, receipts: item.receipts }]
+        let mut done = vec![Done { made, receipts: item.receipts }];
+        done.extend(item.stored.into_iter().map(forgotten));
+        done
     }
 
     /// What leaves the last step, if it is a value.
@@ -245,8 +282,15 @@ impl Works {
         let topic = topic.map_err(|why| format!("a publication that cannot be made: {why}"))?;
         let (qos, retain) = (rule.qos.unwrap_or(item.qos), rule.retain.unwrap_or(item.retain));
         let delivery = publish::delivery(rule, topic, qos, retain, body, &item.topic);
-        Ok(Some(Made::Deliver(delivery)))
+        let is_stored = !item.stored.is_empty();
+        Ok(Some(if is_stored { Made::Store(delivery) } else { Made::Deliver(delivery) }))
     }
+}
+
+/// A record is not needed any more.
+fn forgotten(key: String) -> Done {
+    let record = Record { scope: SCOPE.into(), key, value: None };
+    Done { made: Made::Remember(record), receipts: Vec::new() }
 }
 
 fn dead(reason: String, item: &Item) -> Made {

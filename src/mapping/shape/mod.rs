@@ -15,7 +15,7 @@ mod disabled;
 #[cfg(not(feature = "connectware"))]
 pub use disabled::Shapes;
 
-use crate::message::{Delivery, Receipt};
+use crate::message::{Delivery, Receipt, Record};
 use std::time::Instant;
 
 /// The time.
@@ -36,11 +36,18 @@ pub struct Done {
     pub receipts: Vec<Receipt>,
 }
 
+/// Whose records those of messages are that wait for others.
+pub const SCOPE: &str = "rules";
+
 /// What has become of one message, or of several.
 #[derive(Debug)]
 pub enum Made {
     /// Something to hand over.
     Deliver(Delivery),
+    /// Something to hand over that takes the place of records, so it has to be stored with them.
+    Store(Delivery),
+    /// Messages that wait for others are stored, or are not needed any more.
+    Remember(Record),
     /// Nothing, as configured.
     Stopped,
     /// Nothing, because something is wrong with them.

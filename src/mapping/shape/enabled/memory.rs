@@ -1,8 +1,10 @@
 //! What rules remember, each within bounds.
 
-use super::{Item, Payload};
+use super::{Item, Payload, Way};
 use crate::config::{Burst, Change};
 use crate::jsonata::{Value, json};
+use crate::mapping::shape::{Now, SCOPE};
+use crate::message::{Qos, Record};
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{HashMap, VecDeque};
 use std::hash::{Hash, Hasher};
@@ -14,6 +16,10 @@ const KEYS_MAX: usize = 10_000;
 
 /// Most messages that wait for others.
 const BURST_MAX: usize = 10_000;
+
+/// How many messages wait while their sources keep them. A broker that sends no more before some are
+/// acknowledged would wait for us, and we for it; so then they are stored.
+const UNSIGNED_MAX: usize = 10;
 
 /// How large the values that wait, or are collected, may be together, in bytes.
 const BYTES_MAX: usize = 8 * 1024 * 1024;
@@ -136,19 +142,41 @@ fn at_path<'v>(value: &'v Value, path: &str) -> Option<&'v Value> {
 #[derive(Debug)]
 pub(super) struct Waiting {
     burst: Burst,
+    /// What records are named after: the shape and the number of the step.
+    name: (String, usize),
     values: Vec<Value>,
     bytes: usize,
     /// When the first came.
     since: Option<Instant>,
-    /// The last, with the receipts of all.
+    /// The last, with the receipts of all that are not stored.
     last: Option<Item>,
+    /// The keys of records, and how many values are in them.
+    stored: (Vec<String>, usize),
     /// Nothing waits any more.
     is_ended: bool,
 }
 
+/// What becomes of a message that waits.
+pub(super) enum Waits {
+    Yes,
+    /// Some are stored.
+    Stored(Record),
+    /// All are in this one.
+    No(Item),
+}
+
 impl Waiting {
-    pub(super) fn new(burst: Burst) -> Self {
-        Waiting { burst, values: Vec::new(), bytes: 0, since: None, last: None, is_ended: false }
+    pub(super) fn new(burst: Burst, name: (String, usize)) -> Self {
+        Waiting {
+            burst,
+            name,
+            values: Vec::new(),
+            bytes: 0,
+            since: None,
+            last: None,
+            stored: (Vec::new(), 0),
+            is_ended: false,
+        }
     }
 
     /// Whether messages wait here at all.
@@ -156,23 +184,51 @@ impl Waiting {
         self.burst.size.is_some() || self.burst.interval.is_some()
     }
 
-    /// Adds a message. If there are enough, all of them are in the one that is returned.
-    pub(super) fn add(&mut self, item: &mut Item, value: Value, now: Instant) -> Option<Item> {
+    /// Adds a message.
+    pub(super) fn add(&mut self, item: &mut Item, value: Value, now: Now) -> Waits {
         self.bytes += size(&value);
         self.values.push(value);
-        self.since.get_or_insert(now);
+        self.since.get_or_insert(now.instant);
         let mut receipts = self.last.take().map(|last| last.receipts).unwrap_or_default();
         receipts.append(&mut item.receipts);
+        self.stored.0.append(&mut item.stored);
+        let is_much = receipts.len() >= UNSIGNED_MAX;
         self.last = Some(Item { receipts, ..item.clone() });
         let most = self.burst.size.unwrap_or(BURST_MAX).min(BURST_MAX);
         let is_full = self.values.len() >= most || self.bytes >= BYTES_MAX || self.is_ended;
-        if is_full { self.let_go() } else { None }
+        match self.last.as_mut() {
+            Some(last) if is_much && !is_full => {
+                item.receipts = std::mem::take(&mut last.receipts);
+                self.record(item, now.millis).map_or(Waits::Yes, Waits::Stored)
+            }
+            _ if is_full => self.let_go().map_or(Waits::Yes, Waits::No),
+            _ => Waits::Yes,
+        }
+    }
+
+    /// A record of the values that are not in one yet, under the topic of the last.
+    fn record(&mut self, item: &Item, millis: i64) -> Option<Record> {
+        let (name, step) = &self.name;
+        let key = format!("{name} {step} {millis:014} {:06}", self.stored.0.len());
+        let text = |text: &Arc<str>| Value::Text(Arc::clone(text));
+        let values = Value::list(self.values[self.stored.1..].to_vec());
+        let document = Value::object(vec![
+            ("topic".into(), text(&item.topic)),
+            ("label".into(), text(&item.label)),
+            ("vars".into(), Value::object(item.vars.clone())),
+            ("values".into(), values),
+        ]);
+        let value = json::write(&document, usize::MAX).ok()?;
+        self.stored.1 = self.values.len();
+        self.stored.0.push(key.clone());
+        Some(Record { scope: SCOPE.into(), key, value })
     }
 
     pub(super) fn let_go(&mut self) -> Option<Item> {
         let mut item = self.last.take()?;
         let values = std::mem::take(&mut self.values);
         item.payload = Payload::Made(Value::list(values));
+        item.stored = std::mem::take(&mut self.stored).0;
         (self.bytes, self.since) = (0, None);
         Some(item)
     }
@@ -183,6 +239,56 @@ impl Waiting {
 
     pub(super) fn end(&mut self) {
         self.is_ended = true;
+    }
+}
+
+/// What a record of values says that waited.
+pub(super) struct Recalled {
+    pub(super) shape: String,
+    pub(super) step: usize,
+    pub(super) topic: String,
+    label: Arc<str>,
+    vars: Vec<(Arc<str>, Value)>,
+    values: Value,
+}
+
+/// Reads a record; `None` if it is none.
+pub(super) fn recalled(key: &str, text: &str) -> Option<Recalled> {
+    // A name may have blanks.
+    let mut words = key.rsplitn(4, ' ').skip(2);
+    let step = words.next()?.parse().ok()?;
+    let shape = words.next()?.to_owned();
+    let Value::Object(document) = json::read(text.as_bytes()).ok()? else { return None };
+    let text = |name: &str| match document.get(name) {
+        Some(Value::Text(text)) => Some(Arc::clone(text)),
+        _ => None,
+    };
+    let (topic, label) = (text("topic")?.to_string(), text("label")?);
+    let vars = match document.get("vars")? {
+        Value::Object(vars) => {
+            vars.members().map(|(name, value)| (Arc::clone(name), value.clone()))
+        }
+        _ => return None,
+    };
+    let vars = vars.collect();
+    let values = document.get("values")?.clone();
+    Some(Recalled { shape, step, topic, label, vars, values })
+}
+
+impl Recalled {
+    /// All of them in one message. The flags of the last are not known any more.
+    pub(super) fn item(&self, way: &Arc<Way>, key: &str) -> Item {
+        Item {
+            topic: self.topic.as_str().into(),
+            label: Arc::clone(&self.label),
+            qos: Qos::AtLeastOnce,
+            retain: false,
+            way: Arc::clone(way),
+            payload: Payload::Made(self.values.clone()),
+            vars: self.vars.clone(),
+            receipts: Vec::new(),
+            stored: vec![key.to_owned()],
+        }
     }
 }
 

@@ -1,21 +1,22 @@
 //! One step of a way, at work.
 
-use super::memory::{Changes, Collected, Waiting};
+use super::memory::{Changes, Collected, Waiting, Waits};
 use super::reading::read;
 use super::{Item, Kept, Now, Payload};
 use crate::config::{Reading, Shape, Step};
 use crate::jsonata::{Context, Expression, Scope, Value, json};
+use crate::message::Record;
 use std::sync::Arc;
 
 /// What happens after a step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Next {
     /// The next step.
     Pass,
     /// Nothing more.
     Stop,
-    /// The message waits for others.
-    Held,
+    /// The message waits for others; some of them may be stored now.
+    Held(Option<Record>),
 }
 
 /// A step, and what it remembers.
@@ -57,6 +58,10 @@ pub(super) fn compiled(shape: &Shape) -> Vec<Work> {
                 }
                 Kind::Changes(Changes::new(changes))
             }
+            Step::Burst(burst) => {
+                let name = (shape.name.clone(), works.len());
+                Kind::Burst(Waiting::new(*burst, name))
+            }
             other => kind(other).unwrap_or_else(Kind::Broken),
         };
         works.push(Work { place: format!("{}, rule {}", shape.name, index + 1), kind });
@@ -78,10 +83,9 @@ fn kind(step: &Step) -> Result<Kind, String> {
                 |(name, text): &(String, String)| Ok((name.as_str().into(), expression(text)?));
             Kind::SetVars(vars.iter().map(var).collect::<Result<_, String>>()?)
         }
-        Step::Change(change) => Kind::Changes(Changes::new(vec![change.clone()])),
-        Step::Burst(burst) => Kind::Burst(Waiting::new(*burst)),
         Step::Collect => Kind::Collect(Collected::default()),
         Step::Stash(label) => Kind::Stash(label.clone()),
+        Step::Change(_) | Step::Burst(_) => return Err("it has no expression".to_owned()),
     })
 }
 
@@ -179,9 +183,10 @@ fn wait(waiting: &mut Waiting, item: &mut Item, value: Value, now: Now) -> Next 
     if !waiting.is_at_work() {
         return Next::Pass;
     }
-    match waiting.add(item, value, now.instant) {
-        None => Next::Held,
-        Some(all) => {
+    match waiting.add(item, value, now) {
+        Waits::Yes => Next::Held(None),
+        Waits::Stored(record) => Next::Held(Some(record)),
+        Waits::No(all) => {
             *item = all;
             Next::Pass
         }

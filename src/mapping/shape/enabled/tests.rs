@@ -91,6 +91,11 @@ impl Rig {
             done.receipts.into_iter().for_each(Receipt::sign);
             match done.made {
                 Made::Stopped => "stopped".to_owned(),
+                Made::Remember(record) if record.value.is_none() => "forgotten".to_owned(),
+                Made::Remember(record) => format!("remembered {}", record.value.unwrap()),
+                Made::Store(delivery) => {
+                    format!("stored {}", String::from_utf8_lossy(&delivery.body))
+                }
                 Made::Dead { reason, .. } => format!("dead: {reason}"),
                 Made::Deliver(delivery) => {
                     let Errand::Publish { topic, qos, retain } = &delivery.errand else {
@@ -341,10 +346,55 @@ fn a_burst_is_let_go_when_it_is_full_or_old_enough() {
     check(vec![burst(None, None)], &[("in/x", "1", "out/x 1")]);
     check(vec![burst(Some(1), None)], &[("in/x", "1", "out/x [1]")]);
     let mut rig = Rig::new(vec![burst(None, Some(60_000)), transform("$count($)")]);
-    for _ in 1..10_000 {
-        assert_eq!(rig.feed("in/x", b"1"), "held");
+    for number in 1..10_000 {
+        let found = rig.feed("in/x", b"1");
+        assert_eq!(found.starts_with("remembered"), number % 10 == 0, "{number}: {found}");
     }
-    assert_eq!(rig.feed("in/x", b"1"), "out/x 10000", "no more wait than there may");
+    let all = rig.feed("in/x", b"1");
+    assert!(all.starts_with("stored 10000, forgotten"), "no more wait than there may: {all}");
+}
+
+#[test]
+fn a_long_burst_is_stored_in_parts_so_that_its_source_goes_on() {
+    let steps = || vec![burst(Some(25), None), vars("n", "$count($)"), transform("$sum($)")];
+    let mut rig = Rig::of(&[("in/+id/#", None)], "out/{1}/{$n}", steps());
+    let mut records = Vec::new();
+    for number in 1..=24 {
+        let topic = format!("in/{number}");
+        let done = {
+            let found = rig.feed(&topic, number.to_string().as_bytes());
+            match found.strip_prefix("remembered ") {
+                Some(text) => Some(text.to_owned()),
+                None => {
+                    assert_eq!(found, "held");
+                    None
+                }
+            }
+        };
+        records.extend(done);
+    }
+    assert_eq!(rig.signed(), (1..=20).collect::<Vec<_>>(), "those that are stored");
+    assert_eq!(records.len(), 2);
+    assert_eq!(
+        records[1],
+        r#"{"topic":"in/20","label":"in/20","vars":{"id":"20"},"values":[11,12,13,14,15,16,17,18,19,20]}"#
+    );
+    assert_eq!(rig.feed("in/25", b"25"), "stored 325, forgotten, forgotten");
+    assert_eq!(rig.signed(), [21, 22, 23, 24, 25]);
+
+    // The process was killed: what is stored comes out, the rest is sent again.
+    let key = |number: usize| format!("s-m[0] 0 01700000000000 {number:06}");
+    let records = records.into_iter().enumerate().map(|(number, text)| (key(number), text));
+    let mut rig = Rig::of(&[("in/+id/#", None)], "out/{1}/{$n}", steps());
+    let now = rig.now();
+    let done = rig.shapes.restore(records.collect(), now);
+    assert_eq!(rig.shown(done), "stored 55, forgotten, stored 155, forgotten");
+    let gone = vec![("s-other[0] 0 1 0".to_owned(), "{}".to_owned())];
+    let done = rig.shapes.restore(gone, now);
+    assert_eq!(
+        rig.shown(done),
+        "dead: messages that waited for others, whose rule is gone, forgotten"
+    );
 }
 
 #[test]
