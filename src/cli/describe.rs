@@ -361,7 +361,9 @@ fn publish(out: &mut String, rule: &PublishRule) -> fmt::Result {
     };
     write!(out, "{retain}")?;
     if let Some(shape) = &rule.shape {
-        write!(out, ", through the {} rules of {}", shape.steps.len(), plain(&shape.name))?;
+        let (count, name) = (shape.steps.len(), plain(&shape.name));
+        let rules = if count == 1 { "rule" } else { "rules" };
+        write!(out, ", through {count} {rules} of {name}")?;
     }
     writeln!(out)
 }
