@@ -19,8 +19,12 @@ use ilagent::system::health::{Health, Limits};
 use ilagent::system::services::Services;
 use ilagent::system::stop::{self, Stopper};
 use ilagent::system::threads::Failures;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant, UNIX_EPOCH};
+use support::broker::Broker;
+use support::dapr::{Sidecar, component};
+use support::publisher::Publisher;
 use support::stand_in::{Answer, Request, StandIn};
 use support::{Folder, PATIENCE, until, wait_until};
 
@@ -356,4 +360,42 @@ fn nothing_is_delivered_before_the_application_says_that_it_is_well() {
     app.answer_all(Answer::Status(200));
     wait_until("it is delivered", || app.requests().iter().any(|it| !is_asked(it)));
     rig.wait_empty();
+}
+
+/// The whole agent, in front of a broker that lets 20 messages be under way.
+#[test]
+fn what_an_application_refuses_waits_here_over_kills_and_the_rest_passes() {
+    const REFUSED: usize = 25;
+    let (broker, app) = (Broker::new(), StandIn::new());
+    app.answer(|it| Answer::Status(if it.path == "/bad" { 500 } else { 200 }));
+    let url = app.url();
+    let port = url.rsplit(':').next().unwrap();
+    let arguments = ["--app-port", port, "--disable-init-endpoints", "config,subscribe"];
+    let mut sidecar = Sidecar::new(&arguments);
+    let subscription = |topic: &str| {
+        format!(
+            "---\napiVersion: dapr.io/v1alpha1\nkind: Subscription\nmetadata: {{name: {topic}}}\n\
+             spec: {{pubsubname: plantbus, topic: {topic}, route: /{topic}}}\n"
+        )
+    };
+    let files = component("plantbus", broker.port(), "");
+    sidecar.folder.write("res/a.yaml", &(files + &subscription("bad") + &subscription("good")));
+    sidecar.start();
+    wait_until("it is subscribed", || sidecar.status("GET", "/ready") == Some(204));
+    let mut publisher = Publisher::new(broker.port());
+    publisher.burst("bad", (0..REFUSED).map(|number| format!("{{\"n\":{number}}}")));
+    publisher.publish("good", "{}");
+    let taken = |path: &str| {
+        let requests = app.requests();
+        let taken = requests.iter().filter(|it| it.path == path && it.status == 200);
+        taken.map(|it| it.body.clone()).collect::<HashSet<_>>().len()
+    };
+    wait_until("the one behind them is taken", || taken("/good") == 1);
+    broker.wait_for_acks("press7-consumer", REFUSED + 1);
+    sidecar.kill();
+    assert_eq!(sidecar.waiting().len(), REFUSED);
+    app.answer_all(Answer::Status(200));
+    sidecar.start();
+    wait_until("all are taken", || taken("/bad") == REFUSED);
+    wait_until("nothing waits", || sidecar.waiting().is_empty() && sidecar.dead().is_empty());
 }
