@@ -224,3 +224,30 @@ fn an_application_that_comes_back_with_another_list_gets_what_that_says() {
     mosquitto.publish(&[("d", QOS_1, "{}")]);
     assert_eq!(app.wait_for(2), pairs(&[("/new", "a"), ("/d", "d")]));
 }
+
+#[test]
+fn what_a_broker_does_not_keep_is_stored_while_the_application_is_away() {
+    let mosquitto = Broker::new();
+    let app = App::new(
+        r#"[{"pubsubname":"once","topic":"a","route":"/a"},
+            {"pubsubname":"clean","topic":"b","route":"/b"}]"#,
+    );
+    let mut sidecar = Sidecar::new(&["--app-port", &app.port()]);
+    let port = mosquitto.port();
+    let once =
+        component("once", port, "  - {name: qos, value: 0}\n  - {name: consumerID, value: x}\n");
+    let clean = component("clean", port, "  - {name: cleanSession, value: \"true\"}\n");
+    sidecar.folder.write("res/once.yaml", &once);
+    sidecar.folder.write("res/clean.yaml", &clean);
+    sidecar.start();
+    wait_until_subscribed(&sidecar);
+    app.stand_in.go_away();
+    wait_until("it is missed", || sidecar.log().contains("waiting for it"));
+    mosquitto.publish(&[("a", QOS_1, "{}"), ("b", QOS_1, "{}")]);
+    mosquitto.wait_until_acknowledged(SUBSCRIBER);
+    wait_until("both are stored", || sidecar.waiting().len() == 2);
+    sidecar.kill();
+    app.stand_in.come_back();
+    sidecar.start();
+    assert_eq!(app.wait_for(2), pairs(&[("/a", "a"), ("/b", "b")]));
+}

@@ -74,3 +74,91 @@ impl AppRule {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{App, Confirm, Policy, Raw, Route, Scopes};
+    use std::collections::BTreeMap;
+
+    fn dapr(in_flight_max: usize) -> Dapr {
+        let app = App {
+            host: "127.0.0.1".to_owned(),
+            port: 6001,
+            tls: false,
+            token: None,
+            in_flight_max,
+            is_asked_config: true,
+            is_asked_subscriptions: true,
+            health: None,
+        };
+        let component = PubSub {
+            name: "plantbus".to_owned(),
+            kind: "pubsub.mqtt".to_owned(),
+            version: "v1".to_owned(),
+            broker: "plant".to_owned(),
+            qos: Qos::ExactlyOnce,
+            retain: true,
+            prefix: "default".to_owned(),
+            scopes: Scopes::default(),
+            confirm: Confirm::Stored,
+            inbound: Policy::default(),
+            outbound: Policy::default(),
+        };
+        Dapr {
+            app_id: "press7".to_owned(),
+            namespace: "default".to_owned(),
+            head_bytes_max: 4096,
+            app: Some(app),
+            components: vec![component],
+            others: Vec::new(),
+            subscriptions: Vec::new(),
+        }
+    }
+
+    fn subscription(topic: &str, matches: &[Option<&str>], default: Option<&str>) -> Subscription {
+        let route = |matches: &Option<&str>| Route {
+            matches: matches.map(str::to_owned),
+            path: "/rule".to_owned(),
+        };
+        Subscription {
+            pubsub: "plantbus".to_owned(),
+            topic: topic.to_owned(),
+            rules: matches.iter().map(route).collect(),
+            default: default.map(str::to_owned),
+            dead_letter_topic: None,
+            raw: Raw::No,
+            metadata: BTreeMap::new(),
+            is_declared: true,
+        }
+    }
+
+    #[test]
+    fn the_prefix_stands_in_front_of_the_topic_and_behind_the_group() {
+        for (in_flight_max, topic, filter) in
+            [(1, "a/#", "defaulta/#"), (24, "$share/g/a/#", "$share/g/defaulta/#")]
+        {
+            let dapr = dapr(in_flight_max);
+            let given = subscription(topic, &[None], None);
+            let rule = AppRule::rule(&dapr, &dapr.components[0], &given).unwrap();
+            assert_eq!((rule.filter.as_str(), rule.qos), (filter, Qos::ExactlyOnce));
+            let Target::App(to) = rule.to else { panic!("another target") };
+            assert_eq!((&*to.sink, &*to.publisher), ("app press7", "mqtt plant"));
+            assert_eq!(to.one_at_a_time, in_flight_max == 1);
+        }
+    }
+
+    #[test]
+    fn the_default_is_the_last_route_and_a_wrong_expression_has_a_place() {
+        let dapr = dapr(24);
+        let rule = |matches: &[Option<&str>]| {
+            let given = subscription("a", matches, Some("/default"));
+            AppRule::rule(&dapr, &dapr.components[0], &given)
+        };
+        let Target::App(to) = rule(&[Some("event.n == 1")]).unwrap().to else { panic!() };
+        let paths: Vec<&str> = to.routes.iter().map(|route| route.path.as_str()).collect();
+        assert_eq!(paths, ["/rule", "/default"]);
+        let (place, fault) = rule(&[None, Some("event.n = 1")]).unwrap_err();
+        assert_eq!((place, fault.column), (1, 9));
+    }
+}

@@ -121,11 +121,18 @@ fn event<'a>(
     }
     let expires = text(&document, "expiration").and_then(|text| moment::read(&text));
     Ok(Event {
-        body: Cow::Borrowed(trimmed(payload)),
+        body: Cow::Borrowed(text_of(payload)),
         is_raw: false,
         members: document.whole.is_object().then_some(document),
         expires,
     })
+}
+
+/// The payload as it came, blanks and all, but for what firmware in C and editors add and no
+/// application could read.
+fn text_of(payload: &[u8]) -> &[u8] {
+    let is_plain = payload.last() != Some(&0) && payload.first().is_some_and(u8::is_ascii);
+    if is_plain { payload } else { trimmed(payload) }
 }
 
 /// An event around bytes that are none.

@@ -149,6 +149,8 @@ fn a_payload_is_passed_on_as_it_came_or_inside_an_event() {
     }
     let (delivery, _) = delivered(&rule("a", Raw::No, None, &[("", "/x")]), "a", b"{\"n\":1}\0");
     assert_eq!(delivery.body, b"{\"n\":1}", "without the end of a text in C");
+    let (delivery, _) = delivered(&rule("a", Raw::No, None, &[("", "/x")]), "a", b"{\"n\":1}\n ");
+    assert_eq!(delivery.body, b"{\"n\":1}\n ", "with its blanks");
 }
 
 #[test]
