@@ -184,3 +184,81 @@ fn overlapping_subscriptions_bring_each_message_once() {
         assert_eq!(texts, wanted, "{name}");
     }
 }
+
+#[test]
+fn a_bridge_with_rules_passes_what_they_make() {
+    let (api, inside, cloud) = (StandIn::new(), Broker::new(), Broker::new());
+    let text = service("04-captures-and-rules/uplink.yml", &[("1885", cloud.port())]);
+    let at_cloud = Subscriber::new(cloud.port(), "sites/#");
+    let (agent, _folder) = agent(&api, &inside, &[&text], &[]);
+    let agent = agent.ready();
+    let mut publisher = Publisher::new(inside.port());
+    for (topic, payload) in [
+        ("machines/m1/temp", r#"{"c":21.04}"#),
+        ("machines/m1/temp", r#"{"c":21.5}"#),
+        ("machines/m2/temp", r#"{"c":21.5}"#),
+        ("machines/m1/temp", "hello"),
+        ("machines/m1/temp", r#"{"x":1}"#),
+        ("machines/m1/temp", r#"{"c":30}"#),
+    ] {
+        publisher.publish(topic, payload);
+    }
+    let found = at_cloud.wait_for(3);
+    let found: Vec<_> = found.iter().map(|it| (it.topic.as_str(), it.text())).collect();
+    let made = |machine: &str, celsius: &str| {
+        format!(r#"{{"machine":"{machine}","celsius":{celsius},"from":"machines/{machine}/temp"}}"#)
+    };
+    let wanted = [
+        ("sites/cold/m1", made("m1", "21")),
+        ("sites/cold/m2", made("m2", "21.5")),
+        ("sites/hot/m1", made("m1", "30")),
+    ];
+    assert_eq!(found, wanted);
+    agent.wait_for_log("payload is not JSON");
+}
+
+#[test]
+fn bursts_and_last_values_survive_a_kill() {
+    let (api, inside) = (StandIn::new(), Broker::persistent());
+    let text = service("05-shapes/shapes.yml", &[]).replace("maxSize: 3", "maxSize: 30");
+    let text = text.replace("interval: 2000", "interval: 3600000");
+    let (mut agent, _folder) = agent(&api, &inside, &[&text], &[]);
+    agent.start();
+    agent.wait_ready();
+    let at_inside = Subscriber::new(inside.port(), "out/#");
+    let mut publisher = Publisher::new(inside.port());
+    // More than the broker sends before some are acknowledged.
+    publisher.burst("raw/fast", (1..=30).map(|number| number.to_string()));
+    let all: Vec<String> = (1..=30).map(|number| number.to_string()).collect();
+    assert_eq!(at_inside.wait_for(1)[0].text(), format!("[{}]", all.join(",")));
+    publisher.publish("raw/csv", "P1;7.25");
+    publisher.publish("raw/reg", b"\xff\x38");
+    publisher.publish("room/t", "20");
+    publisher.publish("room/h", r#"{"rel":50}"#);
+    let found = at_inside.wait_for(5);
+    let found: Vec<_> = found[1..].iter().map(|it| it.text()).collect();
+    let wanted = [r#"{"k":"P1","v":7.25}"#, "-20", r#"{"t":20}"#, r#"{"t":20,"h":{"rel":50}}"#];
+    assert_eq!(found, wanted);
+
+    // Twelve wait: ten are stored, and the broker keeps the others. All of them come, in order.
+    publisher.burst("raw/fast", (1..=12).map(|number| number.to_string()));
+    publisher.publish("raw/csv", "behind;1");
+    at_inside.wait_for(6);
+    agent.kill();
+    at_inside.take();
+    agent.start();
+    publisher.burst("raw/fast", (13..=80).map(|number| number.to_string()));
+    let first = || {
+        let mut found: Vec<u32> = Vec::new();
+        for text in at_inside.texts().iter().filter(|text| text.starts_with('[')) {
+            let burst: Vec<u32> = serde_json::from_str(text).unwrap();
+            found.extend(burst);
+        }
+        let mut seen = std::collections::HashSet::new();
+        found.retain(|number| seen.insert(*number));
+        found
+    };
+    wait_until("what waited has come", || first().contains(&40));
+    let found = first();
+    assert_eq!(found, (1..=found.len() as u32).collect::<Vec<_>>());
+}

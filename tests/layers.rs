@@ -158,8 +158,8 @@ fn pure_modules_do_nothing() {
     each_line(|module, place, code| {
         let doing = DOING.into_iter().find(|doing| code.contains(doing));
         let file = place.trim_start_matches("src/");
-        let is_pure = PURE.contains(&module)
-            || PURE_INSIDE.iter().any(|pure| file.starts_with(pure));
+        let is_pure =
+            PURE.contains(&module) || PURE_INSIDE.iter().any(|pure| file.starts_with(pure));
         let is_pure = is_pure && !file.contains("/tests");
         if let (true, Some(doing)) = (is_pure, doing) {
             panic!("{place}: it is pure and may not use `{doing}`");
