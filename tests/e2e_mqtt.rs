@@ -90,8 +90,10 @@ fn qos_2_is_handed_over_once_across_restarts_of_the_agent() {
         publisher.publish_qos2("events/a", event("il1api1", &format!("second-{number}")));
     }
     let before = api.count();
-    wait_until("the agent tries in vain", || api.count() > before);
+    wait_until("an attempt fails", || api.count() > before);
     agent.kill();
+    // What it had asked before its end is refused as well, and not taken twice.
+    api.wait_hung_up();
     api.answer_all(Answer::Status(202));
     agent.start();
     agent.wait_ready();

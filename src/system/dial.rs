@@ -472,7 +472,7 @@ mod tests {
         let began = Instant::now();
         let stream = connect("api", &all, &memory, deadline).unwrap();
         assert_eq!(stream.peer_addr().unwrap(), listener.local_addr().unwrap());
-        assert!(began.elapsed() < HEAD_START, "eight refusals take no time");
+        assert!(began.elapsed() < 8 * HEAD_START, "none of the eight is waited for");
         assert_eq!(memory.order(&all)[0], listener.local_addr().unwrap());
         let none = connect("api", &[], &memory, deadline).unwrap_err().to_string();
         assert_eq!(none, "cannot connect to api: it has no address");
