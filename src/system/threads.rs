@@ -31,7 +31,7 @@ pub fn spawn<T: Send + 'static>(
     name: &str,
     run: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<JoinHandle<T>> {
-    spawn_with(STACK_BYTES, name, run)
+    spawn_with(STACK_BYTES, name, Box::new(run))
 }
 
 /// The same with [`DEEP_STACK_BYTES`].
@@ -43,13 +43,14 @@ pub fn spawn_deep<T: Send + 'static>(
     name: &str,
     run: impl FnOnce() -> T + Send + 'static,
 ) -> io::Result<JoinHandle<T>> {
-    spawn_with(DEEP_STACK_BYTES, name, run)
+    spawn_with(DEEP_STACK_BYTES, name, Box::new(run))
 }
 
+/// Boxed, all threads are started by the same code; the standard library has 2 KB for each other one.
 fn spawn_with<T: Send + 'static>(
     stack_bytes: usize,
     name: &str,
-    run: impl FnOnce() -> T + Send + 'static,
+    run: Box<dyn FnOnce() -> T + Send>,
 ) -> io::Result<JoinHandle<T>> {
     thread::Builder::new().name(name.to_owned()).stack_size(stack_bytes).spawn(run)
 }
