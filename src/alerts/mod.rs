@@ -28,3 +28,9 @@ pub use json::{NotFinite, rfc3339};
 pub use nodes::{GROUPS_MAX, own_topic};
 pub use pipeline::Pipeline;
 pub use point::{Field, Fields, Name, Point, Tags};
+
+use std::collections::BTreeMap;
+
+/// Things by their names. Boxed, so that maps of all kinds of things are the same code; one of a kind
+/// of its own costs up to 8 KB.
+pub type Named<T> = BTreeMap<String, Box<T>>;

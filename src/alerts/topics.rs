@@ -1,11 +1,11 @@
 //! Topics: the way of an event from its task to the handlers. A topic knows how bad it is with each
 //! of its events, over restarts.
 
+use super::Named;
 use super::event::{Event, Level};
 use super::handlers::HandlerSpec;
 use crate::message::Record;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 /// Whose the records of topics are.
 pub const SCOPE: &str = "kapacitor.topic";
@@ -51,11 +51,11 @@ impl State {
 /// One topic.
 #[derive(Debug, Default)]
 pub struct Topic {
-    states: BTreeMap<String, State>,
+    states: Named<State>,
     /// Events since the start.
     pub collected: u64,
     /// Handlers that people defined, by their ids.
-    handlers: BTreeMap<String, HandlerSpec>,
+    handlers: Named<HandlerSpec>,
     /// Handlers that stand in a script. They are not shown.
     own: Vec<HandlerSpec>,
     /// The task of a topic of its own is not enabled: nobody sees the topic.
@@ -66,29 +66,29 @@ impl Topic {
     /// How bad it is: as bad as the worst of its events.
     #[must_use]
     pub fn level(&self) -> Level {
-        self.states.values().map(State::level).max().unwrap_or_default()
+        self.states.values().map(|state| state.level()).max().unwrap_or_default()
     }
 
     /// Its events, by their ids.
     pub fn states(&self) -> impl Iterator<Item = (&str, &State)> {
-        self.states.iter().map(|(id, state)| (id.as_str(), state))
+        self.states.iter().map(|(id, state)| (id.as_str(), &**state))
     }
 
     /// How an event was last.
     #[must_use]
     pub fn state(&self, id: &str) -> Option<&State> {
-        self.states.get(id)
+        self.states.get(id).map(|state| &**state)
     }
 
     /// The handlers that people defined, by their ids.
     pub fn handlers(&self) -> impl Iterator<Item = &HandlerSpec> {
-        self.handlers.values()
+        self.handlers.values().map(|handler| &**handler)
     }
 
     /// The handler of an id.
     #[must_use]
     pub fn handler(&self, id: &str) -> Option<&HandlerSpec> {
-        self.handlers.get(id)
+        self.handlers.get(id).map(|handler| &**handler)
     }
 
     /// Makes room for one more event; says which one was forgotten.
@@ -96,8 +96,8 @@ impl Topic {
         if self.states.len() < EVENTS_MAX {
             return None;
         }
-        let age = |(_, state): &(&String, &State)| (state.level > 0, state.time);
-        let id = self.states.iter().min_by_key(age)?.0.clone();
+        let ages = self.states.iter().map(|(id, state)| ((state.level > 0, state.time), id));
+        let id = ages.min_by_key(|(age, _)| *age)?.1.clone();
         self.states.remove(&id);
         Some(id)
     }
@@ -105,7 +105,7 @@ impl Topic {
 
 /// All topics.
 #[derive(Debug, Default)]
-pub struct Topics(BTreeMap<String, Topic>);
+pub struct Topics(Named<Topic>);
 
 impl Topics {
     /// As they were remembered.
@@ -129,7 +129,7 @@ impl Topics {
     pub fn take(&mut self, event: &mut Event, records: &mut Vec<Record>) {
         let topic = self.0.entry(event.topic.to_string()).or_default();
         topic.collected += 1;
-        let before = topic.states.get(&event.id).map(State::level);
+        let before = topic.states.get(&event.id).map(|state| state.level());
         event.previous_level = before.unwrap_or_default();
         let state = State::of(event);
         let value = match event.level {
@@ -145,32 +145,35 @@ impl Topics {
         {
             records.push(record(&event.topic, &forgotten, None));
         }
-        topic.states.insert(event.id.clone(), state);
+        match topic.states.get_mut(&event.id) {
+            Some(known) => **known = state,
+            None => drop(topic.states.insert(event.id.clone(), Box::new(state))),
+        }
     }
 
     /// The handlers that hear of the events of a topic: those of the script first.
     pub fn listening(&self, topic: &str) -> impl Iterator<Item = &HandlerSpec> {
         let topic = self.0.get(topic).into_iter();
-        topic.flat_map(|topic| topic.own.iter().chain(topic.handlers.values()))
+        topic.flat_map(|topic| topic.own.iter().chain(topic.handlers()))
     }
 
     /// Those that are to be seen, by their names.
     pub fn all(&self) -> impl Iterator<Item = (&str, &Topic)> {
         let seen = self.0.iter().filter(|(_, topic)| !topic.hidden);
-        seen.map(|(name, topic)| (name.as_str(), topic))
+        seen.map(|(name, topic)| (name.as_str(), &**topic))
     }
 
     /// A topic that is to be seen.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Topic> {
-        self.0.get(name).filter(|topic| !topic.hidden)
+        self.0.get(name).map(|topic| &**topic).filter(|topic| !topic.hidden)
     }
 
     /// Adds a handler, or puts it in place of the one with its id.
     pub fn put(&mut self, handler: HandlerSpec) {
         let topic = self.0.entry(handler.topic.clone()).or_default();
         topic.hidden = false;
-        topic.handlers.insert(handler.id.clone(), handler);
+        topic.handlers.insert(handler.id.clone(), Box::new(handler));
     }
 
     /// Removes a handler; says whether it was there.
@@ -209,7 +212,7 @@ impl Topics {
 
     fn of_task(&mut self, task: &str) -> impl Iterator<Item = &mut Topic> {
         let begin = begin(task);
-        self.0.iter_mut().filter(move |(name, _)| name.starts_with(&begin)).map(|(_, it)| it)
+        self.0.iter_mut().filter(move |(name, _)| name.starts_with(&begin)).map(|(_, it)| &mut **it)
     }
 }
 
@@ -225,6 +228,7 @@ fn record(topic: &str, id: &str, value: Option<String>) -> Record {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeMap;
 
     fn event(topic: &str, id: &str, level: Level, time: i64) -> Event {
         Event { topic: topic.into(), id: id.to_owned(), level, time, ..Event::default() }

@@ -1,9 +1,8 @@
 //! What goes wrong with a point goes wrong with the next one, too: each place of a script, and each
 //! handler, gets a line in the log once a minute.
 
-use crate::alerts::Complaint;
+use crate::alerts::{Complaint, Named};
 use log::warn;
-use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::time::{Duration, Instant};
 
@@ -14,7 +13,7 @@ const PLACES_MAX: usize = 1_000;
 
 /// The places of which something was logged, by their names.
 #[derive(Debug, Default)]
-pub(super) struct Complaints(BTreeMap<String, Told>);
+pub(super) struct Complaints(Named<Told>);
 
 #[derive(Debug)]
 struct Told {
@@ -57,7 +56,8 @@ impl Complaints {
         if self.0.len() >= PLACES_MAX && !self.0.contains_key(&key) {
             return None;
         }
-        let before = self.0.insert(key, Told { at: now, more: 0 }).map_or(0, |told| told.more);
+        let before =
+            self.0.insert(key, Box::new(Told { at: now, more: 0 })).map_or(0, |told| told.more);
         Some(match before.saturating_add(times) {
             1 => line,
             times => format!("{line} ({times} times)"),

@@ -9,7 +9,7 @@ pub(super) mod tasks;
 
 use super::Watch;
 use super::task::Task;
-use crate::alerts::topics;
+use crate::alerts::{Named, topics};
 use crate::config::Kapacitor;
 use crate::message::Record;
 use crate::queue::{Push, Queue};
@@ -17,7 +17,6 @@ use crate::system::threads::lock;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
@@ -64,9 +63,9 @@ pub struct Definitions {
 /// What is defined.
 #[derive(Default)]
 pub(super) struct Known {
-    pub(super) tasks: BTreeMap<String, Task>,
-    /// By topic and id.
-    pub(super) handlers: BTreeMap<(String, String), Handler>,
+    pub(super) tasks: Named<Task>,
+    /// By [`handlers::place`].
+    pub(super) handlers: Named<Handler>,
 }
 
 /// A handler as it was defined.
@@ -93,7 +92,7 @@ impl Definitions {
         let mut known = Known::default();
         for (key, text) in definitions.queue.records(TASKS) {
             match serde_json::from_str::<Task>(&text) {
-                Ok(task) => drop(known.tasks.insert(key, task)),
+                Ok(task) => drop(known.tasks.insert(key, Box::new(task))),
                 Err(why) => log::error!("alerts: the task {key} cannot be read back: {why}"),
             }
         }
@@ -102,7 +101,7 @@ impl Definitions {
             match (serde_json::from_str::<Handler>(&text), place) {
                 (Ok(handler), Some((topic, id))) => {
                     definitions.restore_handler(topic, id, &handler);
-                    known.handlers.insert((topic.to_owned(), id.to_owned()), handler);
+                    known.handlers.insert(key, Box::new(handler));
                 }
                 _ => log::error!("alerts: the handler {key:?} cannot be read back"),
             }
@@ -143,8 +142,9 @@ impl Definitions {
         let mut records = Vec::new();
         let gone = lock(&self.watch.state).deliver.topics.forget(name, &mut records);
         for id in gone {
-            known.handlers.remove(&(name.to_owned(), id.clone()));
-            records.push(forgotten(HANDLERS, format!("{name}\n{id}")));
+            let place = handlers::place(name, &id);
+            known.handlers.remove(&place);
+            records.push(forgotten(HANDLERS, place));
         }
         store(records, safe)
     }

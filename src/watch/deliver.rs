@@ -5,14 +5,14 @@
 
 use super::actions::{Actions, Deed};
 use super::complaints::Complaints;
+use super::definitions::handlers::place;
 use crate::alerts::handlers::{Action, Gathering, HandlerSpec};
 use crate::alerts::topics::Topics;
 use crate::alerts::zone::Zone;
-use crate::alerts::{Effects, Event};
+use crate::alerts::{Effects, Event, Named};
 use crate::config::{Config, PublishRule};
 use crate::message::{Delivery, ILERT, Record};
 use crate::queue::{DeadLetter, Push, Storing};
-use std::collections::BTreeMap;
 use std::time::Instant;
 
 /// How many topics an event may be passed on to, one after the other.
@@ -27,8 +27,8 @@ pub struct Deliver {
     default_broker: Option<String>,
     zone: Zone,
     actions: Actions,
-    /// What handlers gather, by their topics and ids.
-    gatherings: BTreeMap<(String, String), (HandlerSpec, Gathering)>,
+    /// What handlers gather, by [`place`].
+    gatherings: Named<(HandlerSpec, Gathering)>,
     /// What handlers could not do, which is logged once a minute each.
     complaints: Complaints,
 }
@@ -52,7 +52,7 @@ impl Deliver {
             default_broker: kapacitor.and_then(|it| it.default_broker.clone()),
             zone,
             actions,
-            gatherings: BTreeMap::new(),
+            gatherings: Named::new(),
             complaints: Complaints::default(),
         }
     }
@@ -73,12 +73,13 @@ impl Deliver {
 
     /// When something is due that was gathered.
     pub(super) fn wake_at(&self) -> Option<i64> {
-        self.gatherings.values().filter_map(|(_, gathering)| gathering.wake_at()).min()
+        self.gatherings.values().filter_map(|gathering| gathering.1.wake_at()).min()
     }
 
     fn gathered(&mut self, now: i64) -> Vec<Event> {
         let mut due = Vec::new();
-        for (handler, gathering) in self.gatherings.values_mut() {
+        for both in self.gatherings.values_mut() {
+            let (handler, gathering) = &mut **both;
             if let Some((event, said)) = gathering.take(&handler.kind, now) {
                 if let Err(why) = said {
                     let place = format!("{}: the message of {}", handler.topic, handler.id);
@@ -87,7 +88,7 @@ impl Deliver {
                 due.push(event);
             }
         }
-        self.gatherings.retain(|_, (_, gathering)| gathering.wake_at().is_some());
+        self.gatherings.retain(|_, gathering| gathering.1.wake_at().is_some());
         due
     }
 
@@ -115,9 +116,9 @@ impl Deliver {
             self.complaints.tell(place, &why, 1, Instant::now());
         }
         for handler in gathering {
-            let key = (event.topic.to_string(), handler.id.clone());
+            let known = self.gatherings.entry(place(&event.topic, &handler.id));
             let (handler, gathering) =
-                self.gatherings.entry(key).or_insert_with(|| (handler, Gathering::default()));
+                &mut **known.or_insert_with(|| Box::new((handler, Gathering::default())));
             gathering.add(&handler.kind, event.clone(), now);
         }
         for topic in onward {

@@ -8,6 +8,7 @@ use super::definitions::handlers::{self, read};
 use super::definitions::{Handler, tasks};
 use super::now;
 use super::task::{Reads, Task};
+use crate::alerts::Named;
 use crate::alerts::handlers::HandlerSpec;
 use crate::config::document::Source;
 use crate::config::document::untyped;
@@ -28,8 +29,9 @@ const FILES_MAX: usize = 1_000;
 /// What the files define.
 #[derive(Default)]
 struct Loaded {
-    tasks: BTreeMap<String, Task>,
-    handlers: BTreeMap<(String, String), (HandlerSpec, Handler)>,
+    tasks: Named<Task>,
+    /// By [`handlers::place`].
+    handlers: Named<(HandlerSpec, Handler)>,
 }
 
 impl Definitions {
@@ -61,17 +63,20 @@ impl Definitions {
             self.start(&mut task);
             known.tasks.insert(id, task);
         }
-        let unknown = |(key, handler): (&(String, String), &Handler)| {
-            (handler.loaded && !loaded.handlers.contains_key(key)).then(|| key.clone())
-        };
-        let gone_handlers: Vec<_> = known.handlers.iter().filter_map(unknown).collect();
-        for (key, (spec, handler)) in loaded.handlers {
-            if known.handlers.get(&key) == Some(&handler) {
+        let gone_handlers: Vec<String> = known
+            .handlers
+            .iter()
+            .filter(|(place, handler)| handler.loaded && !loaded.handlers.contains_key(*place))
+            .map(|(place, _)| place.clone())
+            .collect();
+        for (place, both) in loaded.handlers {
+            let (spec, handler) = *both;
+            if known.handlers.get(&place).is_some_and(|known| **known == handler) {
                 continue;
             }
-            records.push(handlers::record(&key.0, &key.1, &handler));
+            records.push(handlers::record(&spec.topic, &spec.id, &handler));
             lock(&self.watch.state).deliver.topics.put(spec);
-            known.handlers.insert(key, handler);
+            known.handlers.insert(place, Box::new(handler));
         }
         drop(known);
         let batch = records.into_iter().map(|record| Push::Record { record, receipt: None });
@@ -84,8 +89,8 @@ impl Definitions {
         for id in gone {
             let _ = self.delete_task(&id, &store);
         }
-        for (topic, id) in gone_handlers {
-            let _ = self.delete_handler(&topic, &id, &store);
+        for (topic, id) in gone_handlers.iter().filter_map(|place| place.split_once('\n')) {
+            let _ = self.delete_handler(topic, id, &store);
         }
         info!("alerts: {tasks} tasks and {handlers} handlers are defined in {}", folder.display());
         Ok(())
@@ -119,7 +124,8 @@ impl Loaded {
             match handler {
                 Ok((topic, (id, spec, mut handler))) => {
                     handler.loaded = true;
-                    if loaded.handlers.insert((topic, id), (spec, handler)).is_some() {
+                    let place = handlers::place(&topic, &id);
+                    if loaded.handlers.insert(place, Box::new((spec, handler))).is_some() {
                         let what = "another file defines a handler of this topic and id";
                         wrong.push(format!("{}: {what}", path.display()));
                     }
@@ -137,7 +143,7 @@ impl Loaded {
                 let what = format!("another file defines the task {}", task.id);
                 wrong.push(format!("{}: {what}", path.display()));
             }
-            Ok(()) => drop(self.tasks.insert(task.id.clone(), task)),
+            Ok(()) => drop(self.tasks.insert(task.id.clone(), Box::new(task))),
         }
     }
 }

@@ -18,10 +18,11 @@ impl Definitions {
             return Err(no_topic(topic));
         }
         let known = lock(&self.known);
-        let of_topic =
-            known.handlers.iter().filter(|((of, id), _)| of == topic && fits(pattern, id));
-        let handlers: Vec<Value> =
-            of_topic.map(|((topic, id), handler)| object(topic, id, handler)).collect();
+        let ids = known.handlers.iter().filter_map(|(place, handler)| {
+            let (of, id) = place.split_once('\n')?;
+            (of == topic && fits(pattern, id)).then(|| object(topic, id, handler))
+        });
+        let handlers: Vec<Value> = ids.collect();
         let link = json!({ "rel": "self", "href": format!("{}/handlers", href(topic)) });
         Ok(json!({ "link": link, "topic": topic, "handlers": handlers }))
     }
@@ -29,7 +30,7 @@ impl Definitions {
     /// One handler.
     pub fn handler(&self, topic: &str, id: &str) -> Result<Value, Refusal> {
         let known = lock(&self.known);
-        let handler = known.handlers.get(&key(topic, id)).ok_or_else(|| unknown(id))?;
+        let handler = known.handlers.get(&place(topic, id)).ok_or_else(|| unknown(id))?;
         Ok(object(topic, id, handler))
     }
 
@@ -42,7 +43,7 @@ impl Definitions {
     ) -> Result<Value, Refusal> {
         let (id, spec, handler) = read(topic, body)?;
         let mut known = lock(&self.known);
-        if known.handlers.contains_key(&key(topic, &id)) {
+        if known.handlers.contains_key(&place(topic, &id)) {
             let what = format!("cannot register handler, handler with ID {id:?} already exists");
             return Err(Refusal::new(500, what));
         }
@@ -53,7 +54,7 @@ impl Definitions {
         store(vec![record(topic, &id, &handler)], safe)?;
         lock(&self.watch.state).deliver.topics.put(spec);
         let object = object(topic, &id, &handler);
-        known.handlers.insert(key(topic, &id), handler);
+        known.handlers.insert(place(topic, &id), Box::new(handler));
         Ok(object)
     }
 
@@ -67,22 +68,22 @@ impl Definitions {
     ) -> Result<Value, Refusal> {
         let (new, spec, handler) = read(topic, body)?;
         let mut known = lock(&self.known);
-        if !known.handlers.contains_key(&key(topic, id)) {
+        if !known.handlers.contains_key(&place(topic, id)) {
             return Err(unknown(id));
         }
         let mut records = vec![record(topic, &new, &handler)];
         if new != id {
-            records.push(forgotten(HANDLERS, name(topic, id)));
+            records.push(forgotten(HANDLERS, place(topic, id)));
         }
         store(records, safe)?;
         let mut state = lock(&self.watch.state);
         if new != id {
             state.deliver.topics.remove(topic, id);
-            known.handlers.remove(&key(topic, id));
+            known.handlers.remove(&place(topic, id));
         }
         state.deliver.topics.put(spec);
         let object = object(topic, &new, &handler);
-        known.handlers.insert(key(topic, &new), handler);
+        known.handlers.insert(place(topic, &new), Box::new(handler));
         Ok(object)
     }
 
@@ -96,7 +97,7 @@ impl Definitions {
     ) -> Result<Value, Refusal> {
         let mut body = {
             let known = lock(&self.known);
-            let handler = known.handlers.get(&key(topic, id)).ok_or_else(|| unknown(id))?;
+            let handler = known.handlers.get(&place(topic, id)).ok_or_else(|| unknown(id))?;
             handler.given.clone()
         };
         apply(&mut body, patch)
@@ -107,12 +108,12 @@ impl Definitions {
     /// The end of a handler. One that is not there is no fault.
     pub fn delete_handler(&self, topic: &str, id: &str, safe: &Safe<'_>) -> Result<(), Refusal> {
         let mut known = lock(&self.known);
-        if !known.handlers.contains_key(&key(topic, id)) {
+        if !known.handlers.contains_key(&place(topic, id)) {
             return Ok(());
         }
-        store(vec![forgotten(HANDLERS, name(topic, id))], safe)?;
+        store(vec![forgotten(HANDLERS, place(topic, id))], safe)?;
         lock(&self.watch.state).deliver.topics.remove(topic, id);
-        known.handlers.remove(&key(topic, id));
+        known.handlers.remove(&place(topic, id));
         Ok(())
     }
 
@@ -180,7 +181,7 @@ pub(in crate::watch) fn read(
 
 pub(in crate::watch) fn record(topic: &str, id: &str, handler: &Handler) -> Record {
     let text = serde_json::to_string(handler).expect("it is JSON already");
-    stored(HANDLERS, name(topic, id), text)
+    stored(HANDLERS, place(topic, id), text)
 }
 
 fn object(topic: &str, id: &str, handler: &Handler) -> Value {
@@ -195,12 +196,8 @@ fn object(topic: &str, id: &str, handler: &Handler) -> Value {
     })
 }
 
-fn key(topic: &str, id: &str) -> (String, String) {
-    (topic.to_owned(), id.to_owned())
-}
-
-/// The name of its record.
-fn name(topic: &str, id: &str) -> String {
+/// Where it is known, and the name of its record.
+pub(in crate::watch) fn place(topic: &str, id: &str) -> String {
     format!("{topic}\n{id}")
 }
 

@@ -67,7 +67,7 @@ impl Definitions {
             self.start(&mut task);
         }
         let object = task.object(BASE, &[]);
-        known.tasks.insert(id.to_owned(), task);
+        known.tasks.insert(id.to_owned(), Box::new(task));
         Ok(object)
     }
 

@@ -4,11 +4,11 @@ use crate::alerts::handlers::{Action, Gathering, HandlerKind, HandlerSpec};
 use crate::alerts::pipeline::{Kind, Pipeline};
 use crate::alerts::topics::Topics;
 use crate::alerts::zone::Zone;
-use crate::alerts::{Effects, Engine, Event, Point, Settings, own_topic, rfc3339};
+use crate::alerts::{Effects, Engine, Event, Named, Point, Settings, own_topic, rfc3339};
 use crate::message::Errand;
 use crate::system::plain;
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// How many times an event may be passed on from topic to topic.
 const HOPS_MAX: usize = 8;
@@ -18,8 +18,8 @@ pub(super) struct Replay {
     engine: Engine,
     zone: Zone,
     topics: Topics,
-    /// What handlers have gathered, by their topics and ids.
-    gathered: BTreeMap<(String, String), Gathering>,
+    /// What handlers have gathered, by topic and id.
+    gathered: Named<(HandlerSpec, Gathering)>,
     /// What was complained about already.
     complaints: BTreeSet<(String, String)>,
     found: Found,
@@ -60,7 +60,7 @@ impl Replay {
         let zone = settings.zone.clone();
         let mut engine = Engine::new(settings, Vec::new());
         engine.enable(id, pipeline, start);
-        let (gathered, complaints) = (BTreeMap::new(), BTreeSet::new());
+        let (gathered, complaints) = (Named::new(), BTreeSet::new());
         Replay { engine, zone, topics, gathered, complaints, found: Found::default() }
     }
 
@@ -81,7 +81,7 @@ impl Replay {
     /// Lets time pass for what no point drives.
     fn pass_time(&mut self, until: i64) {
         loop {
-            let gathered = self.gathered.values().filter_map(Gathering::wake_at).min();
+            let gathered = self.gathered.values().filter_map(|it| it.1.wake_at()).min();
             let due = [self.engine.wake_at(), gathered].into_iter().flatten().min();
             let Some(at) = due.filter(|at| *at <= until) else { return };
             let effects = self.engine.wake(at);
@@ -92,17 +92,16 @@ impl Replay {
 
     /// What handlers have gathered goes on.
     fn give_gathered(&mut self, now: i64) {
-        for ((topic, id), mut gathering) in std::mem::take(&mut self.gathered) {
-            let of = |handler: &&HandlerSpec| handler.id == id;
-            let Some(handler) = self.topics.listening(&topic).find(of).cloned() else { continue };
+        for (place, mut both) in std::mem::take(&mut self.gathered) {
+            let (handler, gathering) = &mut *both;
             match gathering.take(&handler.kind, now) {
                 Some((event, said)) => {
                     if let Err(words) = said {
-                        self.fault(now, &format!("handler {id}: {words}"));
+                        self.fault(now, &format!("handler {}: {words}", handler.id));
                     }
                     self.event(event, now, HOPS_MAX);
                 }
-                None => drop(self.gathered.insert((topic, id), gathering)),
+                None => drop(self.gathered.insert(place, both)),
             }
         }
     }
@@ -162,8 +161,10 @@ impl Replay {
                 return Ok(());
             }
             Action::Gather => {
-                let key = (handler.topic.clone(), handler.id.clone());
-                let gathering = self.gathered.entry(key).or_default();
+                let place = format!("{}\n{}", handler.topic, handler.id);
+                let known = self.gathered.entry(place);
+                let fresh = || Box::new((handler.clone(), Gathering::default()));
+                let (handler, gathering) = &mut **known.or_insert_with(fresh);
                 gathering.add(&handler.kind, event.clone(), now);
                 return Ok(());
             }
