@@ -11,6 +11,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 use support::account::Account;
 use support::aedes::Aedes;
+use support::agent::signal;
 use support::broker::Broker;
 use support::dapr::{APP_ID, Sidecar, component};
 use support::packages::npm;
@@ -86,26 +87,46 @@ fn what_is_published_is_an_event_at_the_broker() {
 
 #[test]
 fn a_sidecar_says_what_it_is_and_ends_when_it_is_asked() {
+    const TOKEN: &[(&str, &str)] = &[("dapr-api-token", "opensesame")];
     let broker = Broker::new();
-    let mut sidecar = sidecar(&broker, "");
+    let mut sidecar = Sidecar::new(&[]).env("DAPR_API_TOKEN", TOKEN[0].1);
+    sidecar.folder.write("res/plantbus.yaml", &component("plantbus", broker.port(), ""));
+    sidecar.start();
     wait_until("it is ready", || sidecar.status("GET", "/v1.0/healthz") == Some(204));
-    let (status, metadata) = sidecar.says("GET", "/v1.0/metadata", &[], b"");
+    assert_eq!(sidecar.status("GET", "/v1.0/metadata"), Some(401));
+    let (status, metadata) = sidecar.says("GET", "/v1.0/metadata", TOKEN, b"");
     assert_eq!((status, &metadata["id"]), (200, &APP_ID.into()));
     assert_eq!(metadata["components"][0]["type"], "pubsub.mqtt");
-    let (status, answer) = sidecar.says("GET", "/v1.0/state/store/key", &[], b"");
+    let (status, answer) = sidecar.says("GET", "/v1.0/state/store/key", TOKEN, b"");
     assert_eq!((status, &answer["errorCode"]), (404, &"ERR_DIRECT_INVOKE".into()));
-    assert_eq!(sidecar.says("GET", "/elsewhere", &[], b"").0, 404);
-    wait_until("the broker is there", || sidecar.status("GET", "/ready") == Some(204));
+    assert_eq!(sidecar.says("GET", "/elsewhere", TOKEN, b"").0, 404);
+    let probe = |path| sidecar.ask("GET", path, TOKEN, b"").map(|(status, _)| status);
+    wait_until("the broker is there", || probe("/ready") == Some(204));
     let large = vec![b'x'; 5 << 20];
-    let refused = sidecar.ask("POST", "/v1.0/publish/plantbus/x", &[], &large);
+    let refused = sidecar.ask("POST", "/v1.0/publish/plantbus/x", TOKEN, &large);
     // Whoever goes on sending may not see the answer.
     if let Some((status, answer)) = refused {
         let code = &json(answer.as_bytes())["errorCode"];
         assert_eq!((status, code), (413, &"ERR_PUBSUB_PUBLISH_MESSAGE".into()));
     }
-    assert_eq!(sidecar.status("POST", "/v1.0/shutdown"), Some(204));
+
+    // On the socket that it had, with a component more.
+    sidecar.folder.write("res/second.yaml", &component("second", broker.port(), SECOND));
+    signal(sidecar.process.as_ref().unwrap().id(), "HUP");
+    let subscriber = Subscriber::new(broker.port(), "#");
+    wait_until("the second component is there", || {
+        let answer = sidecar.ask("POST", "/v1.0/publish/second/x", TOKEN, b"hi");
+        answer.expect("nobody is refused meanwhile").0 == 204
+    });
+    assert_eq!(json(&subscriber.wait_for(1)[0].payload)["pubsubname"], "second");
+    assert_eq!(sidecar.status("POST", "/v1.0/shutdown"), Some(401));
+    let ended = sidecar.ask("POST", "/v1.0/shutdown", TOKEN, b"");
+    assert_eq!(ended, Some((204, String::new())));
     assert!(sidecar.wait_end().success(), "{}", sidecar.log());
 }
+
+/// Another client id, for a second component at the same broker.
+const SECOND: &str = "  - {name: consumerID, value: second}\n";
 
 #[test]
 fn a_broker_that_is_away_gets_everything_later() {
