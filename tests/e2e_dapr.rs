@@ -125,8 +125,9 @@ fn a_sidecar_says_what_it_is_and_ends_when_it_is_asked() {
     assert!(sidecar.wait_end().success(), "{}", sidecar.log());
 }
 
-/// Another client id, for a second component at the same broker.
-const SECOND: &str = "  - {name: consumerID, value: second}\n";
+/// A second component at the same broker, which confirms what is published.
+const SECOND: &str =
+    "  - {name: consumerID, value: second}\n  - {name: ilagent.confirm, value: broker}\n";
 
 #[test]
 fn a_broker_that_is_away_gets_everything_later() {

@@ -9,9 +9,10 @@ mod routes;
 mod standing;
 
 use crate::config::{Config, Http};
-use crate::queue::Queue;
+use crate::queue::{self, Push, Queue};
 use crate::sources::Inside;
 use crate::sources::http::Listener;
+use crate::sources::http::waiter::Take;
 use crate::system::http::Routes;
 use crate::system::pulse::Part;
 use crate::system::services::Services;
@@ -34,13 +35,17 @@ pub struct Dapr {
 /// All that is wrong, one line each.
 pub fn prepare(config: &Config, inside: &Inside<'_>) -> Result<Option<Dapr>, Vec<String>> {
     let Some(settings) = config.dapr.clone() else { return Ok(None) };
-    let queue: Queue = inside.queue.clone();
+    let queue = |push: fn(&Queue, Vec<Push>) -> Result<(), queue::Error>| -> Box<Take> {
+        let queue = inside.queue.clone();
+        Box::new(move |batch| push(&queue, batch))
+    };
     let standing = Arc::new(Standing::default());
     standing.show(settings.subscriptions.clone());
     let app = App::prepare(config, inside, &standing)?;
     let sidecar = Sidecar {
         settings,
-        take: Box::new(move |batch| queue.push_whole(batch)),
+        store: queue(Queue::push_whole),
+        pass_on: queue(|queue, batch| queue.push(batch, None)),
         standing,
         end: signals::end,
     };

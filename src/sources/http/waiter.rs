@@ -42,8 +42,31 @@ pub(in crate::sources) fn until_safe(
 ) -> Result<(), NotSafe> {
     let deadline = Instant::now() + patience;
     Waiter::with_own(|waiter| {
-        let waits = push(&|signatures| waiter.receipt(signatures)).map_err(NotSafe::Refused)?;
+        let desk = || Arc::clone(waiter) as Arc<dyn Desk>;
+        let receipts = |signatures| waiter.receipt(desk(), signatures);
+        let waits = push(&receipts).map_err(NotSafe::Refused)?;
         if !waits || waiter.wait(deadline) { Ok(()) } else { Err(NotSafe::InTime) }
+    })
+}
+
+/// As [`store`], for what is not stored but handed over. What nobody has in time is withdrawn: it
+/// goes out only if that has begun.
+#[cfg(feature = "dapr")]
+pub(in crate::sources) fn hand_over(
+    batch: Vec<Push>,
+    take: &Take,
+    patience: Duration,
+) -> Result<(), NotSafe> {
+    let deadline = Instant::now() + patience;
+    Waiter::with_own(|waiter| {
+        let desk = Arc::new(Withdrawing(Arc::clone(waiter)));
+        let receipt = waiter.receipt(desk, batch.len());
+        let batch = batch.into_iter().map(|push| push.with_receipt(receipt.clone())).collect();
+        if let Err(error) = take(batch) {
+            waiter.awaited.store(0, Ordering::Release);
+            return Err(NotSafe::Refused(error));
+        }
+        if waiter.wait(deadline) { Ok(()) } else { Err(NotSafe::InTime) }
     })
 }
 
@@ -81,8 +104,7 @@ impl Waiter {
         })
     }
 
-    fn receipt(self: &Arc<Self>, signatures: usize) -> Receipt {
-        let desk: Arc<dyn Desk> = Arc::clone(self) as Arc<dyn Desk>;
+    fn receipt(&self, desk: Arc<dyn Desk>, signatures: usize) -> Receipt {
         Receipt::new(desk, u64::from(self.awaited.load(Ordering::Relaxed)), signatures)
     }
 
@@ -110,4 +132,69 @@ impl Desk for Waiter {
     }
 
     fn room(&self) {}
+}
+
+/// A waiter's desk for what nobody is to have once it is not waited for any more.
+#[cfg(feature = "dapr")]
+struct Withdrawing(Arc<Waiter>);
+
+#[cfg(feature = "dapr")]
+impl Desk for Withdrawing {
+    fn signed(&self, ticket: u64) {
+        self.0.signed(ticket);
+    }
+
+    fn room(&self) {}
+
+    fn is_withdrawn(&self, ticket: u64) -> bool {
+        u64::from(self.0.awaited.load(Ordering::Acquire)) != ticket
+    }
+}
+
+#[cfg(all(test, feature = "dapr"))]
+mod tests {
+    use super::*;
+    use crate::message::{Delivery, Errand, Keep, LaneName};
+    use crate::queue::Storing;
+    use std::sync::Mutex;
+
+    #[test]
+    fn what_nobody_has_in_time_is_withdrawn() {
+        let push = || {
+            let delivery = Delivery {
+                lane: LaneName::default(),
+                order_key: None,
+                errand: Errand::Policy { routing_key: String::new() },
+                keep: Keep::UntilDelivered,
+                body: Vec::new(),
+                origin: String::new(),
+            };
+            Push::Delivery { delivery, storing: Storing::IfRefused, receipt: None }
+        };
+        let receipts: Arc<Mutex<Vec<Receipt>>> = Arc::default();
+        let kept = Arc::clone(&receipts);
+        let take = move |batch: Vec<Push>| {
+            for push in batch {
+                let Push::Delivery { receipt: Some(receipt), .. } = push else { continue };
+                assert!(!receipt.is_withdrawn(), "as long as it is waited for");
+                kept.lock().unwrap().push(receipt);
+            }
+            Ok(())
+        };
+        let not = hand_over(vec![push()], &take, Duration::ZERO);
+        assert!(matches!(not, Err(NotSafe::InTime)));
+        let late = receipts.lock().unwrap().pop().unwrap();
+        assert!(late.is_withdrawn());
+        let in_time = |batch: Vec<Push>| {
+            batch.into_iter().for_each(|push| {
+                let Push::Delivery { receipt: Some(receipt), .. } = push else { return };
+                receipt.sign();
+            });
+            Ok(())
+        };
+        assert!(hand_over(vec![push()], &in_time, Duration::from_secs(60)).is_ok());
+        let refuse = |batch: Vec<Push>| Err(queue::Error::Full(batch));
+        let refused = hand_over(vec![push()], &refuse, Duration::from_secs(60));
+        assert!(matches!(refused, Err(NotSafe::Refused(_))));
+    }
 }

@@ -4,7 +4,7 @@
 use super::path::Topic;
 use super::refusal::Refusal;
 use super::routes::Api;
-use crate::config::{PubSub, PublishRule};
+use crate::config::{Confirm, PubSub, PublishRule};
 use crate::intake::stamp;
 use crate::mapping::cloudevent;
 use crate::mapping::dapr::bulk::{self, Unfit};
@@ -24,6 +24,9 @@ use std::time::Duration;
 /// How long publications may take to be stored.
 const STORE_MAX: Duration = Duration::from_secs(10);
 
+/// How long a broker may take to confirm them, where that is waited for.
+const CONFIRM_MAX: Duration = Duration::from_secs(20);
+
 /// How long a `traceparent` is at least, with its four parts of hexadecimal digits.
 const TRACE_PARENT_BYTES: usize = 55;
 
@@ -35,7 +38,7 @@ impl Api {
         let content_type = request.header("content-type").filter(|kind| !kind.is_empty());
         let published = Published { component, to, content_type, trace: &trace(request) };
         let delivery = published.delivery(self.app_id(), &asked, body)?;
-        self.store(vec![delivery], to)?;
+        self.take(component, vec![delivery], to)?;
         debug!("http: accepted a publication to {}", plain(&to.topic));
         Ok(Response::empty(204))
     }
@@ -56,7 +59,7 @@ impl Api {
             ids.push(entry.id.into_owned());
         }
         if !deliveries.is_empty() {
-            self.store(deliveries, to).map_err(|refusal| refusal.of(ids))?;
+            self.take(component, deliveries, to).map_err(|refusal| refusal.of(ids))?;
         }
         Ok(Response::empty(204))
     }
@@ -86,14 +89,30 @@ impl Api {
         })
     }
 
-    /// Returns when all of it is stored, in one commit.
-    fn store(&self, deliveries: Vec<Delivery>, to: &Topic) -> Result<(), Refusal> {
-        let push = |delivery| Push::Delivery { delivery, storing: Storing::AtOnce, receipt: None };
-        let batch = deliveries.into_iter().map(push).collect();
-        waiter::store(batch, &*self.sidecar.take, STORE_MAX).map_err(|not| match not {
-            NotSafe::InTime => {
-                Refusal::publish(500, to, "not stored in time; it may still be published")
-            }
+    /// Returns when all of it is stored, in one commit, or confirmed by the broker, as the component
+    /// says.
+    fn take(
+        &self,
+        component: &PubSub,
+        deliveries: Vec<Delivery>,
+        to: &Topic,
+    ) -> Result<(), Refusal> {
+        let batch = |storing| {
+            let push = |delivery| Push::Delivery { delivery, storing, receipt: None };
+            deliveries.into_iter().map(push).collect()
+        };
+        let (taken, late) = match component.confirm {
+            Confirm::Stored => (
+                waiter::store(batch(Storing::AtOnce), &*self.sidecar.store, STORE_MAX),
+                "not stored in time; it may still be published",
+            ),
+            Confirm::Broker => (
+                waiter::hand_over(batch(Storing::IfRefused), &*self.sidecar.pass_on, CONFIRM_MAX),
+                "the broker has not confirmed it in time; it is withdrawn unless it was under way",
+            ),
+        };
+        taken.map_err(|not| match not {
+            NotSafe::InTime => Refusal::publish(500, to, late),
             NotSafe::Refused(error) => Refusal::publish(503, to, waiter::words(&error)),
         })
     }

@@ -21,7 +21,9 @@ const PROBES: [&str; 2] = ["/v1.0/healthz", "/v1.0/healthz/outbound"];
 pub(super) struct Sidecar {
     pub(super) settings: config::Dapr,
     /// Stores a batch in one commit.
-    pub(super) take: Box<Take>,
+    pub(super) store: Box<Take>,
+    /// Hands a batch to its sinks without storing it.
+    pub(super) pass_on: Box<Take>,
     pub(super) standing: Arc<Standing>,
     /// Asks the agent to stop.
     pub(super) end: fn(),

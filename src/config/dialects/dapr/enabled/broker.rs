@@ -54,7 +54,7 @@ pub(super) fn read(
     let (mut qos, mut retain, mut confirm) = (Qos::AtLeastOnce, false, Confirm::default());
     values.read("qos", &mut |text| put(&mut qos, values::qos(text)));
     values.read("retain", &mut |text| put(&mut retain, truth(text)));
-    values.read("ilagent.confirm", &mut |text| put(&mut confirm, confirmed(text)));
+    values.read("ilagent.confirm", &mut |text| put(&mut confirm, confirmed(text, qos)));
     // Of what the broker does not keep there has to be a store here.
     broker.buffer = qos == Qos::AtMostOnce || broker.clean;
     broker.hold = Duration::ZERO;
@@ -238,11 +238,12 @@ fn identity(
     broker.out_client_id = Some(publisher);
 }
 
-fn confirmed(text: &str) -> Result<Confirm, String> {
+fn confirmed(text: &str, qos: Qos) -> Result<Confirm, String> {
     match text {
         "stored" => Ok(Confirm::Stored),
-        "broker" => Err("`broker` is not offered yet; `stored` is".to_owned()),
-        _ => Err(format!("this is `stored`, not `{text}`")),
+        "broker" if qos == Qos::AtMostOnce => Err("a broker confirms nothing of QoS 0".to_owned()),
+        "broker" => Ok(Confirm::Broker),
+        _ => Err(format!("this is `stored` or `broker`, not `{text}`")),
     }
 }
 

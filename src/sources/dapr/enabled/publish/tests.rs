@@ -188,6 +188,15 @@ fn a_full_queue_asks_to_come_again() {
 }
 
 #[test]
+fn where_the_broker_confirms_nothing_is_stored() {
+    let mut settings = Rig::new().api.sidecar.settings.clone();
+    settings.components[0].confirm = Confirm::Broker;
+    let rig = Rig::with(settings, &config::Http::for_dapr(), Room::None);
+    assert_eq!(rig.ask("POST", "/v1.0/publish/plantbus/x", &[], b"").status, 204);
+    assert_eq!(rig.ask("POST", "/v1.0/publish/narrow/a", &[], b"").status, 503);
+}
+
+#[test]
 fn entries_of_a_bulk_are_stored_in_one_commit_and_in_their_order() {
     let rig = Rig::new();
     let body = br#"[

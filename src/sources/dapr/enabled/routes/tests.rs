@@ -88,7 +88,8 @@ impl Rig {
             }
             let mut deliveries = Vec::new();
             for push in batch {
-                if let Push::Delivery { delivery, storing: Storing::AtOnce, receipt } = push {
+                if let Push::Delivery { delivery, storing, receipt } = push {
+                    assert_eq!(storing, Storing::AtOnce);
                     deliveries.push(delivery);
                     receipt.unwrap().sign();
                 }
@@ -96,9 +97,19 @@ impl Rig {
             batches.lock().unwrap().push(deliveries);
             Ok(())
         };
+        let pass_on = |batch: Vec<Push>| {
+            for push in batch {
+                if let Push::Delivery { storing, receipt, .. } = push {
+                    assert_eq!(storing, Storing::IfRefused);
+                    receipt.unwrap().sign();
+                }
+            }
+            Ok(())
+        };
         let sidecar = Sidecar {
             settings,
-            take: Box::new(take),
+            store: Box::new(take),
+            pass_on: Box::new(pass_on),
             standing: Arc::default(),
             end: || {
                 ENDS.fetch_add(1, Ordering::Relaxed);
