@@ -22,6 +22,9 @@ use routes::{Api, Elsewhere, Sidecar};
 use standing::Standing;
 use std::sync::Arc;
 
+/// What messages of its clients are said to come from.
+const SOURCE: &str = "dapr";
+
 /// What is ready to start.
 pub struct Dapr {
     sidecar: Arc<Sidecar>,
@@ -37,7 +40,10 @@ pub fn prepare(config: &Config, inside: &Inside<'_>) -> Result<Option<Dapr>, Vec
     let Some(settings) = config.dapr.clone() else { return Ok(None) };
     let queue = |push: fn(&Queue, Vec<Push>) -> Result<(), queue::Error>| -> Box<Take> {
         let queue = inside.queue.clone();
-        Box::new(move |batch| push(&queue, batch))
+        Box::new(move |batch| {
+            came(&queue, &batch);
+            push(&queue, batch)
+        })
     };
     let standing = Arc::new(Standing::default());
     standing.show(settings.subscriptions.clone());
@@ -50,6 +56,20 @@ pub fn prepare(config: &Config, inside: &Inside<'_>) -> Result<Option<Dapr>, Vec
         end: signals::end,
     };
     Ok(Some(Dapr { sidecar: Arc::new(sidecar), app }))
+}
+
+/// Has whoever counts or follows messages know of these.
+fn came(queue: &Queue, batch: &[Push]) {
+    queue.came(SOURCE, batch.len());
+    if !queue.is_followed() {
+        return;
+    }
+    for push in batch {
+        if let Push::Delivery { delivery, .. } = push {
+            let (topic, bytes) = (delivery.errand.target(), delivery.body.len());
+            queue.tell(SOURCE, topic, bytes, std::slice::from_ref(push));
+        }
+    }
 }
 
 impl Dapr {
@@ -68,6 +88,9 @@ impl Dapr {
     ///
     /// Says what cannot be started.
     pub fn start(self, services: &Services) -> Result<Running, String> {
+        let (components, subscriptions) = (Arc::clone(&self.sidecar), Arc::clone(&self.sidecar));
+        services.health.shows(move || components.components_shown());
+        services.health.shows(move || subscriptions.subscriptions_shown());
         let app = self.app.map(|app| app.start(services)).transpose()?;
         if app.is_none() {
             // There is nothing to wait for.

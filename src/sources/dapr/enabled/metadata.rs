@@ -1,7 +1,8 @@
-//! What a sidecar says of itself: `GET /v1.0/metadata`.
+//! What a sidecar says of itself: `GET /v1.0/metadata`, and what people see of it.
 
 use super::routes::Sidecar;
-use crate::config::{App, Route, Subscription};
+use crate::config::{App, Confirm, Route, Subscription};
+use crate::system::health::Table;
 use serde_json::{Map, Value};
 
 impl Sidecar {
@@ -28,6 +29,31 @@ impl Sidecar {
         members
             .extend(settings.app.as_ref().map(|app| ("appConnectionProperties", connection(app))));
         object(members).to_string()
+    }
+
+    /// The components for people.
+    pub(super) fn components_shown(&self) -> Table {
+        let rows = self.settings.components.iter().map(|it| {
+            let safe = match it.confirm {
+                Confirm::Stored => "it is stored here",
+                Confirm::Broker => "the broker has it",
+            };
+            vec![it.name.clone(), it.kind.clone(), safe.to_owned()]
+        });
+        let columns = &["Component", "Type", "A publication is safe when"];
+        Table { title: "Components of Dapr", columns, rows: rows.collect() }
+    }
+
+    /// The subscriptions for people.
+    pub(super) fn subscriptions_shown(&self) -> Table {
+        let rows = self.standing.subscriptions().into_iter().map(|it| {
+            let rules = it.rules.iter().map(|rule| rule.path.as_str());
+            let paths: Vec<&str> = rules.chain(it.default.as_deref()).collect();
+            let declared = if it.is_declared { "a file" } else { "the application" };
+            vec![it.topic, it.pubsub, paths.join(", "), declared.to_owned()]
+        });
+        let columns = &["Topic", "Component", "Goes to", "Asked for by"];
+        Table { title: "Subscriptions of Dapr", columns, rows: rows.collect() }
     }
 }
 

@@ -245,6 +245,11 @@ fn metadata_says_what_there_is() {
     }
     assert!(found["runtimeVersion"].as_str().unwrap().starts_with("ilagent/"));
     assert!(!found.to_string().contains("opensesame"));
+    let sidecar = &rig.api.sidecar;
+    let rows = sidecar.components_shown().rows;
+    assert_eq!(rows[0], ["plantbus", "pubsub.mqtt", "it is stored here"]);
+    let rows = sidecar.subscriptions_shown().rows;
+    assert_eq!(rows, [["orders", "plantbus", "/rush, /orders", "a file"]]);
     for number in 0..NOTES_MAX {
         let status = rig.ask("PUT", &format!("/v1.0/metadata/{number}"), &[], b"x").status;
         assert_eq!(status, if number < NOTES_MAX - 1 { 204 } else { 400 }, "{number}");
