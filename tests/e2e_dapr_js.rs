@@ -11,6 +11,7 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
+use support::aedes::Aedes;
 use support::broker::Broker;
 use support::dapr::{Sidecar, component};
 use support::{Folder, free_port, not_tested, packages, until, wait_until};
@@ -87,16 +88,29 @@ impl Drop for Application {
 
 #[test]
 fn the_sdk_publishes_and_subscribes_over_our_binary() {
-    let (broker, app_port) = (Broker::new(), free_port());
+    let mosquitto = Broker::new();
+    publish_and_subscribe(mosquitto.port());
+}
+
+#[test]
+fn so_it_does_with_a_broker_that_is_not_mosquitto() {
+    match Aedes::start() {
+        Ok(aedes) => publish_and_subscribe(aedes.port),
+        Err(why) => not_tested(&why),
+    }
+}
+
+fn publish_and_subscribe(broker: u16) {
+    let app_port = free_port();
     let mut sidecar = Sidecar::new(&["--app-port", &app_port.to_string()]);
-    sidecar.folder.write("res/plant.yaml", &component("plantbus", broker.port(), ""));
+    sidecar.folder.write("res/plant.yaml", &component("plantbus", broker, ""));
     sidecar.start();
     let mut app = match Application::start(app_port, sidecar.port) {
         Ok(app) => app,
         Err(why) => return not_tested(&why),
     };
     app.wait_for("start", 1);
-    wait_until("all is subscribed", || sidecar.status("GET", "/v1.0/healthz") == Some(204));
+    wait_until("all is subscribed", || sidecar.status("GET", "/ready") == Some(204));
 
     app.publish(&json!({"topic": "orders", "data": {"n": 1}}));
     app.publish(&json!({"topic": "orders", "data": {"again": "x"}}));

@@ -82,7 +82,7 @@ fn every_message_is_with_the_application_or_on_its_topic_of_dead_letters() {
     agent.folder.write("res/plant.yaml", &(component("plantbus", broker.port(), "") + FILES));
     agent.start();
     // What is published before the first subscription is nobody's.
-    wait_until("it is subscribed", || agent.status("GET", "/v1.0/healthz") == Some(204));
+    wait_until("it is subscribed", || agent.status("GET", "/ready") == Some(204));
     let dead = Subscriber::new(broker.port(), "dead/orders");
     let mut account = Account::default();
     for round in 0..rounds() {
