@@ -63,6 +63,17 @@ fn files_mean_what_is_expected() {
 }
 
 #[test]
+fn the_example_is_right() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let command = fs::read_to_string(root.join("examples/dapr/plantbus.yaml")).unwrap();
+    let command = command.lines().find_map(|line| line.strip_prefix("#   ")).unwrap();
+    let Checked { config, warnings } = run(root, command).unwrap();
+    assert!(warnings.is_empty(), "{warnings:?}");
+    let dapr = config.dapr.unwrap();
+    assert_eq!((dapr.components.len(), dapr.subscriptions.len()), (1, 1));
+}
+
+#[test]
 fn what_the_page_shows_is_right() {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/dapr.md");
     let page = fs::read_to_string(page).unwrap();

@@ -87,7 +87,13 @@ impl<'a> Component<'a> {
 
     /// What its metadata says, with what that refers to.
     pub(super) fn values(&self, stores: &Stores<'_>, settings: &Settings) -> Values<'a> {
-        Values::resolve(self.source, &self.items, self.store.as_ref(), stores, settings)
+        Values::resolve(
+            (self.source, &self.name),
+            &self.items,
+            self.store.as_ref(),
+            stores,
+            settings,
+        )
     }
 
     /// Adds what is wrong with it to `part`; `false` if it has to be left out.

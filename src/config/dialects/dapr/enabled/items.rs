@@ -6,6 +6,8 @@ use crate::config::document::fields::Fields;
 use crate::config::document::{Node, Source, Value};
 use crate::config::{Faults, Place, Surroundings, suggest};
 use crate::system::plain::plain;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::OnceLock;
 
 /// One line of it, as written.
 pub(super) struct Item {
@@ -130,6 +132,7 @@ pub(super) struct Values<'a> {
     asked: Vec<&'static str>,
     /// Names whose values could not be found, in lower case.
     failed: Vec<String>,
+    random: Random,
     /// Whether one of them names the namespace.
     pub(super) has_namespace: bool,
     pub(super) faults: Faults,
@@ -139,7 +142,7 @@ pub(super) struct Values<'a> {
 impl<'a> Values<'a> {
     /// Looks up what they refer to. `store` is the secret store that the component names.
     pub(super) fn resolve(
-        source: Source<'a>,
+        (source, component): (Source<'a>, &str),
         items: &[Item],
         store: Option<&(String, usize)>,
         stores: &Stores<'_>,
@@ -150,6 +153,7 @@ impl<'a> Values<'a> {
             found: Vec::new(),
             asked: Vec::new(),
             failed: Vec::new(),
+            random: Random { component: component.to_owned(), drawn: 0 },
             has_namespace: false,
             faults: Faults::default(),
             warnings: Vec::new(),
@@ -211,7 +215,7 @@ impl<'a> Values<'a> {
             let (before, tag) = rest.split_at(start);
             out.push_str(before);
             let (length, value) = match tag {
-                _ if tag.starts_with("{uuid}") => (6, uuid()),
+                _ if tag.starts_with("{uuid}") => (6, self.random.uuid()),
                 _ if tag.starts_with("{appID}") => (7, settings.app_id.clone()),
                 _ if tag.starts_with("{namespace}") => {
                     self.has_namespace = true;
@@ -286,12 +290,25 @@ impl<'a> Values<'a> {
     }
 }
 
-/// A random identity, of version 4.
-fn uuid() -> String {
-    let bits = fastrand::u128(..);
-    let bits = bits & !(0xf << 76) & !(0b11 << 62) | 4 << 76 | 0b10 << 62;
-    let text = format!("{bits:032x}");
-    [&text[..8], &text[8..12], &text[12..16], &text[16..20], &text[20..]].join("-")
+/// The random identities of a component: others at each start, the same when a file is read again,
+/// so that a reload leaves its sessions alone.
+struct Random {
+    component: String,
+    drawn: u64,
+}
+
+impl Random {
+    /// The next one, of version 4.
+    fn uuid(&mut self) -> String {
+        static START: OnceLock<u64> = OnceLock::new();
+        let mut hasher = DefaultHasher::new();
+        self.drawn += 1;
+        (START.get_or_init(|| fastrand::u64(..)), &self.component, self.drawn).hash(&mut hasher);
+        let bits = fastrand::Rng::with_seed(hasher.finish()).u128(..);
+        let bits = bits & !(0xf << 76) & !(0b11 << 62) | 4 << 76 | 0b10 << 62;
+        let text = format!("{bits:032x}");
+        [&text[..8], &text[8..12], &text[12..16], &text[16..20], &text[20..]].join("-")
+    }
 }
 
 #[cfg(test)]
@@ -325,8 +342,12 @@ mod tests {
 
     #[test]
     fn a_random_identity_has_the_form_of_one() {
-        let (one, other) = (uuid(), uuid());
+        let random = |name: &str| Random { component: name.to_owned(), drawn: 0 };
+        let mut first = random("a");
+        let (one, other) = (first.uuid(), first.uuid());
         assert_ne!(one, other);
+        assert_eq!(one, random("a").uuid(), "it is the same when it is read again");
+        assert_ne!(one, random("b").uuid());
         let lengths: Vec<usize> = one.split('-').map(str::len).collect();
         assert_eq!(lengths, [8, 4, 4, 4, 12]);
         assert_eq!(&one[14..15], "4");
