@@ -105,6 +105,10 @@ fn both_directions_survive_the_end_of_either_side() {
 
     // The broker outside goes, and comes back.
     field.stop();
+    wait_until("the service deviates", || {
+        let shown = String::from_utf8(agent.status(&[]).stdout).unwrap();
+        shown.contains("service valve4           deviated\n    valve4-field           reconnecting")
+    });
     Publisher::new(inside.port()).burst(set, numbers("down", 20));
     field.start();
     in_order(&at_field, "down");

@@ -173,7 +173,8 @@ impl Running {
         services: &Services,
     ) -> Result<(), String> {
         let intake = Intake::new(self.queue.clone(), config.rules());
-        let status = Arc::new(Status::new(services.health.clone(), services.limits));
+        let status = Status::new(services.health.clone(), services.limits);
+        let status = Arc::new(status.with_services(&config.services));
         let report = Arc::clone(&status);
         self.queue.report_with(Box::new(move || report.document(Instant::now())));
         let status = |settings: &Http| -> Arc<dyn Routes> {

@@ -81,6 +81,9 @@ impl Page {
         for sink in list(&report["sinks"]) {
             self.sink(sink);
         }
+        for service in list(&report["services"]) {
+            self.service(service);
+        }
         self.text
     }
 
@@ -172,6 +175,21 @@ impl Page {
         self.part(&name, mood, &said.join(", "));
     }
 
+    fn service(&mut self, service: &Value) {
+        let deviates = service["state"] != "enabled";
+        let mood = if deviates { Mood::Bad } else { Mood::Good };
+        self.part(&format!("service {}", word(&service["id"])), mood, &word(&service["state"]));
+        for resource in list(&service["resources"]) {
+            let [id, actual, reason] =
+                [&resource["id"], &resource["actual"], &resource["reason"]].map(word);
+            if resource["actual"] == resource["expected"] {
+                continue;
+            }
+            let why = if reason.is_empty() { actual } else { format!("{actual}: {reason}") };
+            self.part(&format!("  {id}"), Mood::Bad, &why);
+        }
+    }
+
     fn part(&mut self, name: &str, mood: Mood, words: &str) {
         let words = self.coloured(mood, words);
         let _ = writeln!(self.text, "  {name:<COLUMN$} {words}");
@@ -233,6 +251,14 @@ mod tests {
                   "seconds_since_last_delivery": null, "failing_for_seconds": 300,
                   "error": "status 503" },
             ],
+            "services": [
+                { "id": "one", "state": "enabled", "resources": [] },
+                { "id": "valve4", "state": "deviated", "resources": [
+                    { "id": "valve4-field", "type": "connection", "expected": "connected",
+                      "actual": "reconnecting", "reason": "connection refused" },
+                    { "id": "valve4-flow", "type": "endpoint", "expected": "enabled",
+                      "actual": "enabled", "reason": "" } ] },
+            ],
         })
     }
 
@@ -248,6 +274,9 @@ mod tests {
   queue                    12 waiting, 4 KB, the oldest for 3 min, 2 dead letters: ilagent queue list
   ilert                    1204 delivered, the last 2 s ago
   to webhook shop          0 delivered, 1 given up, failing for 5 min: status 503
+  service one              enabled
+  service valve4           deviated
+    valve4-field           reconnecting: connection refused
 "
         );
     }

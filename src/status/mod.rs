@@ -4,8 +4,9 @@ mod letters;
 mod metrics;
 mod page;
 mod report;
+pub mod services;
 
-use crate::config::Secret;
+use crate::config::{Commissioned, Secret};
 use crate::system::health::{Health, Limits, Queue};
 use crate::system::http::{Request, Response, Routes, token};
 use crate::system::plain;
@@ -40,6 +41,7 @@ pub struct Status {
     started: Instant,
     access: Access,
     shelf: Option<Shelf>,
+    services: Arc<[Commissioned]>,
 }
 
 impl Routes for Status {
@@ -65,7 +67,22 @@ impl Status {
     /// Reports what `health` shows. The time of this call counts as the start of the agent.
     #[must_use]
     pub fn new(health: Health, limits: Limits) -> Self {
-        Status { health, limits, started: Instant::now(), access: Access::Closed, shelf: None }
+        Status {
+            health,
+            limits,
+            started: Instant::now(),
+            access: Access::Closed,
+            shelf: None,
+            services: Arc::from([]),
+        }
+    }
+
+    /// Also says how these services are.
+    #[must_use]
+    pub fn with_services(mut self, services: &[Commissioned]) -> Self {
+        services::show(services, &self.health);
+        self.services = Arc::from(services);
+        self
     }
 
     /// The same on a listener. `ask` asks the queue what the page shows of it.
@@ -73,7 +90,8 @@ impl Status {
     pub fn on(&self, access: Access, ask: Box<Ask>) -> Self {
         let Status { health, limits, started, .. } = self;
         let (health, shelf) = (health.clone(), Some(Shelf::new(ask)));
-        Status { health, limits: *limits, started: *started, access, shelf }
+        let services = Arc::clone(&self.services);
+        Status { health, limits: *limits, started: *started, access, shelf, services }
     }
 
     fn key(&self, request: &Request) -> Key {
@@ -137,6 +155,7 @@ impl Status {
             sessions: report::sessions(&snapshot),
             queue: report::queue(&snapshot, now),
             sinks: report::sinks(&snapshot, now),
+            services: services::services(&self.services, &snapshot),
         })
     }
 

@@ -1,5 +1,6 @@
 //! The documents of `/ready` and `/status`.
 
+use super::services::ServiceReport;
 use crate::system::health::{Component, Snapshot, Trouble};
 use serde::Serialize;
 use std::time::Instant;
@@ -69,6 +70,8 @@ pub(super) struct Report<'a> {
     pub(super) sessions: Vec<SessionReport<'a>>,
     pub(super) queue: QueueReport<'a>,
     pub(super) sinks: Vec<SinkReport<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) services: Vec<ServiceReport<'a>>,
 }
 
 #[derive(Serialize)]
