@@ -37,7 +37,7 @@ enum Kind {
     Filter(Expression),
     SetVars(Vec<(Arc<str>, Expression)>),
     Changes(Changes),
-    Burst(Waiting),
+    Burst(Box<Waiting>),
     Collect(Collected),
     Stash(String),
     /// Its expression cannot be read, which the configuration should have said.
@@ -60,7 +60,7 @@ pub(super) fn compiled(shape: &Shape) -> Vec<Work> {
             }
             Step::Burst(burst) => {
                 let name = (shape.name.clone(), works.len());
-                Kind::Burst(Waiting::new(*burst, name))
+                Kind::Burst(Box::new(Waiting::new(*burst, name)))
             }
             other => kind(other).unwrap_or_else(Kind::Broken),
         };
