@@ -235,3 +235,8 @@ fn templates_of_alerts() {
 fn expressions_of_routes() {
     fuzz("cel");
 }
+
+#[test]
+fn messages_for_an_application() {
+    fuzz("events");
+}

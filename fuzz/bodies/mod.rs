@@ -12,6 +12,7 @@ mod cel;
 mod config;
 mod control;
 mod envelopes;
+mod events;
 mod http;
 mod jsonata;
 mod lambda;
@@ -37,7 +38,7 @@ pub struct Body {
 }
 
 /// All of them.
-pub const BODIES: [Body; 19] = [
+pub const BODIES: [Body; 20] = [
     Body { name: "mqtt", run: mqtt::stream, in_a_second: 20_000 },
     Body { name: "websocket", run: mqtt::websocket, in_a_second: 1_200 },
     Body { name: "http", run: http::requests, in_a_second: 20_000 },
@@ -56,6 +57,7 @@ pub const BODIES: [Body; 19] = [
     Body { name: "jsonata", run: jsonata::expressions, in_a_second: 4_000 },
     Body { name: "lambda", run: lambda::expressions, in_a_second: 4_000 },
     Body { name: "cel", run: cel::expressions, in_a_second: 10_000 },
+    Body { name: "events", run: events::messages, in_a_second: 10_000 },
     Body { name: "templates", run: templates::templates, in_a_second: 2_000 },
 ];
 

@@ -286,9 +286,21 @@ impl Asking {
         {
             return Err(format!("app {app_id} may not publish to its dead-letter topic `{topic}`"));
         }
+        self.warn_of_loop(subscription);
         let rule = AppRule::rule(&self.dapr, component, subscription);
         let rule = rule.map_err(|(place, fault)| format!("rule {}: {fault}", place + 1))?;
         Ok((component.broker.clone(), rule))
+    }
+
+    /// What was declared was looked at when it was read.
+    fn warn_of_loop(&self, subscription: &Subscription) {
+        let Subscription { topic, dead_letter_topic, is_declared, .. } = subscription;
+        let own = dead_letter_topic.as_ref().filter(|own| subscription.matches(own));
+        if let Some(own) = own.filter(|_| !is_declared) {
+            let words =
+                format!("the subscription to `{topic}` gets its own dead letters (`{own}`)");
+            warn!("{}: {}", self.name, line(&words));
+        }
     }
 
     /// Says and shows what became of a list.
