@@ -364,7 +364,7 @@ impl Queue {
         let (tell, told) = bounded(1);
         let request = Request::Record(scope.to_owned(), key.to_owned(), tell);
         self.0.requests.send(request).ok()?;
-        told.recv().ok().flatten()
+        told.recv().ok()?.pop().map(|(_, value)| value)
     }
 
     /// Remembers a value over restarts, or forgets it. Returns at once: it is written with the

@@ -15,8 +15,9 @@ pub(super) enum Request {
     Upstream(Upstream, Sender<Vec<UpstreamRow>>),
     /// Store what it became, in place of its rows.
     Replace(Upstream, Vec<String>, Vec<Push>),
-    /// Tell what is remembered.
-    Record(String, String, Sender<Option<String>>),
+    /// Tell what is remembered under a key of a scope, as [`Request::Records`]: one type of answer is
+    /// one channel in the binary.
+    Record(String, String, Sender<Vec<(String, String)>>),
     /// Tell all that is remembered in a scope: keys and values.
     Records(String, Sender<Vec<(String, String)>>),
     /// Remember a value, or forget it.

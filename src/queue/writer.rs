@@ -185,7 +185,8 @@ impl Writer {
                 Request::Pulse => {}
                 Request::Upstream(table, answer) => self.upstream(table, &answer),
                 Request::Record(scope, key, answer) => {
-                    let _ = answer.send(self.record(&scope, &key));
+                    let value = self.record(&scope, &key);
+                    let _ = answer.send(value.map(|value| (key, value)).into_iter().collect());
                 }
                 Request::Records(scope, answer) => {
                     let _ = answer.send(self.records(&scope));
