@@ -14,11 +14,13 @@ const BEAT: Duration = Duration::from_secs(30);
 /// How often an agent that is not healthy checks whether it is again.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
-/// Pings `key` at once and then every 30 s until the stop, skipping beats while the agent is not
+/// Pings `key` at once, within 30 s again, and then every 30 s until the stop, skipping beats while the agent is not
 /// healthy.
 pub fn run(ping: &Ping, key: &str, services: &Services) {
     let Services { health, limits, stop, .. } = services;
     let mut paused = false;
+    // Boxes that got their power back together do not ping together ever after.
+    let mut beat = BEAT.mul_f64(fastrand::f64());
     loop {
         health.ask();
         let trouble = health.snapshot().trouble(Instant::now(), *limits);
@@ -32,7 +34,10 @@ pub fn run(ping: &Ping, key: &str, services: &Services) {
         if !paused && let Outcome::Later { why, .. } | Outcome::Never { why, .. } = ping(key) {
             warn!("heartbeat: the ping failed: {why}");
         }
-        let pause = if paused { LOOK_AGAIN } else { BEAT.saturating_sub(began.elapsed()) };
+        let pause = if paused { LOOK_AGAIN } else { beat.saturating_sub(began.elapsed()) };
+        if !paused {
+            beat = BEAT;
+        }
         if stop.is_set_within(pause) {
             return;
         }
