@@ -219,12 +219,11 @@ fn the_dashboard_asks_for_metrics_that_there_are() {
 /// A browser of Debian's, if there is one.
 fn browser() -> Option<PathBuf> {
     let names = ["chromium-headless-shell", "chromium"];
-    let found = names.iter().find_map(|name| {
+    names.iter().find_map(|name| {
         let found = Command::new("sh").args(["-c", &format!("command -v {name}")]).output().ok()?;
         let path = String::from_utf8(found.stdout).ok()?;
         (!path.trim().is_empty()).then(|| PathBuf::from(path.trim()))
-    });
-    found
+    })
 }
 
 #[test]
