@@ -26,11 +26,11 @@ impl Backoff {
     }
 }
 
-/// The wait before the next try of a sink that has been failing for `down`: a tenth of that time,
+/// The wait before the next try of a sink that has been failing for `down`: a quarter of that time,
 /// between `shortest` and `longest`, so that we notice its return soon without trying too often.
 #[must_use]
 pub fn probe_wait(down: Duration, shortest: Duration, longest: Duration, spread: f64) -> Duration {
-    const FRACTION: u32 = 10;
+    const FRACTION: u32 = 4;
     let whole = (down / FRACTION).clamp(shortest, longest);
     let half = whole / 2;
     half + half.mul_f64(spread)
@@ -52,9 +52,9 @@ mod tests {
     }
 
     #[test]
-    fn a_sink_is_probed_after_a_tenth_of_the_time_it_has_been_down() {
+    fn a_sink_is_probed_after_a_quarter_of_the_time_it_has_been_down() {
         let (shortest, longest) = (Duration::from_millis(200), Duration::from_secs(30));
-        for (down, wait) in [(0, 200), (1_000, 200), (20_000, 2_000), (3_600_000, 30_000)] {
+        for (down, wait) in [(0, 200), (1_000, 250), (20_000, 5_000), (3_600_000, 30_000)] {
             let wait = Duration::from_millis(wait);
             assert_eq!(probe_wait(Duration::from_millis(down), shortest, longest, 1.0), wait);
         }

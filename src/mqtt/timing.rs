@@ -51,3 +51,37 @@ impl Default for Timing {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SESSIONS: usize = 2_000;
+    const OUTAGE: usize = 3_600;
+
+    /// Connections of a second to a broker that all sessions lose at once, in multiples of their
+    /// number: at the beginning, and at the end of an hour. When it is back each connects once.
+    #[test]
+    fn sessions_of_a_fleet_do_not_come_back_all_at_once() {
+        let Timing { reconnect, .. } = Timing::default();
+        let mut dice = fastrand::Rng::with_seed(7);
+        let mut attempts = vec![0_u32; OUTAGE + 60];
+        for _ in 0..SESSIONS {
+            let (mut at, mut failures) = (Duration::ZERO, 0);
+            while at < Duration::from_secs(OUTAGE as u64) {
+                failures += 1;
+                at += reconnect.wait_after(failures, dice.f64());
+                let second = usize::try_from(at.as_secs()).unwrap();
+                attempts[second] += 1;
+            }
+        }
+        let peak = |seconds: std::ops::Range<usize>| {
+            let most = attempts[seconds].iter().copied().max().unwrap();
+            f64::from(most) / f64::from(u32::try_from(SESSIONS).unwrap())
+        };
+        let (begin, later, back) = (peak(0..60), peak(1_800..OUTAGE), peak(OUTAGE..OUTAGE + 60));
+        assert!((3.0..4.5).contains(&begin), "{begin}: three or four attempts in the first second");
+        assert!(later < 0.07, "{later}: one in 22 s");
+        assert!(back < 0.07, "{back}: they come back within half a minute");
+    }
+}

@@ -1,7 +1,8 @@
 //! Whether deliveries may pass at present: open, or closed with one probe at a time.
 //!
 //! Lanes and sinks have one each. After a refusal of the sink as a whole, the next probe waits a
-//! tenth of the time that the sink has been down.
+//! quarter of the time that the sink has been down. One that is down again soon after it came back, as
+//! an API is that limits a whole fleet, is asked as seldom as before.
 
 use crate::retry::probe_wait;
 use std::time::{Duration, Instant};
@@ -12,15 +13,24 @@ const PROBE_SHORTEST: Duration = Duration::from_millis(400);
 /// However long it has been failing, it is asked again after this long.
 const PROBE_LONGEST: Duration = Duration::from_secs(30);
 
+/// For so long at most an outage counts for the next one, and for this many times the time since its
+/// end it does not count any more.
+const REMEMBERED_MAX: Duration = Duration::from_secs(300);
+const FORGOTTEN: u32 = 10;
+
 /// A gate. It closes when what is behind it fails, and opens with the first success.
 #[derive(Debug, Default)]
 pub(super) struct Gate {
     closed: Option<Closed>,
+    /// When it opened last, and how long it had been closed.
+    opened: Option<(Instant, Duration)>,
 }
 
 #[derive(Debug)]
 struct Closed {
     since: Instant,
+    /// What is left of the outage before.
+    before: Duration,
     probe_at: Instant,
     probing: bool,
 }
@@ -59,17 +69,20 @@ impl Gate {
     /// side asked for: it can make the wait longer than our own, never shorter. Failures of
     /// attempts that began before it closed do not extend the wait.
     pub(super) fn close(&mut self, now: Instant, probe: bool, after: Option<Duration>, dice: f64) {
-        let since = self.closed.as_ref().map_or(now, |closed| closed.since);
+        let (since, before) = match &self.closed {
+            Some(closed) => (closed.since, closed.before),
+            None => (now, self.remembered(now)),
+        };
         if self.closed.is_some() && !probe && after.is_none() {
             return;
         }
-        let own =
-            probe_wait(now.saturating_duration_since(since), PROBE_SHORTEST, PROBE_LONGEST, dice);
+        let down = now.saturating_duration_since(since) + before;
+        let own = probe_wait(down, PROBE_SHORTEST, PROBE_LONGEST, dice);
         let asked = now + after.map_or(own, |after| after.max(own));
         let probing = !probe && self.closed.as_ref().is_some_and(|closed| closed.probing);
         let probe_at =
             self.closed.as_ref().filter(|_| !probe).map_or(asked, |c| c.probe_at.max(asked));
-        self.closed = Some(Closed { since, probe_at, probing });
+        self.closed = Some(Closed { since, before, probe_at, probing });
     }
 
     /// The probe came back without a word about what is behind the gate; another may go.
@@ -81,8 +94,22 @@ impl Gate {
     }
 
     /// Opens the gate; says whether it was closed.
-    pub(super) fn open(&mut self) -> bool {
-        self.closed.take().is_some()
+    pub(super) fn open(&mut self, now: Instant) -> bool {
+        let Some(closed) = self.closed.take() else { return false };
+        let down = now.saturating_duration_since(closed.since) + closed.before;
+        self.opened = Some((now, down.min(REMEMBERED_MAX)));
+        true
+    }
+
+    /// Opens the gate and forgets why it was closed: somebody asked for it.
+    pub(super) fn set_free(&mut self) {
+        *self = Gate::default();
+    }
+
+    /// What is left of the last outage.
+    fn remembered(&self, now: Instant) -> Duration {
+        let Some((at, down)) = self.opened else { return Duration::ZERO };
+        down.saturating_sub(now.saturating_duration_since(at) * FORGOTTEN)
     }
 
     /// When a probe may go, if the gate is closed.
@@ -119,7 +146,7 @@ mod tests {
         assert_eq!(gate.pass(later), Pass::AfterProbe);
         gate.close(later, true, None, 1.0);
         assert_eq!(gate.pass(later), Pass::NotBefore(later + PROBE_SHORTEST));
-        assert!(gate.open());
+        assert!(gate.open(later));
         assert_eq!(gate.pass(later), Pass::Open);
     }
 
@@ -129,6 +156,29 @@ mod tests {
         gate.close(now, false, None, 1.0);
         gate.close(now + PROBE_SHORTEST * 3 / 4, false, None, 1.0);
         assert_eq!(gate.pass(now + PROBE_SHORTEST), Pass::Probe);
+    }
+
+    #[test]
+    fn whoever_is_away_again_soon_is_asked_as_seldom_as_before() {
+        let secs = Duration::from_secs;
+        let (mut gate, start) = (Gate::default(), Instant::now());
+        let wait = |gate: &Gate, now: Instant| gate.probe_at().unwrap() - now;
+        let fails = |gate: &mut Gate, at: Instant| gate.close(at, true, None, 1.0);
+        fails(&mut gate, start);
+        fails(&mut gate, start + secs(60));
+        assert_eq!(wait(&gate, start + secs(60)), secs(15));
+        let back = start + secs(75);
+        assert!(gate.open(back) && !gate.open(back));
+        // Two seconds later most of it is still remembered, and later nothing.
+        let mut soon = Gate { closed: None, opened: gate.opened };
+        fails(&mut soon, back + secs(2));
+        assert_eq!(wait(&soon, back + secs(2)), secs(75 - 20) / 4);
+        assert_eq!(soon.closed_for(back + secs(3)).unwrap().0, secs(1), "it was open meanwhile");
+        fails(&mut gate, back + secs(8));
+        assert_eq!(wait(&gate, back + secs(8)), PROBE_SHORTEST);
+        soon.set_free();
+        fails(&mut soon, back + secs(3));
+        assert_eq!(wait(&soon, back + secs(3)), PROBE_SHORTEST, "somebody asked for it");
     }
 
     #[test]

@@ -26,14 +26,14 @@ impl Board {
     pub(in crate::queue) fn hurry(&mut self, only: Option<&SinkName>) {
         let is_wanted = |name: &SinkName| only.is_none_or(|only| only == name);
         for sink in self.sinks.iter_mut().filter(|sink| is_wanted(&sink.name)) {
-            sink.gate.open();
+            sink.gate.set_free();
         }
         self.call_all();
         let lanes = self.lanes.iter().filter(|(_, lane)| is_wanted(&lane.name.sink));
         let numbers: Vec<u32> = lanes.map(|(number, _)| *number).collect();
         for number in numbers {
             if let Some(lane) = self.lanes.get_mut(&number) {
-                lane.gate.open();
+                lane.gate.set_free();
                 lane.wake_all();
             }
             self.rotate(number);

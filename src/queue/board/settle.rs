@@ -78,7 +78,7 @@ impl Board {
         if let Some(lane) = self.lanes.get_mut(&claim.lane)
             && (by_policy || !has_failed_too_often(lane, claim.probes, now, dice))
             && claim.probes.lane
-            && lane.gate.open()
+            && lane.gate.open(now)
         {
             lane.wake_all();
         }
@@ -348,7 +348,7 @@ impl Board {
         lane.doubted_at = None;
         lane.failures = 0;
         lane.failing_since = None;
-        if lane.gate.open() {
+        if lane.gate.open(now) {
             lane.wake_all();
         }
     }
@@ -372,7 +372,7 @@ impl Board {
 
     fn opens_sink(&mut self, number: u32, now: Instant) {
         let Some(sink) = self.lanes.get(&number).map(|lane| lane.sink) else { return };
-        if !self.sinks[sink.0].gate.open() {
+        if !self.sinks[sink.0].gate.open(now) {
             return;
         }
         let of_sink = self.lanes.iter().filter(|(_, lane)| lane.sink == sink);

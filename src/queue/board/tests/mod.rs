@@ -1,5 +1,6 @@
 //! The board in virtual time, with a database that is a map and a broker that is a list.
 
+mod fleet;
 mod hold;
 mod table;
 
