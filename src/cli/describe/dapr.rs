@@ -37,13 +37,9 @@ fn component(out: &mut String, component: &PubSub) -> fmt::Result {
         write!(out, ", topics begin with {}", plain(&component.prefix))?;
     }
     writeln!(out)?;
-    for (way, policy) in
-        [("to the application", &component.inbound), ("to the broker", &component.outbound)]
-    {
-        if *policy != Policy::default() {
-            write!(out, "    {way}: ")?;
-            self::policy(out, policy)?;
-        }
+    if component.inbound != Policy::default() {
+        write!(out, "    to the application: ")?;
+        policy(out, &component.inbound)?;
     }
     Ok(())
 }

@@ -126,6 +126,11 @@ impl Policies {
                 None => Names::default(),
             };
             let (inbound, outbound) = (names("inbound"), names("outbound"));
+            if outbound.iter().any(Option::is_some) {
+                let place = source.place(fields.place("outbound"));
+                let what = "has no effect: what is published is stored and waits for its broker";
+                warnings.push(format!("config: {place}: a policy for publishing {what}"));
+            }
             fields.end();
             let (component, place) = (key.clone(), source.place(*at));
             self.targets.push(Target { component, place, inbound, outbound });
