@@ -264,5 +264,6 @@ fn bursts_and_last_values_survive_a_kill() {
     };
     wait_until("what waited has come", || first().contains(&40));
     let found = first();
-    assert_eq!(found, (1..=found.len() as u32).collect::<Vec<_>>());
+    let count = u32::try_from(found.len()).unwrap();
+    assert_eq!(found, (1..=count).collect::<Vec<_>>());
 }

@@ -226,6 +226,17 @@ impl Value {
         }
     }
 
+    /// Whether all numbers in it are finite, as those of JSON are.
+    #[must_use]
+    pub fn is_finite(&self) -> bool {
+        match self {
+            Value::Number(number) => number.is_finite(),
+            Value::List(list) => list.items.iter().all(Value::is_finite),
+            Value::Object(object) => object.members.iter().all(|(_, value)| value.is_finite()),
+            _ => true,
+        }
+    }
+
     /// Whether both are the same all the way down; the order of members does not count.
     #[must_use]
     pub fn same(&self, other: &Value) -> bool {

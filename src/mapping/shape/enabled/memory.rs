@@ -196,14 +196,18 @@ impl Waiting {
         self.last = Some(Item { receipts, ..item.clone() });
         let most = self.burst.size.unwrap_or(BURST_MAX).min(BURST_MAX);
         let is_full = self.values.len() >= most || self.bytes >= BYTES_MAX || self.is_ended;
-        match self.last.as_mut() {
-            Some(last) if is_much && !is_full => {
-                item.receipts = std::mem::take(&mut last.receipts);
-                self.record(item, now.millis).map_or(Waits::Yes, Waits::Stored)
-            }
-            _ if is_full => self.let_go().map_or(Waits::Yes, Waits::No),
-            _ => Waits::Yes,
+        if is_full {
+            return self.let_go().map_or(Waits::Yes, Waits::No);
         }
+        if !is_much {
+            return Waits::Yes;
+        }
+        // What cannot be written down becomes a dead letter with all others, later.
+        let Some(record) = self.record(item, now.millis) else { return Waits::Yes };
+        if let Some(last) = &mut self.last {
+            item.receipts = std::mem::take(&mut last.receipts);
+        }
+        Waits::Stored(record)
     }
 
     /// A record of the values that are not in one yet, under the topic of the last.

@@ -122,6 +122,10 @@ impl Work {
                 if let Value::Function(_) = made {
                     return Err(format!("{place}: the result is a function"));
                 }
+                if !made.is_finite() {
+                    let words = "the result has a number that is not finite (D1001)";
+                    return Err(format!("{place}: {words}"));
+                }
                 item.payload = Payload::Made(made.clone());
                 if made.is_nothing() {
                     return Ok(Next::Stop);
@@ -236,6 +240,9 @@ fn parsed(reading: Reading, payload: &Payload) -> Result<(Payload, bool), String
         }
     };
     let (value, is_longer) = read(reading, bytes)?;
+    if !value.is_finite() {
+        return Err("payload is not a finite number".to_owned());
+    }
     // JSON has only been read.
     let payload = match (reading, payload) {
         (Reading::Json, Payload::Bytes(bytes)) => Payload::Read { value, bytes: bytes.clone() },

@@ -174,7 +174,7 @@ fn bytes_are_read_in_every_format() {
         ("doubleBE", b"\x40\x35\x80\0\0\0\0\0", "out/x 21.5"),
         ("doubleLE", b"\0\0\0\0\0\x80\x35\x40", "out/x 21.5"),
         ("doubleLE", b"\0\0", "dead: payload has 2 bytes, and doubleLE needs 8"),
-        ("floatBE", b"\x7f\x80\0\0", "dead: the result has a number that is not finite (D1001)"),
+        ("floatBE", b"\x7f\x80\0\0", "dead: payload is not a finite number"),
     ] {
         let mut rig = Rig::new(vec![Step::Parse(Reading::of(format).unwrap())]);
         assert_eq!(rig.feed("in/x", bytes), wanted, "{format} of {bytes:?}");
@@ -215,7 +215,7 @@ fn transforms_and_filters_change_stop_or_fail_a_message() {
             (
                 "in/x",
                 r#"{"v":1,"w":0}"#,
-                "dead: the result has a number that is not finite (D1001)",
+                "dead: s-m[0], rule 1: the result has a number that is not finite (D1001)",
             ),
             ("in/x", r#"{"v":1,"w":2}"#, "out/x 0.5"),
             ("in/x", r#"{"v":1}"#, "stopped"),
@@ -234,6 +234,15 @@ fn transforms_and_filters_change_stop_or_fail_a_message() {
             "{\"big\" : 9007199254740993, \"f\":1.50}",
             "out/x {\"big\" : 9007199254740993, \"f\":1.50}",
         )],
+    );
+}
+
+#[test]
+fn a_result_that_is_no_number_fails_its_own_message_alone() {
+    let infinite = "dead: s-m[0], rule 1: the result has a number that is not finite (D1001)";
+    check(
+        vec![transform("1 / $"), burst(Some(2), None)],
+        &[("in/x", "4", "held"), ("in/x", "0", infinite), ("in/x", "2", "out/x [0.25,0.5]")],
     );
 }
 
