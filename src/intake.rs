@@ -5,7 +5,7 @@ mod workshop;
 use crate::config::{PublishRule, Routing, Rule, Target};
 use crate::mapping::cloudevent::Stamp;
 use crate::mapping::{Mapped, app, call, event, heartbeat, policy, publish, routing};
-use crate::message::{Arrival, Desk, Message, Origin, Qos, Receipt};
+use crate::message::{Arrival, Desk, Message, Origin, Qos, Receipt, SinkName};
 use crate::queue::{self, DeadLetter, Push, Queue, Storing, Upstream, UpstreamRow};
 use crate::system::plain::{line, plain};
 use crate::system::stop::Stop;
@@ -13,7 +13,7 @@ use log::{Level, debug, info, log, warn};
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 use workshop::{Bench, Workshop};
 
 /// Most topics that are logged because no rule wants their messages.
@@ -73,6 +73,21 @@ impl Intake {
     pub fn end(&self) {
         if let Some(workshop) = &self.workshop {
             workshop.end();
+        }
+    }
+
+    /// What the rules of a plan make of messages does not go out before this time has passed; with
+    /// none, it may go at once.
+    pub fn hold_back(&self, plan: &Plan, time: Option<Duration>) {
+        let mut sinks: Vec<_> = plan.rules.iter().map(|rule| rule.to.sink_name()).collect();
+        sinks.sort_unstable();
+        sinks.dedup();
+        for sink in sinks {
+            let sink = SinkName::from(sink.into_owned());
+            match time {
+                Some(time) => self.queue.hold_back(&sink, time),
+                None => self.queue.hurry(&sink),
+            }
         }
     }
 

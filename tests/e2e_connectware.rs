@@ -9,6 +9,7 @@ mod support;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 use support::agent::Agent;
 use support::broker::Broker;
 use support::certificates::Authority;
@@ -146,6 +147,37 @@ fn in_order(at: &Subscriber, word: &str) {
     let (mut seen, mut first) = (std::collections::HashSet::new(), mine());
     first.retain(|text| seen.insert(text.clone()));
     assert_eq!(first, numbers(word, 20).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_comes_right_after_a_connection_waits_if_the_file_wants_it() {
+    const WINDOW: Duration = Duration::from_millis(2_000);
+    let (api, inside, field) = (StandIn::new(), Broker::new(), Broker::persistent());
+    let text = service("03-both-directions/valve.yml", &[("1884", field.port())]);
+    // The second window is longer than anybody waits here.
+    for (round, millis, most, count) in [(1, 2_000, 100, 4), (2, 30_000, 10, 12)] {
+        let keys = format!(
+            "clean: false\n        messageBufferWindowMs: {millis}\n        \
+             maxBufferedMessages: {most}"
+        );
+        let name = format!("name: Round-{round}");
+        let text = text.replace("clean: false", &keys).replace("name: Valve-4", &name);
+        let (agent, _folder) = agent(&api, &inside, &[&text], &[]);
+        let mut agent = agent.ready();
+        agent.kill();
+        let mut publisher = Publisher::new(field.port());
+        publisher.burst("v4/a/flow", numbers("kept", count));
+        let at_inside = Subscriber::new(inside.port(), &format!("services/round{round}/#"));
+        let started = Instant::now();
+        agent.start();
+        agent.wait_ready();
+        publisher.publish("v4/a/flow", "live");
+        let found = at_inside.wait_for(count + 1);
+        let waited = found[0].at - started;
+        assert_eq!(waited >= WINDOW, round == 1, "round {round}: {waited:?}");
+        let wanted: Vec<String> = numbers("kept", count).chain(["live".to_owned()]).collect();
+        assert_eq!(at_inside.texts(), wanted);
+    }
 }
 
 const OVERLAPS: &str = r#"

@@ -230,6 +230,10 @@ fn reading(out: &mut String, broker: &Broker) -> fmt::Result {
     if broker.clean {
         write!(out, "; the broker keeps nothing between two connections")?;
     }
+    if let Some(window) = &broker.window {
+        let time = duration_words(window.time);
+        write!(out, "; for {time} after each connection up to {} wait", window.messages_max)?;
+    }
     if let Some(group) = &broker.shared_group {
         write!(out, "; shared with group {}", plain(group))?;
     }

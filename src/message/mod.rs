@@ -134,6 +134,9 @@ impl fmt::Display for Refused {
 
 /// Takes charge of messages; owned by the thread of its source.
 pub trait Accept: Send {
+    /// A connection was made, before anything comes over it.
+    fn connected(&mut self) {}
+
     /// Takes charge of a batch. `desk` hears of each ticket when its message is safe.
     ///
     /// # Errors

@@ -181,6 +181,9 @@ impl Life {
             },
             if connack.session_present { "session resumed" } else { "new session" }
         );
+        if let Role::Subscribe(accept, _) = &mut self.role {
+            accept.connected();
+        }
         self.protocol.accepted(self.version, connack, now, out);
     }
 

@@ -239,6 +239,14 @@ impl Queue {
         Claims::of(Arc::clone(&self.0), terms, ring)
     }
 
+    /// What waits for a sink, and what comes for it, does not go before this time has passed, or
+    /// somebody [hurries](Queue::hurry) it.
+    pub fn hold_back(&self, sink: &SinkName, time: Duration) {
+        let mut board = lock(&self.0.board);
+        board.hold_back(sink, time, Instant::now());
+        self.0.act(board);
+    }
+
     /// All that waits for a sink may go at once: somebody knows that it is back.
     pub fn hurry(&self, sink: &SinkName) {
         let mut board = lock(&self.0.board);

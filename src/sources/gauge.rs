@@ -48,6 +48,10 @@ struct Sorted {
 }
 
 impl Accept for Gauge {
+    fn connected(&mut self) {
+        self.others.connected();
+    }
+
     fn accept(&mut self, arrivals: Vec<Arrival>, desk: &Arc<dyn Desk>) -> Result<(), Refused> {
         let sorted = self.sort(arrivals);
         let desk = shared(sorted.parts, desk);

@@ -39,7 +39,7 @@ pub fn prepare(
 
 /// What passes the messages of a broker to intake.
 pub(super) fn hand(broker: &Broker, intake: &Intake) -> Box<dyn Accept> {
-    Box::new(Hand::new(intake.clone(), plan(broker)))
+    Box::new(Hand::new(intake.clone(), plan(broker)).with_window(broker.window))
 }
 
 /// The same for a session that hands what it brings to somebody else.

@@ -22,6 +22,13 @@ pub(in crate::queue) struct Standing {
 }
 
 impl Board {
+    /// Nothing goes to a sink for this time. That it takes the first one then opens it for all.
+    pub(in crate::queue) fn hold_back(&mut self, name: &SinkName, time: Duration, now: Instant) {
+        if let Some(sink) = self.sinks.iter_mut().find(|sink| sink.name == *name) {
+            sink.gate.close(now, false, Some(time), 0.0);
+        }
+    }
+
     /// Everything that waits, or all of one sink, may go at once: somebody asked for it.
     pub(in crate::queue) fn hurry(&mut self, only: Option<&SinkName>) {
         let is_wanted = |name: &SinkName| only.is_none_or(|only| only == name);

@@ -15,6 +15,7 @@ use crate::config::{
 };
 use crate::topic::{self, TopicTemplate};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Largest packet, in bytes: payloads of a megabyte fit, with their topics.
 const PACKET_BYTES_MAX: usize = 2 * 1024 * 1024;
@@ -320,6 +321,10 @@ impl Assembly {
         // A session that ends with its connection, and a message that nobody acknowledges, come
         // once: they are kept here.
         broker.buffer = broker.clean || broker.rules.iter().any(|it| it.qos == Qos::AtMostOnce);
+        if broker.window.is_some() {
+            // What waits is stored, and so is what follows, so that it is not faster.
+            (broker.buffer, broker.hold) = (true, Duration::ZERO);
+        }
         let rules = &broker.rules;
         let cross = |one: &Rule, other: &Rule| {
             topic::overlap(&one.filter, &other.filter)
