@@ -60,6 +60,7 @@ fn native(text: &str, syntax: Syntax) -> Result<Config, Vec<String>> {
         Ok(Some(match path.extension().and_then(|it| it.to_str()) {
             Some("yml") => SERVICE.to_owned(),
             Some("json") => "{}".to_owned(),
+            Some("yaml") => String::new(),
             _ => "hush-hush-hush\n".to_owned(),
         }))
     };

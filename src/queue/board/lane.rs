@@ -42,6 +42,11 @@ impl Chain {
         self.unstored > 0
     }
 
+    /// All of it has rows, and something of it waits or is under way.
+    pub(super) fn is_stored(&self) -> bool {
+        !self.vacant && self.unstored == 0
+    }
+
     /// Something of it is on its way to the database, so what comes now has to follow.
     pub(super) fn is_being_stored(&self) -> bool {
         self.aside + self.expected > 0
@@ -372,14 +377,25 @@ impl Lane {
     /// Takes an entry that stands in front of its order key and comes back from a worker, and
     /// those behind it, as far as they have no row; what comes later follows them.
     pub(super) fn take_chain(&mut self, front: Entry) -> Vec<(Entry, Position)> {
-        let mut taken = Vec::new();
         if let Some(chain) = self.chain_of(&front) {
             chain.bare = false;
-            let behind = split_unstored(&mut chain.behind, &|_| true);
-            taken.extend(behind.map(|entry| (entry, Position::Behind)));
         }
-        self.count -= taken.len();
+        let mut taken = self.take_behind(&front, &|_| true);
+        self.goes_aside(&front);
         taken.insert(0, (front, Position::Front));
+        taken
+    }
+
+    /// Takes those behind an entry that comes back from a worker and has a row, or gets one.
+    pub(super) fn take_behind(
+        &mut self,
+        front: &Entry,
+        wanted: &dyn Fn(&Entry) -> bool,
+    ) -> Vec<(Entry, Position)> {
+        let Some(chain) = self.chain_of(front) else { return Vec::new() };
+        let behind = split_unstored(&mut chain.behind, wanted);
+        let taken: Vec<_> = behind.map(|entry| (entry, Position::Behind)).collect();
+        self.count -= taken.len();
         for (entry, _) in &taken {
             self.goes_aside(entry);
         }

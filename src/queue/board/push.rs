@@ -43,8 +43,8 @@ impl Board {
     }
 
     /// Whether a delivery has to be stored now: its source wants it, it is no use to hold it, rows of
-    /// its lane go before it, or its lane is held back while the sink takes others. Not while one
-    /// that goes before it has no row: after a restart it would go out before that one.
+    /// its lane go before it, or its lane or order key is held back while the sink takes others. Not
+    /// while one that goes before it has no row: after a restart it would go out before that one.
     pub(in crate::queue) fn needs_storing(
         &mut self,
         delivery: &Delivery,
@@ -73,6 +73,9 @@ impl Board {
         at_once
             || lane.unread_from.is_some()
             || chain.is_some_and(Chain::is_being_stored)
+            || (chain.is_some_and(Chain::is_stored)
+                && self.takes_others(lane, storing)
+                && !self.unwritable)
             || (storing == Storing::IfAway && lane.has_to_follow_those_aside(delivery))
             || self.holds_up_others(lane.sink, storing)
             || (lane.gate.is_closed() && self.takes_others(lane, storing) && !self.unwritable)

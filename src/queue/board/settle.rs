@@ -97,6 +97,7 @@ impl Board {
         if entry.stored {
             let row = RowId { lane: number, seq: entry.seq };
             self.outbox.changes.push(Change::Attempts(row, attempts));
+            self.set_followers_aside(number, &entry, until);
         } else if !self.stays_in_memory(&entry, number) {
             self.set_chain_aside(number, entry, until);
             return;
@@ -196,6 +197,9 @@ impl Board {
         let (number, attempts) = (claim.lane, claim.attempt - 1);
         let entry = self.entry(claim, attempts);
         if entry.stored || self.stays_in_memory(&entry, number) {
+            if entry.stored {
+                self.set_followers_aside(number, &entry, until);
+            }
             self.wait(number, entry, until);
         } else {
             self.set_chain_aside(number, entry, until);
@@ -249,6 +253,22 @@ impl Board {
     fn set_chain_aside(&mut self, number: u32, entry: Entry, until: Instant) {
         let taken = self.lanes.get_mut(&number).map(|lane| lane.take_chain(entry));
         for (entry, position) in taken.into_iter().flatten() {
+            self.set_aside(number, entry, position, until);
+        }
+    }
+
+    /// A delivery that failed has a row, so what stands behind it gets one, too: it would hold a
+    /// broker's window for as long as the one in front fails.
+    fn set_followers_aside(&mut self, number: u32, front: &Entry, until: Instant) {
+        if self.unwritable {
+            return;
+        }
+        let Some(lane) = self.lanes.get_mut(&number) else { return };
+        let last_taken = self.sinks[lane.sink.0].last_taken;
+        let wanted = |entry: &Entry| {
+            entry.storing != Storing::IfOthersPass || last_taken >= Some(entry.since)
+        };
+        for (entry, position) in lane.take_behind(front, &wanted) {
             self.set_aside(number, entry, position, until);
         }
     }

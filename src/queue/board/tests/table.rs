@@ -97,6 +97,23 @@ fn in_direct_mode_what_is_refused_while_others_are_taken_is_set_aside() {
     );
 }
 
+/// A delivery that fails has a row, so those behind it must not wait in memory, where they would
+/// hold the broker's window.
+#[test]
+fn what_comes_behind_a_row_that_fails_gets_one_too() {
+    play(
+        Storing::IfRefused,
+        "push a/k; claim 0; settle 0 own; commit; rows 0; signed 0; push a/k; commit; rows 0 1",
+    );
+    // While the sink takes nothing the broker keeps it, but not for longer.
+    play(
+        Storing::IfRefused,
+        "push a/k; claim 0; settle 0 own; commit; rows 0; push b; claim 1; settle 1 sink
+         push a/k; commit; rows 0; +400; claim 1; settle 1 ok; +100; claim 0; settle 0 own
+         commit; rows 0 2; signed 0 1 2",
+    );
+}
+
 /// The first delivery gets an answer that looks as if the sink were down, each time.
 #[test]
 fn a_poison_delivery_holds_up_others_once_and_then_waits_alone() {
