@@ -1,4 +1,4 @@
-//! Messages that can never become deliveries: said once, counted after that, and few of them kept.
+//! Messages that can never become deliveries are logged once and then counted; a few are kept.
 //!
 //! On a plant's broker most messages below a wildcard are no events: `online`, `23.5`, images. Each
 //! of them as a line in the log and a dead letter would wear out the flash and push out what
@@ -10,10 +10,10 @@ use std::collections::HashMap;
 use std::fmt::Write;
 use std::time::{Duration, Instant};
 
-/// The bounds below are for this long.
+/// The bounds below apply to a window of this length.
 const WINDOW: Duration = Duration::from_secs(3_600);
 
-/// Most equal complaints of which the messages are kept.
+/// Most messages that are kept for one complaint.
 const EQUAL_KEPT_MAX: u32 = 5;
 
 /// Most messages kept, and their bytes.
@@ -23,7 +23,7 @@ const KEPT_BYTES_MAX: usize = 256 * 1024;
 /// Most different complaints that get a line each.
 const COMPLAINTS_MAX: usize = 60;
 
-/// Most characters that are remembered of a topic and of a reason.
+/// Most characters remembered of a topic, and of a reason.
 const CHARS_MAX: usize = 120;
 
 /// Most topics that are named in a sum.
@@ -80,7 +80,7 @@ impl Chatter {
         }
     }
 
-    /// Decides about a message of so many bytes; `can_be_kept` says whether there is a database.
+    /// Decides about a message of this size; `can_be_kept` says whether there is a database.
     pub(super) fn note(
         &mut self,
         topic: &str,

@@ -6,7 +6,7 @@ use crate::queue::push::Storing;
 use crate::retry::Backoff;
 use std::time::Instant;
 
-/// What a sink tells the queue of itself.
+/// What a sink tells the queue about itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Terms {
     /// Its name, as in the lanes of its deliveries.
@@ -15,7 +15,7 @@ pub struct Terms {
     pub in_flight_max: usize,
     /// How long a delivery waits after failures of its own.
     pub backoff: Backoff,
-    /// After so many failures of its own a delivery is given up; `None` for never.
+    /// After this many failures of its own a delivery is given up; `None` for never.
     pub attempts_max: Option<u32>,
     /// Whether it hands over what a lane has in order, one behind the other, as a session that
     /// publishes does: then all of a lane keep their order, as if they shared an order key.
@@ -52,11 +52,11 @@ pub enum Next {
     Claim(Claim),
     /// Nothing now; look again at this moment, or when something happens.
     Nothing(Option<Instant>),
-    /// Nothing any more: the agent ends.
+    /// Nothing more will come: the agent ends.
     Over,
 }
 
-/// For which closed gates a claim finds out whether they may open.
+/// The closed gates that this claim probes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Probes {
     pub(super) lane: bool,

@@ -70,14 +70,14 @@ impl Claims {
         next
     }
 
-    /// The sink has nobody to hand over to at present, and keeps these claims.
+    /// The sink cannot hand over at present, and keeps these claims.
     pub fn goes_away(&self, under_way: &mut dyn Iterator<Item = &mut Claim>) {
         let mut board = lock(&self.shared.board);
         board.goes_away(self.sink, under_way, Instant::now());
         self.shared.act(board);
     }
 
-    /// It has somebody again.
+    /// The sink can hand over again.
     pub fn comes_back(&self) {
         lock(&self.shared.board).comes_back(self.sink);
     }
@@ -87,7 +87,7 @@ impl Claims {
         if is_over { Next::Over } else { self.shared.next(board, self.sink, now) }
     }
 
-    /// Ends the claims of this sink: those that wait return `None`, and so do later ones.
+    /// Ends the claims of this sink: waiting ones return `None`, and so do later ones.
     pub fn stop(&self) {
         let board = lock(&self.shared.board);
         self.waiting.over.store(true, Ordering::Release);
@@ -95,7 +95,7 @@ impl Claims {
         self.waiting.wake_all();
     }
 
-    /// Gives a claimed delivery back with what came of the attempt.
+    /// Gives a claimed delivery back with the outcome of the attempt.
     pub fn settle(&self, claim: Claim, outcome: Outcome) {
         self.settle_all(vec![(claim, outcome)]);
     }

@@ -8,16 +8,16 @@ use std::time::Instant;
 /// A delivery on the board, not in the hands of a worker.
 #[derive(Debug)]
 pub(super) struct Entry {
-    /// Its number; order is order of numbers.
+    /// Its number. The order of deliveries is the order of their numbers.
     pub(super) seq: u64,
     pub(super) delivery: Delivery,
-    /// Attempts that were held against it, over restarts.
+    /// Failed attempts that count against it, over restarts.
     pub(super) attempts: u32,
     /// It has a row in the database.
     pub(super) stored: bool,
     /// When it is to have one, if it has none.
     pub(super) storing: Storing,
-    /// What speaks for it being what is wrong, and not its sink or lane.
+    /// Signs that the delivery itself is at fault, and not its sink or lane.
     pub(super) doubt: Option<Box<Doubt>>,
     /// What its source waits for; only while it is not stored.
     pub(super) receipt: Option<Receipt>,
@@ -25,10 +25,10 @@ pub(super) struct Entry {
     pub(super) since: Instant,
 }
 
-/// Attempts at a delivery that failed in ways that were laid to its sink or lane.
+/// Failed attempts that were blamed on the sink or the lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Doubt {
-    /// When the first of them came to its end.
+    /// When the first of them ended.
     pub(super) since: Instant,
     pub(super) failures: u32,
 }
@@ -39,7 +39,7 @@ impl Entry {
         !self.stored && matches!(self.storing, Storing::Within(_))
     }
 
-    /// What it counts for, in bytes, in memory and on disk alike.
+    /// Its weight in bytes, the same in memory and on disk.
     pub(super) fn bytes(&self) -> u64 {
         weight(&self.delivery)
     }
@@ -48,7 +48,7 @@ impl Entry {
 /// Where an entry stands among those of its order key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Position {
-    /// In front, and in the hands of a worker: this is a copy.
+    /// In front, and a worker has it: this is a copy.
     InFlight,
     /// In front, or it has no order key.
     Front,

@@ -5,7 +5,7 @@ use crate::queue::row::{weight, weight_of_record};
 use std::fmt;
 use std::time::Duration;
 
-/// What a source hands in.
+/// What a source pushes.
 #[derive(Debug)]
 pub enum Push {
     /// A delivery, and what its source waits for.
@@ -25,7 +25,8 @@ pub enum Push {
         /// Signed once when it is stored or counted.
         receipt: Option<Receipt>,
     },
-    /// Something to remember with what is pushed beside it; see [`Queue::push_whole`](super::Queue::push_whole).
+    /// A record, stored together with the rest of the batch; see
+    /// [`Queue::push_whole`](super::Queue::push_whole).
     Record {
         /// What is remembered.
         record: Record,
@@ -87,7 +88,7 @@ pub struct DeadLetter {
     pub lane: Option<LaneName>,
     /// Its order key.
     pub order_key: Option<String>,
-    /// What it asked of its sink, if it was a delivery.
+    /// What its sink was asked to do, if it was a delivery.
     pub errand: Option<Errand>,
     /// The topic its message came on, or `http`.
     pub origin: String,
@@ -114,7 +115,7 @@ pub struct UpstreamRow {
 }
 
 impl UpstreamRow {
-    /// What stands in a column.
+    /// The value of a column.
     #[must_use]
     pub fn column(&self, name: &str) -> Option<&[u8]> {
         self.columns.iter().find(|(column, _)| *column == name)?.1.as_deref()
@@ -148,7 +149,7 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// What a push counts for, in bytes.
+/// The weight of a push, in bytes.
 pub(super) fn weight_of(push: &Push) -> u64 {
     match push {
         Push::Delivery { delivery, .. } => weight(delivery),

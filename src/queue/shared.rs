@@ -41,13 +41,13 @@ pub(super) struct Shared {
     pub(super) bytes_max: u64,
     /// Sources that were refused and want to know when there is room.
     pub(super) refused: Mutex<Vec<Refused>>,
-    /// There was no room, and no source has heard of any since.
+    /// There was no room, and no source has heard of room since.
     pub(super) no_room: AtomicBool,
     /// Messages that can never be delivered.
     pub(super) chatter: Mutex<Chatter>,
     pub(super) health: Health,
     pub(super) reporter: Arc<Reporter>,
-    /// Those who follow what passes.
+    /// The readers of `ilagent tail`.
     pub(super) tail: Arc<Tail>,
     pub(super) pulse: Pulse,
     pub(super) writer: Mutex<Option<JoinHandle<()>>>,
@@ -59,7 +59,7 @@ pub(super) struct Shared {
 pub(super) struct Signing {
     /// Handed in, not signed yet. Taken with the board held.
     due: Mutex<Vec<Receipt>>,
-    /// Whose turn it is to sign. Never waited for with the board held.
+    /// Held by the thread that signs. Never waited for with the board held.
     turn: Mutex<()>,
 }
 
@@ -79,7 +79,7 @@ impl Signing {
 /// A source that was refused.
 pub(super) struct Refused {
     pub(super) desk: Arc<dyn Desk>,
-    /// What there has to be room for first.
+    /// What has to fit before it is worth trying again.
     pub(super) bytes: u64,
     pub(super) place: Place,
 }
@@ -123,7 +123,7 @@ impl Shared {
             let what = if verdict.keep { "a dead letter" } else { "a message that is not kept" };
             log::warn!("queue: {what} from {}: {}", plain(origin), plain(reason));
         }
-        // The queue thread tells the sum.
+        // The queue thread logs the sum.
         self.nudge(first);
         self.health.queue(|queue| queue.messages_unkept = unkept);
         verdict
@@ -233,7 +233,7 @@ impl Shared {
         waiting.iter().filter(|(id, _)| sinks.contains(id)).for_each(|(_, waiting)| waiting.wake());
     }
 
-    /// Wakes the queue thread for what the board asks for. When it has other requests it looks
+    /// Wakes the queue thread if the board has work for it. When it has other requests it looks
     /// there, too.
     pub(super) fn nudge(&self, wanted: bool) {
         if wanted {
@@ -241,7 +241,7 @@ impl Shared {
         }
     }
 
-    /// Tells sources that were refused that it is worth trying again, if it is.
+    /// Tells refused sources to try again, once there is room.
     pub(super) fn tell_of_room(&self) {
         if self.unwritable.load(Ordering::Acquire) {
             return;
@@ -279,7 +279,7 @@ impl Shared {
         }
     }
 
-    /// Puts on the health board what can have changed with a push or a settlement.
+    /// Updates what a push or a settlement can change on the health board.
     pub(super) fn report(&self, board: &Board) {
         let (stored, transit, oldest) = (board.stored, board.transit, board.oldest());
         let (bytes_max, no_room) = (self.bytes_max, self.no_room.load(Ordering::Acquire));

@@ -1,7 +1,7 @@
-//! What passes, line by line, for people who follow it with `ilagent tail`.
+//! Messages and deliveries as they pass, line by line, for `ilagent tail`.
 //!
-//! While nobody follows it costs one look at a number. Whoever follows has a channel with a bound;
-//! what finds no room there is counted, and neither sources nor sinks wait for anybody.
+//! With no reader it costs one look at a number. Each reader has a bounded channel;
+//! lines that find no room are counted, and neither sources nor sinks ever wait for a reader.
 
 use crate::message::{Delivery, Errand, Outcome};
 use crate::queue::claim::Claim;
@@ -16,19 +16,19 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-/// Most who follow at a time.
+/// Most readers at a time.
 const FOLLOWERS_MAX: usize = 4;
 
-/// Most lines that wait for one of them.
+/// Most lines that wait for a reader.
 const LINES_MAX: usize = 1_024;
 
-/// Most deliveries that are named of one message.
+/// Most deliveries named on the line of one message.
 const NAMED_MAX: usize = 8;
 
-/// Most characters of what a sink said.
+/// Most characters of a sink's reason.
 const WHY_CHARS_MAX: usize = 400;
 
-/// What somebody wants to see; everything, unless something is named.
+/// A reader's filter; without one, everything passes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wanted {
     /// What this source brings, such as `mqtt plant`.
@@ -81,7 +81,7 @@ impl Wanted {
     }
 }
 
-/// Those who follow.
+/// The readers.
 #[derive(Default)]
 pub(in crate::queue) struct Tail {
     count: AtomicUsize,
@@ -94,7 +94,7 @@ struct Follower {
     missed: Arc<AtomicU32>,
 }
 
-/// The end of a channel at which somebody reads.
+/// A reader's end of its channel.
 pub(in crate::queue) struct Following {
     tail: Arc<Tail>,
     pub(in crate::queue) lines: Receiver<String>,
@@ -102,7 +102,7 @@ pub(in crate::queue) struct Following {
 }
 
 impl Following {
-    /// How many lines found no room since this was asked last.
+    /// How many lines found no room since the last call.
     pub(in crate::queue) fn missed(&self) -> u32 {
         self.missed.swap(0, Ordering::Relaxed)
     }
@@ -117,7 +117,7 @@ impl Drop for Following {
 }
 
 impl Tail {
-    /// One more follows; `None` if there are too many.
+    /// Adds a reader; `None` if there are too many.
     pub(in crate::queue) fn follow(self: &Arc<Self>, wanted: Wanted) -> Option<Following> {
         let mut followers = lock(&self.followers);
         if followers.len() >= FOLLOWERS_MAX {

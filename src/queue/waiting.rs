@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Wakes a session that waits for something else than `Claims::wait`. It may not block.
+/// Wakes a session that waits for something other than `Claims::wait`. It must not block.
 pub type Ring = Arc<dyn Fn() + Send + Sync>;
 
 /// Where the threads of one sink wait. Each sink has its own, so that nobody is woken for

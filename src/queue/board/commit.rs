@@ -1,4 +1,4 @@
-//! What follows from a commit, or from one that failed.
+//! What happens on the board after a commit, or after one that failed.
 
 use super::{Board, ENDING_MAX};
 use crate::message::Delivery;
@@ -9,8 +9,7 @@ use crate::queue::row::weight;
 use std::time::Instant;
 
 impl Board {
-    /// What was written: the board knows of the rows. Says how many bytes are not on the way any
-    /// more.
+    /// Notes on the board what was written. Returns how many bytes are no longer on their way.
     pub(in crate::queue) fn committed(
         &mut self,
         changes: Vec<Change>,

@@ -13,8 +13,8 @@ const PROBE_SHORTEST: Duration = Duration::from_millis(400);
 /// However long it has been failing, it is asked again after this long.
 const PROBE_LONGEST: Duration = Duration::from_secs(30);
 
-/// For so long at most an outage counts for the next one, and for this many times the time since its
-/// end it does not count any more.
+/// At most this much of an outage counts for the next one. Each second since its end takes this
+/// many seconds off.
 const REMEMBERED_MAX: Duration = Duration::from_secs(300);
 const FORGOTTEN: u32 = 10;
 
@@ -35,12 +35,12 @@ struct Closed {
     probing: bool,
 }
 
-/// What a gate says to a delivery that wants to pass.
+/// A gate's answer to a delivery that wants to pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Pass {
     /// Go.
     Open,
-    /// Go, but alone: see what happens.
+    /// Go, but alone, as a probe.
     Probe,
     /// Not before this moment.
     NotBefore(Instant),
@@ -85,7 +85,7 @@ impl Gate {
         self.closed = Some(Closed { since, before, probe_at, probing });
     }
 
-    /// The probe came back without a word about what is behind the gate; another may go.
+    /// The probe came back and says nothing about what is behind the gate; another may go.
     pub(super) fn probe_is_back(&mut self, now: Instant) {
         if let Some(closed) = &mut self.closed {
             closed.probing = false;

@@ -15,7 +15,7 @@ use std::time::Instant;
 pub(super) struct Chain {
     /// Those behind the one in front, in order.
     behind: VecDeque<Entry>,
-    /// The front is empty: what stood there is done, and the next is on its way to the database.
+    /// The front is empty: the delivery there is done, and the next is on its way to the database.
     vacant: bool,
     /// The one in front is in the hands of a worker and has no row.
     bare: bool,

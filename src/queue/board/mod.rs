@@ -61,7 +61,7 @@ struct Sink {
     /// Its terms; `None` until it gives them, and nothing is claimed for it before.
     terms: Option<Terms>,
     gate: Gate,
-    /// It has nobody to hand over to, and keeps what it has claimed.
+    /// It cannot hand over at present, and keeps what it has claimed.
     is_away: bool,
     /// When it took a delivery last, or refused one for good.
     last_taken: Option<Instant>,
@@ -92,7 +92,7 @@ impl Sink {
     }
 }
 
-/// What follows from what happened on the board, for whoever holds it to do.
+/// What the caller has to do after a change of the board.
 #[derive(Default)]
 pub(in crate::queue) struct Effects {
     /// Sinks that may find something to claim.
@@ -101,7 +101,7 @@ pub(in crate::queue) struct Effects {
     pub(in crate::queue) arriving: u64,
     /// To be signed in this order, before anything else happens on the board.
     pub(in crate::queue) receipts: Vec<Receipt>,
-    /// What a person should hear of.
+    /// To be logged.
     pub(in crate::queue) warnings: Vec<String>,
 }
 
@@ -180,7 +180,7 @@ impl Board {
         SinkId(at)
     }
 
-    /// What is stored was counted, all in all and for each sink.
+    /// Sets how much is stored, in total and for each sink.
     pub(in crate::queue) fn was_counted(&mut self, all: Amount, of_sinks: Vec<(SinkName, u64)>) {
         self.stored = all;
         self.sinks.iter_mut().for_each(|sink| sink.stored = 0);
@@ -212,7 +212,7 @@ impl Board {
         }
     }
 
-    /// It waits no longer.
+    /// It no longer waits.
     fn goes(&mut self, number: u32, bytes: u64, is_stored: bool) {
         let amount = if is_stored { &mut self.stored } else { &mut self.transit };
         amount.take(bytes);
@@ -222,7 +222,7 @@ impl Board {
         }
     }
 
-    /// What follows from what happened since it was asked last.
+    /// What has become due since the last call.
     pub(in crate::queue) fn take_effects(&mut self) -> Effects {
         std::mem::take(&mut self.effects)
     }

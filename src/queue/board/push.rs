@@ -23,7 +23,7 @@ impl Board {
         }
     }
 
-    /// Adds what has to be written for a delivery that is expected.
+    /// Adds the writes for an expected delivery.
     pub(in crate::queue) fn insert(
         &mut self,
         delivery: Delivery,
@@ -107,7 +107,7 @@ impl Board {
         let number = self.number(&delivery.lane);
         let mut receipt = receipt;
         if delivery.keep.is_perishable() {
-            // What is only worth something now is waited for by nobody.
+            // Nothing waits for a perishable delivery.
             self.effects.receipts.extend(receipt.take());
             if self.has_another(number, &delivery) {
                 return;

@@ -1,4 +1,4 @@
-//! What becomes of a delivery after an attempt, and what that says about its lane and sink.
+//! What happens to a delivery after an attempt, and what that says about its lane and sink.
 //!
 //! In direct mode a delivery that is refused while the sink takes others is set aside: moved to the
 //! database, so that it does not hold the broker's window or the offset of its partition. For a
@@ -16,11 +16,11 @@ use crate::queue::push::{DeadLetter, Storing};
 use crate::queue::row::{RowId, weight};
 use std::time::{Duration, Instant};
 
-/// That many failures in a row, each of a delivery's own, say that the lane is what fails.
+/// After this many failures in a row, each of a delivery's own, we blame the lane.
 const LANE_FAILURES_MAX: u32 = 100;
 
 impl Board {
-    /// Takes a claim back with what came of it.
+    /// Takes a claim back with its outcome.
     pub(in crate::queue) fn settle(
         &mut self,
         claim: Claim,
@@ -86,7 +86,7 @@ impl Board {
             self.bury(claim, format!("given up after {attempts} attempts, the last one: {why}"));
             return;
         }
-        // What the other side asks for can make the wait longer than our own, never shorter.
+        // A wait that the other side asks for can only be longer than our own.
         let own = backoff.wait_after(attempts, dice);
         let wait = after.map_or(own, |after| if by_policy { after } else { after.max(own) });
         if by_policy {
@@ -105,7 +105,7 @@ impl Board {
         self.wait(number, entry, until);
     }
 
-    /// It does not hold up those behind it any more. What is stored of it keeps its order key, so
+    /// It no longer holds up those behind it. Its row keeps its order key, so
     /// after a restart it goes first once more.
     fn leaves_chain(&mut self, claim: &mut Claim) {
         let (number, stored) = (claim.lane, claim.stored);
@@ -164,7 +164,7 @@ impl Board {
                 &lane.gate
             }
         };
-        // The next probe is somebody else's, if somebody waits.
+        // The next probe is another delivery's, if one waits.
         let until = gate.probe_at().unwrap_or(now);
         if holds == Holds::Lane {
             self.opens_sink(number, now);
@@ -179,7 +179,7 @@ impl Board {
         }
     }
 
-    /// Whether what an attempt lays to its sink or lane is the delivery's own doing: others were
+    /// Whether a failure blamed on the sink or lane is the delivery's own: others were
     /// taken since it failed like this first, or since its lane did last.
     fn is_poison(&self, claim: &Claim, holds: Holds) -> bool {
         let Some(lane) = self.lanes.get(&claim.lane) else { return false };
@@ -192,7 +192,7 @@ impl Board {
         [first, lane_failed].into_iter().flatten().any(|since| taken > Some(since))
     }
 
-    /// It waits without an attempt being held against it, in the database if it can.
+    /// It waits, and the attempt does not count against it; in the database, if possible.
     fn wait_alone(&mut self, claim: Claim, until: Instant) {
         let (number, attempts) = (claim.lane, claim.attempt - 1);
         let entry = self.entry(claim, attempts);
@@ -280,7 +280,7 @@ impl Board {
         position: Position,
         until: Instant,
     ) {
-        // What is somebody else's to deliver would be delivered twice, and what is
+        // What another delivers would be delivered twice, and what is
         // perishable is worth nothing later.
         if entry.delivery.keep.is_perishable() || is_withdrawn(&entry) {
             self.give_back(number, entry, position, until, until);

@@ -1,4 +1,4 @@
-//! What was given up, kept with its reason, in bounded number and size.
+//! Dead letters: deliveries that were given up, with the reason, bounded in number and size.
 
 use crate::message::{Delivery, Errand, Keep, LaneName, SinkName};
 use crate::queue::push::DeadLetter;
@@ -46,7 +46,7 @@ pub(in crate::queue) struct Stored {
 }
 
 impl DeadLetter {
-    /// What becomes of a delivery that is given up.
+    /// The dead letter of a delivery that is given up.
     pub(in crate::queue) fn of(delivery: Delivery, reason: String) -> Self {
         DeadLetter {
             reason,

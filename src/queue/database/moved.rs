@@ -45,7 +45,7 @@ impl Place {
         })
     }
 
-    /// Whether the next start would open the same file and the same log.
+    /// Whether the next start would open this file and this log.
     fn holds(&self) -> bool {
         let log = || identity(&beside(&self.path, "-wal"));
         is_still(&identity(&self.path), self.database)

@@ -1,4 +1,4 @@
-//! Room on the disk that is kept for the day it is full.
+//! Disk space kept in reserve for the day the disk is full.
 //!
 //! A write-ahead log needs room even to delete: on a full disk nothing could be settled, and what
 //! was delivered would stand in the queue for ever. So a separate file holds as much room as a

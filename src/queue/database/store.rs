@@ -20,7 +20,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 pub(in crate::queue) use read::Read;
 pub(in crate::queue) use shown::Shown;
 
-/// Fewer free pages are not worth the writing.
+/// With fewer free pages than this, shrinking the file is not worth the writing.
 const SHRINK_PAGES_MIN: i64 = 64;
 
 /// Statements kept ready.
@@ -321,7 +321,7 @@ impl Store {
     }
 }
 
-/// Seconds since 1970 as the machine believes; written down for people, never compared.
+/// Seconds since 1970 by the machine's clock; shown to people, never compared.
 pub(in crate::queue) fn wall_clock() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)

@@ -1,4 +1,4 @@
-//! What iLert's own agent left in its database: `event_items` and `mqtt_queue`, of any version.
+//! What iLert's own agent left in its database, in any version: `event_items` and `mqtt_queue`.
 //!
 //! Its columns came and went over the versions, and one migration can stop half way, so they are
 //! looked up before they are read. What the rows mean is for others. The tables stay, empty, so that
@@ -210,7 +210,7 @@ mod tests {
             let made = Connection::open(&path).unwrap();
             made.execute_batch(&format!("{ORIGINAL}{ROWS}{migrations}{MESSAGES}")).unwrap();
             drop(made);
-            // The table of contents is lost.
+            // The list of tables is lost.
             let mut bytes = std::fs::read(&path).unwrap();
             bytes[100..108].fill(0xff);
             std::fs::write(&path, bytes).unwrap();

@@ -1,4 +1,4 @@
-//! What people and other parts of the agent ask the queue thread for.
+//! Requests of people and of other parts of the agent, as the queue thread serves them.
 
 use super::Writer;
 use crate::message::Record;
@@ -16,11 +16,11 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-/// So many deliveries of a sink are counted at most.
+/// Most deliveries of a sink that are counted.
 const COUNTED: i64 = 10_000;
 
 impl Writer {
-    /// Listens for `ilagent queue`, which waits for its turn like everybody else.
+    /// Listens for `ilagent queue`, which waits its turn like everything else.
     pub(super) fn listen(&mut self) {
         let requests = self.shared.requests.clone();
         let Shared { reporter, tail, .. } = &*self.shared;
@@ -51,7 +51,7 @@ impl Writer {
     pub(super) fn admin(&mut self, command: &Command, answer: Sender<Result<String, String>>) {
         match self.answer(command) {
             Ok(Answer::Work(work)) => self.sweeps.push_back((work, answer)),
-            // A person who no longer waits for the answer needs none.
+            // Nobody may be waiting for the answer any more.
             Ok(Answer::Text(text)) => drop(answer.send(Ok(text))),
             Err(what) => drop(answer.send(Err(what))),
         }
@@ -97,11 +97,11 @@ impl Writer {
             Ok(false) => Ok(work.text()),
             Ok(true) => return self.sweeps.push_back((work, answer)),
         };
-        // A person who no longer waits for the answer needs none.
+        // Nobody may be waiting for the answer any more.
         let _ = answer.send(said);
     }
 
-    /// What waits for a sink that is no longer configured would wait without a word.
+    /// Names sinks that are no longer configured, whose deliveries would wait without a word.
     pub(super) fn name_unclaimed(&self) {
         let Some(database) = &self.database else { return };
         let standings = lock(&self.shared.board).standings(Instant::now());

@@ -1,4 +1,4 @@
-//! What is done about a database that cannot be written, or looks damaged.
+//! How we recover from a database that cannot be written, or looks damaged.
 
 use super::{REWRITE, Writer};
 use crate::queue::change::Change;
@@ -43,7 +43,7 @@ impl Writer {
         Ok(())
     }
 
-    /// All is well again when the spare room could be had again.
+    /// We have recovered only when the spare file is back.
     pub(super) fn works_again(&mut self) -> Result<(), String> {
         if self.failures == 0 {
             return Ok(());
@@ -64,7 +64,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Sees to it that what is committed is in the file that the next start opens.
+    /// Makes sure that what is committed is in the file that the next start opens.
     pub(super) fn keep_in_place(&mut self) -> Result<(), Trouble> {
         let Some(database) = self.database.as_mut() else { return Ok(()) };
         if self.reopen || database.store.is_in_place() {
@@ -100,7 +100,7 @@ impl Writer {
     pub(super) fn trouble(&mut self, trouble: &Trouble) -> Result<(), String> {
         let in_place = self.database.as_ref().is_none_or(|open| open.store.is_in_place());
         if trouble.damaged && !self.reopen && in_place {
-            // Whether it is damaged or was a moment's trouble of the disk shows in a new look.
+            // A second look tells damage from a disk that failed for a moment.
             log::warn!("queue: {}; looking again", trouble.what);
             self.reopen = true;
             if self.look_again().is_ok() {

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 /// larger one the count is an estimate until it has drained once.
 const COUNT_BYTES_MAX: u64 = 8 * 1024 * 1024;
 
-/// Of a large database so many rows of a sink are counted.
+/// Most rows of a sink that are counted in a large database.
 const COUNTED: i64 = 1_000;
 
 /// Rows an estimate is made from.
