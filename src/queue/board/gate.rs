@@ -13,9 +13,10 @@ const PROBE_SHORTEST: Duration = Duration::from_millis(400);
 /// However long it has been failing, it is asked again after this long.
 const PROBE_LONGEST: Duration = Duration::from_secs(30);
 
-/// At most this much of an outage counts for the next one. Each second since its end takes this
-/// many seconds off.
+/// At most this much of an outage counts for the next one.
 const REMEMBERED_MAX: Duration = Duration::from_secs(300);
+
+/// Each second since the end of an outage takes this many off what counts of it.
 const FORGOTTEN: u32 = 10;
 
 /// A gate. It closes when what is behind it fails, and opens with the first success.
