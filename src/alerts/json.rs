@@ -1,4 +1,4 @@
-//! JSON as Go writes it, byte for byte: who reads an alert may compare texts.
+//! JSON as Go writes it, byte for byte: readers of an alert may compare texts.
 
 use super::point::{Field, Tags};
 use std::fmt::Write;

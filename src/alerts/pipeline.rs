@@ -197,7 +197,7 @@ pub enum Function {
     Min,
     /// The largest.
     Max,
-    /// The one that so many percent are not above.
+    /// The value that this many percent are not above.
     Percentile(f64),
     /// The standard deviation of a sample.
     Stddev,
@@ -309,7 +309,7 @@ pub struct StateCount {
 /// Which points go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sample {
-    /// The first of each so many; more than 0.
+    /// The first of every n; more than 0.
     Count(u64),
     /// Those whose time is a multiple of this; more than 0.
     Duration(i64),

@@ -5,7 +5,7 @@ use super::pipeline::{Kind, Pipeline};
 use super::point::Name;
 use super::script::ast::Dbrp;
 
-/// The retention policy that InfluxDB gives to a database that is told of none.
+/// The retention policy that InfluxDB gives to a database without one.
 const AUTOGEN: &str = "autogen";
 
 /// What each task reads.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 /// How many lists and objects may be inside each other.
 pub const DEPTH_MAX: usize = 128;
 
-/// From so many members on an object is looked through by an index.
+/// An object with this many members gets an index.
 const MEMBERS_FEW: usize = 16;
 
 /// Reads a document. Of several members with the same name the last one counts.
@@ -243,7 +243,7 @@ pub enum Unwritable {
 ///
 /// # Errors
 ///
-/// It cannot be written, or not within so many bytes.
+/// It cannot be written, or not within this many bytes.
 pub fn write(value: &Value, bytes_max: usize) -> Result<Option<String>, Unwritable> {
     let mut writer = Writer { out: String::new(), bytes_max, is_rounded: false, indent: None };
     if matches!(value, Value::Nothing | Value::Function(_)) {

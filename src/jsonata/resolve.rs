@@ -42,7 +42,7 @@ struct Resolver<'s> {
 }
 
 impl Resolver<'_> {
-    /// A node, with so many arguments before its own if it is a call.
+    /// A node, with this many arguments before its own if it is a call.
     fn node(&mut self, node: &mut Node, before: usize) -> Result<(), Fault> {
         for part in node.predicates.iter_mut().chain(&mut node.stages) {
             self.node(part, 0)?;

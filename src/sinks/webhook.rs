@@ -24,7 +24,7 @@ const PAGES: [&[u8]; 2] = [b"<!doctype html", b"<html"];
 /// A webhook.
 pub struct Webhook {
     settings: config::Webhook,
-    /// What every call says of who we are.
+    /// How every call identifies us.
     authorization: Option<Secret>,
     client: Client,
     terms: Terms,

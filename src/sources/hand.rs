@@ -65,7 +65,7 @@ impl Accept for Hand {
 }
 
 impl Waits {
-    /// Whether so many more are as many as may wait; after that nothing waits any more.
+    /// Whether this many more fill the place; after that nothing waits any more.
     fn is_full_with(&mut self, more: usize) -> bool {
         self.count += more;
         let is_full = self.count >= self.window.messages_max

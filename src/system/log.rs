@@ -18,7 +18,7 @@ const LINE_BYTES_MAX: usize = 4 * 4_100;
 /// Seconds from 1970 to the first year with five digits.
 const YEAR_10000: u64 = 253_402_300_800;
 
-/// So many warnings and errors are remembered, and so many characters of each.
+/// Most warnings and errors that are remembered, and most characters of each.
 const REMEMBERED: usize = 10;
 const REMEMBERED_CHARS: usize = 300;
 
@@ -164,7 +164,7 @@ impl Log for Lines {
             return;
         }
         let line = self.undated(level, &words);
-        // Nobody can be told that the log is gone.
+        // There is no place left to report that the log is gone.
         let _ = if self.reader == Reader::Streams && level > Level::Warn {
             stdout().write_all(line.as_bytes())
         } else {

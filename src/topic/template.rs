@@ -93,7 +93,7 @@ pub struct TopicTemplate {
 enum Part {
     /// Characters as they are.
     Text(String),
-    /// The topic, without so many bytes at its beginning.
+    /// The topic, without this many bytes at its beginning.
     Topic { cut: usize },
     /// What a wildcard matched, by its number from 0.
     Wildcard(usize),

@@ -35,7 +35,7 @@ pub(super) struct Deadman {
 
 /// The group without a name.
 enum Nameless {
-    /// There was no other; so many points since then.
+    /// There was no other; the number of points since then.
     Open { points: u64, is_whole: bool },
     /// There are others.
     Gone,

@@ -170,7 +170,7 @@ impl Groups {
         self.swept = now;
         let mut forgotten = Vec::new();
         if elapsed > self.silence {
-            // The clock was set, as routers do after a start in 1970: nobody was silent for so long.
+            // The clock was set, as after a start in 1970: no group was silent that long.
             self.entries.iter_mut().flatten().for_each(|entry| entry.seen = now);
             return forgotten;
         }

@@ -1,4 +1,4 @@
-//! `|sample(…)`: one of so many points, or those at certain times.
+//! `|sample(…)`: one of every n points, or those at certain times.
 
 use super::clock::truncate;
 use super::graph::{Cx, Out, Run};

@@ -109,7 +109,7 @@ impl<'a> Data<'a> {
         }
     }
 
-    /// The same, for an event that so many others became in this many nanoseconds.
+    /// The same, for an event made of this many others within this many nanoseconds.
     #[must_use]
     pub fn gathered(self, count: usize, interval: i64) -> Self {
         Data { gathered: Some(Gathered { count, interval }), ..self }

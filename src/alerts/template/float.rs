@@ -4,7 +4,7 @@
 /// No float has more digits than that; behind them are zeros. (Rust writes no more than 65,535.)
 const DIGITS_MAX: usize = 1_100;
 
-/// `%e`: with so many digits behind the point, or as many as it takes.
+/// `%e`: with this many digits behind the point, or as many as it takes.
 pub(super) fn exponential(value: f64, precision: Option<usize>, upper: bool) -> String {
     if !value.is_finite() {
         return odd(value);

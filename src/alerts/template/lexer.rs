@@ -185,7 +185,7 @@ impl<'a> Lexer<'a> {
         if name.is_empty() { Token::Dot } else { Token::Field(name) }
     }
 
-    /// The name behind so many bytes.
+    /// The name behind this many bytes.
     fn name(&mut self, skipped: usize) -> Box<str> {
         self.at += skipped;
         let rest = self.rest();

@@ -43,7 +43,7 @@ pub(super) struct Pipe {
 pub(super) enum Target {
     /// Into the text.
     Output,
-    /// `$x := …`: into so many new variables, two only in a range.
+    /// `$x := …`: the number of new variables, two only in a range.
     New(usize),
     /// `$x = …`: into this variable.
     Old(usize),

@@ -123,7 +123,7 @@ impl Broker {
 pub struct Window {
     /// How long they wait, counted from the connection.
     pub time: Duration,
-    /// When so many wait, all of them go, and those that follow do not wait.
+    /// Once this many wait, all of them go, and those that follow do not wait.
     pub messages_max: usize,
 }
 

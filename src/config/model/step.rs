@@ -131,9 +131,9 @@ pub struct Change {
 /// When several messages become one. With neither, each is passed on as it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Burst {
-    /// When there are so many.
+    /// Once there are this many.
     pub size: Option<usize>,
-    /// When the first has waited for so long.
+    /// Once the first has waited this long.
     pub interval: Option<Duration>,
 }
 

@@ -129,7 +129,7 @@ fn days_of(year: i64, month: i64) -> i64 {
     days_to(next_year, next, 1) - days_to(year, month, 1)
 }
 
-/// A number of so many digits.
+/// A number of this many digits.
 fn digits(rest: &mut &str, length: usize) -> Option<i64> {
     let found = rest.get(..length).filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()))?;
     *rest = &rest[length..];

@@ -15,7 +15,7 @@ struct Table {
     paused: bool,
 }
 
-/// Something that happens after so many milliseconds, and what follows from it, in words.
+/// An event after this many milliseconds, and what follows from it, in words.
 type Row<'a> = (u64, &'a str, &'a str);
 
 impl Table {

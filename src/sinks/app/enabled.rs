@@ -47,7 +47,7 @@ const BROKEN_MAX: u32 = 3;
 /// Most events whose broken connections are remembered.
 const SUSPECTS_MAX: usize = 64;
 
-/// Most unknown routes that are told.
+/// Most unknown routes that are logged.
 const ROUTES_TOLD_MAX: usize = 64;
 
 /// An application.

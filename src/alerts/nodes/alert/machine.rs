@@ -10,7 +10,7 @@ const WEIGHTS: (f64, f64) = (0.8, 1.2);
 /// When a level is an event.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rules {
-    /// Only when it changes, or after so long; 0 is never.
+    /// Only when it changes, or after this long; 0 is never.
     state_changes_only: Option<i64>,
     no_recoveries: bool,
     flapping: Option<(f64, f64)>,
@@ -182,7 +182,7 @@ impl Machine {
         Some(format!("{levels} {} {last}{flapping}", self.first_triggered))
     }
 
-    /// Goes on from a record. One that nobody can read is none.
+    /// Goes on from a record. One that cannot be read counts as none.
     pub(super) fn restored(rules: &Rules, record: &str) -> Option<Self> {
         let mut words = record.split(' ');
         let levels: Vec<Level> = words.next()?.chars().map(level).collect::<Option<_>>()?;

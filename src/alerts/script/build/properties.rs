@@ -39,7 +39,7 @@ const PROPERTIES: [(&str, &[&str]); 13] = [
     ("noOp", &[]),
 ];
 
-/// Who has a property of this name.
+/// The nodes that have a property of this name.
 pub(super) fn owners(name: &str) -> Vec<String> {
     let nodes = PROPERTIES.iter().filter(|(_, names)| names.contains(&name));
     let nodes = nodes.map(|(node, _)| format!("`{node}`"));

@@ -9,7 +9,7 @@ const FIRST: Duration = Duration::from_millis(500);
 const GROWTH: f64 = 1.5;
 const SPREAD: f64 = 0.5;
 
-/// Waits have reached any bound after so many failures.
+/// After this many failures waits have reached any bound.
 const GROWN: i32 = 60;
 
 /// An attempt that failed.
@@ -67,7 +67,7 @@ pub(super) struct Breaker {
 enum State {
     Closed,
     Open(Instant),
-    /// It was open; so many attempts find out if all is well again.
+    /// It was open; this many attempts find out if all is well again.
     Probing(u32),
 }
 
