@@ -81,7 +81,7 @@ fn deliver(topics: usize) {
     sidecar.folder.write("res/plantbus.yaml", &files);
     sidecar.start();
     wait_until("it is subscribed", || sidecar.status("GET", "/ready") == Some(204));
-    let id = sidecar.process.as_ref().unwrap().id();
+    let id = sidecar.process.id();
     let before = Usage::of_process(id);
     let began = Instant::now();
     thread::scope(|scope| {
@@ -112,7 +112,7 @@ fn carry(target: &'static str, connections: usize, messages: usize, each: usize,
     sidecar.folder.write("res/plantbus.yaml", &component("plantbus", broker.port(), ""));
     sidecar.start();
     let subscriber = Subscriber::with_qos(broker.port(), "bench/#", 1);
-    let id = sidecar.process.as_ref().unwrap().id();
+    let id = sidecar.process.id();
     let before = Usage::of_process(id);
     let began = Instant::now();
     let mut times: Vec<Duration> = thread::scope(|scope| {

@@ -94,7 +94,7 @@ fn daemon(broker: &Broker, script: &str) -> Kapacitor {
 }
 
 fn usage(kapacitor: &Kapacitor) -> Usage {
-    Usage::of_process(kapacitor.process.as_ref().unwrap().id())
+    Usage::of_process(kapacitor.process.id())
 }
 
 fn start() {

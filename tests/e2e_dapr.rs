@@ -11,7 +11,6 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 use support::account::Account;
 use support::aedes::Aedes;
-use support::agent::signal;
 use support::broker::Broker;
 use support::dapr::{APP_ID, Sidecar, component};
 use support::packages::npm;
@@ -112,7 +111,7 @@ fn a_sidecar_says_what_it_is_and_ends_when_it_is_asked() {
 
     // On the socket that it had, with a component more.
     sidecar.folder.write("res/second.yaml", &component("second", broker.port(), SECOND));
-    signal(sidecar.process.as_ref().unwrap().id(), "HUP");
+    sidecar.process.signal("HUP");
     let subscriber = Subscriber::new(broker.port(), "#");
     wait_until("the second component is there", || {
         let answer = sidecar.ask("POST", "/v1.0/publish/second/x", TOKEN, b"hi");

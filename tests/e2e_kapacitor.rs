@@ -145,10 +145,7 @@ fn the_page_of_the_manual_works_as_it_stands() {
         assert_eq!(at.wait_for(2)[1].text(), message, "the end is an event as well");
     }
     what_is_deleted_is_gone(&kapacitor);
-    let id = kapacitor.process.as_ref().unwrap().id();
-    signal(id, "TERM");
-    wait_until("it ends", || kapacitor.process.as_mut().unwrap().try_wait().unwrap().is_some());
-    kapacitor.process = None;
+    kapacitor.process.end("TERM");
 }
 
 fn what_the_client_shows(kapacitor: &Kapacitor, message: &str) {
@@ -349,7 +346,7 @@ fn the_load_directory_is_the_truth() {
         lines.lines().filter(|line| line.contains("\"level\":\"CRITICAL\"")).count() == 1
     });
 
-    let id = kapacitor.process.as_ref().unwrap().id();
+    let id = kapacitor.process.id();
     fs::remove_file(kapacitor.folder.join("load/tasks/two.yaml")).unwrap();
     kapacitor.folder.write("load/tasks/three.tick", "stream |from() |alert() .crit(lambda: TRUE)");
     signal(id, "HUP");
@@ -358,7 +355,7 @@ fn the_load_directory_is_the_truth() {
     });
     kapacitor.folder.write("load/tasks/four.tick", "stream |nothing()");
     signal(id, "HUP");
-    let log = || fs::read_to_string(kapacitor.folder.join("log")).unwrap();
+    let log = || kapacitor.process.log();
     wait_until("what is wrong is logged", || log().contains("four.tick: invalid TICKscript"));
     assert_eq!(ids(&kapacitor), ["\"one\" true", "\"three\" true"]);
     let check = Command::new(BINARY)
@@ -405,7 +402,7 @@ fn after_a_kill_no_answered_alert_is_missing_and_the_state_is_right() {
         let first = 2 + round * 1_000;
         let after = fastrand::u64(0..40_000);
         std::thread::scope(|scope| {
-            let id = kapacitor.process.as_ref().unwrap().id();
+            let id = kapacitor.process.id();
             scope.spawn(move || {
                 // A random point of the work, not a time that something needs.
                 std::thread::sleep(std::time::Duration::from_micros(after));

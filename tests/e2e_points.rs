@@ -8,10 +8,11 @@ mod support;
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use support::agent::{BINARY, get};
 use support::broker::Broker;
 use support::packages::{fetched, npm};
+use support::process::Process;
 use support::subscriber::Subscriber;
 use support::{Folder, free_port, not_tested, wait_until};
 
@@ -25,10 +26,11 @@ stream|from().measurement('cpu').groupBy('writer')|httpOut('last')
 
 /// The agent, with tasks in a load directory.
 struct Agent {
-    folder: Folder,
+    /// Before the folder, which has its log.
+    _process: Process,
+    _folder: Folder,
     port: u16,
     udp_port: u16,
-    process: Child,
 }
 
 impl Agent {
@@ -48,24 +50,10 @@ impl Agent {
                  database = \"telegraf\", precision = \"s\" }}]\n{more}"
             ),
         );
-        let process = Command::new(BINARY)
-            .args(["daemon", "--config"])
-            .arg(config)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(fs::File::create(folder.join("log")).unwrap())
-            .spawn()
-            .unwrap();
-        let mut agent = Agent { folder, port, udp_port, process };
-        wait_until("it answers", || {
-            assert_eq!(agent.process.try_wait().unwrap(), None, "{}", agent.log());
-            get(agent.port, "/ready").is_some_and(|(status, _)| status == 204)
-        });
-        agent
-    }
-
-    fn log(&self) -> String {
-        fs::read_to_string(self.folder.join("log")).unwrap()
+        let mut process = Process::new("the agent", folder.join("log"));
+        process.spawn(Command::new(BINARY).args(["daemon", "--config"]).arg(config));
+        process.wait_ready(|| get(port, "/ready").is_some_and(|(status, _)| status == 204));
+        Agent { _process: process, _folder: folder, port, udp_port }
     }
 
     /// What the task `last` shows of a writer.
@@ -84,13 +72,6 @@ impl Agent {
             self.last(writer)
                 .is_some_and(|it| it["columns"] == *columns && it["values"][0] == *values)
         });
-    }
-}
-
-impl Drop for Agent {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
     }
 }
 

@@ -1,14 +1,16 @@
 //! The agent as a process of its own, with its own folder, database and log.
 
+use super::process::Process;
+pub use super::process::signal;
 use super::stand_in::StandIn;
 use super::{Folder, free_port, wait_until};
 use std::env;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, ExitStatus, Output, Stdio};
+use std::time::Duration;
 
 pub const BINARY: &str = env!("CARGO_BIN_EXE_ilagent");
 
@@ -20,12 +22,6 @@ pub fn under_test() -> Command {
     let mut command = Command::new(words.next().expect("ILAGENT_UNDER_TEST names a program"));
     command.args(words);
     command
-}
-
-/// Sends a signal to a process by its id.
-pub fn signal(id: u32, name: &str) {
-    let sent = Command::new("kill").arg(format!("-{name}")).arg(id.to_string()).status().unwrap();
-    assert!(sent.success(), "kill -{name} {id}");
 }
 
 /// What a port of this machine answers to GET: the status, and everything after the head.
@@ -57,6 +53,8 @@ pub fn exchange(port: u16, request: &(impl AsRef<[u8]> + ?Sized)) -> Option<(u16
 
 /// An agent that can be started, ended and started again.
 pub struct Agent {
+    /// Before the folder, which has its log.
+    process: Process,
     folder: Folder,
     api: String,
     arguments: Vec<String>,
@@ -65,15 +63,15 @@ pub struct Agent {
     flags: bool,
     http: u16,
     database: &'static str,
-    process: Option<Child>,
-    starts: usize,
 }
 
 impl Agent {
     /// `ilagent daemon -v -v -f … -p …` and `arguments`; not started yet.
     pub fn new(api: &StandIn, arguments: &[&str]) -> Self {
+        let folder = Folder::new();
+        let process = Process::new("the agent", folder.join("agent.log"));
         Agent {
-            folder: Folder::new(),
+            folder,
             api: api.url(),
             arguments: ["--bind", "127.0.0.1"]
                 .iter()
@@ -84,8 +82,7 @@ impl Agent {
             flags: true,
             http: free_port(),
             database: "ilagent.db3",
-            process: None,
-            starts: 0,
+            process,
         }
     }
 
@@ -187,71 +184,47 @@ impl Agent {
     }
 
     pub fn start(&mut self) {
-        assert!(self.process.is_none(), "the agent runs already");
-        self.starts += 1;
-        let log = File::options().create(true).append(true).open(self.log_path()).unwrap();
-        let process = self.command().stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
-        self.process = Some(process);
+        let mut command = self.command();
+        self.process.spawn(&mut command);
     }
 
     #[track_caller]
     pub fn wait_ready(&mut self) {
-        wait_until("the agent is ready", || {
-            if let Some(process) = &mut self.process {
-                assert!(process.try_wait().unwrap().is_none(), "the agent ended:\n{}", self.log());
-            }
-            self.get("/ready").is_some_and(|(status, _)| status == 204)
-        });
+        let port = self.http;
+        self.process.wait_ready(|| get(port, "/ready").is_some_and(|(status, _)| status == 204));
     }
 
     pub fn id(&self) -> u32 {
-        self.process.as_ref().expect("the agent runs").id()
+        self.process.id()
     }
 
     /// SIGKILL.
     pub fn kill(&mut self) {
-        if let Some(process) = self.process.take() {
-            end_by_force(process);
-        }
+        self.process.kill();
     }
 
     /// Sends SIGKILL and does not wait for the end.
     pub fn ask_to_die(&mut self) {
-        if let Some(process) = &mut self.process {
-            process.kill().unwrap();
-        }
+        self.process.ask_to_die();
     }
 
     /// Sends a signal and waits for the end; gives the exit status and the time it took.
     #[track_caller]
     pub fn end(&mut self, name: &str) -> (ExitStatus, Duration) {
-        let since = Instant::now();
-        signal(self.id(), name);
-        let status = self.wait_end();
-        (status, since.elapsed())
+        self.process.end(name)
     }
 
     #[track_caller]
     pub fn wait_end(&mut self) -> ExitStatus {
-        let mut process = self.process.take().expect("the agent runs");
-        let mut status = None;
-        wait_until("the agent ends", || {
-            status = process.try_wait().unwrap();
-            status.is_some()
-        });
-        status.unwrap()
+        self.process.wait_end()
     }
 
     pub fn is_running(&mut self) -> bool {
-        self.process.as_mut().is_some_and(|process| process.try_wait().unwrap().is_none())
-    }
-
-    fn log_path(&self) -> PathBuf {
-        self.folder.join("agent.log")
+        self.process.is_running()
     }
 
     pub fn log(&self) -> String {
-        String::from_utf8_lossy(&fs::read(self.log_path()).unwrap_or_default()).into_owned()
+        self.process.log()
     }
 
     #[track_caller]
@@ -311,28 +284,5 @@ impl Agent {
     /// One request as it stands; the status and everything after the head.
     pub fn http(&self, request: &str) -> Option<(u16, String)> {
         exchange(self.http, request)
-    }
-}
-
-impl Drop for Agent {
-    fn drop(&mut self) {
-        self.kill();
-        if std::thread::panicking() {
-            let log = self.log();
-            let from = log.len().saturating_sub(6_000);
-            eprintln!(
-                "--- the agent's log ends\n{}",
-                String::from_utf8_lossy(&log.as_bytes()[from..])
-            );
-        }
-    }
-}
-
-/// Kills a process, and removes what libfaketime removes at an orderly end.
-fn end_by_force(mut process: Child) {
-    let _ = process.kill();
-    let _ = process.wait();
-    for name in ["faketime_shm", "sem.faketime_sem"] {
-        let _ = fs::remove_file(format!("/dev/shm/{name}_{}", process.id()));
     }
 }

@@ -1,17 +1,18 @@
 //! A real mosquitto with its own configuration, folder and port.
 
-use super::agent::signal;
+use super::process::Process;
 use super::session::{Peer, framed};
 use super::{Folder, PATIENCE, free_port, wait_until};
 use std::collections::HashSet;
 use std::fs;
 use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 pub struct Broker {
+    /// Before the folder, which has its log.
+    process: Process,
     folder: Folder,
     port: u16,
-    process: Option<Child>,
 }
 
 impl Broker {
@@ -47,7 +48,8 @@ impl Broker {
         );
         let text = text.replace("{folder}", &here).replace("{port}", &port.to_string());
         fs::write(folder.join("broker.conf"), text).unwrap();
-        let mut broker = Broker { folder, port, process: None };
+        let process = Process::new("mosquitto", folder.join("broker.log"));
+        let mut broker = Broker { process, folder, port };
         broker.start();
         broker
     }
@@ -61,44 +63,30 @@ impl Broker {
     }
 
     pub fn start(&mut self) {
-        let mut process = Command::new("/usr/sbin/mosquitto")
-            .arg("-c")
-            .arg(self.folder.join("broker.conf"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("mosquitto is installed");
-        wait_until("mosquitto listens", || {
-            assert_eq!(process.try_wait().unwrap(), None, "mosquitto ended:\n{}", self.log());
-            TcpStream::connect(("127.0.0.1", self.port)).is_ok()
-        });
-        self.process = Some(process);
+        self.process.spawn(
+            Command::new("/usr/sbin/mosquitto").arg("-c").arg(self.folder.join("broker.conf")),
+        );
+        let port = self.port;
+        self.process.wait_ready(|| TcpStream::connect(("127.0.0.1", port)).is_ok());
     }
 
     /// SIGKILL.
     pub fn kill(&mut self) {
-        if let Some(mut process) = self.process.take() {
-            let _ = process.kill();
-            let _ = process.wait();
-        }
+        self.process.kill();
     }
 
     /// SIGTERM: what is to persist is written.
     pub fn stop(&mut self) {
-        if let Some(mut process) = self.process.take() {
-            signal(process.id(), "TERM");
-            let _ = process.wait();
-        }
+        self.process.end("TERM");
     }
 
     pub fn id(&self) -> u32 {
-        self.process.as_ref().expect("mosquitto runs").id()
+        self.process.id()
     }
 
     /// Sends a signal by name.
     pub fn signal(&self, name: &str) {
-        signal(self.id(), name);
+        self.process.signal(name);
     }
 
     /// Publishes on a connection of its own and waits until the broker has everything; each message
@@ -127,8 +115,7 @@ impl Broker {
     }
 
     pub fn log(&self) -> String {
-        let bytes = fs::read(self.folder.join("broker.log")).unwrap_or_default();
-        String::from_utf8_lossy(&bytes).into_owned()
+        self.process.log()
     }
 
     /// How often a line with this in it stands in the log.
@@ -174,19 +161,5 @@ impl Broker {
         wait_until(&format!("mosquitto logs `{text}` {times} times"), || {
             self.logged(text) >= times
         });
-    }
-}
-
-impl Drop for Broker {
-    fn drop(&mut self) {
-        self.kill();
-        if std::thread::panicking() {
-            let log = self.log();
-            let from = log.len().saturating_sub(4_000);
-            eprintln!(
-                "--- the broker's log ends\n{}",
-                String::from_utf8_lossy(&log.as_bytes()[from..])
-            );
-        }
     }
 }

@@ -1,11 +1,12 @@
 //! The agent under the name of Dapr's sidecar, and what its clients ask.
 
-use super::agent::{BINARY, exchange};
-use super::{Folder, free_port, wait_until};
+use super::agent::{BINARY, exchange, get};
+use super::process::Process;
+use super::{Folder, free_port};
 use serde_json::Value;
-use std::fs::{self, File};
+use std::fs;
 use std::os::unix::fs::symlink;
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::process::{Command, ExitStatus, Output};
 
 /// The id of the application.
 pub const APP_ID: &str = "press7";
@@ -21,9 +22,10 @@ pub fn component(name: &str, port: u16, lines: &str) -> String {
 
 /// The sidecar of an application, in a folder of its own: its files are in `res` there.
 pub struct Sidecar {
+    /// Before the folder, which has its log.
+    pub process: Process,
     pub folder: Folder,
     pub port: u16,
-    pub process: Option<Child>,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
 }
@@ -35,7 +37,8 @@ impl Sidecar {
         fs::create_dir(folder.join("res")).unwrap();
         symlink(BINARY, folder.join("daprd")).unwrap();
         let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
-        Sidecar { folder, port: free_port(), process: None, arguments, environment: Vec::new() }
+        let process = Process::new("the sidecar", folder.join("log"));
+        Sidecar { process, folder, port: free_port(), arguments, environment: Vec::new() }
     }
 
     pub fn env(mut self, name: &str, value: &str) -> Self {
@@ -44,47 +47,33 @@ impl Sidecar {
     }
 
     pub fn start(&mut self) {
-        let log = File::options().create(true).append(true).open(self.folder.join("log")).unwrap();
-        let process = Command::new(self.folder.join("daprd"))
-            .args(["--app-id", APP_ID, "--resources-path", "res", "--dapr-http-port"])
-            .arg(self.port.to_string())
-            .args(&self.arguments)
-            .current_dir(self.folder.path())
-            .envs(self.environment.iter().cloned())
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn();
-        self.process = Some(process.unwrap());
-        wait_until("it answers", || {
-            let ended = self.process.as_mut().unwrap().try_wait().unwrap();
-            assert_eq!(ended, None, "{}", self.log());
-            self.status("GET", "/v1.0/healthz/outbound") == Some(204)
-        });
+        self.process.spawn(
+            Command::new(self.folder.join("daprd"))
+                .args(["--app-id", APP_ID, "--resources-path", "res", "--dapr-http-port"])
+                .arg(self.port.to_string())
+                .args(&self.arguments)
+                .current_dir(self.folder.path())
+                .envs(self.environment.iter().cloned()),
+        );
+        let port = self.port;
+        let is_ready =
+            || get(port, "/v1.0/healthz/outbound").is_some_and(|(status, _)| status == 204);
+        self.process.wait_ready(is_ready);
     }
 
     /// SIGKILL.
     pub fn kill(&mut self) {
-        if let Some(mut process) = self.process.take() {
-            process.kill().unwrap();
-            process.wait().unwrap();
-        }
+        self.process.kill();
     }
 
     /// Waits until it has ended by itself.
     #[track_caller]
     pub fn wait_end(&mut self) -> ExitStatus {
-        let mut process = self.process.take().expect("it runs");
-        let mut status = None;
-        wait_until("it ends", || {
-            status = process.try_wait().unwrap();
-            status.is_some()
-        });
-        status.unwrap()
+        self.process.wait_end()
     }
 
     pub fn log(&self) -> String {
-        fs::read_to_string(self.folder.join("log")).unwrap_or_default()
+        self.process.log()
     }
 
     /// One request on a connection of its own; nothing if it gets no answer.
@@ -142,19 +131,5 @@ impl Sidecar {
 
     pub fn waiting(&self) -> Vec<Value> {
         self.list(false)
-    }
-}
-
-impl Drop for Sidecar {
-    fn drop(&mut self) {
-        self.kill();
-        if std::thread::panicking() {
-            let log = self.log();
-            let from = log.len().saturating_sub(6_000);
-            eprintln!(
-                "--- the sidecar's log ends\n{}",
-                String::from_utf8_lossy(&log.as_bytes()[from..])
-            );
-        }
     }
 }

@@ -1,6 +1,7 @@
 //! A real Apache Kafka, one node, in a folder and on ports of its own.
 
 use super::certificates::Authority;
+use super::process::Process;
 use super::{Folder, free_port, wait_within};
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
@@ -11,7 +12,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use std::fs;
 use std::path::Path;
 use std::pin::pin;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -25,9 +26,10 @@ pub const USER: &str = "gateway";
 pub const PASSWORD: &str = "hush-hush";
 
 pub struct Kafka {
+    /// Before the folder, which has its log.
+    process: Process,
     folder: Folder,
     ports: Ports,
-    process: Option<Child>,
 }
 
 struct Ports {
@@ -66,44 +68,24 @@ impl Kafka {
         let user = |mechanism: &str| format!("{mechanism}=[name={USER},password={PASSWORD}]\n");
         let users = user("SCRAM-SHA-256") + &user("SCRAM-SHA-512");
         fs::write(folder.join("users"), users).unwrap();
-        let mut kafka = Kafka { folder, ports, process: None };
+        let process = Process::new("Kafka", folder.join("broker.log"));
+        let mut kafka = Kafka { process, folder, ports };
         kafka.start();
         kafka
     }
 
     pub fn start(&mut self) {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/kafka");
-        let log = fs::File::options()
-            .create(true)
-            .append(true)
-            .open(self.folder.join("broker.log"))
-            .unwrap();
-        let process = Command::new(script)
-            .arg("start")
-            .arg(self.folder.path())
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        self.process = Some(process);
+        self.process.spawn(Command::new(script).arg("start").arg(self.folder.path()));
         let client = self.consumer("fixture");
-        wait_within(START, "Kafka answers", || {
-            if let Some(process) = &mut self.process
-                && let Some(status) = process.try_wait().unwrap()
-            {
-                panic!("Kafka ended, {status}");
-            }
+        self.process.wait_ready_within(START, || {
             client.fetch_metadata(None, Duration::from_secs(1)).is_ok()
         });
     }
 
     /// SIGKILL.
     pub fn kill(&mut self) {
-        if let Some(mut process) = self.process.take() {
-            let _ = process.kill();
-            let _ = process.wait();
-        }
+        self.process.kill();
     }
 
     /// Without any security.
@@ -214,17 +196,6 @@ impl Kafka {
 
     fn admin(&self) -> AdminClient<DefaultClientContext> {
         self.client().create().unwrap()
-    }
-}
-
-impl Drop for Kafka {
-    fn drop(&mut self) {
-        self.kill();
-        if std::thread::panicking() {
-            let log = fs::read(self.folder.join("broker.log")).unwrap_or_default();
-            let from = log.len().saturating_sub(4_000);
-            eprintln!("--- Kafka's log ends\n{}", String::from_utf8_lossy(&log[from..]));
-        }
     }
 }
 

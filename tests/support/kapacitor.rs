@@ -1,20 +1,22 @@
 //! The agent under the name of Kapacitor's daemon, and what is typed and sent beside it.
 
-use super::agent::{BINARY, exchange};
+use super::agent::{BINARY, exchange, get};
+use super::process::Process;
 use super::{Folder, free_port, wait_until};
 use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output};
 
 /// The queue's file in `data_dir`.
 const DATABASE: &str = "ilagent.db3";
 
 /// The agent under the name of the program whose work it does, in a folder of its own.
 pub struct Kapacitor {
+    /// Before the folder, which has its log.
+    pub process: Process,
     pub folder: Folder,
     pub port: u16,
-    pub process: Option<Child>,
 }
 
 impl Kapacitor {
@@ -28,31 +30,19 @@ impl Kapacitor {
         for name in ["kapacitord", "kapacitor"] {
             symlink(BINARY, folder.join(name)).unwrap();
         }
-        Kapacitor { folder, port, process: None }
+        let process = Process::new("kapacitord", folder.join("log"));
+        Kapacitor { process, folder, port }
     }
 
     pub fn start(&mut self) {
-        let log = fs::File::create(self.folder.join("log")).unwrap();
-        let process = Command::new(self.folder.join("kapacitord"))
-            .arg("-config")
-            .arg(self.folder.join("kapacitor.conf"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn();
-        self.process = Some(process.unwrap());
-        wait_until("it answers", || {
-            let ended = self.process.as_mut().unwrap().try_wait().unwrap();
-            assert_eq!(ended, None, "{}", fs::read_to_string(self.folder.join("log")).unwrap());
-            self.get("/kapacitor/v1/ping").is_some()
-        });
+        let config = self.folder.join("kapacitor.conf");
+        self.process.spawn(Command::new(self.folder.join("kapacitord")).arg("-config").arg(config));
+        let port = self.port;
+        self.process.wait_ready(|| get(port, "/kapacitor/v1/ping").is_some());
     }
 
     pub fn kill(&mut self) {
-        if let Some(mut process) = self.process.take() {
-            process.kill().unwrap();
-            process.wait().unwrap();
-        }
+        self.process.kill();
     }
 
     /// Waits until nothing is under way that a kill would repeat.
@@ -67,7 +57,7 @@ impl Kapacitor {
     }
 
     pub fn get(&self, path: &str) -> Option<(u16, String)> {
-        exchange(self.port, &format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"))
+        get(self.port, path)
     }
 
     /// Asks as the real client does.
@@ -117,11 +107,5 @@ impl Kapacitor {
         let Output { status, stdout, stderr } = self.shell(line);
         assert!(status.success(), "{line}: {}", String::from_utf8_lossy(&stderr));
         String::from_utf8(stdout).unwrap()
-    }
-}
-
-impl Drop for Kapacitor {
-    fn drop(&mut self) {
-        self.kill();
     }
 }

@@ -20,6 +20,7 @@ pub mod kapacitor;
 pub mod openwrt;
 pub mod packages;
 pub mod ports;
+pub mod process;
 pub mod publisher;
 pub mod publishing;
 pub mod routes;
