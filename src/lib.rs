@@ -19,6 +19,8 @@
 //! [`retry`] are the two rules that several modules need: which topics a filter matches, and how
 //! long to wait after a failure. [`cel`] asks events which way they go.
 //!
+//! [`commissioned`] says how services of Connectware are.
+//!
 //! [`agent`] builds everything from a configuration, starts it and stops it. It is watched from
 //! three sides: [`status`] answers whoever asks, [`heartbeat`] pings while all is well, and
 //! [`supervise`] reports to systemd. [`cli`] is the command line in front of all this, and
@@ -49,6 +51,8 @@ pub mod mqtt;
 pub mod ilert;
 
 pub mod verdict;
+
+pub mod commissioned;
 
 pub mod config;
 

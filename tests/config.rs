@@ -150,7 +150,8 @@ fn what_the_example_shows_as_a_comment_is_right_as_well() {
     let text: Vec<String> = example("ilagent.toml").lines().map(shown).collect();
     let config = native(&text.join("\n"), Syntax::Toml).unwrap();
     let names: Vec<&str> = config.brokers.iter().map(|broker| broker.name.as_str()).collect();
-    let service: &[&str] = if cfg!(feature = "connectware") { &["valve4-field"] } else { &[] };
+    let service: &[&str] =
+        if cfg!(feature = "connectware") { &["valve4-ilagent", "valve4-field"] } else { &[] };
     assert_eq!(names, [&["plant", "cloud"], service].concat());
     assert!(config.brokers[1].tls.is_some());
     assert!(config.ilert.heartbeat.is_some());

@@ -180,6 +180,40 @@ fn what_comes_right_after_a_connection_waits_if_the_file_wants_it() {
     }
 }
 
+#[test]
+fn the_state_of_each_resource_is_on_a_topic_of_its_own() {
+    let (api, inside, mut field) = (StandIn::new(), Broker::new(), Broker::new());
+    let text = service("03-both-directions/valve.yml", &[("1884", field.port())]);
+    let folder = Folder::new();
+    let file = folder.write("valve.yml", &text).display().to_string();
+    let url = format!("mqtt://127.0.0.1:{}", inside.port());
+    let own = format!(
+        "[http]\nport = {{port}}\nbind = \"127.0.0.1\"\n[queue]\npath = \"{{database}}\"\n\
+         [[connectware]]\nfile = \"{file}\"\nbroker = \"{url}\"\nstatus-topic = \"state\"\n"
+    );
+    let agent = Agent::by_file_alone(&api, &own).ready();
+    let states = Subscriber::new(inside.port(), "state/#");
+    let wait_for = |topic: &str, text: &str| {
+        wait_until(&format!("{topic} says {text}"), || {
+            let said = states.received();
+            said.iter().rfind(|it| it.topic == topic).is_some_and(|it| it.text().contains(text))
+        });
+    };
+    wait_for("state", "online");
+    wait_for("state/valve4-field", r#""actual":"connected","since":"20"#);
+    wait_for("state/valve4-flow", r#""actual":"enabled""#);
+    field.kill();
+    wait_for("state/valve4-field", r#""actual":"reconnecting""#);
+    wait_for("state/valve4-flow", r#""actual":"disabled""#);
+    wait_for("state/valve4-position", r#""actual":"error""#);
+    field.start();
+    for name in ["field", "flow", "position"] {
+        wait_for(&format!("state/valve4-{name}"), r#""reason":"""#);
+    }
+    drop(agent);
+    wait_for("state", "offline");
+}
+
 const OVERLAPS: &str = r#"
 metadata: {name: Overlaps}
 resources:

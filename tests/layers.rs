@@ -13,7 +13,7 @@ const LEVELS: [&[&str]; 10] = [
     &["watch"],
     &["alerts"],
     &["intake"],
-    &["ilert", "mapping", "mqtt", "queue"],
+    &["commissioned", "ilert", "mapping", "mqtt", "queue"],
     &["config", "verdict"],
     &["cel", "jsonata", "message", "retry", "topic"],
     &["system"],

@@ -66,7 +66,8 @@ fn kapacitor(out: &mut String, kapacitor: &Kapacitor) -> fmt::Result {
 }
 
 fn service(out: &mut String, service: &Commissioned) -> fmt::Result {
-    writeln!(out, "service {}, from {}", plain(&service.id), plain(&service.file))?;
+    let disabled = if service.is_disabled() { ", disabled" } else { "" };
+    writeln!(out, "service {}, from {}{disabled}", plain(&service.id), plain(&service.file))?;
     for resource in &service.resources {
         let Resource { id, kind, trouble, routes, .. } = resource;
         write!(out, "  {} ({kind})", plain(id))?;
@@ -210,7 +211,9 @@ fn broker(out: &mut String, broker: &Broker, config: &Config) -> fmt::Result {
         false => writeln!(out, "  only published to")?,
     }
     if let Some(status) = &broker.status {
-        writeln!(out, "  says on {} if the agent is there", plain(&status.topic))?;
+        let topic = plain(&status.topic);
+        let more = if status.service.is_some() { ", and below it how resources are" } else { "" };
+        writeln!(out, "  says on {topic} if the agent is there{more}")?;
     }
     broker.rules.iter().try_for_each(|each| {
         let qos = level(each.qos);

@@ -176,8 +176,11 @@ impl Page {
     }
 
     fn service(&mut self, service: &Value) {
-        let deviates = service["state"] != "enabled";
-        let mood = if deviates { Mood::Bad } else { Mood::Good };
+        let mood = match service["state"].as_str() {
+            Some("enabled") => Mood::Good,
+            Some("disabled") => Mood::Middling,
+            _ => Mood::Bad,
+        };
         self.part(&format!("service {}", word(&service["id"])), mood, &word(&service["state"]));
         for resource in list(&service["resources"]) {
             let [id, actual, reason] =
@@ -185,7 +188,10 @@ impl Page {
             if resource["actual"] == resource["expected"] {
                 continue;
             }
-            let why = if reason.is_empty() { actual } else { format!("{actual}: {reason}") };
+            let since = word(&resource["since"]);
+            let since = if since.is_empty() { since } else { format!(" since {since}") };
+            let reason = if reason.is_empty() { reason } else { format!(": {reason}") };
+            let why = format!("{actual}{since}{reason}");
             self.part(&format!("  {id}"), Mood::Bad, &why);
         }
     }
@@ -253,9 +259,11 @@ mod tests {
             ],
             "services": [
                 { "id": "one", "state": "enabled", "resources": [] },
+                { "id": "two", "state": "disabled", "resources": [] },
                 { "id": "valve4", "state": "deviated", "resources": [
                     { "id": "valve4-field", "type": "connection", "expected": "connected",
-                      "actual": "reconnecting", "reason": "connection refused" },
+                      "actual": "reconnecting", "since": "2026-01-02T03:04:05Z",
+                      "reason": "connection refused" },
                     { "id": "valve4-flow", "type": "endpoint", "expected": "enabled",
                       "actual": "enabled", "reason": "" } ] },
             ],
@@ -275,8 +283,9 @@ mod tests {
   ilert                    1204 delivered, the last 2 s ago
   to webhook shop          0 delivered, 1 given up, failing for 5 min: status 503
   service one              enabled
+  service two              disabled
   service valve4           deviated
-    valve4-field           reconnecting: connection refused
+    valve4-field           reconnecting since 2026-01-02T03:04:05Z: connection refused
 "
         );
     }

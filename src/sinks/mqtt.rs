@@ -82,7 +82,7 @@ impl Publisher {
         let (ending, ended) = stop::pair();
         let mut claims = None;
         let running = session.start(&stop, &services.failures, &services.health, &mut |ring| {
-            let taken = queue.claims(terms.clone(), Some(ring));
+            let taken = queue.claims(terms.clone(), Some(Arc::clone(&ring)));
             claims = Some(taken.clone());
             let claimed = Claimed {
                 name: name.clone(),
@@ -102,7 +102,7 @@ impl Publisher {
                 None => claimed,
                 Some(status) => {
                     let health = services.health.clone();
-                    Box::new(Announced::new(claimed, status, name.clone(), health))
+                    Box::new(Announced::new(claimed, status, &name, health, ring))
                 }
             }
         });

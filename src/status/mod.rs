@@ -4,8 +4,8 @@ mod letters;
 mod metrics;
 mod page;
 mod report;
-pub mod services;
 
+use crate::commissioned;
 use crate::config::{Commissioned, Secret};
 use crate::system::health::{Health, Limits, Queue};
 use crate::system::http::{Request, Response, Routes, token};
@@ -80,7 +80,7 @@ impl Status {
     /// Also says how these services are.
     #[must_use]
     pub fn with_services(mut self, services: &[Commissioned]) -> Self {
-        services::show(services, &self.health);
+        commissioned::show(services, &self.health);
         self.services = Arc::from(services);
         self
     }
@@ -155,7 +155,7 @@ impl Status {
             sessions: report::sessions(&snapshot),
             queue: report::queue(&snapshot, now),
             sinks: report::sinks(&snapshot, now),
-            services: services::services(&self.services, &snapshot),
+            services: commissioned::services(&self.services, &snapshot, now),
         })
     }
 

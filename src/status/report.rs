@@ -1,6 +1,6 @@
 //! The documents of `/ready` and `/status`.
 
-use super::services::ServiceReport;
+use crate::commissioned::ServiceReport;
 use crate::system::health::{Component, Snapshot, Trouble};
 use serde::Serialize;
 use std::time::Instant;

@@ -3,7 +3,7 @@
 
 use crate::system::plain;
 use crate::system::traffic::{Latency, MINUTES, Minutes};
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, bounded};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -66,11 +66,20 @@ struct Board {
     queue: Queue,
     sinks: Sinks,
     seen_by: Option<SeenBy>,
-    /// Receivers of news about sessions that come and go.
-    listener: Option<Sender<()>>,
+    /// Those that hear of sessions and sinks that come and go.
+    listeners: Vec<Listener>,
     /// When we last let sessions know that somebody is asking, and how.
     asked: Option<Instant>,
     questions: Vec<Question>,
+}
+
+/// Hears that something has come or gone.
+struct Listener(Box<dyn Fn() + Send>);
+
+impl fmt::Debug for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Listener")
+    }
 }
 
 /// Makes a session check how it is; `false` if it is gone.
@@ -122,6 +131,8 @@ pub struct Session {
     pub subscriptions_ready: bool,
     /// What is wrong at present, or empty.
     pub error: String,
+    /// Since when it is connected, or not, or subscribed.
+    pub since: Option<Instant>,
 }
 
 /// What the queue reports.
@@ -165,6 +176,8 @@ pub struct Sink {
     pub last_delivered: Option<Instant>,
     /// Since when every attempt has failed.
     pub failing_since: Option<Instant>,
+    /// Since when that is so, or since when it is not.
+    pub since: Option<Instant>,
     /// Why the last attempt failed, or empty when the last one succeeded.
     pub error: String,
     /// When the longest-running attempt was started.
@@ -260,9 +273,7 @@ impl Health {
     pub fn forget(&self, component: Component, name: &str) {
         let mut board = self.board();
         board.sessions.retain(|(known, session)| known != name || session.component != component);
-        if let Some(listener) = &board.listener {
-            let _ = listener.try_send(());
-        }
+        board.tell();
     }
 
     fn change_session(&self, component: Component, name: &str, change: impl FnOnce(&mut Session)) {
@@ -274,11 +285,13 @@ impl Health {
             board.sessions.push((name.to_owned(), session));
             board.sessions.len() - 1
         });
-        change(&mut board.sessions[at].1);
-        if let Some(listener) = &board.listener {
-            // One pending note is enough.
-            let _ = listener.try_send(());
+        let session = &mut board.sessions[at].1;
+        let before = (session.connected, session.subscriptions_ready);
+        change(session);
+        if session.since.is_none() || before != (session.connected, session.subscriptions_ready) {
+            session.since = Some(Instant::now());
         }
+        board.tell();
     }
 
     /// Calls `ask` when somebody wants to know how things are, so that a session looks more closely
@@ -330,8 +343,14 @@ impl Health {
     #[must_use]
     pub fn changes(&self) -> Receiver<()> {
         let (tell, told) = bounded(1);
-        self.board().listener = Some(tell);
+        // One pending note is enough.
+        self.on_change(move || _ = tell.try_send(()));
         told
+    }
+
+    /// Calls `tell`, which does not block, after a session or a sink has come or gone.
+    pub fn on_change(&self, tell: impl Fn() + Send + 'static) {
+        self.board().listeners.push(Listener(Box::new(tell)));
     }
 
     /// Changes what is known of the queue.
@@ -341,7 +360,14 @@ impl Health {
 
     /// Changes what is known of a sink, which need not be known before.
     pub fn sink(&self, name: &str, change: impl FnOnce(&mut Sink)) {
-        change(of(&mut self.board().sinks, name));
+        let mut board = self.board();
+        let sink = of(&mut board.sinks, name);
+        let before = sink.failing_since.is_some();
+        change(sink);
+        if sink.since.is_none() || before != sink.failing_since.is_some() {
+            sink.since = Some(Instant::now());
+            board.tell();
+        }
     }
 
     /// Has `see` add to the sinks of each snapshot what waits for them. It takes its own locks, and
@@ -378,6 +404,12 @@ impl Health {
 
     fn board(&self) -> MutexGuard<'_, Board> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Board {
+    fn tell(&self) {
+        self.listeners.iter().for_each(|Listener(tell)| tell());
     }
 }
 

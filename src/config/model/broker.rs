@@ -1,6 +1,6 @@
 //! An MQTT broker: how to reach it, our identity there, and what to read from it.
 
-use super::{PublishRule, Routing, Rule, Secret, defaults};
+use super::{Commissioned, PublishRule, Routing, Rule, Secret, defaults};
 pub use crate::system::tls::Pem;
 use std::path::Path;
 use std::time::Duration;
@@ -134,6 +134,8 @@ pub struct StatusTopic {
     pub topic: String,
     /// What is published there.
     pub format: StatusFormat,
+    /// The service whose resources have topics of their own below it.
+    pub service: Option<Commissioned>,
 }
 
 /// What is published on a status topic.

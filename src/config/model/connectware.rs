@@ -10,8 +10,16 @@ pub struct Commissioned {
     pub id: String,
     /// The name of its file.
     pub file: String,
-    /// In the order of the file.
+    /// In the order of the file; none if the service is switched off.
     pub resources: Vec<Resource>,
+}
+
+impl Commissioned {
+    /// Whether nothing of it is to work.
+    #[must_use]
+    pub fn is_disabled(&self) -> bool {
+        self.resources.iter().all(|it| !it.is_wanted)
+    }
 }
 
 /// A resource of a service.

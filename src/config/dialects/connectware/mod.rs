@@ -41,6 +41,10 @@ pub struct Wanted {
     pub values_file: Option<(String, Place)>,
     /// Values for parameters that it does not have are for another service.
     pub values_are_shared: bool,
+    /// Whether it is used. One that is switched off is not read.
+    pub is_enabled: bool,
+    /// Where its state is published at the internal broker.
+    pub status_topic: Option<String>,
     /// How the internal broker is reached; its name, ids and rules are the service's.
     pub internal: Broker,
     /// Whether that broker forgets us when we are gone.
@@ -101,6 +105,8 @@ pub fn asked_for(asked: &Asked) -> (Vec<Wanted>, Faults) {
         values: values.clone(),
         values_file: flags.parameters_file.clone().map(|it| (it, "--parameters_file".into())),
         values_are_shared: flags.connectware.len() > 1,
+        is_enabled: true,
+        status_topic: None,
         internal: internal.clone(),
         internal_clean: false,
         skip_unsupported: flags.skip_unsupported,

@@ -70,7 +70,7 @@ fn status(fields: &Fields<'_>, broker: &mut Broker) {
     fields.text("status-format", &mut |text| put(&mut format, values::status_format(text)));
     fields.text("status-topic", &mut |text| {
         topic::check_topic(text)?;
-        broker.status = Some(StatusTopic { topic: text.to_owned(), format });
+        broker.status = Some(StatusTopic { topic: text.to_owned(), format, service: None });
         Ok(())
     });
     if fields.has(&["status-format"]) && !fields.has(&["status-topic"]) {

@@ -318,6 +318,7 @@ impl Asking {
                 connected: true,
                 subscriptions_ready: wrong.is_empty(),
                 error: wrong.first().cloned().unwrap_or_default(),
+                since: session.since,
             };
         });
     }

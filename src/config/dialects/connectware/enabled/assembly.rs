@@ -11,7 +11,8 @@ use crate::config::document::fields::File;
 use crate::config::routes::{self, Leg};
 use crate::config::whole::{Part, Placed};
 use crate::config::{
-    Broker, Commissioned, Place, PublishRule, Qos, ResourceKind, Rule, Shape, Step, Target, Version,
+    Broker, Commissioned, Place, PublishRule, Qos, ResourceKind, Rule, Shape, StatusFormat,
+    StatusTopic, Step, Target, Version,
 };
 use crate::topic::{self, TopicTemplate};
 use std::sync::Arc;
@@ -75,6 +76,12 @@ impl Assembly {
         internal.out_client_id = None;
         internal.clean = wanted.internal_clean;
         internal.rules = Vec::new();
+        let status = |topic: &String| StatusTopic {
+            topic: topic.clone(),
+            format: StatusFormat::Text,
+            service: None,
+        };
+        internal.status = wanted.status_topic.as_ref().map(status);
         Assembly {
             root: names::root(&service),
             service,
@@ -258,8 +265,9 @@ impl Assembly {
     }
 
     /// The brokers with their rules.
-    pub(super) fn built(self, file: &File<'_>) -> Part {
+    pub(super) fn built(mut self, file: &File<'_>) -> Part {
         let mut part = Part::default();
+        let resources = std::mem::take(&mut self.resources);
         let mut rules: Vec<(Option<usize>, &Route, Rule)> = Vec::new();
         for route in &self.routes {
             let to = self.name_of(route.to);
@@ -278,9 +286,13 @@ impl Assembly {
             ));
         }
         let mut taken = Vec::new();
+        let it = Commissioned { id: self.service.clone(), file: self.file.clone(), resources };
         let is_inside = self.routes.iter().any(|it| it.from.is_none() || it.to.is_none());
-        if is_inside {
+        if is_inside || self.internal.status.is_some() {
             let mut broker = self.internal.clone();
+            if let Some(status) = &mut broker.status {
+                status.service = Some(it.clone());
+            }
             broker.rules = of(&rules, None);
             taken.extend(of_routes(&rules, None));
             self.finish(file, &mut broker, None, &mut part);
@@ -296,11 +308,7 @@ impl Assembly {
             part.brokers.push(placed(broker, outside.is_wanted, name, id));
         }
         loops(file, &part.brokers, &taken, &mut part.warnings);
-        let Assembly { service: id, file, resources, place, .. } = self;
-        let it = Commissioned { id, file, resources };
-        let service =
-            Placed { it, is_enabled: true, name: place.clone(), id: place, needs: Vec::new() };
-        part.services.push(service);
+        part.services.push(listed(it, self.place));
         part
     }
 
@@ -351,6 +359,11 @@ fn add(all: &mut Vec<String>, name: String) {
     if !all.contains(&name) {
         all.push(name);
     }
+}
+
+/// A service for the list of them.
+pub(super) fn listed(it: Commissioned, place: Place) -> Placed<Commissioned> {
+    Placed { it, is_enabled: true, name: place.clone(), id: place, needs: Vec::new() }
 }
 
 /// The rules of one source.

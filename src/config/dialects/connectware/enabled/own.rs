@@ -7,6 +7,7 @@ use crate::config::values;
 use crate::config::whole::Placed;
 use crate::config::{Address, Broker, suggest};
 use crate::system::plain::plain;
+use crate::topic;
 
 /// Reads the tables. `brokers` are those of the same file.
 /// `read` reads the table of one that is only used here.
@@ -19,7 +20,11 @@ pub(crate) fn own(
 }
 
 fn one(fields: &Fields<'_>, brokers: &[Placed<Broker>], read: ReadBroker<'_>) -> Option<Wanted> {
-    let is_enabled = fields.truth("enabled").unwrap_or(true);
+    let mut status_topic = None;
+    fields.text("status-topic", &mut |text| {
+        status_topic = Some(text.to_owned());
+        topic::check_topic(text)
+    });
     let (mut file, mut id, mut values_file) = (None, None, None);
     let place = |key| fields.file.place(fields.place(key));
     fields.text("file", &mut |text| values::put(&mut file, values::filled(text)));
@@ -37,12 +42,14 @@ fn one(fields: &Fields<'_>, brokers: &[Placed<Broker>], read: ReadBroker<'_>) ->
         values: given(fields),
         values_file: values_file.map(|file: String| (file, place("parameters-file"))),
         values_are_shared: false,
+        is_enabled: fields.truth("enabled").unwrap_or(true),
+        status_topic,
         internal: broker(fields, brokers, read),
         internal_clean: fields.truth("internal-clean").unwrap_or(false),
         skip_unsupported: fields.truth("skip-unsupported").unwrap_or(false),
     };
     fields.end();
-    (is_enabled && !wanted.file.is_empty()).then_some(wanted)
+    (!wanted.file.is_empty()).then_some(wanted)
 }
 
 /// `parameters`, a table.

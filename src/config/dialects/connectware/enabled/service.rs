@@ -1,6 +1,6 @@
 //! One service file: from its text to resources, routes and brokers.
 
-use super::assembly::Assembly;
+use super::assembly::{self, Assembly};
 use super::connection;
 use super::endpoint::{self, Way};
 use super::mapping;
@@ -8,11 +8,11 @@ use super::names::Names;
 use super::parameters::{self, Parameters};
 use super::read;
 use super::resource::{Kind, Reading, Resource};
-use crate::config::Surroundings;
 use crate::config::dialects::connectware::Wanted;
 use crate::config::document::fields::{Fields, File};
 use crate::config::document::{Entry, Node, Source, Value, yaml};
 use crate::config::whole::Part;
+use crate::config::{Commissioned, Surroundings};
 use crate::system::plain::plain;
 use std::path::Path;
 
@@ -23,6 +23,12 @@ const NAME_MAX: usize = 80;
 pub(super) fn read(wanted: &Wanted, around: &Surroundings<'_>, taken: &mut Vec<String>) -> Part {
     let mut part = Part::default();
     let name = &wanted.file;
+    if !wanted.is_enabled {
+        let id = wanted.id.as_ref().map_or(name, |(id, _)| id).clone();
+        let it = Commissioned { id, file: name.clone(), resources: Vec::new() };
+        part.services.push(assembly::listed(it, wanted.place.clone()));
+        return part;
+    }
     let text = match around.path(name).and_then(|path| (around.read)(Path::new(&path))) {
         Ok(Some(text)) => text,
         Ok(None) => {
