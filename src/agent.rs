@@ -8,13 +8,13 @@ mod running;
 use crate::config::Config;
 use crate::queue;
 use crate::sinks;
-use crate::sources::{self, Sockets};
+use crate::sources;
 use crate::supervise;
 use crate::system::signals::Signals;
 use crate::system::stop::Stop;
 use crossbeam_channel::{Receiver, never, select};
 use log::{error, info, warn};
-use running::{NotStarted, Prepared, Running, Stopped};
+use running::{Legacy, NotStarted, Prepared, Running, Stopped};
 use sd_notify::NotifyState;
 
 /// Runs the daemon until it is stopped. At a SIGHUP `read_again` gives the configuration as it is
@@ -30,7 +30,7 @@ pub fn run(
     read_again: &dyn Fn() -> Option<Config>,
 ) -> Result<(), String> {
     let prepared = Prepared::new(&config, None)?;
-    let (mut running, mut failed) = Running::start(&config, prepared, Sockets::default())?;
+    let (mut running, mut failed) = Running::start(&config, prepared, Legacy::default())?;
     let mut left = Stop::already();
     loop {
         let next =
@@ -50,17 +50,17 @@ pub fn run(
             }
         };
         supervise::reloading();
-        let Stopped { sockets, left: leaving } = running.give_way();
+        let Stopped { legacy, left: leaving } = running.give_way();
         left = leaving;
         if !signals.end.is_empty() {
             return Ok(());
         }
-        match Running::start(&next, prepared, sockets) {
+        match Running::start(&next, prepared, legacy) {
             Ok(started) => ((running, failed), config) = (started, *next),
-            Err(NotStarted { what, sockets }) => {
+            Err(NotStarted { what, legacy }) => {
                 refuse(&what);
                 let prepared = Prepared::new(&config, Some(&config))?;
-                (running, failed) = Running::start(&config, prepared, sockets)?;
+                (running, failed) = Running::start(&config, prepared, legacy)?;
             }
         }
     }

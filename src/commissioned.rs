@@ -6,7 +6,7 @@
 //! page, and on the status topic of a service.
 
 use crate::config::{Commissioned, PublishRule, Resource, ResourceKind};
-use crate::system::health::{Health, Session, Snapshot, Table};
+use crate::system::health::{Health, Session, Snapshot, Table, Tally};
 use serde::Serialize;
 use std::time::{Instant, SystemTime};
 use time::OffsetDateTime;
@@ -36,6 +36,16 @@ pub struct ResourceReport<'a> {
     since: Option<String>,
     /// Why that is not the one expected.
     pub reason: String,
+    /// Rules that messages have not passed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    rules: Vec<RuleReport<'a>>,
+}
+
+#[derive(Serialize)]
+struct RuleReport<'a> {
+    rule: &'a str,
+    stopped: u32,
+    failed: u32,
 }
 
 /// How a resource is, since when, and why.
@@ -45,11 +55,12 @@ type State = (&'static str, Option<Instant>, String);
 #[must_use]
 pub fn services<'a>(
     services: &'a [Commissioned],
-    snapshot: &Snapshot,
+    snapshot: &'a Snapshot,
     now: Instant,
 ) -> Vec<ServiceReport<'a>> {
     let service = |service: &'a Commissioned| {
-        let resources = resources(service, snapshot, now);
+        let mut resources = resources(service, snapshot, now);
+        resources.iter_mut().for_each(|it| it.rules = rules(it.id, snapshot));
         let state = match () {
             () if resources.iter().any(|it| it.actual != it.expected) => "deviated",
             () if service.is_disabled() => "disabled",
@@ -122,7 +133,19 @@ fn resource<'a>(resource: &'a Resource, snapshot: &Snapshot, now: Instant) -> Re
     };
     let expected = if *is_wanted { on } else { off };
     let since = since.and_then(|since| wall_clock(now.saturating_duration_since(since)));
-    ResourceReport { id, kind: kind.to_string(), expected, actual, since, reason }
+    let (kind, rules) = (kind.to_string(), Vec::new());
+    ResourceReport { id, kind, expected, actual, since, reason, rules }
+}
+
+/// What has not passed the rules of a resource.
+fn rules<'a>(id: &str, snapshot: &'a Snapshot) -> Vec<RuleReport<'a>> {
+    let is_of = |rule: &str| rule.strip_prefix(id).is_some_and(|rest| rest.starts_with([',', '[']));
+    let tallies = snapshot.rules.iter().filter(|it| is_of(&it.rule));
+    let report = |it: &'a Tally| {
+        let [stopped, failed] = it.counts();
+        RuleReport { rule: &it.rule, stopped, failed }
+    };
+    tallies.map(report).filter(|it| it.stopped > 0 || it.failed > 0).collect()
 }
 
 /// The time that was so long ago, in whole seconds.
@@ -166,6 +189,7 @@ fn writing(kind: ResourceKind, name: &str, snapshot: &Snapshot) -> Option<State>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::Ordering;
     use std::time::Duration;
 
     fn resource_of(kind: ResourceKind, is_wanted: bool, reads: &str, writes: &str) -> Resource {
@@ -233,6 +257,20 @@ mod tests {
         let at = |later| resource(&it, &health.snapshot(), since + Duration::from_secs(later));
         let [now, later] = [0, 7_200].map(|later| at(later).since.unwrap());
         assert!(later < now && later.ends_with('Z') && !later.contains('.'), "{later} {now}");
+    }
+
+    #[test]
+    fn rules_that_stopped_something_are_listed_with_their_resource() {
+        let health = Health::default();
+        let tallies = ["s-a, rule 1", "s-ab, rule 1", "s-m[0], rule 1", "s-m[1], rule 1"];
+        let tallies = tallies.map(|rule| Tally::new(rule.to_owned()));
+        tallies.iter().for_each(|it| it.stopped.store(7, Ordering::Relaxed));
+        tallies[3].stopped.store(0, Ordering::Relaxed);
+        health.rules(tallies.into());
+        let snapshot = health.snapshot();
+        let names = |id| rules(id, &snapshot).iter().map(|it| it.rule).collect::<Vec<_>>();
+        assert_eq!(names("s-a"), ["s-a, rule 1"]);
+        assert_eq!(names("s-m"), ["s-m[0], rule 1"]);
     }
 
     #[test]

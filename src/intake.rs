@@ -4,9 +4,11 @@ mod workshop;
 
 use crate::config::{PublishRule, Routing, Rule, Target};
 use crate::mapping::cloudevent::Stamp;
+use crate::mapping::shape::Shapes;
 use crate::mapping::{Mapped, app, call, event, heartbeat, policy, publish, routing};
 use crate::message::{Arrival, Desk, Message, Origin, Qos, Receipt, SinkName};
 use crate::queue::{self, DeadLetter, Push, Queue, Storing, Upstream, UpstreamRow};
+use crate::system::health::Tally;
 use crate::system::plain::{line, plain};
 use crate::system::stop::Stop;
 use log::{Level, debug, info, log, warn};
@@ -76,6 +78,25 @@ impl Intake {
         }
     }
 
+    /// Takes over what rules remembered by a former configuration, if they are as they were.
+    pub fn inherit(&self, former: Shapes) {
+        if let Some(workshop) = &self.workshop {
+            workshop.inherit(former);
+        }
+    }
+
+    /// What rules remember, at the end of all that brings messages.
+    #[must_use]
+    pub fn remains(&self) -> Shapes {
+        self.workshop.as_ref().map(|workshop| workshop.remains()).unwrap_or_default()
+    }
+
+    /// What has not passed each rule.
+    #[must_use]
+    pub fn tallies(&self) -> Vec<Tally> {
+        self.workshop.as_ref().map(|workshop| workshop.tallies()).unwrap_or_default()
+    }
+
     /// What the rules of a plan make of messages does not go out before this time has passed; with
     /// none, it may go at once.
     pub fn hold_back(&self, plan: &Plan, time: Option<Duration>) {
@@ -118,8 +139,8 @@ impl Intake {
             if let (Arrival::Message { message, .. }, Some(workshop)) = (&arrival, &self.workshop)
                 && plan.shapes(&message.topic)
             {
+                let bench = bench.get_or_insert_with(|| workshop.open(&mut batch));
                 let before = batch.len();
-                let bench = bench.get_or_insert_with(|| workshop.open());
                 plan.shape(
                     message,
                     &|signatures| Receipt::new(Arc::clone(desk), ticket, signatures),
@@ -145,7 +166,11 @@ impl Intake {
             let receipt = Receipt::new(Arc::clone(desk), ticket, pushes.len());
             batch.extend(pushes.into_iter().map(|push| push.with_receipt(receipt.clone())));
         }
-        if batch.is_empty() { Ok(()) } else { self.push(batch, desk) }
+        let taken = if batch.is_empty() { Ok(()) } else { self.queue.push(batch, Some(desk)) };
+        if let (Some(bench), Err(_)) = (&mut bench, &taken) {
+            bench.refused(desk);
+        }
+        taken
     }
 
     /// Logs, once for each topic, that messages match no rule: a rule is missing, or the broker still
@@ -167,7 +192,11 @@ impl Intake {
     ///
     /// As [`Intake::accept`].
     pub fn push(&self, batch: Vec<Push>, desk: &Arc<dyn Desk>) -> Result<(), queue::Error> {
-        self.queue.push(batch, Some(desk))
+        let taken = self.queue.push(batch, Some(desk));
+        if let (Some(workshop), Ok(())) = (&self.workshop, &taken) {
+            workshop.taken(desk);
+        }
+        taken
     }
 
     /// Stores the events that upstream's agent left in its database in their place.

@@ -10,7 +10,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
-use support::agent::Agent;
+use support::agent::{Agent, signal};
 use support::broker::Broker;
 use support::certificates::Authority;
 use support::publisher::Publisher;
@@ -285,6 +285,16 @@ fn a_bridge_with_rules_passes_what_they_make() {
     ];
     assert_eq!(found, wanted);
     agent.wait_for_log("payload is not JSON");
+    let status = agent.get("/status").unwrap().1;
+    let counts = r#"{"rule":"uplink-up[0], rule 1","stopped":1,"failed":1}"#;
+    assert!(status.contains(counts), "{status}");
+
+    // A reload forgets nothing of rules that stay as they are.
+    signal(agent.id(), "USR1");
+    agent.wait_for_log("agent: stopped");
+    publisher.publish("machines/m1/temp", r#"{"c":30.1}"#);
+    publisher.publish("machines/m1/temp", r#"{"c":31}"#);
+    assert_eq!(at_cloud.wait_for(4)[3].text(), made("m1", "31"));
 }
 
 #[test]

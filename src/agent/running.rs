@@ -10,6 +10,7 @@
 use crate::config::{Clients, Config, Http};
 use crate::heartbeat;
 use crate::intake::Intake;
+use crate::mapping::shape::Shapes;
 use crate::queue::Queue;
 use crate::queue::admin::Command;
 use crate::sinks;
@@ -90,10 +91,19 @@ fn open(config: &Config, health: &Health, failures: &Failures) -> Result<Queue, 
     Queue::open(&config.queue, durable, health, failures).map_err(|what| format!("queue: {what}"))
 }
 
-/// Why nothing runs, and the sockets that clients may be waiting in.
+/// What a configuration leaves for the next one.
+#[derive(Default)]
+pub(super) struct Legacy {
+    /// Clients wait in them until they are used again or dropped.
+    sockets: Sockets,
+    /// What rules remember.
+    shapes: Shapes,
+}
+
+/// Why nothing runs, and what is left.
 pub(super) struct NotStarted {
     pub(super) what: String,
-    pub(super) sockets: Sockets,
+    pub(super) legacy: Legacy,
 }
 
 impl From<NotStarted> for String {
@@ -104,8 +114,7 @@ impl From<NotStarted> for String {
 
 /// What is left after a stop.
 pub(super) struct Stopped {
-    /// Clients wait in them until they are used again or dropped.
-    pub(super) sockets: Sockets,
+    pub(super) legacy: Legacy,
     /// Set when the last thread that could not be waited for has ended.
     pub(super) left: Stop,
 }
@@ -132,14 +141,17 @@ impl Running {
     pub(super) fn start(
         config: &Config,
         prepared: Prepared,
-        former: Sockets,
+        former: Legacy,
     ) -> Result<(Self, Receiver<String>), NotStarted> {
         let Prepared { health, failures, failed, sinks, mut sockets, queue } = prepared;
-        sockets.take_over(former, &config.http);
+        let Legacy { sockets: theirs, shapes } = former;
+        sockets.take_over(theirs, &config.http);
         let opened = queue.map_or_else(|| open(config, &health, &failures), Ok);
         let queue = match opened {
             Ok(queue) => queue,
-            Err(what) => return Err(NotStarted { what, sockets }),
+            Err(what) => {
+                return Err(NotStarted { what, legacy: Legacy { sockets, shapes } });
+            }
         };
         let (sources_open, stop) = stop::pair();
         let (here, gone) = stop::pair();
@@ -155,13 +167,13 @@ impl Running {
             sources_open,
             gone,
         };
-        match running.start_parts(config, sinks, &services) {
+        match running.start_parts(config, sinks, shapes, &services) {
             Ok(()) => {
                 // The others are not used any more.
                 running.sockets = Sockets::default();
                 Ok((running, failed))
             }
-            Err(what) => Err(NotStarted { what, sockets: running.give_way().sockets }),
+            Err(what) => Err(NotStarted { what, legacy: running.give_way().legacy }),
         }
     }
 
@@ -170,9 +182,13 @@ impl Running {
         &mut self,
         config: &Config,
         sinks: sinks::Prepared,
+        shapes: Shapes,
         services: &Services,
     ) -> Result<(), String> {
         let intake = Intake::new(self.queue.clone(), config.rules());
+        intake.inherit(shapes);
+        self.intake = Some(intake.clone());
+        services.health.rules(intake.tallies());
         let status = Status::new(services.health.clone(), services.limits);
         let status = Arc::new(status.with_services(&config.services));
         let report = Arc::clone(&status);
@@ -198,7 +214,6 @@ impl Running {
             let started = threads::spawn_deep("rules", move || run(&stop));
             started.map_err(|error| format!("rules: {error}"))?;
         }
-        self.intake = Some(intake);
         for heartbeat in heartbeats {
             look_after("heartbeat", services, move |services| {
                 heartbeat::run(&*heartbeat.ping, heartbeat.key.expose(), services);
@@ -255,7 +270,7 @@ impl Running {
         journals.iter().for_each(|journal| journal.finish(deadline));
         journals.iter_mut().for_each(sinks::Running::stop);
         let _ = end_within(CUT_END, &journals);
-        if let Some(intake) = self.intake {
+        if let Some(intake) = &self.intake {
             intake.end();
         }
         self.queue.flush();
@@ -269,7 +284,8 @@ impl Running {
         sinks.iter().for_each(sinks::Running::cut);
         self.queue.close();
         info!("agent: stopped");
-        Stopped { sockets, left: self.gone }
+        let shapes = self.intake.map(|intake| intake.remains()).unwrap_or_default();
+        Stopped { legacy: Legacy { sockets, shapes }, left: self.gone }
     }
 }
 

@@ -9,11 +9,12 @@ use crate::config::{PublishRule, Rule};
 use crate::mapping::shape::{Done, Made, Now, SCOPE, Shapes};
 use crate::message::{Desk, Message, Receipt};
 use crate::queue::{Push, Queue, Storing};
+use crate::system::health::Tally;
 use crate::system::stop::Stop;
 use crate::system::threads::lock;
 use crossbeam_channel::{Receiver, Sender, after, bounded, never, select};
 use log::warn;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// How long to wait before what the queue refused is pushed again.
@@ -32,8 +33,10 @@ pub(super) struct Workshop {
 
 struct State {
     shapes: Shapes,
-    /// What the queue refused, of what time has let go.
+    /// What the queue refused, of what time has let go. It goes before all that comes later.
     kept: Vec<Push>,
+    /// Whose messages were refused. Time lets nothing go before they are in the queue.
+    refused: Vec<Weak<dyn Desk>>,
     /// What the thread waits for.
     timer: Option<Instant>,
 }
@@ -52,13 +55,41 @@ impl Workshop {
             return None;
         }
         let (bell, rung) = bounded(1);
-        let state = Mutex::new(State { shapes, kept: Vec::new(), timer: None });
+        let (kept, refused, timer) = (Vec::new(), Vec::new(), None);
+        let state = Mutex::new(State { shapes, kept, refused, timer });
         Some(Workshop { state, queue, bell, rung })
     }
 
-    /// Nobody else is in it until the bench is dropped.
-    pub(super) fn open(&self) -> Bench<'_> {
-        Bench { state: lock(&self.state), bell: &self.bell }
+    /// Nobody else is in it until the bench is dropped. What is to go first is added to the batch.
+    pub(super) fn open(&self, batch: &mut Vec<Push>) -> Bench<'_> {
+        let mut state = lock(&self.state);
+        batch.append(&mut state.kept);
+        Bench { state, bell: &self.bell }
+    }
+
+    /// What was refused of a source is in the queue.
+    pub(super) fn taken(&self, desk: &Arc<dyn Desk>) {
+        let mut state = lock(&self.state);
+        let before = state.refused.len();
+        state.refused.retain(|it| !std::ptr::addr_eq(it.as_ptr(), Arc::as_ptr(desk)));
+        if state.refused.len() < before {
+            // A bell that has been rung already is heard.
+            let _ = self.bell.try_send(());
+        }
+    }
+
+    /// Takes over what the rules of a former configuration remember.
+    pub(super) fn inherit(&self, former: Shapes) {
+        lock(&self.state).shapes.inherit(former);
+    }
+
+    /// What the rules remember, which they forget.
+    pub(super) fn remains(&self) -> Shapes {
+        std::mem::take(&mut lock(&self.state).shapes)
+    }
+
+    pub(super) fn tallies(&self) -> Vec<Tally> {
+        lock(&self.state).shapes.tallies()
     }
 
     /// Lets go what waited when the process was killed. Called once, before there are messages.
@@ -92,6 +123,10 @@ impl Workshop {
     fn turn(&self) -> Option<Duration> {
         let mut state = lock(&self.state);
         let now = now();
+        state.refused.retain(|it| it.strong_count() > 0);
+        if !state.refused.is_empty() {
+            return Some(AGAIN);
+        }
         let done = state.shapes.wake(now);
         if !self.push(&mut state, done) {
             return Some(AGAIN);
@@ -119,6 +154,11 @@ impl Workshop {
 }
 
 impl Bench<'_> {
+    /// The queue has refused the batch, which its source keeps.
+    pub(super) fn refused(&mut self, desk: &Arc<dyn Desk>) {
+        self.state.refused.push(Arc::downgrade(desk));
+    }
+
     /// Adds what follows from a message to a batch.
     pub(super) fn shape(
         &mut self,
@@ -200,5 +240,82 @@ impl Desk for Bundle {
 
     fn is_withdrawn(&self, _ticket: u64) -> bool {
         lock(&self.0).iter().all(Receipt::is_withdrawn)
+    }
+}
+
+#[cfg(test)]
+#[cfg(feature = "connectware")]
+mod tests {
+    use super::*;
+    use crate::config::{self, Burst, Shape, Step, Target};
+    use crate::message::{Origin, Qos};
+    use crate::system::health::Health;
+    use crate::system::threads::Failures;
+    use crate::topic::{Pattern, TopicTemplate};
+
+    struct Source;
+
+    impl Desk for Source {
+        fn signed(&self, _ticket: u64) {}
+        fn room(&self) {}
+    }
+
+    /// Whatever comes waits for a moment.
+    fn rule() -> Rule {
+        let burst = Burst { size: None, interval: Some(Duration::from_nanos(1)) };
+        let shape = Shape {
+            name: "s-m[0]".to_owned(),
+            steps: [Step::Burst(burst)].into(),
+            label: None,
+            captures: Vec::new(),
+        };
+        let to = PublishRule {
+            to: "local".to_owned(),
+            topic: TopicTemplate::strict("out", &Pattern::parse("in").unwrap()).unwrap(),
+            qos: None,
+            retain: None,
+            shape: Some(Box::new(shape)),
+        };
+        let to = Target::Publish(Box::new(to));
+        Rule { filter: "in".to_owned(), qos: Qos::AtLeastOnce, to }
+    }
+
+    #[test]
+    fn what_time_lets_go_overtakes_nothing_that_was_refused() {
+        let path = std::env::temp_dir().join(format!("ilagent-workshop-{}", std::process::id()));
+        let settings = config::Queue { path, bytes_max: 0, ..config::Queue::default() };
+        let failures = Failures(bounded(1).0);
+        let queue = Queue::open(&settings, false, &Health::default(), &failures).unwrap();
+        let rule = rule();
+        let workshop = Workshop::new(std::iter::once(&rule), queue.clone()).unwrap();
+        let desk: Arc<dyn Desk> = Arc::new(Source);
+        let feed = |batch: &mut Vec<Push>| {
+            let Target::Publish(to) = &rule.to else { panic!("{rule:?}") };
+            let message = Message {
+                topic: "in".to_owned(),
+                payload: b"1".to_vec(),
+                origin: Origin::Mqtt,
+                qos: Qos::AtLeastOnce,
+                retain: false,
+                retained: false,
+            };
+            let receipt = Receipt::new(Arc::clone(&desk), 1, 1);
+            let mut bench = workshop.open(batch);
+            bench.shape(&rule, to, &message, receipt, Storing::IfRefused, batch);
+            bench
+        };
+        let kept = || lock(&workshop.state).kept.len();
+        drop(feed(&mut Vec::new()));
+        assert_eq!((workshop.turn(), kept()), (None, 0), "the first is taken");
+        drop(feed(&mut Vec::new()));
+        assert_eq!((workshop.turn(), kept()), (Some(AGAIN), 1), "there is no room for another");
+        let mut batch = Vec::new();
+        feed(&mut batch).refused(&desk);
+        assert_eq!((batch.len(), kept()), (1, 0), "it goes with what comes next");
+        assert_eq!((workshop.turn(), kept()), (Some(AGAIN), 0), "the next waits for that");
+        workshop.taken(&desk);
+        assert_eq!((workshop.turn(), kept()), (Some(AGAIN), 1));
+        queue.close();
+        let _ = std::fs::remove_file(&settings.path);
     }
 }

@@ -17,6 +17,7 @@ const FAILING: &str = "ilagent_sink_failing_seconds";
 const WAITING: &str = "ilagent_sink_deliveries";
 const HELD_BACK: &str = "ilagent_sink_held_back_seconds";
 const DEAD: &str = "ilagent_sink_dead_letters";
+const RULES: &str = "ilagent_rule_messages_total";
 
 /// All families.
 pub(super) fn text(snapshot: &Snapshot, uptime: u64, now: Instant, limits: Limits) -> String {
@@ -31,6 +32,7 @@ pub(super) fn text(snapshot: &Snapshot, uptime: u64, now: Instant, limits: Limit
     out.sessions(snapshot);
     out.sinks(snapshot, now);
     out.latencies(snapshot);
+    out.rules(snapshot);
     out.0
 }
 
@@ -69,6 +71,18 @@ impl Metrics {
         self.family(RECEIVED, "counter", "Messages, or points, that came from a source.");
         for (source, count) in &snapshot.sources {
             self.sample(RECEIVED, &[("source", source)], count);
+        }
+    }
+
+    fn rules(&mut self, snapshot: &Snapshot) {
+        if snapshot.rules.is_empty() {
+            return;
+        }
+        self.family(RULES, "counter", "Messages that did not pass a rule, by what came of them.");
+        for tally in &snapshot.rules {
+            for (outcome, count) in ["stopped", "failed"].into_iter().zip(tally.counts()) {
+                self.sample(RULES, &[("rule", &tally.rule), ("outcome", outcome)], count);
+            }
         }
     }
 

@@ -272,6 +272,9 @@ mod tests {
             let held_back = (Duration::from_secs(60), Duration::from_secs(6));
             (sink.waiting, sink.held_back) = (5, Some(held_back));
         });
+        let tally = health::Tally::new("s-m[0], rule 2".to_owned());
+        tally.stopped.store(4, std::sync::atomic::Ordering::Relaxed);
+        health.rules(vec![tally]);
         health
     }
 
@@ -330,6 +333,8 @@ mod tests {
             r#"ilagent_sink_deliveries{sink="ilert"} 5"#,
             r#"ilagent_sink_held_back_seconds{sink="ilert"} 60"#,
             r#"ilagent_sink_dead_letters{sink="ilert"} 2"#,
+            r#"ilagent_rule_messages_total{rule="s-m[0], rule 2",outcome="stopped"} 4"#,
+            r#"ilagent_rule_messages_total{rule="s-m[0], rule 2",outcome="failed"} 0"#,
         ] {
             assert!(text.lines().any(|found| found == line), "{line}\n---\n{text}");
         }

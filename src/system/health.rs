@@ -7,6 +7,7 @@ use crossbeam_channel::{Receiver, bounded};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -65,6 +66,7 @@ struct Board {
     sessions: Vec<(String, Session)>,
     queue: Queue,
     sinks: Sinks,
+    rules: Vec<Tally>,
     seen_by: Option<SeenBy>,
     /// Those that hear of sessions and sinks that come and go.
     listeners: Vec<Listener>,
@@ -196,6 +198,31 @@ pub struct Sink {
     pub latency: Latency,
 }
 
+/// What has not passed a rule. Whoever counts and whoever looks share it.
+#[derive(Clone, Debug)]
+pub struct Tally {
+    /// The rule, as the log names it: `uplink-up[0], rule 2`.
+    pub rule: Arc<str>,
+    /// How many messages went no further there, as configured, or only inside another one.
+    pub stopped: Arc<AtomicU32>,
+    /// With how many it could not work.
+    pub failed: Arc<AtomicU32>,
+}
+
+impl Tally {
+    /// Of a rule that nothing has come to yet.
+    #[must_use]
+    pub fn new(rule: String) -> Self {
+        Tally { rule: rule.into(), stopped: Arc::default(), failed: Arc::default() }
+    }
+
+    /// How many it stopped, and with how many it could not work.
+    #[must_use]
+    pub fn counts(&self) -> [u32; 2] {
+        [&self.stopped, &self.failed].map(|count| count.load(Ordering::Relaxed))
+    }
+}
+
 /// A copy of the board at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
@@ -209,6 +236,8 @@ pub struct Snapshot {
     pub queue: Queue,
     /// Each sink by name.
     pub sinks: Sinks,
+    /// What has not passed rules, by their names.
+    pub rules: Vec<Tally>,
 }
 
 /// When the agent stops being healthy.
@@ -321,6 +350,11 @@ impl Health {
         board.minutes.add(u32::try_from(count).unwrap_or(u32::MAX), Instant::now());
     }
 
+    /// Has people see what does not pass rules.
+    pub fn rules(&self, tallies: Vec<Tally>) {
+        self.board().rules = tallies;
+    }
+
     /// Messages by the minute in the last hour, the oldest first.
     #[must_use]
     pub fn minutes(&self, now: Instant) -> [u32; MINUTES] {
@@ -387,6 +421,7 @@ impl Health {
             sessions: board.sessions.clone(),
             queue: board.queue.clone(),
             sinks: board.sinks.clone(),
+            rules: board.rules.clone(),
         };
         drop(board);
         if let Some(SeenBy(see)) = seen_by {

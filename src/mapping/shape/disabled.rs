@@ -3,6 +3,7 @@
 use super::{Done, Now};
 use crate::config::{PublishRule, Rule};
 use crate::message::{Message, Receipt};
+use crate::system::health::Tally;
 use std::time::Instant;
 
 /// No rules.
@@ -20,6 +21,15 @@ impl Shapes {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         true
+    }
+
+    /// Nothing is remembered.
+    pub fn inherit(&mut self, _former: Shapes) {}
+
+    /// Nothing is stopped.
+    #[must_use]
+    pub fn tallies(&self) -> Vec<Tally> {
+        Vec::new()
     }
 
     /// Nothing follows.

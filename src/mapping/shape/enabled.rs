@@ -5,10 +5,11 @@ mod reading;
 mod steps;
 
 use super::{Done, Made, Now, SCOPE};
-use crate::config::{PublishRule, Rule, Shape, Target};
+use crate::config::{PublishRule, Rule, Shape, Step, Target};
 use crate::jsonata::{Value, json};
 use crate::mapping::publish;
 use crate::message::{Message, Qos, Receipt, Record};
+use crate::system::health::Tally;
 use crate::topic::{capture, matches};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -30,6 +31,7 @@ pub struct Shapes {
 struct Works {
     /// The filters of its messages, and where they go.
     ways: Vec<Arc<Way>>,
+    rules: Arc<[Step]>,
     steps: Vec<Work>,
     kept: Kept,
 }
@@ -110,6 +112,28 @@ impl Shapes {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.works.is_empty()
+    }
+
+    /// Takes over what is remembered, for all that is as it was before.
+    pub fn inherit(&mut self, mut former: Shapes) {
+        for (name, works) in &mut self.works {
+            if let Some(old) = former.works.remove(name)
+                && old.rules == works.rules
+                && old.ways == works.ways
+            {
+                (works.steps, works.kept) = (old.steps, old.kept);
+                works.steps.iter_mut().for_each(Work::begin);
+            }
+        }
+    }
+
+    /// What has not passed each rule, by their names.
+    #[must_use]
+    pub fn tallies(&self) -> Vec<Tally> {
+        let steps = self.works.values().flat_map(|works| &works.steps);
+        let mut tallies: Vec<Tally> = steps.map(|work| work.tally.clone()).collect();
+        tallies.sort_unstable_by(|one, other| one.rule.cmp(&other.rule));
+        tallies
     }
 
     /// What follows from a message. What is held has its receipt with it.
@@ -224,7 +248,7 @@ fn item(way: &Arc<Way>, shape: &Shape, message: &Message, receipt: Receipt) -> I
 impl Works {
     fn new(shape: &Shape) -> Self {
         let (ways, kept) = (Vec::new(), Kept::default());
-        Works { ways, steps: steps::compiled(shape), kept }
+        Works { ways, rules: Arc::clone(&shape.steps), steps: steps::compiled(shape), kept }
     }
 
     /// From a step on.
@@ -238,6 +262,7 @@ impl Works {
         let mut next = Ok(Next::Pass);
         for work in &mut self.steps[first..] {
             next = work.run(&mut item, &mut self.kept, now, notes);
+            work.count(&next);
             match next {
                 Ok(Next::Pass) => {}
                 _ => break,

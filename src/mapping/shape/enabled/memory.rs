@@ -153,7 +153,7 @@ pub(super) struct Waiting {
     /// The keys of records, and how many values are in them.
     stored: (Vec<String>, usize),
     /// Nothing waits any more.
-    is_ended: bool,
+    pub(super) is_ended: bool,
 }
 
 /// What becomes of a message that waits.
@@ -239,10 +239,6 @@ impl Waiting {
 
     pub(super) fn wake_at(&self) -> Option<Instant> {
         self.since?.checked_add(self.burst.interval?)
-    }
-
-    pub(super) fn end(&mut self) {
-        self.is_ended = true;
     }
 }
 

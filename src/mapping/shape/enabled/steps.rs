@@ -6,7 +6,9 @@ use super::{Item, Kept, Now, Payload};
 use crate::config::{Reading, Shape, Step};
 use crate::jsonata::{Context, Expression, Scope, Value, json};
 use crate::message::Record;
+use crate::system::health::Tally;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// What happens after a step.
 #[derive(Debug)]
@@ -22,8 +24,7 @@ pub(super) enum Next {
 /// A step, and what it remembers.
 #[derive(Debug)]
 pub(super) struct Work {
-    /// As the log names it: `uplink-up[0], rule 2`.
-    place: String,
+    pub(super) tally: Tally,
     kind: Kind,
 }
 
@@ -64,7 +65,8 @@ pub(super) fn compiled(shape: &Shape) -> Vec<Work> {
             }
             other => kind(other).unwrap_or_else(Kind::Broken),
         };
-        works.push(Work { place: format!("{}, rule {}", shape.name, index + 1), kind });
+        let tally = Tally::new(format!("{}, rule {}", shape.name, index + 1));
+        works.push(Work { tally, kind });
     }
     works
 }
@@ -98,7 +100,7 @@ impl Work {
         now: Now,
         notes: &mut Vec<String>,
     ) -> Result<Next, String> {
-        let place = &self.place;
+        let place = &self.tally.rule;
         if let Kind::Parse { reading, is_told } = &mut self.kind {
             let (payload, is_longer) = parsed(*reading, &item.payload)?;
             item.payload = payload;
@@ -160,6 +162,16 @@ impl Work {
         Ok(Next::Pass)
     }
 
+    /// Counts what does not pass.
+    pub(super) fn count(&self, next: &Result<Next, String>) {
+        let count = match next {
+            Ok(Next::Pass) => return,
+            Ok(Next::Stop | Next::Held(_)) => &self.tally.stopped,
+            Err(_) => &self.tally.failed,
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub(super) fn wake_at(&self) -> Option<std::time::Instant> {
         match &self.kind {
             Kind::Burst(waiting) => waiting.wake_at(),
@@ -177,8 +189,17 @@ impl Work {
 
     /// Nothing waits any more.
     pub(super) fn end(&mut self) {
+        self.waits(false);
+    }
+
+    /// Something may wait again.
+    pub(super) fn begin(&mut self) {
+        self.waits(true);
+    }
+
+    fn waits(&mut self, does: bool) {
         if let Kind::Burst(waiting) = &mut self.kind {
-            waiting.end();
+            waiting.is_ended = !does;
         }
     }
 }

@@ -450,3 +450,26 @@ fn what_is_stashed_is_for_the_next_message() {
         &[("in/x", "5", "out/x 0"), ("in/x", "5", "out/x 1")],
     );
 }
+
+#[test]
+fn what_is_remembered_outlives_a_reload_if_the_rules_are_the_same() {
+    let steps =
+        || vec![change("c", None, false), Step::Burst(Burst { size: Some(2), interval: None })];
+    let mut before = Rig::new(steps());
+    assert_eq!(before.feed("in/m1/t", b"{\"c\":1}"), "held");
+    let now = before.now();
+    let done = before.shapes.end(now);
+    assert_eq!(before.shown(done), "out/m1 [{\"c\":1}]");
+    let mut after = Rig::new(steps());
+    after.shapes.inherit(before.shapes);
+    assert_eq!(after.feed("in/m1/t", b"{\"c\":1}"), "stopped", "it has not changed");
+    assert_eq!(after.feed("in/m1/t", b"{\"c\":2}"), "held", "there is a burst again");
+    let counts: Vec<_> = after.shapes.tallies().iter().map(Tally::counts).collect();
+    assert_eq!(counts, [[1, 0], [2, 0]]);
+
+    let mut other = Rig::new(vec![change("c", Some(0.5), false)]);
+    other.shapes.inherit(after.shapes);
+    assert_eq!(other.feed("in/m1/t", b"{\"c\":2}"), "out/m1 {\"c\":2}", "another rule");
+    assert!(other.feed("in/m1/t", b"x").starts_with("dead"));
+    assert_eq!(other.shapes.tallies()[0].counts(), [0, 1]);
+}
