@@ -11,6 +11,7 @@ use crate::queue::{self, DeadLetter, Push, Queue, Storing, Upstream, UpstreamRow
 use crate::system::health::Tally;
 use crate::system::plain::{line, plain};
 use crate::system::stop::Stop;
+use crate::topic;
 use log::{Level, debug, info, log, warn};
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
@@ -341,7 +342,9 @@ impl Plan {
             Target::Publish(to) if to.shape.is_some() => {
                 Mapped::Dead("a message of iLert's agent, which no rule can change".to_owned())
             }
-            Target::Publish(to) => publish::from_message(to, &rule.filter, message),
+            Target::Publish(to) => {
+                publish::from_message(to, topic::unshared(&rule.filter), message)
+            }
             // Whoever has them evaluated has taken them out.
             Target::Point(_) => Mapped::Dropped("it is read as points".to_owned()),
             Target::App(to) => app::from_message(to, message, &stamp),

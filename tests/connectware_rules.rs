@@ -105,7 +105,7 @@ fn fed(rules: &[&Rule], shapes: &mut Shapes, topic: &str, payload: &[u8], now: N
         retained: false,
     };
     let mut done = Vec::new();
-    for rule in rules.iter().filter(|rule| topic::matches(&rule.filter, topic)) {
+    for rule in rules.iter().filter(|rule| topic::matches(topic::unshared(&rule.filter), topic)) {
         if let Target::Publish(to) = &rule.to {
             let receipt = Receipt::new(Arc::new(Nobody), 0, 1);
             done.extend(shapes.feed(to, &rule.filter, &message, receipt, now));

@@ -11,6 +11,7 @@ use crate::config::{
 use crate::ilert::Ways;
 use crate::message::masked;
 use crate::mqtt::packet::level;
+use crate::mqtt::session;
 use crate::system::plain::{line, plain};
 use crate::system::web::Way;
 use std::fmt::{self, Write};
@@ -210,6 +211,7 @@ fn broker(out: &mut String, broker: &Broker, config: &Config) -> fmt::Result {
         true => reading(out, broker)?,
         false => writeln!(out, "  only published to")?,
     }
+    filters(out, broker)?;
     if let Some(status) = &broker.status {
         let topic = plain(&status.topic);
         let more = if status.service.is_some() { ", and below it how resources are" } else { "" };
@@ -220,6 +222,17 @@ fn broker(out: &mut String, broker: &Broker, config: &Config) -> fmt::Result {
         write!(out, "  {} (QoS {qos}) → ", plain(&each.filter))?;
         target(out, &each.to)
     })
+}
+
+/// What is subscribed to, if it is not what stands in the rules.
+fn filters(out: &mut String, broker: &Broker) -> fmt::Result {
+    let sent = session::filters(broker).unwrap_or_default();
+    let rules = broker.rules.iter().map(|rule| (rule.filter.as_str(), rule.qos));
+    if broker.shared_group.is_some() || rules.eq(sent.iter().map(|(it, qos)| (&**it, *qos))) {
+        return Ok(());
+    }
+    let shown = |(filter, qos): &(String, _)| format!("{} (QoS {})", plain(filter), level(*qos));
+    writeln!(out, "  subscribes to {}", sent.iter().map(shown).collect::<Vec<_>>().join(", "))
 }
 
 /// How messages are taken in.

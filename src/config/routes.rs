@@ -29,12 +29,12 @@ impl<'p> Leg<'p> {
     fn reach(&self, narrow: &str) -> Option<String> {
         let rule = self.rule()?;
         let Target::Publish(to) = &rule.to else { return None };
-        to.topic.reach(&rule.filter, narrow)
+        to.topic.reach(topic::unshared(&rule.filter), narrow)
     }
 
     /// Which messages on `topics` of its broker it gets.
     fn gets(&self, topics: &str) -> Option<String> {
-        let both = topic::meet(&self.rule()?.filter, topics)?;
+        let both = topic::meet(topic::unshared(&self.rule()?.filter), topics)?;
         let is_first = self.from.is_some_and(|broker| broker.routing == Routing::First);
         let before = self.rules.iter().take(self.number);
         let is_taken = is_first && before.clone().any(|rule| topic::covers(&rule.filter, &both));
@@ -65,7 +65,7 @@ pub(super) fn unknown(legs: &[Leg<'_>], brokers: &[&str], webhooks: &[&str], fau
 fn is_loop(leg: &Leg<'_>, brokers: &[&Broker]) -> bool {
     let Some(rule) = leg.rule() else { return false };
     let Some((from, to)) = leg.from.zip(destination(leg, brokers)) else { return false };
-    let made = leg.reach(&rule.filter).filter(|_| is_same(from, to));
+    let made = leg.reach(topic::unshared(&rule.filter)).filter(|_| is_same(from, to));
     made.is_some_and(|made| leg.gets(&made).is_some())
 }
 
@@ -80,7 +80,9 @@ pub(super) fn ways_round(legs: &[Leg<'_>], brokers: &[&Broker]) -> Vec<(Vec<usiz
     for (first, leg) in legs.iter().enumerate() {
         let Some(rule) = leg.rule() else { continue };
         let (mut way, mut seen) = (vec![first], HashSet::new());
-        if !is_loop(leg, brokers) && !search.returns(&rule.filter, &mut way, &mut seen) {
+        if !is_loop(leg, brokers)
+            && !search.returns(topic::unshared(&rule.filter), &mut way, &mut seen)
+        {
             continue;
         }
         let from = way.iter().filter_map(|leg| legs[*leg].from);

@@ -155,7 +155,10 @@ impl Resolver<'_> {
                 if let Some(var) = name(steps.get(1)).filter(|_| is_plain) {
                     let known = self.scope.vars;
                     if known.is_some_and(|known| !known.iter().any(|known| *known == *var)) {
-                        let words = format!("there is no variable {var} in $context.vars");
+                        let names = known.unwrap_or_default().join(", ");
+                        let hint = if names.is_empty() { "" } else { ", but " };
+                        let words =
+                            format!("there is no variable {var} in $context.vars{hint}{names}");
                         return Err(Fault::new(steps[1].at, "", words));
                     }
                     take(steps, Around::Var(var));

@@ -137,6 +137,9 @@ pub trait Accept: Send {
     /// A connection was made, before anything comes over it.
     fn connected(&mut self) {}
 
+    /// Something is subscribed to that was not before, on this connection.
+    fn subscribed(&mut self) {}
+
     /// Takes charge of a batch. `desk` hears of each ticket when its message is safe.
     ///
     /// # Errors

@@ -77,6 +77,8 @@ pub(super) struct Life {
     role: Role,
     health: Health,
     desk: Arc<dyn Desk>,
+    /// How many subscriptions were granted on this connection.
+    granted: usize,
     /// Why the queue takes no messages, if it does not.
     refused: Option<Refused>,
     /// A buffer, kept for its memory.
@@ -106,6 +108,7 @@ impl Life {
             resumes: !publishes || kit.broker.clean,
             role,
             health: kit.health,
+            granted: 0,
             refused: None,
             slips: Vec::new(),
             failures: 0,
@@ -181,6 +184,7 @@ impl Life {
             },
             if connack.session_present { "session resumed" } else { "new session" }
         );
+        self.granted = 0;
         if let Role::Subscribe(accept, _) = &mut self.role {
             accept.connected();
         }
@@ -303,6 +307,12 @@ impl Life {
             }
             return;
         }
+        if let Role::Subscribe(accept, _) = &mut self.role
+            && standing.granted > self.granted
+        {
+            accept.subscribed();
+        }
+        self.granted = standing.granted;
         self.health.session(&self.broker.name, |session| {
             session.connected = standing.connected;
             session.subscriptions_ready = standing.ready;

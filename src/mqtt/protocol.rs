@@ -53,6 +53,8 @@ pub(super) struct Standing {
     pub connected: bool,
     /// Everything that was asked for is granted.
     pub ready: bool,
+    /// How many subscriptions are.
+    pub granted: usize,
     /// What is wrong, or empty.
     pub trouble: String,
 }
@@ -416,14 +418,15 @@ impl Protocol {
     /// How things stand.
     pub(super) fn standing(&self) -> Standing {
         let ready = self.subscriptions.are_ready();
+        let granted = self.subscriptions.granted();
         if self.pace.is_worried() {
             let secs = self.timing.worry.as_secs();
             let trouble = format!(
                 "the broker has not answered a ping for {secs} s, though its connection is open"
             );
-            return Standing { connected: false, ready, trouble };
+            return Standing { connected: false, ready, granted, trouble };
         }
-        Standing { connected: true, ready, trouble: self.subscriptions.trouble() }
+        Standing { connected: true, ready, granted, trouble: self.subscriptions.trouble() }
     }
 
     /// A connection that the broker had accepted has ended; it was good if it lasted.

@@ -1,10 +1,11 @@
 //! A session from outside: checked, prepared, started, woken and joined. Each broker has a thread.
 
-use crate::config::Broker;
+use crate::config::{Broker, Qos, Version};
 use crate::message::Accept;
 use crate::mqtt::bell::Bell;
 use crate::mqtt::codec;
 use crate::mqtt::connection;
+use crate::mqtt::filters::Wishes;
 use crate::mqtt::life::{Kit, Life, Role, connect_packet};
 use crate::mqtt::material::Materials;
 use crate::mqtt::memory::Memory;
@@ -45,6 +46,18 @@ struct Checked {
 /// Says in words which setting or file cannot be used, and why.
 pub fn check(broker: &Broker) -> Result<(), String> {
     checked(broker).map(|_| ())
+}
+
+/// The filters that go to the broker, as far as that is known before a connection.
+///
+/// # Errors
+///
+/// Says in words which filter is not valid.
+pub fn filters(broker: &Broker) -> Result<Vec<(String, Qos)>, String> {
+    let mut wishes = Wishes::new(&broker.rules, broker.shared_group.as_deref())?;
+    let way = wishes.best_way(broker.version == Version::V5);
+    let sent = wishes.along(way).into_iter().map(|it| (wishes.sent(&it.filter), it.qos));
+    Ok(sent.collect())
 }
 
 fn checked(broker: &Broker) -> Result<Checked, String> {

@@ -395,6 +395,11 @@ impl Subscriptions {
         self.all.iter().all(|subscription| subscription.state == State::Granted)
     }
 
+    /// How many are granted.
+    pub(super) fn granted(&self) -> usize {
+        self.all.iter().filter(|subscription| subscription.state == State::Granted).count()
+    }
+
     /// Whether there is nothing to wait for but the time of what was left out.
     pub(super) fn are_settled(&self) -> bool {
         self.all.iter().all(|s| matches!(s.state, State::Granted | State::LeftOut(..)))

@@ -52,6 +52,10 @@ impl Accept for Gauge {
         self.others.connected();
     }
 
+    fn subscribed(&mut self) {
+        self.others.subscribed();
+    }
+
     fn accept(&mut self, arrivals: Vec<Arrival>, desk: &Arc<dyn Desk>) -> Result<(), Refused> {
         let sorted = self.sort(arrivals);
         let desk = shared(sorted.parts, desk);

@@ -42,9 +42,17 @@ impl Hand {
 impl Accept for Hand {
     fn connected(&mut self) {
         if let Some(waits) = &mut self.waits {
-            waits.until = Some(Instant::now() + waits.window.time);
             waits.count = 0;
-            self.intake.hold_back(&self.plan, Some(waits.window.time));
+            waits.open(&self.intake, &self.plan);
+        }
+    }
+
+    /// What an endpoint that comes late brings is in the window as well.
+    fn subscribed(&mut self) {
+        if let Some(waits) = &mut self.waits
+            && waits.is_open()
+        {
+            waits.open(&self.intake, &self.plan);
         }
     }
 
@@ -65,11 +73,20 @@ impl Accept for Hand {
 }
 
 impl Waits {
+    /// Opens the window, or begins it anew.
+    fn open(&mut self, intake: &Intake, plan: &Plan) {
+        self.until = Some(Instant::now() + self.window.time);
+        intake.hold_back(plan, Some(self.window.time));
+    }
+
+    fn is_open(&self) -> bool {
+        self.until.is_some_and(|until| Instant::now() < until)
+    }
+
     /// Whether this many more fill the place; after that nothing waits any more.
     fn is_full_with(&mut self, more: usize) -> bool {
         self.count += more;
-        let is_full = self.count >= self.window.messages_max
-            && self.until.is_some_and(|until| Instant::now() < until);
+        let is_full = self.count >= self.window.messages_max && self.is_open();
         if is_full {
             self.until = None;
         }
@@ -88,5 +105,46 @@ impl Hand {
         };
         self.kept = batch;
         Err(refused)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+    use crate::queue::{Queue, Storing};
+    use crate::system::health::Health;
+    use crate::system::threads::Failures;
+    use std::time::Duration;
+
+    #[test]
+    fn a_window_begins_anew_while_it_is_open() {
+        let path = std::env::temp_dir().join(format!("ilagent-hand-{}", std::process::id()));
+        let settings = config::Queue { path, ..config::Queue::default() };
+        let failures = Failures(crossbeam_channel::bounded(1).0);
+        let queue = Queue::open(&settings, false, &Health::default(), &failures).unwrap();
+        let plan = Plan {
+            name: String::new(),
+            source: String::new(),
+            rules: Vec::new(),
+            routing: config::Routing::Every,
+            storing: Storing::AtOnce,
+            bytes_max: 1,
+        };
+        let window = Window { time: Duration::from_secs(30), messages_max: 2 };
+        let intake = Intake::new(queue.clone(), [].iter());
+        let mut hand = Hand::new(intake, plan).with_window(Some(window));
+        let until = |hand: &Hand| hand.waits.as_ref().unwrap().until;
+        hand.subscribed();
+        assert_eq!(until(&hand), None, "there is no connection");
+        hand.connected();
+        let first = until(&hand);
+        hand.subscribed();
+        assert!(until(&hand) > first && first.is_some());
+        assert!(hand.waits.as_mut().unwrap().is_full_with(2));
+        hand.subscribed();
+        assert_eq!(until(&hand), None, "it was full");
+        queue.close();
+        let _ = std::fs::remove_file(&settings.path);
     }
 }

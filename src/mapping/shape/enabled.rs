@@ -10,7 +10,7 @@ use crate::jsonata::{Value, json};
 use crate::mapping::publish;
 use crate::message::{Message, Qos, Receipt, Record};
 use crate::system::health::Tally;
-use crate::topic::{capture, matches};
+use crate::topic::{self, capture, matches};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
@@ -102,7 +102,8 @@ impl Shapes {
                 && let Some(shape) = &to.shape
             {
                 let works = works.entry(shape.name.clone()).or_insert_with(|| Works::new(shape));
-                works.ways.push(Arc::new((rule.filter.clone(), (**to).clone())));
+                let filter = topic::unshared(&rule.filter).to_owned();
+                works.ways.push(Arc::new((filter, (**to).clone())));
             }
         }
         Shapes { works, notes: Vec::new() }
@@ -147,6 +148,7 @@ impl Shapes {
     ) -> Vec<Done> {
         let Some(shape) = &rule.shape else { return Vec::new() };
         let Some(works) = self.works.get_mut(&shape.name) else { return Vec::new() };
+        let filter = topic::unshared(filter);
         let is_it = |way: &&Arc<Way>| way.0 == filter && way.1 == *rule;
         let Some(way) = works.ways.iter().find(is_it) else { return Vec::new() };
         let item = item(way, shape, message, receipt);

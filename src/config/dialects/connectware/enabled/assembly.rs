@@ -30,8 +30,8 @@ struct Route {
     resource: usize,
     /// The number of the connection that they come from; the internal broker without one.
     from: Option<usize>,
+    /// With the group of a shared subscription.
     filter: String,
-    group: Option<String>,
     qos: Qos,
     /// The number of the connection that they go to.
     to: Option<usize>,
@@ -161,8 +161,7 @@ impl Assembly {
             resource: number,
             from: outside.filter(|_| is_in),
             shape: shape(&resource.id, &found.steps, None, Vec::new()),
-            filter: source.filter,
-            group: source.group,
+            filter: source.sent(),
             qos,
             to: outside.filter(|_| !is_in),
             topic,
@@ -192,8 +191,7 @@ impl Assembly {
                     resource: number,
                     from: connection,
                     shape: shape(&name, &steps, label, filter.captures()),
-                    filter: filter.filter,
-                    group: filter.group,
+                    filter: filter.sent(),
                     qos,
                     to: to.connection,
                     topic,
@@ -339,20 +337,34 @@ impl Assembly {
                 && !topic::covers(&one.filter, &other.filter)
                 && !topic::covers(&other.filter, &one.filter)
         };
-        if rules.iter().enumerate().any(|(at, one)| rules[..at].iter().any(|it| cross(one, it))) {
+        let has_cross = |at: usize| rules[..at].iter().any(|it| cross(&rules[at], it));
+        if rules.iter().any(|it| !group(&it.filter).is_empty()) || (0..rules.len()).any(has_cross) {
             broker.version = Version::V5;
         }
-        let mut groups = self.routes.iter().filter(|it| it.from == number);
-        let first = groups.next().and_then(|it| it.group.clone());
-        if let Some(other) = groups.find(|it| it.group != first) {
-            let what = "all that is subscribed to at one connection is shared with the same group, \
-                        or with none: make two connections";
-            part.faults.add(file.place(other.at), what);
-        }
-        if let Some(group) = first {
-            broker.share(group);
+        self.check_groups(file, number, part);
+    }
+
+    /// A copy for one group does not say that it is for that one.
+    fn check_groups(&self, file: &File<'_>, number: Option<usize>, part: &mut Part) {
+        let routes: Vec<&Route> = self.routes.iter().filter(|it| it.from == number).collect();
+        for (at, route) in routes.iter().enumerate() {
+            let differs = |other: &&&Route| {
+                let [one, other] = [&route.filter, &other.filter];
+                let both = [one, other].map(|it| topic::unshared(it));
+                group(one) != group(other) && topic::overlap(both[0], both[1])
+            };
+            if routes[..at].iter().any(|other| differs(&other)) {
+                let what = "another filter of this connection matches the same topics and is shared \
+                            with another group, or with none: make two connections";
+                part.faults.add(file.place(route.at), what);
+            }
         }
     }
+}
+
+/// What makes a filter one of a group; empty without one.
+fn group(filter: &str) -> &str {
+    &filter[..filter.len() - topic::unshared(filter).len()]
 }
 
 fn add(all: &mut Vec<String>, name: String) {

@@ -66,7 +66,7 @@ pub(super) fn read(
     let topic = topic.and_then(|(text, at)| fields.file.keep(at, below(text)));
     let internal = format!("{root}/{}", topic.as_deref().unwrap_or(name));
     let (qos, retain) = (read::qos(fields), read::truth(fields, "retain"));
-    let steps = rules::steps(fields);
+    let steps = rules::steps(fields, Some(Vec::new()));
     if fields.has(&["read"]) {
         fields
             .file

@@ -72,8 +72,10 @@ fn one(reading: &mut Reading<'_, '_>, node: &Node) -> Option<Mapping> {
     if !matches!(node.value, Value::Table(_)) {
         return None;
     }
-    let steps = rules::steps(&fields);
     let sources = sources(reading, &fields);
+    let names = |it: &Source| it.filter.captures().into_iter().map(|(name, _)| name);
+    let captures = sources.as_ref().map(|all| all.iter().flat_map(names).collect());
+    let steps = rules::steps(&fields, captures);
     let to = read::node(&fields, "publish");
     if !fields.has(&["publish"]) {
         fields.file.add(fields.at, "a mapping needs `publish`");

@@ -17,8 +17,9 @@ const INTERVAL_MAX: u64 = 86_400_000;
 /// Most messages of a batch.
 const SIZE_MAX: u64 = 10_000;
 
-/// Reads the rules, if there are any; nothing if one of them is a fault.
-pub(super) fn steps(fields: &Fields<'_>) -> Option<Vec<Step>> {
+/// Reads the rules, if there are any; nothing if one of them is a fault. `captures` are the names
+/// that topics give to what they match, if that is known.
+pub(super) fn steps(fields: &Fields<'_>, captures: Option<Vec<String>>) -> Option<Vec<Step>> {
     let Some(node) = read::node(fields, "rules") else {
         return (!fields.has(&["rules"])).then(Vec::new);
     };
@@ -26,7 +27,19 @@ pub(super) fn steps(fields: &Fields<'_>) -> Option<Vec<Step>> {
         fields.file.add(node.at, format!("rules must be a list, not {}", read::kind(&node.value)));
         return None;
     };
-    let steps: Vec<_> = nodes.iter().map(|node| step(fields.file, node)).collect();
+    let (mut vars, mut steps) = (captures, Vec::new());
+    for node in nodes {
+        let step = step(fields.file, node, vars.as_deref());
+        match (&step, &mut vars) {
+            (Some(Step::SetVars(new)), Some(vars)) => {
+                vars.extend(new.iter().map(|(name, _)| name.clone()));
+            }
+            // It may be one that sets variables.
+            (None, _) => vars = None,
+            _ => (),
+        }
+        steps.push(step);
+    }
     steps.into_iter().collect()
 }
 
@@ -44,7 +57,8 @@ pub(super) fn may_stop(steps: &[Step]) -> bool {
     steps.iter().any(|step| matches!(step, Step::Filter(_) | Step::Change(_)))
 }
 
-fn step(file: &File<'_>, node: &Node) -> Option<Step> {
+/// One rule, which may use these variables.
+fn step(file: &File<'_>, node: &Node, vars: Option<&[String]>) -> Option<Step> {
     let entry = match &node.value {
         Value::Table(entries) => match entries.as_slice() {
             [entry] => entry,
@@ -65,9 +79,9 @@ fn step(file: &File<'_>, node: &Node) -> Option<Step> {
     let keys = |what| Fields::new(file, &entry.node, what);
     match entry.key.as_str() {
         "parse" => parse(&keys("`parse`")),
-        "transform" => expression(&keys("`transform`")).map(Step::Transform),
-        "filter" => expression(&keys("`filter`")).map(Step::Filter),
-        "setContextVars" => variables_of(&keys("`setContextVars`")),
+        "transform" => expression(&keys("`transform`"), vars).map(Step::Transform),
+        "filter" => expression(&keys("`filter`"), vars).map(Step::Filter),
+        "setContextVars" => variables_of(&keys("`setContextVars`"), vars),
         "cov" => change(&keys("`cov`")),
         "burst" => burst(&keys("`burst`")),
         "collect" => {
@@ -104,15 +118,15 @@ fn parse(fields: &Fields<'_>) -> Option<Step> {
     fields.file.keep(at, format).map(Step::Parse)
 }
 
-fn expression(fields: &Fields<'_>) -> Option<String> {
+fn expression(fields: &Fields<'_>, vars: Option<&[String]>) -> Option<String> {
     lacks(fields, "expression");
     let node = read::node(fields, "expression");
     fields.end();
-    checked(fields.file, node?, "expression")
+    checked(fields.file, node?, "expression", vars)
 }
 
 /// An expression without a fault; a lone number or truth is one, too.
-fn checked(file: &File<'_>, node: &Node, what: &str) -> Option<String> {
+fn checked(file: &File<'_>, node: &Node, what: &str, vars: Option<&[String]>) -> Option<String> {
     let text = match &node.value {
         Value::Text(text) | Value::Number(text) => text.clone(),
         Value::Truth(truth) => truth.to_string(),
@@ -121,7 +135,7 @@ fn checked(file: &File<'_>, node: &Node, what: &str) -> Option<String> {
             return None;
         }
     };
-    match jsonata::check(&text, &Scope::default()) {
+    match jsonata::check(&text, &Scope { vars }) {
         Ok(()) => Some(text),
         Err(fault) => {
             file.add_inside(node, &text, fault.offset, fault.words);
@@ -130,7 +144,7 @@ fn checked(file: &File<'_>, node: &Node, what: &str) -> Option<String> {
     }
 }
 
-fn variables_of(fields: &Fields<'_>) -> Option<Step> {
+fn variables_of(fields: &Fields<'_>, vars: Option<&[String]>) -> Option<Step> {
     lacks(fields, "vars");
     let node = read::node(fields, "vars");
     fields.end();
@@ -140,7 +154,7 @@ fn variables_of(fields: &Fields<'_>) -> Option<Step> {
         return None;
     };
     let variable = |entry: &Entry| {
-        let text = checked(fields.file, &entry.node, "a variable");
+        let text = checked(fields.file, &entry.node, "a variable", vars);
         if entry.key.is_empty()
             || !entry.key.chars().all(|it| it.is_ascii_alphanumeric() || it == '_')
         {

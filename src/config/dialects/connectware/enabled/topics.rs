@@ -61,6 +61,14 @@ impl Filter {
         Ok(Filter { filter, names, group })
     }
 
+    /// As it is subscribed to.
+    pub(super) fn sent(&self) -> String {
+        match &self.group {
+            Some(group) => format!("{SHARED}{group}/{}", self.filter),
+            None => self.filter.clone(),
+        }
+    }
+
     /// The names of captures, with the number of each from 0.
     pub(super) fn captures(&self) -> Vec<(String, usize)> {
         let named = self.names.iter().enumerate().filter(|(_, name)| !name.is_empty());
