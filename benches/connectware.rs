@@ -134,10 +134,10 @@ fn start() {
     plant.start();
     // What the start has needed is given back by then.
     thread::sleep(Duration::from_secs(3));
-    let Usage { resident_kib, peak_kib, .. } = Usage::of(&plant.agent);
+    let Usage { resident_kib, own_kib, .. } = Usage::of(&plant.agent);
     println!(
         "{:.0} ms until all is connected (of {STARTS}: {:.0} to {:.0}), resident {resident_kib} KiB, \
-         peak {peak_kib} KiB, {} threads",
+         {own_kib} of them its own, {} threads",
         millis(times[STARTS / 2]),
         millis(times[0]),
         millis(times[STARTS - 1]),
@@ -169,12 +169,13 @@ fn carry(pairs: usize, messages: usize) {
     let count = messages as f64;
     println!(
         "{messages} published, {} received: {:>6.0}/s, {:.2} CPU s for 10,000, {:.0} bytes written \
-         each, peak {} KiB",
+         each, peak {} KiB, then {} its own",
         arrived(),
         count / time.as_secs_f64(),
         (after.cpu_seconds - before.cpu_seconds) / count * 10_000.0,
         (after.written - before.written) as f64 / count,
-        after.peak_kib
+        after.peak_kib,
+        after.own_kib
     );
 }
 

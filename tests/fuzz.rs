@@ -202,6 +202,11 @@ fn resources_of_a_sidecar() {
 }
 
 #[test]
+fn service_files_and_their_messages() {
+    fuzz("services");
+}
+
+#[test]
 fn questions_to_a_running_agent() {
     fuzz("control");
 }

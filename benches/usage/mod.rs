@@ -30,6 +30,8 @@ pub struct Usage {
     pub written: u64,
     pub wakes: u64,
     pub resident_kib: u64,
+    /// What of it is the agent's own, not pages of the binary and of libc.
+    pub own_kib: u64,
     pub peak_kib: u64,
 }
 
@@ -54,6 +56,7 @@ impl Usage {
             written: field(&read("io"), "write_bytes:"),
             wakes,
             resident_kib: field(&read("status"), "VmRSS:"),
+            own_kib: field(&read("status"), "RssAnon:"),
             peak_kib: field(&read("status"), "VmHWM:"),
         }
     }

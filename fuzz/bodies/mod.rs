@@ -23,6 +23,7 @@ mod points;
 mod resources;
 mod rows;
 mod scripts;
+mod services;
 mod templates;
 mod topics;
 
@@ -38,7 +39,7 @@ pub struct Body {
 }
 
 /// All of them.
-pub const BODIES: [Body; 20] = [
+pub const BODIES: [Body; 21] = [
     Body { name: "mqtt", run: mqtt::stream, in_a_second: 20_000 },
     Body { name: "websocket", run: mqtt::websocket, in_a_second: 1_200 },
     Body { name: "http", run: http::requests, in_a_second: 20_000 },
@@ -51,6 +52,7 @@ pub const BODIES: [Body; 20] = [
     Body { name: "toml", run: config::toml, in_a_second: 1_500 },
     Body { name: "json", run: config::json, in_a_second: 2_000 },
     Body { name: "resources", run: resources::files, in_a_second: 1_000 },
+    Body { name: "services", run: services::files, in_a_second: 1_000 },
     Body { name: "control", run: control::questions, in_a_second: 2_000 },
     Body { name: "rows", run: rows::rows, in_a_second: 150 },
     Body { name: "scripts", run: scripts::scripts, in_a_second: 4_000 },

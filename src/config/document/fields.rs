@@ -51,7 +51,8 @@ impl<'a> File<'a> {
     /// Notes what is wrong at a byte of a text, which may have several lines.
     #[cfg(feature = "connectware")]
     pub(crate) fn add_inside(&self, node: &Node, text: &str, at: usize, what: impl Into<String>) {
-        let before = text.get(..at).unwrap_or(text);
+        // The end of a block is that of its last line, which the file may not end itself.
+        let before = text.get(..at.min(text.trim_end().len())).unwrap_or(text);
         let line = before.matches('\n').count() + 1;
         let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
         let place = self.source.inside(node).shifted(line, column);
