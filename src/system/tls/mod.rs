@@ -2,6 +2,7 @@
 //! provider. [`words`] says what is wrong.
 
 mod pem;
+mod roots;
 mod source;
 mod trust;
 mod verifier;
@@ -11,69 +12,22 @@ pub use source::Pem;
 pub use trust::Trust;
 
 use pem::{certificates, private_key};
-use rustls::client::{Resumption, WebPkiServerVerifier};
+use rustls::client::Resumption;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::CertificateDer;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, RootCertStore};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use verifier::Verifier;
 
 /// Sessions kept for resumption; each TLS configuration serves one broker or host.
 const RESUMED_SESSIONS_MAX: usize = 4;
 
-/// Where most systems keep their roots.
-const USUAL_BUNDLES: [&str; 3] =
-    ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
-
 /// The provider every TLS connection of the agent uses.
 #[must_use]
 pub fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
-}
-
-/// The roots of the system, or of `SSL_CERT_FILE` and `SSL_CERT_DIR`; empty if the system has none.
-///
-/// # Errors
-///
-/// Names the variable that cannot be used. Its owner trusts nobody else, so there is no fallback.
-pub fn system_roots() -> Result<Vec<CertificateDer<'static>>, String> {
-    let said = |name| std::env::var_os(name).filter(|path| !path.is_empty());
-    let (file, folders) = (said("SSL_CERT_FILE"), said("SSL_CERT_DIR"));
-    if let Some(path) = &file {
-        let own = rustls_native_certs::load_certs_from_paths(Some(Path::new(path)), None);
-        some_of("SSL_CERT_FILE", &own)?;
-    }
-    let system = match (&file, &folders) {
-        // The library takes an empty variable for the name of a file.
-        (None, None) if std::env::var_os("SSL_CERT_FILE").is_some() => {
-            let usual = USUAL_BUNDLES.iter().map(Path::new).find(|path| path.exists());
-            rustls_native_certs::load_certs_from_paths(usual, None)
-        }
-        _ => rustls_native_certs::load_native_certs(),
-    };
-    if folders.is_some() {
-        some_of("SSL_CERT_DIR", &system)?;
-    }
-    for error in &system.errors {
-        log::debug!("tls: {error}");
-    }
-    Ok(system.certs)
-}
-
-/// Whether at least one root can be used.
-fn some_of(variable: &str, found: &rustls_native_certs::CertificateResult) -> Result<(), String> {
-    let mut roots = RootCertStore::empty();
-    if roots.add_parsable_certificates(found.certs.iter().cloned()).0 > 0 {
-        return Ok(());
-    }
-    let why = found.errors.first().map_or_else(
-        || "there is no certificate in PEM form in it".to_owned(),
-        ToString::to_string,
-    );
-    Err(format!("the certificates in {variable} cannot be used: {why}"))
 }
 
 /// TLS material as it was in the files at one moment.
@@ -83,22 +37,6 @@ pub struct Material {
     pub client: Arc<ClientConfig>,
     /// Changes when the content of a file changes.
     pub fingerprint: u64,
-}
-
-/// The trust anchors to use without a configured CA: [`system_roots`], or the built-in Mozilla
-/// roots if the system has none.
-///
-/// # Errors
-///
-/// Those of [`system_roots`].
-pub fn root_store() -> Result<RootCertStore, String> {
-    let mut roots = RootCertStore::empty();
-    let (added, _unusable) = roots.add_parsable_certificates(system_roots()?);
-    if added == 0 {
-        log::debug!("tls: the system has no root certificates; those built in are used");
-        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    }
-    Ok(roots)
 }
 
 /// Reads the files and checks that they can be used together.
@@ -121,20 +59,21 @@ pub fn load_for(
     unverified: bool,
 ) -> Result<Material, String> {
     let files = Files::read(ca, chain_and_key)?;
-    let (own, roots) = match (ca, &files.ca) {
-        (Some(ca), Some(bytes)) => own_roots(ca, bytes)?,
-        _ => (Vec::new(), root_store()?),
-    };
-    let cannot = |error: &dyn std::fmt::Display| format!("TLS cannot be set up: {error}");
-    let inner = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider())
-        .build()
-        .map_err(|error| cannot(&error))?;
+    let cannot = |error: rustls::Error| format!("TLS cannot be set up: {error}");
+    let mut verifier = Verifier { unverified, ..Verifier::default() };
+    if let (Some(ca), Some(bytes)) = (ca, &files.ca) {
+        let (own, roots) = own_roots(ca, bytes)?;
+        verifier.judge = OnceLock::from(verifier::judge(Arc::new(roots)).map_err(cannot)?);
+        verifier.own = own;
+    } else if !unverified {
+        roots::check()?;
+    }
     // rustls calls any custom verifier `dangerous`; ours asks rustls' own first.
     let builder = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
-        .map_err(|error| cannot(&error))?
+        .map_err(cannot)?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Verifier { inner, own, unverified }));
+        .with_custom_certificate_verifier(Arc::new(verifier));
     let mut client = match (chain_and_key, &files.client) {
         (Some(names), Some((chain, key))) => {
             let own = SingleCertAndKey::from(identity(names, chain, key)?);

@@ -5,12 +5,16 @@
 //! which misleads people.
 
 use crate::system::tls::words::{CA_AS_SERVER, Told};
+use crate::system::tls::{provider, roots};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{self, WebPkiSupportedAlgorithms};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, SignatureScheme};
-use std::sync::Arc;
+use rustls::{
+    CertificateError, DigitallySignedStruct, Error, OtherError, RootCertStore, SignatureScheme,
+};
+use std::sync::{Arc, OnceLock};
 
 /// The shortest RSA key we accept, in bits.
 const RSA_BITS_MIN: usize = 2_048;
@@ -23,13 +27,34 @@ const BIT_STRING: u8 = 0x03;
 const INTEGER: u8 = 0x02;
 
 /// Judges the certificate of a server.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Verifier {
-    pub inner: Arc<WebPkiServerVerifier>,
+    /// By the owner's CA file, or empty until the roots of the system are needed.
+    pub judge: OnceLock<Arc<WebPkiServerVerifier>>,
     /// The certificates of the owner's CA file; empty with the roots of the system.
     pub own: Vec<CertificateDer<'static>>,
     /// The owner wants no judgement.
     pub unverified: bool,
+}
+
+/// rustls' own judgement by these roots.
+///
+/// # Errors
+///
+/// There are none.
+pub(super) fn judge(roots: Arc<RootCertStore>) -> Result<Arc<WebPkiServerVerifier>, Error> {
+    let built = WebPkiServerVerifier::builder_with_provider(roots, provider()).build();
+    built.map_err(|error| Error::General(error.to_string()))
+}
+
+impl Verifier {
+    fn judge(&self) -> Result<&WebPkiServerVerifier, Error> {
+        if let Some(judge) = self.judge.get() {
+            return Ok(judge);
+        }
+        let by_system = judge(roots::store().map_err(Error::General)?)?;
+        Ok(self.judge.get_or_init(|| by_system))
+    }
 }
 
 impl ServerCertVerifier for Verifier {
@@ -44,7 +69,7 @@ impl ServerCertVerifier for Verifier {
         if self.unverified {
             return Ok(ServerCertVerified::assertion());
         }
-        let judged = self.inner.verify_server_cert(
+        let judged = self.judge()?.verify_server_cert(
             end_entity,
             intermediates,
             server_name,
@@ -73,7 +98,7 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let judged = self.inner.verify_tls12_signature(message, certificate, signature);
+        let judged = crypto::verify_tls12_signature(message, certificate, signature, &algorithms());
         judged.map_err(|error| short_key(certificate).unwrap_or(error))
     }
 
@@ -83,13 +108,17 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let judged = self.inner.verify_tls13_signature(message, certificate, signature);
+        let judged = crypto::verify_tls13_signature(message, certificate, signature, &algorithms());
         judged.map_err(|error| short_key(certificate).unwrap_or(error))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.inner.supported_verify_schemes()
+        algorithms().supported_schemes()
     }
+}
+
+fn algorithms() -> WebPkiSupportedAlgorithms {
+    provider().signature_verification_algorithms
 }
 
 /// Nothing is wrong with the certificate except its origin.
