@@ -300,6 +300,7 @@ fn option<'a>(name: &str, value: &'a Secret) -> &'a str {
 fn tls(out: &mut String, tls: Option<&Tls>) -> fmt::Result {
     let Some(tls) = tls else { return write!(out, ", no TLS") };
     match &tls.ca {
+        _ if tls.unverified => write!(out, ", TLS without a check of certificates")?,
         Some(ca) => write!(out, ", TLS with CA {}", line(&ca.to_string()))?,
         None => write!(out, ", TLS with the system's CAs")?,
     }

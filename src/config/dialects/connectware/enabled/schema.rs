@@ -3,7 +3,7 @@
 
 use crate::config::document::fields::{Fields, File};
 use crate::config::document::{Entry, Node, Value};
-use crate::config::{suggest, values};
+use crate::config::suggest;
 use crate::system::plain::plain;
 use regex_lite::Regex;
 
@@ -147,7 +147,11 @@ impl Schema {
             Value::Table(_) => "a map",
             other => other.kind(),
         };
-        (!fits).then(|| format!("must be {wanted}, not {found}"))
+        match value {
+            _ if fits => None,
+            Value::Number(_) if self.of == Type::Integer => Some(format!("must be {wanted}")),
+            _ => Some(format!("must be {wanted}, not {found}")),
+        }
     }
 
     fn number_fault(&self, number: f64) -> Option<String> {
@@ -393,9 +397,20 @@ fn shown(value: &Value) -> String {
 /// The formats that are checked.
 const FORMATS: [&str; 5] = ["ipv4", "ipv6", "hostname", "uri", "email"];
 
+/// Longest name of a host, and longest part of it between dots.
+const HOSTNAME_MAX: usize = 253;
+const LABEL_MAX: usize = 63;
+
 /// Whether values of a format are checked.
 pub(super) fn is_checked(format: &str) -> bool {
     FORMATS.contains(&format)
+}
+
+fn is_label(text: &str) -> bool {
+    (1..=LABEL_MAX).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        && !text.starts_with('-')
+        && !text.ends_with('-')
 }
 
 fn has_format(text: &str, format: &str) -> bool {
@@ -403,9 +418,7 @@ fn has_format(text: &str, format: &str) -> bool {
     match format {
         "ipv4" => text.parse::<std::net::Ipv4Addr>().is_ok(),
         "ipv6" => text.parse::<std::net::Ipv6Addr>().is_ok(),
-        "hostname" => {
-            values::address(text).is_ok_and(|it| it.scheme.is_none() && it.port.is_none())
-        }
+        "hostname" => text.len() <= HOSTNAME_MAX && text.split('.').all(is_label),
         "uri" => {
             no_blanks
                 && text.split_once(':').is_some_and(|(scheme, rest)| {
