@@ -133,7 +133,7 @@ fn what_can_never_work_is_a_fault_with_its_place() {
     let fault = check("1 + $context.vars.ie", &scope).unwrap_err();
     assert_eq!(
         (fault.offset, fault.words.as_str()),
-        (18, "there is no variable ie in $context.vars")
+        (18, "there is no variable ie in $context.vars, but id")
     );
 }
 
