@@ -22,6 +22,9 @@ use workshop::{Bench, Workshop};
 /// Most topics that are logged because no rule wants their messages.
 const UNWANTED_MAX: usize = 64;
 
+/// How long the answer to a request with several deliveries is waited for before they are stored.
+const ANSWER: Duration = Duration::from_secs(1);
+
 /// What becomes of the messages of one source.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -315,7 +318,15 @@ impl Plan {
                 let is_passed_on = matches!(rule.to, Target::Publish(_) | Target::App(_));
                 let level = if is_passed_on { Level::Debug } else { Level::Info };
                 log!(level, "intake: {topic} → {delivery}");
-                Some(Push::Delivery { delivery, storing: self.storing, receipt: None })
+                let storing = match (delivery.errand.bulk(), self.storing) {
+                    // A broker sends few before it wants answers (mosquitto 20), so it is not
+                    // waited for much longer than for a request to fill.
+                    (Some(bulk), Storing::IfRefused | Storing::IfAway) => {
+                        Storing::Within(bulk.wait + ANSWER)
+                    }
+                    (_, storing) => storing,
+                };
+                Some(Push::Delivery { delivery, storing, receipt: None })
             }
             Mapped::Diverted(delivery, why) => {
                 let to = delivery.errand.masked_target();

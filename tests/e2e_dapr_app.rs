@@ -10,7 +10,7 @@ use crossbeam_channel::bounded;
 use ilagent::config::{
     self, App, Breaker, Confirm, Dapr, Pace, Policy, PubSub, Retry, Scopes, Secret, Trip, defaults,
 };
-use ilagent::message::{DEAD_LETTER, Delivery, Errand, Keep, LaneName, Outcome, Qos, RAW};
+use ilagent::message::{BULK, DEAD_LETTER, Delivery, Errand, Keep, LaneName, Outcome, Qos, RAW};
 use ilagent::queue::{Claims, Push, Queue, Storing, Terms};
 use ilagent::sinks::Sink;
 use ilagent::sinks::app;
@@ -19,6 +19,7 @@ use ilagent::system::health::{Health, Limits};
 use ilagent::system::services::Services;
 use ilagent::system::stop::{self, Stopper};
 use ilagent::system::threads::Failures;
+use serde_json::json;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant, UNIX_EPOCH};
@@ -270,6 +271,83 @@ fn what_is_refused_is_tried_again_by_policy_while_others_pass_and_over_restarts(
     let waits: Vec<_> = of("worse").windows(2).map(|two| two[1].at - two[0].at).collect();
     let whole = waits.iter().filter(|wait| **wait >= MS(45)).count();
     assert!(whole >= 3, "only the restart ends a wait: {waits:?}");
+}
+
+/// Events of a subscription whose events go together: their numbers, pushed in one commit.
+fn push_bulk(rig: &Rig, numbers: std::ops::Range<u64>) {
+    let headers = [(DEAD_LETTER, "dead"), (BULK, "4 300")];
+    let push = |number: u64| {
+        let mut delivery = event("orders", &format!("{{\"n\":{number}}}"), &headers);
+        delivery.lane.key = "plantbus/orders".to_owned();
+        delivery.order_key = None;
+        Push::Delivery { delivery, storing: Storing::AtOnce, receipt: None }
+    };
+    rig.running().queue.push_whole(numbers.map(push).collect()).unwrap();
+}
+
+/// The numbers of the events of each request.
+fn bulks(app: &StandIn) -> Vec<Vec<u64>> {
+    let numbers = |request: &Request| {
+        let document = request.json();
+        assert_eq!(document["topic"], "orders");
+        let entries = document["entries"].as_array().unwrap().iter();
+        entries.map(|entry| entry["event"]["n"].as_u64().unwrap()).collect()
+    };
+    app.requests().iter().map(numbers).collect()
+}
+
+/// What an application answers that says something of each event: an empty text is nothing.
+fn statuses(request: &Request, word: fn(u64) -> &'static str) -> Answer {
+    let document = request.json();
+    let entries = document["entries"].as_array().unwrap().iter();
+    let statuses = entries.filter_map(|entry| {
+        let word = word(entry["event"]["n"].as_u64().unwrap());
+        (!word.is_empty()).then(|| json!({"entryId": entry["entryId"], "status": word}))
+    });
+    Answer::json(200, &json!({"statuses": statuses.collect::<Vec<_>>()}).to_string())
+}
+
+#[test]
+fn events_that_go_together_are_one_request_and_each_has_its_own_end() {
+    let app = StandIn::new();
+    let mut rig = Rig::new(&app, retries(1, 2));
+    app.answer(|request| {
+        statuses(request, |number| match number {
+            1 => "RETRY",
+            2 => "DROP",
+            3 => "",
+            _ => "SUCCESS",
+        })
+    });
+    push_bulk(&rig, 0..4);
+    let mut letters = [(); 3].map(|()| rig.letter().1);
+    letters.sort();
+    assert_eq!(letters, [br#"{"n":1}"#, br#"{"n":2}"#, br#"{"n":3}"#]);
+    rig.wait_empty();
+    let all = bulks(&app);
+    assert_eq!(all[0], [0, 1, 2, 3]);
+    let count = |wanted| all.iter().flatten().filter(|number| **number == wanted).count();
+    assert_eq!([0, 1, 2, 3].map(count), [1, 3, 1, 3], "only what is left: {all:?}");
+    let first = &app.requests()[0];
+    assert_eq!(first.header("content-type"), Some("application/json"));
+    assert_eq!((first.header("pubsubname"), first.header("mqtt-topic")), (Some("plantbus"), None));
+
+    // While it is away nothing fails, and nothing overtakes over a restart.
+    let before = all.len();
+    app.go_away();
+    push_bulk(&rig, 10..20);
+    let failed = || rig.running().health.snapshot().sinks[0].1.failed_attempts;
+    let refused = failed();
+    wait_until("it is tried", || failed() > refused);
+    rig.stop();
+    rig.start();
+    app.come_back();
+    rig.running().queue.hurry(&"app press".into());
+    let later = || bulks(&app).split_off(before).concat();
+    wait_until("all have come", || later().len() >= 10);
+    rig.wait_empty();
+    assert_eq!(later(), (10..20).collect::<Vec<_>>());
+    assert_eq!(rig.buried(), 0);
 }
 
 #[test]

@@ -135,4 +135,11 @@ fn publish_and_subscribe(broker: u16) {
     let small: Vec<Value> =
         app.wait_for("small", 2).into_iter().map(|line| line["data"]["n"].clone()).collect();
     assert_eq!(small, [json!(1), json!(2)]);
+
+    app.publish(&json!({"topic": "bulk", "bulk": [{"n": 1}, {"again": "y"}, {"n": 3}]}));
+    let bulk = app.wait_for("bulk", 4);
+    let mut data: Vec<String> = bulk.iter().map(|line| line["data"].to_string()).collect();
+    data.sort();
+    assert_eq!(data, [r#"{"again":"y"}"#, r#"{"again":"y"}"#, r#"{"n":1}"#, r#"{"n":3}"#]);
+    assert_eq!(bulk[0]["topic"], "bulk");
 }

@@ -6,9 +6,11 @@
 
 mod support;
 
+use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
 use support::broker::Broker;
 use support::dapr::{Sidecar, component};
+use support::publisher::Publisher;
 use support::stand_in::{Answer, Request, StandIn};
 use support::{until, wait_until};
 
@@ -250,4 +252,47 @@ fn what_a_broker_does_not_keep_is_stored_while_the_application_is_away() {
     app.stand_in.come_back();
     sidecar.start();
     assert_eq!(app.wait_for(2), pairs(&[("/a", "a"), ("/b", "b")]));
+}
+
+/// A broker lets few messages be under way (mosquitto 20), but a request may hold more.
+#[test]
+fn as_many_events_go_together_as_are_asked_for() {
+    const EVENTS: usize = 60;
+    let mosquitto = Broker::new();
+    let list = json!([{
+        "pubsubname": "plantbus", "topic": "many/+", "route": "/many",
+        "bulkSubscribe": {"enabled": true, "maxMessagesCount": EVENTS, "maxAwaitDurationMs": 60_000},
+    }]);
+    let app = App::new(&list.to_string());
+    app.stand_in.answer(move |request| match (&*request.method, &*request.path) {
+        ("GET", "/dapr/subscribe") => Answer::json(200, &list.to_string()),
+        ("GET", _) => Answer::Status(404),
+        _ => {
+            let entries = request.json()["entries"].as_array().cloned().unwrap_or_default();
+            let taken =
+                entries.iter().map(|it| json!({"entryId": it["entryId"], "status": "SUCCESS"}));
+            let answer = json!({"statuses": taken.collect::<Vec<_>>()});
+            Answer::json(200, &answer.to_string())
+        }
+    });
+    let mut sidecar = sidecar(&app, &mosquitto);
+    sidecar.start();
+    wait_until_subscribed(&sidecar);
+    let mut publisher = Publisher::new(mosquitto.port());
+    publisher.burst("many/1", (0..EVENTS).map(|number| format!("{{\"n\":{number}}}")));
+    app.wait_for(1);
+    let document = app.post("/many").json();
+    assert_eq!(
+        (&document["topic"], &document["pubsubname"]),
+        (&json!("many/+"), &json!("plantbus"))
+    );
+    let entries = document["entries"].as_array().unwrap();
+    let numbers: Vec<&Value> = entries.iter().map(|entry| &entry["event"]["n"]).collect();
+    assert_eq!(
+        numbers,
+        (0..EVENTS).map(Value::from).collect::<Vec<_>>().iter().collect::<Vec<_>>()
+    );
+    assert_eq!(entries[0]["contentType"], "application/cloudevents+json");
+    assert_eq!(entries[0]["metadata"]["Mqtt-Topic"], "many/1");
+    wait_until("nothing waits", || sidecar.waiting().is_empty());
 }

@@ -65,6 +65,7 @@ fn rule(raw: Raw, has_routes: bool, has_dead_letter_topic: bool) -> AppRule {
             default: None,
             dead_letter_topic: has_dead_letter_topic.then(|| "dead".to_owned()),
             raw,
+            bulk: None,
             metadata: BTreeMap::new(),
             is_declared: true,
         },

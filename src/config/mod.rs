@@ -16,7 +16,7 @@ pub mod whole;
 
 pub use fault::{Fault, Faults, Place, a_line_each};
 pub use model::{
-    Address, App, AppHealth, AppRoute, AppRule, Breaker, Broker, Burst, CallRule, Change,
+    Address, App, AppHealth, AppRoute, AppRule, Breaker, Broker, Bulk, Burst, CallRule, Change,
     ClientCertificate, Clients, Cluster, Commissioned, Component, Config, Confirm, Dapr,
     Enrichment, EventRule, EventTypeMap, FileSink, Format, Http, Ilert, JsonPath, JsonPoint,
     Kapacitor, Mechanism, Pace, PayloadFilter, Pem, Piece, PointRule, Policy, PolicyRule,

@@ -5,6 +5,7 @@ use crate::system::plain::plain;
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 use std::borrow::Cow;
+use std::time::Duration;
 
 /// A header of a call that is for its sink, and not sent: the topic for what is given up,
 /// percent-encoded.
@@ -12,6 +13,31 @@ pub const DEAD_LETTER: &str = ":dead-letter";
 
 /// Another one: the body was built from bytes, which are its `data_base64`.
 pub const RAW: &str = ":raw";
+
+/// Another one: calls of the same lane go together, as [`Bulk`] says.
+pub const BULK: &str = ":bulk";
+
+/// How calls go together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bulk {
+    /// So many at most.
+    pub most: usize,
+    /// The first of them waits so long at most for the others.
+    pub wait: Duration,
+}
+
+impl Bulk {
+    /// What the header says: `100 1000`, a number and milliseconds.
+    #[must_use]
+    pub fn note(&self) -> String {
+        format!("{} {}", self.most, self.wait.as_millis())
+    }
+
+    fn of(note: &str) -> Option<Self> {
+        let (most, wait) = note.split_once(' ')?;
+        Some(Bulk { most: most.parse().ok()?, wait: Duration::from_millis(wait.parse().ok()?) })
+    }
+}
 
 /// Whether a header of a call is sent. Those for its sink begin with a colon.
 #[must_use]
@@ -80,6 +106,13 @@ impl Errand {
             | Errand::Publish { topic: target, .. }
             | Errand::Call { path: target, .. } => target,
         }
+    }
+
+    /// How it goes together with others of its lane, if it does.
+    #[must_use]
+    pub fn bulk(&self) -> Option<Bulk> {
+        let Errand::Call { headers, .. } = self else { return None };
+        Bulk::of(&headers.iter().find(|(name, _)| name == BULK)?.1)
     }
 
     /// What else has to be known to run it: `qos 1` or `qos 1 retain` of a publication; of a call

@@ -10,7 +10,7 @@ pub use delivery::{
     Delivery, Holds, ILERT, Keep, LaneName, Outcome, POLICIES, Ping, PolicyUpdate, SinkName,
     masked, path_segment,
 };
-pub use errand::{DEAD_LETTER, Errand, RAW, is_sent};
+pub use errand::{BULK, Bulk, DEAD_LETTER, Errand, RAW, is_sent};
 pub use receipt::{Desk, Receipt};
 pub use record::Record;
 

@@ -42,6 +42,8 @@ pub struct Claim {
     pub(super) receipt: Option<Receipt>,
     pub(super) since: Instant,
     pub(super) probes: Probes,
+    /// It goes together with another one, and is not counted among those under way.
+    pub(super) beside: bool,
 }
 
 /// What there is to do for a sink.

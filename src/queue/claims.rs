@@ -1,6 +1,6 @@
 //! What a sink takes from the queue: claims, and a place of its own to wait for them.
 
-use crate::message::Outcome;
+use crate::message::{Bulk, Outcome};
 use crate::queue::board::{Board, SinkId};
 use crate::queue::claim::{Claim, Next, Terms};
 use crate::queue::shared::Shared;
@@ -9,6 +9,10 @@ use crate::system::threads::lock;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
+
+/// Most deliveries that go together, and bytes of them: with so many there are no more.
+const BULK_MAX: usize = 1_000;
+const BULK_BYTES_MAX: usize = 1024 * 1024;
 
 /// The claims of one sink. Clones are for its other threads.
 #[derive(Clone)]
@@ -58,6 +62,38 @@ impl Claims {
             }
             let until = look_again.into_iter().chain(give_up).min();
             board = self.waiting.sleep(board, until.map(|at| at.saturating_duration_since(now)));
+        }
+    }
+
+    /// Claims what goes together with `first`: more of its lane, in order, until `most` are there
+    /// or `wait` is over.
+    #[must_use]
+    pub fn fill(&self, first: Claim, Bulk { most, wait }: Bulk) -> Vec<Claim> {
+        let until = Instant::now() + wait;
+        let mut bytes = first.delivery.body.len();
+        let mut claims = vec![first];
+        let mut board = lock(&self.shared.board);
+        loop {
+            let now = Instant::now();
+            let has_room = |count, bytes| count < most.min(BULK_MAX) && bytes < BULK_BYTES_MAX;
+            while has_room(claims.len(), bytes)
+                && let Some(claim) = board.claim_beside(&claims[0], now)
+            {
+                bytes += claim.delivery.body.len();
+                claims.push(claim);
+            }
+            let is_over = self.waiting.over.load(Ordering::Acquire)
+                || self.shared.stopped.load(Ordering::Acquire);
+            if !has_room(claims.len(), bytes) || is_over || now >= until {
+                self.shared.act(board);
+                return claims;
+            }
+            if board.has_effects() {
+                self.shared.act(board);
+                board = lock(&self.shared.board);
+                continue;
+            }
+            board = self.waiting.sleep_for_more(board, until - now);
         }
     }
 

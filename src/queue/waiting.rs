@@ -13,6 +13,9 @@ pub type Ring = Arc<dyn Fn() + Send + Sync>;
 pub(super) struct Waiting {
     work: Condvar,
     idle: AtomicUsize,
+    /// Where those wait that have something, and would take more of the same lane.
+    more: Condvar,
+    filling: AtomicUsize,
     ring: Option<Ring>,
     /// This sink takes no more.
     pub(super) over: AtomicBool,
@@ -23,6 +26,8 @@ impl Waiting {
         Waiting {
             work: Condvar::new(),
             idle: AtomicUsize::new(0),
+            more: Condvar::new(),
+            filling: AtomicUsize::new(0),
             ring,
             over: AtomicBool::new(false),
         }
@@ -45,8 +50,23 @@ impl Waiting {
         board
     }
 
+    /// Waits for more of a lane.
+    pub(super) fn sleep_for_more<'a>(
+        &self,
+        board: MutexGuard<'a, Board>,
+        at_most: Duration,
+    ) -> MutexGuard<'a, Board> {
+        self.filling.fetch_add(1, Ordering::AcqRel);
+        let waited = self.more.wait_timeout(board, at_most);
+        self.filling.fetch_sub(1, Ordering::AcqRel);
+        waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+
     /// One of those that wait looks; it wakes the next if there is more than it takes.
     pub(super) fn wake(&self) {
+        if self.filling.load(Ordering::Acquire) > 0 {
+            self.more.notify_all();
+        }
         if self.idle.load(Ordering::Acquire) > 0 {
             self.work.notify_one();
         }
@@ -58,6 +78,7 @@ impl Waiting {
     /// All of them look: claims are over.
     pub(super) fn wake_all(&self) {
         self.work.notify_all();
+        self.more.notify_all();
         if let Some(ring) = &self.ring {
             ring();
         }

@@ -170,7 +170,7 @@ impl Roster {
             if is_help_wanted {
                 Roster::call_for_help(roster);
             }
-            roster.hand_over(claim);
+            roster.hand_over_all(claim);
             roster.count(|counts| counts.claiming += 1);
         }
     }
@@ -191,16 +191,36 @@ impl Roster {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn hand_over(&self, claim: Claim) {
-        let started = Instant::now();
-        self.begins(&claim, started);
-        debug!("sink {}: attempt {} of delivery {}", self.name(), claim.attempt, claim.id);
-        let outcome = self.sink.attempt(&claim);
-        self.report(&claim, &outcome, started);
-        if outcome == Outcome::Delivered && !self.sink.is_journal() {
-            self.journals.iter().for_each(|journal| journal.note(self.name(), &claim.delivery));
+    /// What was claimed, and what goes together with it: one request for each target.
+    fn hand_over_all(&self, claim: Claim) {
+        let Some(bulk) = claim.delivery.errand.bulk() else { return self.hand_over(vec![claim]) };
+        let mut claims = self.claims.fill(claim, bulk);
+        while let Some(first) = claims.first() {
+            let target = first.delivery.errand.target().to_owned();
+            let is_next = |claim: &Claim| claim.delivery.errand.target() == target;
+            let (next, later) = claims.into_iter().partition(is_next);
+            self.hand_over(next);
+            claims = later;
         }
-        self.claims.settle(claim, outcome);
+    }
+
+    /// One attempt at all of these.
+    fn hand_over(&self, claims: Vec<Claim>) {
+        let started = Instant::now();
+        self.begins(&claims[0], started);
+        for claim in &claims {
+            debug!("sink {}: attempt {} of delivery {}", self.name(), claim.attempt, claim.id);
+        }
+        let outcomes = self.sink.attempt(&claims);
+        self.ends(claims[0].id);
+        let ended: Vec<(Claim, Outcome)> = claims.into_iter().zip(outcomes).collect();
+        for (claim, outcome) in &ended {
+            self.report(claim, outcome, started);
+            if *outcome == Outcome::Delivered && !self.sink.is_journal() {
+                self.journals.iter().for_each(|journal| journal.note(self.name(), &claim.delivery));
+            }
+        }
+        self.claims.settle_all(ended);
     }
 
     fn begins(&self, claim: &Claim, began: Instant) {
@@ -224,7 +244,6 @@ impl Roster {
     }
 
     fn report(&self, claim: &Claim, outcome: &Outcome, started: Instant) {
-        self.ends(claim.id);
         let Shown { works_again, is_first_failure } = self.show_outcome(outcome, started);
         if let Some(since) = works_again {
             info!("sink {}: works again, after {} s", self.name(), since.elapsed().as_secs());

@@ -72,18 +72,19 @@ impl Sink {
         }
     }
 
-    /// Tries once to hand over what was claimed.
+    /// Tries once to hand over what was claimed, which is several only for an application. Says
+    /// what becomes of each.
     #[must_use]
-    pub fn attempt(&self, claim: &Claim) -> Outcome {
-        let delivery = &claim.delivery;
-        match self {
-            Sink::Ilert(ilert) => ilert.attempt(claim.id, delivery),
+    pub fn attempt(&self, claims: &[Claim]) -> Vec<Outcome> {
+        let Claim { id, delivery, .. } = &claims[0];
+        vec![match self {
+            Sink::App(app) => return app.attempt(claims),
+            Sink::Ilert(ilert) => ilert.attempt(*id, delivery),
             Sink::Webhook(webhook) => webhook.attempt(delivery),
-            Sink::App(app) => app.attempt(claim),
             Sink::File(file) => file.attempt(delivery),
             #[cfg(test)]
             Sink::Test(scripted) => (scripted.attempt)(delivery),
-        }
+        }]
     }
 
     /// The longest time an attempt at `delivery` can take.

@@ -41,6 +41,13 @@ async function main() {
   });
   server.pubsub.subscribeToRoute(BUS, 'routed', 'big', async (data) => say({ on: 'big', data }));
   server.pubsub.subscribeToRoute(BUS, 'routed', 'small', async (data) => say({ on: 'small', data }));
+  await server.pubsub.subscribeBulk(BUS, 'bulk', async (data, headers) => {
+    say({ on: 'bulk', data, topic: headers['Mqtt-Topic'] });
+    if (data.again && !once.has(data.again)) {
+      once.add(data.again);
+      return DaprPubSubStatusEnum.RETRY;
+    }
+  }, { maxMessagesCount: 3, maxAwaitDurationMs: 50 });
   await server.start();
   say({ on: 'start' });
 

@@ -128,6 +128,7 @@ mod tests {
             default: default.map(str::to_owned),
             dead_letter_topic: None,
             raw: Raw::No,
+            bulk: None,
             metadata: BTreeMap::new(),
             is_declared: true,
         }

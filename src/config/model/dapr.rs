@@ -2,7 +2,7 @@
 //!
 //! Its listeners are [`super::Http`] for clients of Dapr, its brokers are among the others.
 
-use super::{Qos, Secret};
+use super::{Bulk, Qos, Secret};
 use crate::topic;
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -238,6 +238,8 @@ pub struct Subscription {
     pub dead_letter_topic: Option<String>,
     /// What payloads are.
     pub raw: Raw,
+    /// How its events go together, if they do.
+    pub bulk: Option<Bulk>,
     /// All its metadata, as it is listed.
     pub metadata: BTreeMap<String, String>,
     /// Whether it stood in the folder; otherwise the application asked for it.

@@ -16,7 +16,7 @@ mod sink;
 mod step;
 
 pub use super::Secret;
-pub use crate::message::Qos;
+pub use crate::message::{Bulk, Qos};
 pub use app::{AppRoute, AppRule};
 pub use broker::{
     Address, Broker, ClientCertificate, Pem, Scheme, StatusFormat, StatusTopic, Tls, Version,

@@ -1,9 +1,14 @@
 //! Values of Dapr's subscriptions, whether they stand in a file or come from the application.
 
 use super::go;
-use crate::config::model::Raw;
+use crate::config::model::{Bulk, Raw};
 use crate::topic;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use std::time::Duration;
+
+/// Most events that go together, and how long the first of them waits, unless it is said.
+const BULK_MESSAGES: u32 = 100;
+const BULK_MILLIS: u32 = 1_000;
 
 /// What may not stand in the path of a request as it is, beside what is not ASCII.
 const ENCODED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'#');
@@ -47,6 +52,17 @@ pub fn subscription_filter(filter: &str) -> Result<(), String> {
             topic::check_filter(filter)
         }
         _ => Err(format!("`{filter}`: a shared subscription is `$share/GROUP/FILTER`")),
+    }
+}
+
+/// How events go together: so many of them, after so many milliseconds. None, or zero, is as in
+/// Dapr.
+#[must_use]
+pub fn bulk(most: Option<u32>, wait: Option<u32>) -> Bulk {
+    let said = |value: Option<u32>, usual| value.filter(|it| *it > 0).unwrap_or(usual);
+    Bulk {
+        most: said(most, BULK_MESSAGES) as usize,
+        wait: Duration::from_millis(said(wait, BULK_MILLIS).into()),
     }
 }
 

@@ -8,7 +8,7 @@ use crate::config::{AppRule, Raw};
 use crate::mapping::Mapped;
 use crate::mapping::cloudevent::{STRUCTURED, Stamp};
 use crate::mapping::json::{Document, Json, trimmed};
-use crate::message::{DEAD_LETTER, Delivery, Errand, Keep, LaneName, Message, RAW};
+use crate::message::{BULK, DEAD_LETTER, Delivery, Errand, Keep, LaneName, Message, RAW};
 use crate::topic;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -56,8 +56,8 @@ pub fn from_message(rule: &AppRule, message: &Message, stamp: &dyn Fn() -> Stamp
         Err(why) => return refused(rule, message, why),
     };
     Mapped::Deliver(Delivery {
-        lane: LaneName { sink: rule.sink.clone().into(), key: rule.component.clone() },
-        order_key: Some(order_key(rule, topic)),
+        lane: LaneName { sink: rule.sink.clone().into(), key: lane(rule) },
+        order_key: rule.subscription.bulk.is_none().then(|| order_key(rule, topic)),
         errand: Errand::Call {
             path,
             content_type: STRUCTURED.to_owned(),
@@ -179,6 +179,15 @@ fn value(event: &Event<'_>) -> Result<Value, String> {
     serde_json::from_slice(&event.body).map_err(|why| format!("it is no event: {why}"))
 }
 
+/// A component is a lane; events that go together have one for their subscription, in whose order
+/// they are.
+fn lane(rule: &AppRule) -> String {
+    match rule.subscription.bulk {
+        None => rule.component.clone(),
+        Some(_) => format!("{}/{}", rule.component, rule.subscription.topic),
+    }
+}
+
 /// First attempts of deliveries with the same key follow each other.
 fn order_key(rule: &AppRule, topic: &str) -> String {
     let filter = topic::unshared(&rule.subscription.topic);
@@ -215,6 +224,9 @@ fn headers(
     }
     if event.is_raw {
         add(RAW, "yes".to_owned());
+    }
+    if let Some(bulk) = &rule.subscription.bulk {
+        add(BULK, bulk.note());
     }
     headers
 }

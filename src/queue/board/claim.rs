@@ -40,6 +40,9 @@ impl Board {
         while let Some(number) = self.sinks[id.0].rotation.pop_front() {
             let Some(lane) = self.lanes.get_mut(&number) else { continue };
             lane.in_rotation = false;
+            if lane.is_together() {
+                continue;
+            }
             let lane_probe = match lane.gate.pass(now) {
                 Pass::Open => false,
                 Pass::Probe => true,
@@ -49,21 +52,39 @@ impl Board {
                 }
                 Pass::AfterProbe => continue,
             };
-            let Some(entry) = lane.pop() else { continue };
+            let probes = Probes { lane: lane_probe, sink: sink_probe };
+            if let Some(claim) = self.take(number, probes, now) {
+                return Next::Claim(claim);
+            }
+        }
+        Next::Nothing(self.sinks[id.0].timers.first().map(|(at, _)| *at))
+    }
+
+    /// The next of the same lane, which goes together with one that is claimed already.
+    pub(in crate::queue) fn claim_beside(&mut self, first: &Claim, now: Instant) -> Option<Claim> {
+        let mut claim = self.take(first.lane, Probes::default(), now)?;
+        claim.beside = true;
+        let lane = self.lanes.get(&claim.lane)?;
+        self.sinks[lane.sink.0].in_flight -= 1;
+        Some(claim)
+    }
+
+    /// The first of a lane that is still wanted.
+    fn take(&mut self, number: u32, probes: Probes, now: Instant) -> Option<Claim> {
+        loop {
+            let lane = self.lanes.get_mut(&number)?;
+            let entry = lane.pop()?;
             if is_stale(&entry, now) {
                 let warning =
                     format!("{} was not delivered in time and is dropped", entry.delivery);
                 self.effects.warnings.push(warning);
             } else if !is_withdrawn(&entry) {
-                let probes = Probes { lane: lane_probe, sink: sink_probe };
-                return Next::Claim(self.hand_out(number, entry, probes));
+                return Some(self.hand_out(number, entry, probes));
             }
             lane.release(entry.delivery.order_key.as_deref(), entry.stored);
             self.forget(number, entry);
-            self.rotate(number);
             self.note_idle(number);
         }
-        Next::Nothing(self.sinks[id.0].timers.first().map(|(at, _)| *at))
     }
 
     /// Wakes lanes whose time has come.
@@ -84,6 +105,7 @@ impl Board {
         let receipt = self.hold.hand_out(&mut entry);
         let lane = self.lanes.get_mut(&number).expect("the claimed lane is known");
         lane.in_flight += 1;
+        lane.goes_together = entry.delivery.errand.bulk().is_some();
         if probes.lane {
             lane.gate.probing();
         }
@@ -109,6 +131,7 @@ impl Board {
             receipt,
             since: entry.since,
             probes,
+            beside: false,
             delivery: entry.delivery,
         }
     }

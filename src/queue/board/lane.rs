@@ -1,62 +1,12 @@
 //! One lane: what may go now, what waits behind it, and what is still on disk.
 
 use super::SinkId;
+use super::chain::Chain;
 use super::gate::Gate;
 use crate::message::{Delivery, LaneName};
 use crate::queue::entry::{Entry, Position};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::time::Instant;
-
-/// The deliveries of one order key: one in front, which alone may go, and those behind it.
-///
-/// What is stored of a chain is always its beginning: the broker sends again what is not stored,
-/// and after a restart that comes behind what is.
-#[derive(Debug)]
-pub(super) struct Chain {
-    /// Those behind the one in front, in order.
-    behind: VecDeque<Entry>,
-    /// The front is empty: the delivery there is done, and the next is on its way to the database.
-    vacant: bool,
-    /// The one in front is in the hands of a worker and has no row.
-    bare: bool,
-    /// Entries that have no row and are not on their way to one, the one in front included.
-    unstored: usize,
-    /// Entries that were set aside and are not back yet; they keep their places.
-    aside: usize,
-    /// Deliveries that were pushed to be stored and are not here yet; they come last.
-    expected: usize,
-    /// Those of them that the queue thread has not seen yet.
-    coming: usize,
-}
-
-impl Default for Chain {
-    fn default() -> Self {
-        let behind = VecDeque::new();
-        Chain { behind, vacant: true, bare: false, unstored: 0, aside: 0, expected: 0, coming: 0 }
-    }
-}
-
-impl Chain {
-    /// Something in it has no row, so nothing behind that may be stored yet.
-    pub(super) fn has_unstored(&self) -> bool {
-        self.unstored > 0
-    }
-
-    /// All of it has rows, and something of it waits or is under way.
-    pub(super) fn is_stored(&self) -> bool {
-        !self.vacant && self.unstored == 0
-    }
-
-    /// Something of it is on its way to the database, so what comes now has to follow.
-    pub(super) fn is_being_stored(&self) -> bool {
-        self.aside + self.expected > 0
-    }
-
-    fn insert(&mut self, entry: Entry) {
-        let at = self.behind.partition_point(|other| other.seq < entry.seq);
-        self.behind.insert(at, entry);
-    }
-}
 
 #[derive(Debug)]
 pub(super) struct Lane {
@@ -69,6 +19,8 @@ pub(super) struct Lane {
     /// Not before a moment: their own back-off.
     pub(super) waiting: BTreeMap<(Instant, u64), Entry>,
     pub(super) in_flight: usize,
+    /// What was claimed last goes together with others of the lane, in one request at a time.
+    pub(super) goes_together: bool,
     /// On their way to the database, and from there to the board.
     pub(super) storing: usize,
     /// Pushed to be stored, and not seen by the queue thread yet.
@@ -105,6 +57,7 @@ impl Lane {
             chains: HashMap::new(),
             waiting: BTreeMap::new(),
             in_flight: 0,
+            goes_together: false,
             storing: 0,
             coming: 0,
             count: 0,
@@ -237,13 +190,27 @@ impl Lane {
         let later = self.waiting.split_off(&(now, u64::MAX));
         let due = std::mem::replace(&mut self.waiting, later);
         let woken = due.len();
-        self.ready.extend(due.into_values());
+        self.are_ready(due);
         woken
     }
 
     /// Ends all waits: what they waited for has changed.
     pub(super) fn wake_all(&mut self) {
-        self.ready.extend(std::mem::take(&mut self.waiting).into_values());
+        let due = std::mem::take(&mut self.waiting);
+        self.are_ready(due);
+    }
+
+    /// Those that go together have no order key, and keep their order all the same.
+    fn are_ready(&mut self, due: BTreeMap<(Instant, u64), Entry>) {
+        self.ready.extend(due.into_values());
+        if self.goes_together {
+            self.ready.make_contiguous().sort_by_key(|entry| entry.seq);
+        }
+    }
+
+    /// A request with some of it is under way, or is being filled, and the others wait for its end.
+    pub(super) fn is_together(&self) -> bool {
+        self.goes_together && self.in_flight > 0
     }
 
     /// Entries on the board, in flight ones not counted.

@@ -6,6 +6,7 @@
 //! rest are [`Effects`].
 
 mod away;
+mod chain;
 mod claim;
 mod commit;
 mod gate;
@@ -266,8 +267,13 @@ impl Board {
         if lane.in_rotation || lane.ready.is_empty() {
             return;
         }
-        lane.in_rotation = true;
         let sink = lane.sink;
+        if lane.is_together() {
+            // Whoever fills the request may want it.
+            self.effects.calls.insert(sink);
+            return;
+        }
+        lane.in_rotation = true;
         self.sinks[sink.0].rotation.push_back(number);
         self.effects.calls.insert(sink);
     }

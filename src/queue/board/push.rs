@@ -1,6 +1,7 @@
 //! What comes in: to be stored, or to wait in memory.
 
-use super::lane::{Chain, Lane};
+use super::chain::Chain;
+use super::lane::Lane;
 use super::{Board, SinkId};
 use crate::message::{Delivery, Receipt};
 use crate::queue::change::Change;

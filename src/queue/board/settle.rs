@@ -34,7 +34,7 @@ impl Board {
         if let Some(lane) = self.lanes.get_mut(&number) {
             lane.in_flight = lane.in_flight.saturating_sub(1);
             let sink = lane.sink;
-            self.sinks[sink.0].in_flight -= 1;
+            self.sinks[sink.0].in_flight -= usize::from(!claim.beside);
             self.effects.calls.insert(sink);
         }
         match outcome {

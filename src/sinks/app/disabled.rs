@@ -45,9 +45,9 @@ impl App {
         match self.0 {}
     }
 
-    /// Tries once to hand a delivery over.
+    /// Tries once to hand deliveries over.
     #[must_use]
-    pub fn attempt(&self, _claim: &Claim) -> Outcome {
+    pub fn attempt(&self, _claims: &[Claim]) -> Vec<Outcome> {
         match self.0 {}
     }
 

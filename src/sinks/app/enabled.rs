@@ -8,11 +8,13 @@
 //! What the application never takes goes to the topic of dead letters of its subscription, as the
 //! payload that came, in the transaction that ends the delivery.
 
+mod bulk;
 mod policy;
 mod verdict;
 mod wellness;
 
 use crate::config::{Dapr, PublishRule, Qos, Retry, Secret, defaults};
+use crate::intake::stamp;
 use crate::message::{
     DEAD_LETTER, Delivery, Errand, Holds, Keep, LaneName, Outcome, RAW, SinkName, is_sent,
 };
@@ -24,6 +26,7 @@ use crate::system::web::{Call, Client, Failure, Limits, NoReply, is_url};
 use crate::verdict::{Reply, Secrets, excerpt};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use bulk::Envelope;
 use log::{error, info, warn};
 use percent_encoding::percent_decode_str;
 use policy::{Breaker, Failed, wait_after};
@@ -157,69 +160,121 @@ impl App {
         started.map(|_| ()).map_err(|error| format!("{name}: {error}"))
     }
 
-    /// Tries once to hand over what was claimed.
+    /// Tries once to hand over what was claimed: one event, or several of a subscription with the
+    /// same route. Says what becomes of each.
     #[must_use]
-    pub fn attempt(&self, claim: &Claim) -> Outcome {
-        let Errand::Call { path, content_type, headers } = &claim.delivery.errand else {
-            return Outcome::never("an application takes calls only");
+    pub fn attempt(&self, claims: &[Claim]) -> Vec<Outcome> {
+        let lane = &claims[0].delivery.lane;
+        let component = self.component(lane);
+        let events: Vec<_> = claims.iter().map(|claim| self.event(claim, component)).collect();
+        let wanted: Vec<&Event<'_>> =
+            events.iter().filter_map(|event| event.as_ref().ok()).collect();
+        let dice = fastrand::f64();
+        let mut asked = match wanted.is_empty() {
+            true => Ok(Vec::new().into_iter()),
+            false => self.may_begin(component).map(|()| {
+                let verdicts = self.ask(&wanted);
+                if let Some(breaker) = component.and_then(|it| it.breaker.as_ref()) {
+                    note(breaker, lane, &verdicts);
+                }
+                verdicts.into_iter()
+            }),
         };
-        let component = self.component(&claim.delivery.lane.key);
+        let outcome = |event: Result<Event<'_>, Outcome>| match (event, &mut asked) {
+            (Err(outcome), _) => outcome,
+            (Ok(_), Err(outcome)) => outcome.clone(),
+            (Ok(event), Ok(verdicts)) => {
+                let verdict = verdicts.next().unwrap_or(Verdict::Taken);
+                self.outcome(&event, verdict, dice)
+            }
+        };
+        events.into_iter().map(outcome).collect()
+    }
+
+    /// A delivery as an event; what becomes of it if the application cannot be asked.
+    fn event<'a>(
+        &self,
+        claim: &'a Claim,
+        component: Option<&'a Component>,
+    ) -> Result<Event<'a>, Outcome> {
+        let Errand::Call { path, content_type, headers } = &claim.delivery.errand else {
+            return Err(Outcome::never("an application takes calls only"));
+        };
         let event = Event { claim, component, path, content_type, headers };
         if claim.delivery.keep.is_over(SystemTime::now()) {
-            return event.dropped("expired");
+            return Err(event.dropped("expired"));
         }
         if !is_url(&[&self.url, path.as_str()].concat()) {
             let why = "its path cannot be a part of a URL".to_owned();
-            return Outcome::Never { why, heir: event.heir() };
+            return Err(Outcome::Never { why, heir: event.heir() });
         }
-        if let Err(wait) = self.wellness.as_ref().map_or(Ok(()), |it| it.is_well()) {
-            let why = "it does not say that it is well".to_owned();
-            return Outcome::Later { why, holds: Holds::Sink, after: Some(wait) };
-        }
-        let breaker = component.and_then(|component| component.breaker.as_ref());
-        if let Err(wait) = breaker.map_or(Ok(()), |it| lock(it).begins(Instant::now())) {
-            let why = "its breaker is open".to_owned();
-            return Outcome::Later { why, holds: Holds::Lane, after: Some(wait) };
-        }
-        let verdict = self.ask(&event);
-        if let Some(breaker) = breaker {
-            note(breaker, &claim.delivery.lane, &verdict);
-        }
-        self.outcome(&event, verdict)
+        Ok(event)
     }
 
-    fn ask(&self, event: &Event<'_>) -> Verdict {
-        let Event { claim, path, content_type, headers, .. } = *event;
+    /// Whether the application may be asked at present; what becomes of what is for it otherwise.
+    fn may_begin(&self, component: Option<&Component>) -> Result<(), Outcome> {
+        let later = |why: &str, holds, wait| {
+            let why = why.to_owned();
+            Outcome::Later { why, holds, after: Some(wait) }
+        };
+        if let Err(wait) = self.wellness.as_ref().map_or(Ok(()), |it| it.is_well()) {
+            return Err(later("it does not say that it is well", Holds::Sink, wait));
+        }
+        let breaker = component.and_then(|component| component.breaker.as_ref());
+        breaker
+            .map_or(Ok(()), |it| lock(it).begins(Instant::now()))
+            .map_err(|wait| later("its breaker is open", Holds::Lane, wait))
+    }
+
+    /// Asks the application to take these; its verdict on each.
+    fn ask(&self, events: &[&Event<'_>]) -> Vec<Verdict> {
+        let Event { claim, path, content_type, headers, .. } = *events[0];
+        let bulk = claim.delivery.errand.bulk().map(|_| {
+            let entries = events.iter();
+            let mut entries =
+                entries.map(|it| (&it.claim.delivery.body[..], it.content_type, it.headers));
+            Envelope::of(stamp().id, parts(&claim.delivery.lane), &mut entries)
+        });
+        let (content_type, body) = match &bulk {
+            Some(bulk) => (bulk::CONTENT_TYPE, &bulk.body),
+            None => (content_type, &claim.delivery.body),
+        };
         let limit = self.timeout(&claim.delivery.lane);
         let token = self.token.as_ref().map(|token| ("dapr-api-token", token.expose()));
-        let sent = headers.iter().filter(|(name, _)| is_sent(name));
+        // What is said of one event stands in the envelope.
+        let is_of_all = |name: &str| bulk.is_none() || name == bulk::OF_ALL;
+        let sent = headers.iter().filter(|(name, _)| is_sent(name) && is_of_all(name));
         let headers: Vec<(&str, &str)> = sent
             .map(|(name, value)| (name.as_str(), value.as_str()))
             .chain([("content-type", content_type)])
             .chain(token)
             .collect();
         let url = [&self.url, path].concat();
-        let body = Some(&claim.delivery.body[..]);
-        let call = Call { method: "POST", url: &url, headers: &headers, body, limit };
+        let call = Call { method: "POST", url: &url, headers: &headers, body: Some(body), limit };
         let secrets = Secrets::of(self.token.iter().map(Secret::expose).collect());
         let NoReply { why, how } = match self.client.ask(&call) {
             Ok(reply) => {
                 self.is_cleared(claim.id);
-                return judge(&Reply::from(reply), &secrets);
+                let reply = Reply::from(reply);
+                return match &bulk {
+                    Some(bulk) => bulk.judge(&reply, &secrets),
+                    None => vec![judge(&reply, &secrets)],
+                };
             }
             Err(none) => none,
         };
         let why = excerpt(&why, &secrets);
         let failed = |why| Verdict::Failed { why, status: None };
-        match how {
+        let verdict = match how {
             Failure::Away => Verdict::Away(why),
             Failure::Broken if !self.is_suspect(claim.id) => Verdict::Away(why),
             Failure::Late => failed(format!("no answer within {limit:?}")),
             Failure::Broken | Failure::Odd => failed(why),
-        }
+        };
+        vec![verdict; events.len()]
     }
 
-    fn outcome(&self, event: &Event<'_>, verdict: Verdict) -> Outcome {
+    fn outcome(&self, event: &Event<'_>, verdict: Verdict, dice: f64) -> Outcome {
         match verdict {
             Verdict::Taken => Outcome::Delivered,
             Verdict::Dropped(why) => event.dropped(why),
@@ -233,7 +288,7 @@ impl App {
                 let retry = event.component.and_then(|component| component.retry.as_ref());
                 let heir = event.heir();
                 let failed = Failed { attempt, status };
-                match wait_after(failed, retry, heir.is_some(), fastrand::f64()) {
+                match wait_after(failed, retry, heir.is_some(), dice) {
                     None => Outcome::Never { why: given_up(attempt, why), heir },
                     wait => Outcome::Later { why, holds: Holds::Delivery, after: wait },
                 }
@@ -267,13 +322,14 @@ impl App {
         }
     }
 
-    /// One that is not in the configuration any more has no policy.
-    fn component(&self, name: &str) -> Option<&Component> {
+    /// What a lane's events came over. One that is not in the configuration any more has no policy.
+    fn component(&self, lane: &LaneName) -> Option<&Component> {
+        let (name, _) = parts(lane);
         self.components.iter().find(|component| component.name == name)
     }
 
     fn timeout(&self, lane: &LaneName) -> Duration {
-        self.component(&lane.key).map_or(TIMEOUT, |component| component.timeout)
+        self.component(lane).map_or(TIMEOUT, |component| component.timeout)
     }
 
     /// The longest time an attempt at `delivery` can take.
@@ -313,7 +369,8 @@ impl Event<'_> {
         let (component, (_, topic)) = (self.component?, said(DEAD_LETTER)?);
         let topic = percent_decode_str(topic).decode_utf8().ok()?.into_owned();
         let delivery = &self.claim.delivery;
-        let raw = said(RAW).and_then(|_| payload(&delivery.body));
+        let raw = said(RAW).and_then(|_| base64(&delivery.body));
+        let raw = raw.and_then(|text| STANDARD.decode(text.as_bytes()).ok());
         Some(Box::new(Delivery {
             lane: LaneName { sink: component.sink.clone(), key: String::new() },
             order_key: None,
@@ -325,11 +382,18 @@ impl Event<'_> {
     }
 }
 
-fn note(breaker: &Mutex<Breaker>, lane: &LaneName, verdict: &Verdict) {
-    let well = match verdict {
-        Verdict::Taken | Verdict::Dropped(_) | Verdict::Unknown => Some(true),
-        Verdict::Failed { .. } => Some(false),
-        Verdict::Away(_) => None,
+/// The name of its component, and the topic of its subscription if that has a lane of its own.
+fn parts(lane: &LaneName) -> (&str, &str) {
+    lane.key.split_once('/').unwrap_or((&lane.key, ""))
+}
+
+/// One failure says that the attempt failed.
+fn note(breaker: &Mutex<Breaker>, lane: &LaneName, verdicts: &[Verdict]) {
+    let is_failed = |verdict: &&Verdict| matches!(verdict, Verdict::Failed { .. });
+    let well = match verdicts.iter().find(is_failed).or(verdicts.first()) {
+        Some(Verdict::Taken | Verdict::Dropped(_) | Verdict::Unknown) => Some(true),
+        Some(Verdict::Failed { .. }) => Some(false),
+        Some(Verdict::Away(_)) | None => None,
     };
     if lock(breaker).ended(well, Instant::now()) {
         warn!("sink {lane}: its breaker opens, so nothing is delivered for a while");
@@ -343,13 +407,12 @@ fn given_up(attempts: u32, why: String) -> String {
     }
 }
 
-/// The bytes that an event was built from.
-fn payload(event: &[u8]) -> Option<Vec<u8>> {
+/// What an event was built from, in base64.
+fn base64(event: &[u8]) -> Option<Cow<'_, str>> {
     #[derive(Deserialize)]
     struct Built<'a> {
         #[serde(borrow)]
         data_base64: Cow<'a, str>,
     }
-    let built: Built<'_> = serde_json::from_slice(event).ok()?;
-    STANDARD.decode(built.data_base64.as_bytes()).ok()
+    serde_json::from_slice(event).ok().map(|Built { data_base64 }| data_base64)
 }

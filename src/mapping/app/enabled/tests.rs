@@ -1,7 +1,7 @@
 //! What becomes of messages, in tables.
 
 use super::*;
-use crate::config::{AppRoute, Qos, Subscription};
+use crate::config::{AppRoute, Bulk, Qos, Subscription};
 use crate::message::Origin;
 use std::collections::BTreeMap;
 use std::time::{Duration, UNIX_EPOCH};
@@ -31,6 +31,7 @@ fn rule(
             default: None,
             dead_letter_topic: dead_letter_topic.map(str::to_owned),
             raw,
+            bulk: None,
             metadata: BTreeMap::new(),
             is_declared: true,
         },
@@ -204,4 +205,11 @@ fn deliveries_of_a_topic_and_a_subscription_follow_each_other() {
         let (delivery, _) = delivered(&given, topic, b"{}");
         assert_eq!(delivery.order_key.as_deref(), Some(wanted));
     }
+    // Those that go together are in the order of their lane.
+    let mut given = rule("$share/g/a/+", Raw::No, None, &[("", "/x")]);
+    given.subscription.bulk = Some(Bulk { most: 7, wait: Duration::from_millis(50) });
+    let (delivery, headers) = delivered(&given, "a/b", b"{}");
+    assert_eq!((&*delivery.lane.key, &delivery.order_key), ("plantbus/$share/g/a/+", &None));
+    assert_eq!(headers.last().unwrap(), &(BULK.to_owned(), "7 50".to_owned()));
+    assert_eq!(delivery.errand.bulk(), given.subscription.bulk);
 }

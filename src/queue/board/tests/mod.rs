@@ -5,7 +5,7 @@ mod hold;
 mod table;
 
 use super::*;
-use crate::message::{Delivery, Desk, Errand, Holds, Keep, Outcome};
+use crate::message::{BULK, Delivery, Desk, Errand, Holds, Keep, Outcome};
 use crate::queue::change::{Buried, Fate};
 use crate::queue::claim::{Claim, Next};
 use crate::queue::push::Storing;
@@ -85,12 +85,17 @@ fn terms() -> Terms {
     }
 }
 
-/// A delivery whose number is its body.
+/// A delivery whose number is its body. Those of a lane of a certain name go together.
 fn delivery(lane: &str, key: &str, number: u64) -> Delivery {
+    let mut errand = Errand::Event { path: "/api/events".to_owned() };
+    if lane == BULK {
+        let headers = vec![(BULK.to_owned(), "10 1000".to_owned())];
+        errand = Errand::Call { path: String::new(), content_type: String::new(), headers };
+    }
     Delivery {
         lane: LaneName { sink: SINK.into(), key: lane.to_owned() },
         order_key: (!key.is_empty()).then(|| key.to_owned()),
-        errand: Errand::Event { path: "/api/events".to_owned() },
+        errand,
         keep: Keep::UntilDelivered,
         body: number.to_string().into_bytes(),
         origin: "test".to_owned(),
@@ -181,6 +186,14 @@ impl World {
             }
             _ => None,
         }
+    }
+
+    /// Claims what goes together with what was claimed first.
+    fn claim_beside(&mut self) -> Option<u64> {
+        let claim = self.board.claim_beside(&self.claims[0], self.now)?;
+        self.sign();
+        self.claims.push(claim);
+        self.claims.last().map(|claim| number(&claim.delivery))
     }
 
     /// Ends the attempt at a delivery that is under way.

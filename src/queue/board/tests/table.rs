@@ -19,6 +19,7 @@ fn play(storing: Storing, script: &'static str) {
                 world.publish(lane, key);
             }
             "claim" => assert_eq!(world.claim(), rest.parse().ok(), "{step} in {script}"),
+            "beside" => assert_eq!(world.claim_beside(), rest.parse().ok(), "{step} in {script}"),
             "settle" => {
                 let (number, outcome) = rest.split_once(' ').unwrap();
                 world.settle(number.parse().unwrap(), self::outcome(outcome));
@@ -238,4 +239,28 @@ fn what_is_perishable_is_kept_once_and_for_a_while() {
     let warnings = world.board.take_effects().warnings;
     assert_eq!(warnings, ["heartbeat for ilert/*** was not delivered in time and is dropped"]);
     assert_eq!(world.board.transit.count, 0);
+}
+
+/// Those of a lane that go together are claimed by whoever has the first, and by nobody else; and
+/// what comes back goes before what was not claimed.
+#[test]
+fn what_goes_together_is_one_request_at_a_time_and_in_order() {
+    for storing in [Storing::IfRefused, Storing::AtOnce] {
+        play(
+            storing,
+            "push :bulk; push :bulk; push :bulk; push :bulk; push b; commit
+             claim 0; beside 1; claim 4; claim -; settle 4 ok; settle 0 sink; settle 1 sink; claim -
+             +400; claim 0; beside 1; beside 2; claim -; settle 0 ok; settle 1 ok; claim -
+             settle 2 ok; claim 3; settle 3 ok; claim -; commit; rows; signed 0 1 2 3 4",
+        );
+    }
+}
+
+#[test]
+fn one_of_a_request_that_is_refused_is_claimed_again_by_itself() {
+    play(
+        Storing::IfRefused,
+        "push :bulk; push :bulk; claim 0; beside 1; settle 0 own; settle 1 ok; push :bulk
+         claim 2; settle 2 ok; commit; rows 0; signed 0 1 2; +500; claim 0; settle 0 ok; commit; rows",
+    );
 }

@@ -52,10 +52,15 @@ pub(super) fn judge(reply: &Reply, secrets: &Secrets<'_>) -> Verdict {
 
 fn said(body: &[u8]) -> Verdict {
     let answer: Option<Answer> = serde_json::from_slice(body).ok();
-    match answer.and_then(|answer| answer.status).as_deref() {
-        None | Some("" | "SUCCESS") => Verdict::Taken,
-        Some("DROP") => Verdict::Dropped("the application dropped it"),
-        Some(other) => {
+    meant(&answer.and_then(|answer| answer.status).unwrap_or_default())
+}
+
+/// What the word means that an application has for an event.
+pub(super) fn meant(word: &str) -> Verdict {
+    match word {
+        "" | "SUCCESS" => Verdict::Taken,
+        "DROP" => Verdict::Dropped("the application dropped it"),
+        other => {
             let why = format!("the application answered {}", plain(other).within(WORD_MAX));
             Verdict::Failed { why, status: None }
         }

@@ -7,7 +7,7 @@ use crate::config::document::fields::{Fields, File};
 use crate::config::document::{Node, Source, Value};
 use crate::config::values::dapr;
 use crate::config::whole::Part;
-use crate::config::{Place, PubSub, Raw, Route, Subscription, Surroundings, suggest};
+use crate::config::{Bulk, Place, PubSub, Raw, Route, Subscription, Surroundings, suggest};
 use crate::system::plain::plain;
 use crate::topic;
 use std::collections::BTreeMap;
@@ -50,7 +50,7 @@ pub(super) fn read(
         };
         let dead_letter_topic = text("deadLetterTopic");
         let (metadata, raw) = metadata(source, &spec);
-        bulk(source, &spec);
+        let bulk = bulk(source, &spec);
         spec.end();
         let it = Subscription {
             pubsub: pubsub.unwrap_or_default(),
@@ -59,6 +59,7 @@ pub(super) fn read(
             default,
             dead_letter_topic,
             raw,
+            bulk,
             metadata,
             is_declared: true,
         };
@@ -162,27 +163,26 @@ fn metadata(source: Source<'_>, spec: &Fields<'_>) -> (BTreeMap<String, String>,
     (metadata, raw)
 }
 
-fn bulk(source: Source<'_>, spec: &Fields<'_>) {
-    let Some(node) = spec.node("bulkSubscribe") else { return };
-    let bulk = Fields::new(spec.file, node, "`bulkSubscribe`");
+/// How events go together, if that is enabled.
+fn bulk(source: Source<'_>, spec: &Fields<'_>) -> Option<Bulk> {
+    let bulk = Fields::new(spec.file, spec.node("bulkSubscribe")?, "`bulkSubscribe`");
     let text = |key| {
         let node = bulk.node(key)?;
         Some((bulk.file.keep(node.at, written(source, node)).flatten()?, node.at))
     };
-    if let Some((text, at)) = text("enabled")
-        && bulk.file.keep(at, super::broker::truth(&text)) == Some(true)
-    {
-        let what = "bulk subscriptions are not offered; without this, events come one by one";
-        bulk.file.add(at, what);
-    }
-    for key in ["maxMessagesCount", "maxAwaitDurationMs"] {
-        if let Some((text, at)) = text(key)
-            && !text.parse::<u32>().is_ok_and(|count| count > 0)
-        {
+    let enabled = text("enabled")
+        .and_then(|(text, at)| bulk.file.keep(at, super::broker::truth(&text)))
+        .unwrap_or_default();
+    let [most, wait] = ["maxMessagesCount", "maxAwaitDurationMs"].map(|key| {
+        let (text, at) = text(key)?;
+        let number = text.parse::<u32>().ok().filter(|number| *number > 0);
+        if number.is_none() {
             bulk.file.add(at, format!("this is a whole number from 1 on, not `{text}`"));
         }
-    }
+        number
+    });
     bulk.end();
+    enabled.then(|| dapr::bulk(most, wait))
 }
 
 /// Those that fit the components. `idle` are components of other types, with these.

@@ -1,8 +1,8 @@
 //! What an application answers when it is asked what it subscribes to.
 
 use crate::cel::Expression;
-use crate::config::values::dapr::{app_path, dead_letter_topic, raw, subscription_filter};
-use crate::config::{Raw, Route, Subscription};
+use crate::config::values::dapr::{self, app_path, dead_letter_topic, raw, subscription_filter};
+use crate::config::{Bulk, Raw, Route, Subscription};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
@@ -57,9 +57,7 @@ fn entry(value: &Value) -> Entry {
     dead_letter
         .map_or(Ok(()), |dead_letter| dead_letter_topic(dead_letter, topic))
         .map_err(|why| format!("`deadLetterTopic`: {why}"))?;
-    if members.get("bulkSubscribe").is_some_and(|bulk| bulk["enabled"] == Value::Bool(true)) {
-        return Err("`bulkSubscribe` is not supported; subscribe without it".to_owned());
-    }
+    let bulk = bulk(members.get("bulkSubscribe").unwrap_or(&Value::Null))?;
     let metadata = metadata(members)?;
     let raw = metadata.get("rawPayload").map_or(Ok(Raw::No), |text| raw(text));
     Ok(Subscription {
@@ -69,9 +67,28 @@ fn entry(value: &Value) -> Entry {
         default,
         dead_letter_topic: dead_letter.map(str::to_owned),
         raw: raw.map_err(|why| format!("`rawPayload`: {why}"))?,
+        bulk,
         metadata,
         is_declared: false,
     })
+}
+
+/// How events go together, if that is enabled.
+fn bulk(given: &Value) -> Result<Option<Bulk>, String> {
+    let number = |name: &str| match &given[name] {
+        Value::Null => Ok(None),
+        value => match value.as_u64().and_then(|number| u32::try_from(number).ok()) {
+            None => Err(format!("`bulkSubscribe.{name}` is no whole number")),
+            number => Ok(number),
+        },
+    };
+    match &given["enabled"] {
+        Value::Bool(true) => {
+            Ok(Some(dapr::bulk(number("maxMessagesCount")?, number("maxAwaitDurationMs")?)))
+        }
+        Value::Bool(false) | Value::Null => Ok(None),
+        _ => Err("`bulkSubscribe.enabled` is neither true nor false".to_owned()),
+    }
 }
 
 /// A text that says something.
@@ -183,8 +200,12 @@ mod tests {
             ),
             (r#""routes":{"rules":[{}]}"#, "subscription 1 (p, `a`): rule 1: it lacks `path`"),
             (
-                r#""route":"/","bulkSubscribe":{"enabled":true}"#,
-                "subscription 1 (p, `a`): `bulkSubscribe` is not supported; subscribe without it",
+                r#""route":"/","bulkSubscribe":{"enabled":1}"#,
+                "subscription 1 (p, `a`): `bulkSubscribe.enabled` is neither true nor false",
+            ),
+            (
+                r#""route":"/","bulkSubscribe":{"enabled":true,"maxMessagesCount":"9"}"#,
+                "subscription 1 (p, `a`): `bulkSubscribe.maxMessagesCount` is no whole number",
             ),
             (
                 r#""route":"/","metadata":{"rawPayload":"maybe"}"#,
@@ -229,6 +250,27 @@ mod tests {
                 (wanted, raw),
                 "{given}"
             );
+        }
+    }
+
+    #[test]
+    fn events_go_together_if_that_is_asked_for() {
+        for (given, wanted) in [
+            ("null", None),
+            ("{}", None),
+            (r#"{"enabled":false,"maxMessagesCount":7}"#, None),
+            (r#"{"enabled":true}"#, Some("100 1000")),
+            (
+                r#"{"enabled":true,"maxMessagesCount":0,"maxAwaitDurationMs":null}"#,
+                Some("100 1000"),
+            ),
+            (r#"{"enabled":true,"maxMessagesCount":7,"maxAwaitDurationMs":50}"#, Some("7 50")),
+        ] {
+            let body = format!(
+                r#"[{{"pubsubname":"p","topic":"a","route":"/","bulkSubscribe":{given}}}]"#
+            );
+            let entry = read(body.as_bytes()).unwrap().remove(0).unwrap();
+            assert_eq!(entry.bulk.map(|bulk| bulk.note()).as_deref(), wanted, "{given}");
         }
     }
 

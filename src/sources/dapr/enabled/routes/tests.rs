@@ -208,6 +208,7 @@ fn metadata_says_what_there_is() {
         default: Some("/orders".to_owned()),
         dead_letter_topic: None,
         raw: Raw::No,
+        bulk: None,
         metadata: BTreeMap::from([("rawPayload".to_owned(), "false".to_owned())]),
         is_declared: true,
     }]);
