@@ -243,12 +243,12 @@ fn running(
         Kind::Default(settings) => Box::new(defaults::Defaults::new(settings)),
         Kind::Delete(settings) => Box::new(defaults::Delete::new(settings)),
         Kind::StateDuration(settings) => {
-            Box::new(state::State::duration(site, settings, &mut remembered))
+            Box::new(state::State::duration(site, settings, remembered))
         }
-        Kind::StateCount(settings) => {
-            Box::new(state::State::count(site, settings, &mut remembered))
+        Kind::StateCount(settings) => Box::new(state::State::count(site, settings, remembered)),
+        Kind::ChangeDetect(fields) => {
+            Box::new(change_detect::ChangeDetect::new(site, fields, remembered))
         }
-        Kind::ChangeDetect(fields) => Box::new(change_detect::ChangeDetect::new(site, fields)),
         Kind::Sample(which) => Box::new(sample::Sample::new(which)),
         Kind::Derivative(settings) => Box::new(derivative::Derivative::new(site, settings)),
         Kind::Deadman(settings) => {

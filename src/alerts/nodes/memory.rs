@@ -10,7 +10,7 @@ use crate::alerts::point::Name;
 use std::collections::HashMap;
 
 /// The least time between two records of a group, in nanoseconds.
-const RECORD_EVERY: i64 = 60_000_000_000;
+pub(super) const RECORD_EVERY: i64 = 60_000_000_000;
 
 /// Begins the keys of these records; what else a node remembers is under the group alone.
 const MARK: char = '\u{1}';

@@ -2,7 +2,8 @@
 
 use crate::alerts::nodes::tests::{chain, lambda, points};
 use crate::alerts::pipeline::{
-    Alert, Eval, From, GroupBy, Inhibit, Keep, Kind, Log, Pipeline, Rule, SECOND, Window,
+    Alert, Eval, From, GroupBy, Inhibit, Keep, Kind, Log, Pipeline, Rule, SECOND, StateCount,
+    StateDuration, Window,
 };
 use crate::alerts::{Effects, Engine, Settings};
 use crate::message::Record;
@@ -247,6 +248,45 @@ fn functions_go_on_over_a_restart() {
         engine.enable("task", chain(kinds), 0);
         keep(&mut memory, engine.delete("task").records);
         assert_eq!(memory, BTreeMap::new(), "a deleted task leaves nothing behind");
+    }
+}
+
+/// What nodes know of each group, with a restart after each point: nobody can tell.
+#[test]
+fn nodes_go_on_over_a_restart() {
+    let values = [1, 1, 7, 7, 8, 1, 7, 7, 7, 1];
+    let lines: Vec<String> = (1..)
+        .zip(values)
+        .flat_map(|(time, value)| {
+            let s = format!("\"a, b=\\\"{value}\"");
+            [
+                format!("m,host=a f={value},s={s} {time}"),
+                format!("m,host=b\\ c f={},s={s} {time}", 8 - value),
+            ]
+        })
+        .collect();
+    let condition = || lambda("\"f\" > 5");
+    let duration = StateDuration { condition: condition(), unit: SECOND, name: "f".into() };
+    let count = StateCount { condition: condition(), name: "f".into() };
+    let changed = Kind::ChangeDetect(vec!["f".into(), "s".into()]);
+    for node in [Kind::StateDuration(duration), Kind::StateCount(count), changed] {
+        let kinds = || chain(vec![grouped(), node.clone(), alert(crit_always())]);
+        let messages = |effects: Effects| -> Vec<String> {
+            let events = effects.events.into_iter();
+            events.map(|it| format!("{:?} {:?} {}", it.tags, it.fields, it.time)).collect()
+        };
+        let all = started(kinds(), Settings::default()).feed(&points(&lines.join("\n")), 0);
+        let wanted = messages(all);
+        let (mut memory, mut found) = (BTreeMap::new(), Vec::new());
+        for (minute, line) in (0..).zip(&lines) {
+            let now = minute * 60 * SECOND;
+            let mut engine = Engine::new(Settings::default(), memory.clone());
+            engine.enable("task", kinds(), now);
+            let mut effects = engine.feed(&points(line), now);
+            keep(&mut memory, std::mem::take(&mut effects.records));
+            found.extend(messages(effects));
+        }
+        assert_eq!(found, wanted, "{node:?}");
     }
 }
 
