@@ -366,6 +366,39 @@ fn the_load_directory_is_the_truth() {
     assert!(String::from_utf8_lossy(&check.stderr).contains("four.tick: invalid TICKscript"));
 }
 
+#[test]
+fn an_alert_that_says_nothing_new_is_delivered_and_not_written() {
+    let broker = Broker::new();
+    let config = format!(
+        "[alert]\nhold = \"10 s\"\n[[mqtt]]\nenabled = true\nname = \"b\"\n\
+         url = \"tcp://127.0.0.1:{}\"\n",
+        broker.port()
+    );
+    let mut kapacitor = Kapacitor::new(Folder::new(), &config);
+    kapacitor.start();
+    let script = "stream |from() |alert() .crit(lambda: \"v\" > 0) .mqtt('a') .qos(1)";
+    let body = json!({ "id": "a", "script": script, "status": "enabled" }).to_string();
+    assert_eq!(kapacitor.ask("POST", "/kapacitor/v1/tasks", &body).0, 200);
+    let subscriber = Subscriber::new(broker.port(), "#");
+    // The second is answered when the end of the first is on disk.
+    kapacitor.write("m v=1i 1");
+    kapacitor.wait_settled();
+    kapacitor.write("m v=1i 2");
+    let written = || {
+        let files = ["ilagent.db3", "ilagent.db3-wal"].map(|name| kapacitor.folder.join(name));
+        files.map(|file| fs::metadata(file).and_then(|file| file.modified()).ok())
+    };
+    let before = written();
+    for value in 3..40 {
+        kapacitor.write(&format!("m v={value}i {value}"));
+    }
+    subscriber.wait_for(39);
+    assert_eq!(written(), before, "there was nothing to remember");
+    kapacitor.write("m v=0i 40");
+    subscriber.wait_for(40);
+    assert_ne!(written(), before, "without it nobody would know that all is well");
+}
+
 /// How often the process is killed. `KILL_ROUNDS=200` finds more.
 fn rounds() -> u64 {
     std::env::var("KILL_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(8)

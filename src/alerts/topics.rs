@@ -28,6 +28,9 @@ pub struct State {
     pub duration: i64,
     /// How bad it was, as a number.
     level: u8,
+    /// Its record is behind: it is as bad as the record says, but has happened again.
+    #[serde(skip)]
+    behind: bool,
 }
 
 impl State {
@@ -44,7 +47,13 @@ impl State {
             time: event.time,
             duration: event.duration,
             level: event.level as u8,
+            behind: false,
         }
+    }
+
+    /// What is written of it: nothing if all is well.
+    fn record(&self) -> Option<String> {
+        (self.level > 0).then(|| serde_json::to_string(self).ok()).flatten()
     }
 }
 
@@ -105,7 +114,11 @@ impl Topic {
 
 /// All topics.
 #[derive(Debug, Default)]
-pub struct Topics(Named<Topic>);
+pub struct Topics {
+    all: Named<Topic>,
+    /// Whether there are events whose records are behind.
+    behind: bool,
+}
 
 impl Topics {
     /// As they were remembered.
@@ -115,10 +128,10 @@ impl Topics {
         for (key, value) in records {
             let Some((topic, id)) = key.split_once('\n') else { continue };
             let Ok(state) = serde_json::from_str(&value) else { continue };
-            topics.0.entry(topic.to_owned()).or_default().states.insert(id.to_owned(), state);
+            topics.all.entry(topic.to_owned()).or_default().states.insert(id.to_owned(), state);
         }
         // Those of tasks come to light with their tasks.
-        for (name, topic) in &mut topics.0 {
+        for (name, topic) in &mut topics.all {
             topic.hidden = name.starts_with("main:");
         }
         topics
@@ -127,18 +140,17 @@ impl Topics {
     /// Takes an event: tells it how bad it was before, and remembers how it is now. What has to be
     /// written goes into `records`.
     pub fn take(&mut self, event: &mut Event, records: &mut Vec<Record>) {
-        let topic = self.0.entry(event.topic.to_string()).or_default();
+        let topic = self.all.entry(event.topic.to_string()).or_default();
         topic.collected += 1;
         let before = topic.states.get(&event.id).map(|state| state.level());
         event.previous_level = before.unwrap_or_default();
-        let state = State::of(event);
-        let value = match event.level {
-            Level::Ok => None,
-            _ => serde_json::to_string(&state).ok(),
-        };
+        let mut state = State::of(event);
         // What was well is in no record.
-        if value.is_some() || before.is_some_and(|before| before != Level::Ok) {
-            records.push(record(&event.topic, &event.id, value));
+        if before.unwrap_or_default() != event.level {
+            records.push(record(&event.topic, &event.id, state.record()));
+        } else if event.level != Level::Ok {
+            state.behind = true;
+            self.behind = true;
         }
         if before.is_none()
             && let Some(forgotten) = topic.make_room()
@@ -151,39 +163,56 @@ impl Topics {
         }
     }
 
+    /// Whether records are behind.
+    #[must_use]
+    pub fn are_behind(&self) -> bool {
+        self.behind
+    }
+
+    /// The records that are behind, as they have to be.
+    pub fn catch_up(&mut self, records: &mut Vec<Record>) {
+        self.behind = false;
+        for (name, topic) in &mut self.all {
+            for (id, state) in topic.states.iter_mut().filter(|(_, state)| state.behind) {
+                state.behind = false;
+                records.push(record(name, id, state.record()));
+            }
+        }
+    }
+
     /// The handlers that hear of the events of a topic: those of the script first.
     pub fn listening(&self, topic: &str) -> impl Iterator<Item = &HandlerSpec> {
-        let topic = self.0.get(topic).into_iter();
+        let topic = self.all.get(topic).into_iter();
         topic.flat_map(|topic| topic.own.iter().chain(topic.handlers()))
     }
 
     /// Those that are to be seen, by their names.
     pub fn all(&self) -> impl Iterator<Item = (&str, &Topic)> {
-        let seen = self.0.iter().filter(|(_, topic)| !topic.hidden);
+        let seen = self.all.iter().filter(|(_, topic)| !topic.hidden);
         seen.map(|(name, topic)| (name.as_str(), &**topic))
     }
 
     /// A topic that is to be seen.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Topic> {
-        self.0.get(name).map(|topic| &**topic).filter(|topic| !topic.hidden)
+        self.all.get(name).map(|topic| &**topic).filter(|topic| !topic.hidden)
     }
 
     /// Adds a handler, or puts it in place of the one with its id.
     pub fn put(&mut self, handler: HandlerSpec) {
-        let topic = self.0.entry(handler.topic.clone()).or_default();
+        let topic = self.all.entry(handler.topic.clone()).or_default();
         topic.hidden = false;
         topic.handlers.insert(handler.id.clone(), Box::new(handler));
     }
 
     /// Removes a handler; says whether it was there.
     pub fn remove(&mut self, topic: &str, id: &str) -> bool {
-        self.0.get_mut(topic).is_some_and(|topic| topic.handlers.remove(id).is_some())
+        self.all.get_mut(topic).is_some_and(|topic| topic.handlers.remove(id).is_some())
     }
 
     /// Shows the topic of an alert whose task is enabled, with the handlers of its script.
     pub fn show(&mut self, name: &str, own: Vec<HandlerSpec>) {
-        let topic = self.0.entry(name.to_owned()).or_default();
+        let topic = self.all.entry(name.to_owned()).or_default();
         (topic.own, topic.hidden) = (own, false);
     }
 
@@ -198,13 +227,13 @@ impl Topics {
     pub fn forget_task(&mut self, task: &str, records: &mut Vec<Record>) {
         let begin = begin(task);
         let names: Vec<String> =
-            self.0.keys().filter(|name| name.starts_with(&begin)).cloned().collect();
+            self.all.keys().filter(|name| name.starts_with(&begin)).cloned().collect();
         names.iter().for_each(|name| drop(self.forget(name, records)));
     }
 
     /// Forgets a topic with its handlers; gives back their ids.
     pub fn forget(&mut self, name: &str, records: &mut Vec<Record>) -> Vec<String> {
-        let Some(topic) = self.0.remove(name) else { return Vec::new() };
+        let Some(topic) = self.all.remove(name) else { return Vec::new() };
         let known = topic.states.into_iter().filter(|(_, state)| state.level > 0);
         records.extend(known.map(|(id, _)| record(name, &id, None)));
         topic.handlers.into_keys().collect()
@@ -212,7 +241,8 @@ impl Topics {
 
     fn of_task(&mut self, task: &str) -> impl Iterator<Item = &mut Topic> {
         let begin = begin(task);
-        self.0.iter_mut().filter(move |(name, _)| name.starts_with(&begin)).map(|(_, it)| &mut **it)
+        let all = self.all.iter_mut();
+        all.filter(move |(name, _)| name.starts_with(&begin)).map(|(_, it)| &mut **it)
     }
 }
 
@@ -262,6 +292,29 @@ mod tests {
         assert_eq!((topic.level(), topic.collected), (Level::Info, 0));
         assert_eq!(topic.state("a").unwrap().time, 7);
         assert_eq!(topic.state("b"), None, "what is well is not remembered");
+    }
+
+    #[test]
+    fn what_happens_again_is_written_later() {
+        let (mut topics, mut records) = (Topics::default(), Vec::new());
+        for (time, level, written, is_behind) in [
+            (1, Level::Critical, 1, false),
+            (2, Level::Critical, 0, true),
+            (3, Level::Critical, 0, true),
+            (4, Level::Info, 1, true),
+            (5, Level::Info, 0, true),
+        ] {
+            topics.take(&mut event("cpu", "a", level, time), &mut records);
+            assert_eq!((records.len(), topics.are_behind()), (written, is_behind), "{time}");
+            records.clear();
+        }
+        topics.catch_up(&mut records);
+        assert!(!topics.are_behind());
+        let stored = records.drain(..).map(|it| (it.key, it.value.unwrap()));
+        let again = Topics::restored(stored.collect::<Vec<_>>());
+        assert_eq!(again.get("cpu").unwrap().state("a").unwrap().time, 5);
+        topics.catch_up(&mut records);
+        assert!(records.is_empty());
     }
 
     #[test]

@@ -199,11 +199,27 @@ impl Queue {
     ///
     /// Gives all of it back.
     pub fn push_whole(&self, batch: Vec<Push>) -> Result<(), Error> {
+        self.push_one(batch, false)
+    }
+
+    /// As [`Queue::push_whole`]; what is held in memory is stored before it.
+    ///
+    /// # Errors
+    ///
+    /// Gives all of it back.
+    pub fn push_behind_all(&self, batch: Vec<Push>) -> Result<(), Error> {
+        self.push_one(batch, true)
+    }
+
+    fn push_one(&self, batch: Vec<Push>, behind_all: bool) -> Result<(), Error> {
         if self.0.closed.load(Ordering::Acquire) {
             return Err(Error::Closed);
         }
         let now = Instant::now();
         let mut board = lock(&self.0.board);
+        if behind_all {
+            board.end_hold(now);
+        }
         if let Some(refuse) = self.0.refusal_of_whole(&board, &batch) {
             self.0.report(&board);
             return Err(refuse(batch));

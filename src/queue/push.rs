@@ -40,6 +40,19 @@ impl Push {
         matches!(self, Push::Delivery { delivery, .. } if delivery.keep.is_perishable())
     }
 
+    /// Whether it may be delivered before it is stored.
+    #[must_use]
+    pub fn may_be_held(&self) -> bool {
+        matches!(self, Push::Delivery { storing: Storing::Within(_), .. })
+    }
+
+    /// Has it stored at once.
+    pub fn store_at_once(&mut self) {
+        if let Push::Delivery { storing, .. } = self {
+            *storing = Storing::AtOnce;
+        }
+    }
+
     /// Adds what its source waits for.
     #[must_use]
     pub fn with_receipt(mut self, new: Receipt) -> Self {

@@ -13,7 +13,10 @@ use crate::alerts::{Effects, Event, Named};
 use crate::config::{Config, PublishRule};
 use crate::message::{Delivery, ILERT, Record};
 use crate::queue::{DeadLetter, Push, Storing};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// How long the records of events that have only happened again may be behind, in nanoseconds.
+const BEHIND_MAX: i64 = 60_000_000_000;
 
 /// How many topics an event may be passed on to, one after the other.
 const HOPS_MAX: usize = 8;
@@ -25,6 +28,9 @@ pub struct Deliver {
     /// The names of the sinks of brokers that are there.
     sinks: Vec<String>,
     default_broker: Option<String>,
+    hold: Duration,
+    /// When the records of topics that are behind are written.
+    catch_up_at: Option<i64>,
     zone: Zone,
     actions: Actions,
     /// What handlers gather, by [`place`].
@@ -50,6 +56,8 @@ impl Deliver {
             topics,
             sinks: brokers.map(|broker| PublishRule::sink_name(&broker.name)).collect(),
             default_broker: kapacitor.and_then(|it| it.default_broker.clone()),
+            hold: kapacitor.map(|it| it.hold).unwrap_or_default(),
+            catch_up_at: None,
             zone,
             actions,
             gatherings: Named::new(),
@@ -66,14 +74,35 @@ impl Deliver {
         for event in self.gathered(now) {
             self.take(event, HOPS_MAX, now, &mut stored);
         }
-        let Stored { records, mut pushes } = stored;
-        pushes.extend(records.into_iter().map(|record| Push::Record { record, receipt: None }));
+        let Stored { mut records, mut pushes } = stored;
+        self.catch_up(now, &mut records);
+        pushes.extend(records.into_iter().map(of_record));
         pushes
     }
 
-    /// When something is due that was gathered.
+    /// Writes what is behind, if it has been for long enough.
+    fn catch_up(&mut self, now: i64, records: &mut Vec<Record>) {
+        if self.catch_up_at.is_some_and(|due| due <= now) {
+            self.topics.catch_up(records);
+        }
+        let latest = now.saturating_add(BEHIND_MAX);
+        let is_behind = self.topics.are_behind();
+        // The clock may have been put back.
+        self.catch_up_at = is_behind.then(|| self.catch_up_at.unwrap_or(latest).min(latest));
+    }
+
+    /// What is behind, to be stored before the end.
+    pub(super) fn last(&mut self) -> Vec<Push> {
+        let mut records = Vec::new();
+        self.topics.catch_up(&mut records);
+        self.catch_up_at = None;
+        records.into_iter().map(of_record).collect()
+    }
+
+    /// When something is due that was gathered, or is behind.
     pub(super) fn wake_at(&self) -> Option<i64> {
-        self.gatherings.values().filter_map(|gathering| gathering.1.wake_at()).min()
+        let gathered = self.gatherings.values().filter_map(|gathering| gathering.1.wake_at());
+        gathered.chain(self.catch_up_at).min()
     }
 
     fn gathered(&mut self, now: i64) -> Vec<Event> {
@@ -157,7 +186,7 @@ impl Deliver {
             let why = format!("unknown MQTT broker {name:?}");
             return dead(delivery, why);
         }
-        Push::Delivery { delivery, storing: Storing::AtOnce, receipt: None }
+        Push::Delivery { delivery, storing: Storing::within(self.hold), receipt: None }
     }
 
     /// A publication that tests whether a broker can be published to.
@@ -169,6 +198,10 @@ impl Deliver {
             None => Err("there is nothing to publish".to_owned()),
         }
     }
+}
+
+fn of_record(record: Record) -> Push {
+    Push::Record { record, receipt: None }
 }
 
 fn dead(delivery: Delivery, reason: String) -> Push {

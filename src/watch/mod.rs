@@ -5,6 +5,10 @@
 //! the evaluations. After a crash neither is ahead of the other. Whoever brought the points is
 //! answered when that is safe.
 //!
+//! An alert that says again what was known (still `CRITICAL`) changes no record, so it is not
+//! stored if it is delivered within `hold`; until then its points are not answered. A change of
+//! level is always stored: without it nobody would know after a crash that a recovery is due.
+//!
 //! What was evaluated cannot be evaluated again. So what the queue refuses is kept, and nothing
 //! else is evaluated until it has been taken.
 
@@ -226,10 +230,20 @@ impl Watch {
             self.pulse.answer();
             let due = self.turn().map_or_else(never, after);
             select! {
-                recv(stop.receiver()) -> _ => return,
+                recv(stop.receiver()) -> _ => return self.last(),
                 recv(self.rung) -> _ => (),
                 recv(due) -> _ => (),
             }
+        }
+    }
+
+    /// Stores what could wait until now.
+    fn last(&self) {
+        let mut state = lock(&self.state);
+        let batch = state.deliver.last();
+        // A queue that takes nothing does not at the end, either.
+        if !batch.is_empty() && self.push_kept(&mut state).is_ok() {
+            let _ = self.push(&mut state, batch);
         }
     }
 
@@ -268,10 +282,14 @@ impl Watch {
         if self.queue.is_followed() {
             self.tell(&batch);
         }
-        if let Some(receipts) = receipts {
-            let receipt = receipts(batch.len());
-            batch = batch.into_iter().map(|push| push.with_receipt(receipt.clone())).collect();
-        }
+        let Some(receipts) = receipts else {
+            // Nobody has it but us.
+            batch.iter_mut().for_each(Push::store_at_once);
+            self.push(state, batch)?;
+            return Ok(Follows::Something);
+        };
+        let receipt = receipts(batch.len());
+        batch = batch.into_iter().map(|push| push.with_receipt(receipt.clone())).collect();
         self.push(state, batch)?;
         Ok(Follows::Something)
     }
@@ -306,8 +324,17 @@ impl Watch {
         Ok(())
     }
 
-    fn push(&self, state: &mut State, batch: Vec<Push>) -> Result<(), queue::Error> {
-        self.queue.push_whole(batch).map_err(|error| match error {
+    /// Alerts that change nothing we have to remember may be delivered before they are stored.
+    /// Everything else is stored in one transaction, and behind what is held: else, after a crash,
+    /// the alert of a point that was not answered would come again behind those that followed it.
+    fn push(&self, state: &mut State, mut batch: Vec<Push>) -> Result<(), queue::Error> {
+        let pushed = if batch.iter().all(Push::may_be_held) {
+            self.queue.push(batch, None)
+        } else {
+            batch.iter_mut().for_each(Push::store_at_once);
+            self.queue.push_behind_all(batch)
+        };
+        pushed.map_err(|error| match error {
             queue::Error::Full(batch) => {
                 state.kept = batch;
                 queue::Error::Full(Vec::new())

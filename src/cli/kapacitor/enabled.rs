@@ -68,6 +68,8 @@ default-retention-policy = \"\"
 [alert]
   # Whether a point that lacks a field of an alert ends it.
   missing-fields-recover = false
+  # How long an alert that goes on may wait for its delivery before it is stored.
+  # hold = \"50 ms\"
 
 [load]
   enabled = false

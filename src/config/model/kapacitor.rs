@@ -1,8 +1,9 @@
 //! What a Kapacitor does: tasks that make alerts of points.
 
-use super::Precision;
+use super::{Precision, defaults};
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// What a Kapacitor does, beside its listener and its brokers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +14,8 @@ pub struct Kapacitor {
     pub default_retention_policy: String,
     /// Whether a point that lacks a field of an alert ends it, as there.
     pub missing_fields_recover: bool,
+    /// How long an alert may wait in memory before it is stored, if somebody waits until it is safe.
+    pub hold: Duration,
     /// The broker that handlers publish to if they name none.
     pub default_broker: Option<String>,
     /// The folder of tasks and handlers that are read at the start.
@@ -27,6 +30,7 @@ impl Default for Kapacitor {
             hostname: "localhost".to_owned(),
             default_retention_policy: String::new(),
             missing_fields_recover: false,
+            hold: defaults::HOLD,
             default_broker: None,
             load: None,
             udp: Vec::new(),

@@ -19,8 +19,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// How long what follows from points may take to be stored before the client is asked to send
-/// them again.
-const STORE_MAX: Duration = Duration::from_secs(10);
+/// them again. It is longer than the longest `hold`.
+const STORE_MAX: Duration = Duration::from_secs(15);
 /// Most lines of a request that are named because they cannot be read.
 const FAULTS_MAX: usize = 10;
 /// Most statements of one query.

@@ -50,7 +50,7 @@ pub(super) enum Step {
     Silence,
 }
 
-/// What a record has.
+/// What a record has to be right about.
 #[derive(PartialEq)]
 pub(super) struct Memory {
     level: Level,
@@ -158,14 +158,16 @@ impl Machine {
         !self.is_flapping && self.levels.iter().all(|level| *level == Level::Ok)
     }
 
-    /// What a record has, to see whether there has to be a new one.
-    pub(super) fn memory(&self) -> Option<Memory> {
+    /// What later points depend on, to see whether there has to be a new record. When the last
+    /// event was only matters to an alert that is repeated after a while.
+    pub(super) fn memory(&self, rules: &Rules) -> Option<Memory> {
         let has_history = self.levels.len() > 1;
+        let is_repeated = rules.state_changes_only.is_some_and(|interval| interval > 0);
         (!self.is_at_rest()).then(|| Memory {
             level: self.level(),
             history: if has_history { self.history().collect() } else { Vec::new() },
             is_flapping: self.is_flapping,
-            triggered: (self.first_triggered, self.last_triggered),
+            triggered: (self.first_triggered, self.last_triggered.filter(|_| is_repeated)),
         })
     }
 

@@ -121,9 +121,9 @@ impl Alert {
     ) -> Step {
         let rules = self.rules;
         let machine = self.machine(group);
-        let before = machine.memory();
+        let before = machine.memory(&rules);
         let step = go(machine, &rules);
-        if machine.memory() != before {
+        if machine.memory(&rules) != before {
             let record = machine.record();
             cx.effects.remember(cx.task, &self.site.node, &group.key, record);
         }

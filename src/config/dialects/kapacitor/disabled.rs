@@ -4,6 +4,7 @@ use crate::config::document::Node;
 use crate::config::document::fields::Fields;
 use crate::config::whole::Part;
 use crate::config::{Http, Kapacitor, Place, Surroundings};
+use std::time::Duration;
 
 const WORDS: &str = "this build of ilagent does nothing of what a Kapacitor does; one that does is \
     built with the cargo feature `kapacitor`";
@@ -29,7 +30,7 @@ pub fn part(name: &str, _text: &str, _around: &Surroundings<'_>) -> Part {
 }
 
 /// Refuses the table.
-pub(crate) fn own(fields: &Fields<'_>, _brokers: &[Node]) -> Own {
+pub(crate) fn own(fields: &Fields<'_>, _brokers: &[Node], _hold: Duration) -> Own {
     fields.file.add(fields.at, WORDS);
     fields.skip();
     Own { kapacitor: Kapacitor::default(), http: Http::on_port(0) }

@@ -106,7 +106,7 @@ fn whole(file: &File<'_>, tree: &Node) -> Part {
     kapacitor.load = load(&loading);
     unused(&loading, &[], &mut warnings);
     let alert = table("alert", "[alert]");
-    kapacitor.missing_fields_recover = alert.truth("missing-fields-recover").unwrap_or(false);
+    own::alerts(&alert, &mut kapacitor);
     unused(&alert, &["persist-topics", "topic-buffer-length"], &mut warnings);
     let logging = table("logging", "[logging]");
     unused(&logging, &["file", "level"], &mut warnings);

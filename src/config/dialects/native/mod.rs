@@ -103,9 +103,9 @@ fn part(file: &File<'_>, tree: &Node, port: Option<u16>) -> Part {
         .then(|| http(&table("http", "[http]"), port, enrichment.clone(), &mut outside));
     let all = ForAll { enrichment, hold };
     let mut brokers = mqtt::brokers(&top.tables("mqtt", "[[mqtt]]"), &all, &mut outside);
-    let own = top
-        .node("kapacitor")
-        .map(|node| kapacitor::own(&Fields::new(file, node, "[kapacitor]"), top.list("mqtt")));
+    let own = top.node("kapacitor").map(|node| {
+        kapacitor::own(&Fields::new(file, node, "[kapacitor]"), top.list("mqtt"), hold)
+    });
     brokers.iter_mut().for_each(|broker| broker.it.alerts = own.is_some());
     let dapr = top.node("dapr").map(|node| dapr::own(&Fields::new(file, node, "[dapr]")));
     let own_brokers = |fields: &Fields<'_>| mqtt::broker(fields, &all);

@@ -6,6 +6,7 @@ use crate::config::values::{self, put};
 use crate::config::{Http, Kapacitor, Precision, Secret, Udp};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// What `[kapacitor]` says.
 pub(crate) struct Own {
@@ -14,12 +15,13 @@ pub(crate) struct Own {
 }
 
 /// Reads the table. `brokers` are those of the same file.
-pub(crate) fn own(fields: &Fields<'_>, brokers: &[Node]) -> Own {
-    let (mut kapacitor, mut http) = (Kapacitor::default(), Http::for_kapacitor());
+pub(crate) fn own(fields: &Fields<'_>, brokers: &[Node], hold: Duration) -> Own {
+    let mut kapacitor = Kapacitor { hold, ..Kapacitor::default() };
+    let mut http = Http::for_kapacitor();
     fields.text("hostname", &mut |text| put(&mut kapacitor.hostname, values::filled(text)));
     kapacitor.default_retention_policy =
         fields.words("default-retention-policy").unwrap_or_default();
-    kapacitor.missing_fields_recover = fields.truth("missing-fields-recover").unwrap_or(false);
+    alerts(fields, &mut kapacitor);
     fields.text("load", &mut |text| {
         put(&mut kapacitor.load, values::filled(text).map(PathBuf::from))
     });
@@ -53,6 +55,13 @@ fn default_of(fields: &Fields<'_>, brokers: &[Node]) -> Option<String> {
     let only = brokers.first().filter(|_| brokers.len() == 1);
     let name = find(marked.first().copied().or(only)?, "name")?;
     if let Value::Text(name) = name.value { Some(name) } else { None }
+}
+
+/// What is said of alerts.
+pub(super) fn alerts(fields: &Fields<'_>, kapacitor: &mut Kapacitor) {
+    kapacitor.missing_fields_recover = fields.truth("missing-fields-recover").unwrap_or(false);
+    fields
+        .number("hold", &mut |text| put(&mut kapacitor.hold, values::moment(text, values::HOLDS)));
 }
 
 /// The bounds of the listener.

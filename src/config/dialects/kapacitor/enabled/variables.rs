@@ -34,6 +34,7 @@ const TABLES: [(&str, &[(&str, Kind)]); 4] = [
             ("persist-topics", Truth),
             ("topic-buffer-length", Text),
             ("missing-fields-recover", Truth),
+            ("hold", Text),
         ],
     ),
     ("logging", &[("file", Text), ("level", Text)]),
