@@ -269,6 +269,62 @@ const OF_TASKS: [Step; 12] = [
     ("GET", "/kapacitor/v1/debug/vars", "", 200, "/num_tasks", "1"),
 ];
 
+const TEMPLATE: &str = "/kapacitor/v1/templates/low";
+const OF_LOW: &str = r#"{"id":"of_low","template-id":"low","status":"enabled",
+    "vars":{"least":{"type":"float","value":5}}}"#;
+
+const OF_TEMPLATES: [Step; 14] = [
+    ("GET", TEMPLATE, "", 404, "/error", "\"no template exists\""),
+    ("POST", "/kapacitor/v1/tasks", OF_LOW, 400, "/error", "\"unknown template \\\"low\\\"\""),
+    (
+        "POST",
+        "/kapacitor/v1/templates",
+        r#"{"id":"low","type":"stream","script":"var least float var n = 3 stream |from() |alert() .crit(lambda: \"v\" < least) .topic('t')"}"#,
+        200,
+        "/vars/least",
+        r#"{"type":"float","value":null,"description":""}"#,
+    ),
+    ("GET", TEMPLATE, "", 200, "/vars/n/value", "3"),
+    ("POST", "/kapacitor/v1/tasks", OF_LOW, 200, "/executing", "true"),
+    ("GET", "/kapacitor/v1/tasks/of_low", "", 200, "/template-id", "\"low\""),
+    (
+        "PATCH",
+        TEMPLATE,
+        r#"{"script":"var most float stream |from() |alert() .crit(lambda: \"v\" > most)"}"#,
+        400,
+        "/error",
+        "\"the task of_low: invalid TICKscript: line 1 char 10: the variable `most` has no value: give one in vars\"",
+    ),
+    (
+        "PATCH",
+        TEMPLATE,
+        r#"{"script":"var least float stream |from() |noOp() |alert() .crit(lambda: \"v\" < least)"}"#,
+        200,
+        "/id",
+        "\"low\"",
+    ),
+    ("GET", "/kapacitor/v1/tasks/of_low", "", 200, "/executing", "true"),
+    (
+        "GET",
+        "/kapacitor/v1/templates?pattern=l*&fields=type",
+        "",
+        200,
+        "/templates/0/type",
+        "\"stream\"",
+    ),
+    (
+        "PATCH",
+        "/kapacitor/v1/templates/none",
+        "{}",
+        404,
+        "/error",
+        "\"template does not exist, cannot update\"",
+    ),
+    ("DELETE", TEMPLATE, "", 204, "", "null"),
+    ("GET", "/kapacitor/v1/templates", "", 200, "/templates", "[]"),
+    ("DELETE", "/kapacitor/v1/tasks/of_low", "", 204, "", "null"),
+];
+
 const OF_HANDLERS: [Step; 18] = [
     ("GET", ONE_HANDLER, "", 404, "/error", r#""unknown handler: \"h\"""#),
     ("POST", HANDLERS, LOG, 200, "/link/href", "\"/kapacitor/v1/alerts/topics/cpu/handlers/h\""),
@@ -309,7 +365,8 @@ const OF_HANDLERS: [Step; 18] = [
 fn the_conversation_of_the_real_client_works() {
     let mut kapacitor = Kapacitor::new(Folder::new(), "");
     kapacitor.start();
-    for (method, path, body, status, pointer, wanted) in OF_TASKS.into_iter().chain(OF_HANDLERS) {
+    let steps = OF_TASKS.into_iter().chain(OF_TEMPLATES).chain(OF_HANDLERS);
+    for (method, path, body, status, pointer, wanted) in steps {
         let (found, answer) = kapacitor.ask(method, path, body);
         let value = answer.pointer(pointer).cloned().unwrap_or_default();
         let wanted: Value = serde_json::from_str(wanted).unwrap();
@@ -345,6 +402,28 @@ fn the_load_directory_is_the_truth() {
         let lines = fs::read_to_string(kapacitor.folder.join("events")).unwrap_or_default();
         lines.lines().filter(|line| line.contains("\"level\":\"CRITICAL\"")).count() == 1
     });
+
+    assert_eq!(
+        kapacitor.prints("kapacitor list templates"),
+        "ID  Type      Vars\nlow stream    least\n"
+    );
+    assert_eq!(
+        kapacitor.prints("kapacitor stats ingress"),
+        "Database Retention Policy Measurement Points Received\n\
+         telegraf autogen          cpu                       1\n"
+    );
+    let define = "echo '{\"least\":{\"type\":\"float\",\"value\":9}}' > nine.json && \
+                  kapacitor define nine -template low -vars nine.json && kapacitor enable nine && \
+                  kapacitor show nine";
+    let shown = kapacitor.prints(define);
+    assert!(shown.contains("\nTemplate: low\nType: stream\nStatus: enabled\n"), "{shown}");
+    let shown = kapacitor.prints(
+        "kapacitor define-template low2 -tick load/templates/low.tick && \
+         kapacitor show-template low2 && kapacitor delete templates low2 && \
+         kapacitor delete tasks nine",
+    );
+    assert!(shown.starts_with("ID: low2\nError: \nType: stream\nCreated: "), "{shown}");
+    assert!(shown.contains("\nleast                         float"), "{shown}");
 
     let id = kapacitor.process.id();
     fs::remove_file(kapacitor.folder.join("load/tasks/two.yaml")).unwrap();

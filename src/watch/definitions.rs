@@ -8,7 +8,8 @@ mod shown;
 pub(super) mod tasks;
 
 use super::Watch;
-use super::task::Task;
+use super::brokers::Brokers;
+use super::task::{Task, Which};
 use crate::alerts::{Named, topics};
 use crate::config::Kapacitor;
 use crate::message::Record;
@@ -22,9 +23,10 @@ use std::sync::{Arc, Mutex};
 
 /// Whose the records of definitions are.
 const TASKS: &str = "kapacitor.task";
+const TEMPLATES: &str = "kapacitor.template";
 const HANDLERS: &str = "kapacitor.handler";
 
-/// Most tasks, templates included, and most handlers.
+/// Most tasks, most templates, and most handlers.
 const TASKS_MAX: usize = 1_000;
 const HANDLERS_MAX: usize = 1_000;
 
@@ -55,7 +57,7 @@ pub type Safe<'s> = dyn Fn(Vec<Push>) -> Result<(), Refusal> + 's;
 pub struct Definitions {
     pub(super) watch: Arc<Watch>,
     queue: Queue,
-    default_broker: Option<String>,
+    pub(super) brokers: Brokers,
     pub(super) folder: Option<PathBuf>,
     pub(super) known: Mutex<Known>,
 }
@@ -64,8 +66,25 @@ pub struct Definitions {
 #[derive(Default)]
 pub(super) struct Known {
     pub(super) tasks: Named<Task>,
+    pub(super) templates: Named<Task>,
     /// By [`handlers::place`].
     pub(super) handlers: Named<Handler>,
+}
+
+impl Known {
+    fn all(&self, which: Which) -> &Named<Task> {
+        match which {
+            Which::Tasks => &self.tasks,
+            Which::Templates => &self.templates,
+        }
+    }
+
+    pub(super) fn all_mut(&mut self, which: Which) -> &mut Named<Task> {
+        match which {
+            Which::Tasks => &mut self.tasks,
+            Which::Templates => &mut self.templates,
+        }
+    }
 }
 
 /// A handler as it was defined.
@@ -83,17 +102,22 @@ impl Definitions {
     #[must_use]
     pub fn restored(watch: Arc<Watch>, queue: Queue, config: &Kapacitor) -> Arc<Self> {
         let definitions = Definitions {
+            brokers: watch.look(|_, deliver| deliver.brokers.clone()),
             watch,
             queue,
-            default_broker: config.default_broker.clone(),
             folder: config.load.clone(),
             known: Mutex::default(),
         };
         let mut known = Known::default();
-        for (key, text) in definitions.queue.records(TASKS) {
-            match serde_json::from_str::<Task>(&text) {
-                Ok(task) => drop(known.tasks.insert(key, Box::new(task))),
-                Err(why) => log::error!("alerts: the task {key} cannot be read back: {why}"),
+        for (scope, which) in [(TASKS, Which::Tasks), (TEMPLATES, Which::Templates)] {
+            for (key, text) in definitions.queue.records(scope) {
+                match serde_json::from_str::<Task>(&text) {
+                    Ok(task) => drop(known.all_mut(which).insert(key, Box::new(task))),
+                    Err(why) => {
+                        let word = which.word();
+                        log::error!("alerts: the {word} {key} cannot be read back: {why}");
+                    }
+                }
             }
         }
         for (key, text) in definitions.queue.records(HANDLERS) {
@@ -125,7 +149,7 @@ impl Definitions {
     /// The broker that handlers publish to if they name none.
     #[must_use]
     pub fn default_broker(&self) -> Option<&str> {
-        self.default_broker.as_deref()
+        self.brokers.default.as_deref()
     }
 
     /// How many tasks there are, and how many of them are enabled.
@@ -134,6 +158,12 @@ impl Definitions {
         let known = lock(&self.known);
         let enabled = known.tasks.values().filter(|task| task.enabled).count();
         (known.tasks.len(), enabled)
+    }
+
+    /// How many points came, by where they were written to.
+    #[must_use]
+    pub fn ingress(&self) -> Value {
+        lock(&self.watch.state).ingress.shown()
     }
 
     /// Forgets a topic; its handlers go with it.

@@ -4,6 +4,7 @@
 //! points. What goes to a file, a program or a socket is done by a thread, once.
 
 use super::actions::{Actions, Deed};
+use super::brokers::Brokers;
 use super::complaints::Complaints;
 use super::definitions::handlers::place;
 use crate::alerts::handlers::{Action, Gathering, HandlerSpec};
@@ -25,9 +26,7 @@ const HOPS_MAX: usize = 8;
 #[derive(Default)]
 pub struct Deliver {
     pub(super) topics: Topics,
-    /// The names of the sinks of brokers that are there.
-    sinks: Vec<String>,
-    default_broker: Option<String>,
+    pub(super) brokers: Brokers,
     hold: Duration,
     /// When the records of topics that are behind are written.
     catch_up_at: Option<i64>,
@@ -50,13 +49,10 @@ impl Deliver {
     /// To the brokers of a configuration; `topics` are as they were remembered.
     #[must_use]
     pub fn new(config: &Config, topics: Topics, zone: Zone, actions: Actions) -> Self {
-        let brokers = config.brokers.iter().filter(|broker| broker.alerts);
-        let kapacitor = config.kapacitor.as_ref();
         Deliver {
             topics,
-            sinks: brokers.map(|broker| PublishRule::sink_name(&broker.name)).collect(),
-            default_broker: kapacitor.and_then(|it| it.default_broker.clone()),
-            hold: kapacitor.map(|it| it.hold).unwrap_or_default(),
+            brokers: Brokers::of(config),
+            hold: config.kapacitor.as_ref().map(|it| it.hold).unwrap_or_default(),
             catch_up_at: None,
             zone,
             actions,
@@ -128,7 +124,7 @@ impl Deliver {
             let wants = handler.wants(&event, Some(&self.zone));
             let action = wants.and_then(|wants| match wants {
                 true => {
-                    let broker = self.default_broker.as_deref();
+                    let broker = self.brokers.default.as_deref();
                     handler.action(&event, broker, Some(&self.zone)).map(Some)
                 }
                 false => Ok(None),
@@ -181,9 +177,10 @@ impl Deliver {
     /// A delivery to a sink that is there, or a dead letter.
     fn delivery(&self, delivery: Delivery) -> Push {
         let sink = delivery.lane.sink.as_str();
-        if delivery.lane.sink != ILERT && !self.sinks.iter().any(|known| known == sink) {
-            let name = sink.strip_prefix(&PublishRule::sink_name("")).unwrap_or(sink);
-            let why = format!("unknown MQTT broker {name:?}");
+        let to = sink.strip_prefix(&PublishRule::sink_name("")).unwrap_or(sink);
+        if delivery.lane.sink != ILERT
+            && let Err(why) = self.brokers.has(to)
+        {
             return dead(delivery, why);
         }
         Push::Delivery { delivery, storing: Storing::within(self.hold), receipt: None }
@@ -191,7 +188,7 @@ impl Deliver {
 
     /// A publication that tests whether a broker can be published to.
     pub(super) fn test(&self, handler: &HandlerSpec, event: &Event) -> Result<Push, String> {
-        let action = handler.action(event, self.default_broker.as_deref(), None)?;
+        let action = handler.action(event, self.brokers.default.as_deref(), None)?;
         match self.push(action) {
             Some(Push::DeadLetter { letter, .. }) => Err(letter.reason),
             Some(push) => Ok(push),

@@ -4,19 +4,21 @@
 //! what they do not define any more goes. A task whose file has not changed goes on.
 
 use super::Definitions;
+use super::brokers::Brokers;
 use super::definitions::handlers::{self, read};
-use super::definitions::{Handler, tasks};
+use super::definitions::{Handler, Known, tasks};
 use super::now;
 use super::task::{Reads, Task};
 use crate::alerts::Named;
 use crate::alerts::handlers::HandlerSpec;
+use crate::config::Config;
 use crate::config::document::Source;
 use crate::config::document::untyped;
+use crate::message::Record;
 use crate::queue::Push;
 use crate::system::threads::lock;
 use log::info;
 use serde_json::Value;
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
@@ -30,6 +32,7 @@ const FILES_MAX: usize = 1_000;
 #[derive(Default)]
 struct Loaded {
     tasks: Named<Task>,
+    templates: Named<Task>,
     /// By [`handlers::place`].
     handlers: Named<(HandlerSpec, Handler)>,
 }
@@ -42,9 +45,10 @@ impl Definitions {
     /// All that is wrong, one line each; then nothing has changed.
     pub fn load(&self) -> Result<(), Vec<String>> {
         let Some(folder) = &self.folder else { return Ok(()) };
-        let loaded = Loaded::read(folder)?;
+        let loaded = Loaded::read(folder, &self.brokers)?;
         let mut known = lock(&self.known);
         let mut records = Vec::new();
+        self.load_templates(loaded.templates, &mut known, &mut records)?;
         let (tasks, handlers) = (loaded.tasks.len(), loaded.handlers.len());
         let gone: Vec<String> = known
             .tasks
@@ -97,28 +101,69 @@ impl Definitions {
     }
 }
 
+impl Definitions {
+    /// Takes the templates, and changes the tasks that the API made from them.
+    fn load_templates(
+        &self,
+        templates: Named<Task>,
+        known: &mut Known,
+        records: &mut Vec<Record>,
+    ) -> Result<(), Vec<String>> {
+        let mut changed = Named::new();
+        for template in templates.values() {
+            let before = known.templates.get(&template.id);
+            if before.is_none_or(|before| before.script != template.script) {
+                changed.extend(self.made_again(known, template).map_err(|why| vec![why])?);
+            }
+        }
+        for (id, mut task) in changed {
+            records.push(tasks::record(&task));
+            if task.enabled {
+                self.start(&mut task);
+            }
+            known.tasks.insert(id, task);
+        }
+        known.templates.retain(|_, template| !template.loaded);
+        for (id, mut template) in templates {
+            let before = known.templates.get(&id);
+            if before.is_some() {
+                records.push(tasks::forgotten(&template));
+            }
+            template.created = before.map_or_else(now, |before| before.created);
+            template.modified = now();
+            known.templates.insert(id, template);
+        }
+        Ok(())
+    }
+}
+
 impl Loaded {
-    fn read(folder: &Path) -> Result<Self, Vec<String>> {
+    fn read(folder: &Path, brokers: &Brokers) -> Result<Self, Vec<String>> {
         let (mut loaded, mut wrong) = (Loaded::default(), Vec::new());
-        let mut templates = BTreeMap::new();
         for (path, text) in files(&folder.join("templates"), &["tick"], &mut wrong) {
-            templates.insert(stem(&path), text);
+            let (enabled, is_template) = (false, true);
+            let mut template = Task { enabled, is_template, ..new_task(stem(&path)) };
+            match template.set_script(&text).and_then(|()| template.check(brokers)) {
+                Ok(()) => drop(loaded.templates.insert(stem(&path), Box::new(template))),
+                Err(what) => wrong.push(format!("{}: {what}", path.display())),
+            }
         }
         for (path, text) in files(&folder.join("tasks"), &["tick"], &mut wrong) {
             let mut task = new_task(stem(&path));
-            let done = task.set_script(&text).and_then(|()| task.check());
+            let done = task.set_script(&text).and_then(|()| task.check(brokers));
             loaded.take(task, &path, done, &mut wrong);
         }
         for (path, text) in files(&folder.join("tasks"), &DOCUMENTS, &mut wrong) {
             let mut task = new_task(stem(&path));
-            let done =
-                document(&path, &text).and_then(|body| instance(&mut task, &body, &templates));
+            let read = document(&path, &text);
+            let done = read.and_then(|body| instance(&mut task, &body, &loaded.templates, brokers));
             loaded.take(task, &path, done, &mut wrong);
         }
         for (path, text) in files(&folder.join("handlers"), &DOCUMENTS, &mut wrong) {
             let handler = document(&path, &text).and_then(|body| {
                 let topic = body.get("topic").and_then(Value::as_str).unwrap_or_default();
                 let read = read(topic, &body).map_err(|refusal| refusal.words)?;
+                brokers.check(&read.1)?;
                 Ok((topic.to_owned(), read))
             });
             match handler {
@@ -159,24 +204,22 @@ fn new_task(id: String) -> Task {
 fn instance(
     task: &mut Task,
     body: &Value,
-    templates: &BTreeMap<String, String>,
+    templates: &Named<Task>,
+    brokers: &Brokers,
 ) -> Result<(), String> {
     let text = |key: &str| body.get(key).and_then(Value::as_str).unwrap_or_default();
     let template = text("template-id");
-    let script = templates
-        .get(template)
-        .ok_or_else(|| format!("there is no file templates/{template}.tick"))?;
-    template.clone_into(&mut task.template);
+    let known = templates.get(template);
+    task.set_template(known.ok_or_else(|| format!("there is no file templates/{template}.tick"))?);
     if !text("id").is_empty() {
         text("id").clone_into(&mut task.id);
     }
-    task.set_script(script)?;
     task.vars = body.get("vars").cloned().unwrap_or_default();
     for dbrp in body.get("dbrps").and_then(Value::as_array).into_iter().flatten() {
         let word = |key: &str| dbrp.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
         task.dbrps.push(Reads { db: word("db"), rp: word("rp") });
     }
-    task.check()
+    task.check(brokers)
 }
 
 fn document(path: &Path, text: &str) -> Result<Value, String> {
@@ -229,6 +272,6 @@ fn stem(path: &Path) -> String {
 /// # Errors
 ///
 /// All that is wrong, one line each.
-pub fn check(folder: &Path) -> Result<(), Vec<String>> {
-    Loaded::read(folder).map(drop)
+pub fn check(folder: &Path, config: &Config) -> Result<(), Vec<String>> {
+    Loaded::read(folder, &Brokers::of(config)).map(drop)
 }

@@ -13,9 +13,11 @@
 //! else is evaluated until it has been taken.
 
 mod actions;
+mod brokers;
 mod complaints;
 mod definitions;
 mod deliver;
+mod ingress;
 mod load;
 mod reading;
 mod task;
@@ -34,6 +36,7 @@ use complaints::Complaints;
 use crossbeam_channel::{Receiver, Sender, after, bounded, never, select};
 pub use definitions::{Definitions, Refusal, Safe, fits};
 pub use deliver::Deliver;
+use ingress::Ingress;
 pub use load::check;
 use log::{Level, log};
 pub use reading::Reading;
@@ -42,6 +45,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use std::{io, mem};
+pub use task::Which;
 
 /// What people call the points that come in, and the alerts that are made of them.
 const SOURCE: &str = "points";
@@ -87,6 +91,7 @@ struct State {
     engine: Engine,
     deliver: Deliver,
     complaints: Complaints,
+    ingress: Ingress,
     /// What the queue refused.
     kept: Vec<Push>,
     /// Who was refused because of that.
@@ -124,6 +129,7 @@ impl Watch {
             engine,
             deliver,
             complaints: Complaints::default(),
+            ingress: Ingress::default(),
             kept: Vec::new(),
             refused: Vec::new(),
             timer: None,
@@ -165,6 +171,7 @@ impl Watch {
             return Err(refused(&mut state, error, false));
         }
         self.queue.came(SOURCE, points.len());
+        state.ingress.count(points);
         let effects = state.engine.feed(points, now());
         let carried_out = self.carry_out(&mut state, effects, receipts);
         carried_out.map_err(|error| refused(&mut state, error, true))

@@ -1,5 +1,7 @@
 //! A task as people define it: what is kept of it, and what the API says of it.
 
+use super::brokers::Brokers;
+use super::definitions::BASE;
 use crate::alerts::pipeline::Pipeline;
 use crate::alerts::script::ast::Dbrp;
 use crate::alerts::script::{self, Faults, Vars};
@@ -38,19 +40,19 @@ pub(super) struct Task {
     pub(super) last_enabled: i64,
     /// Whether a file in the load directory defines it.
     pub(super) loaded: bool,
+    /// It is a template, which other tasks are made from.
+    pub(super) is_template: bool,
 }
 
 impl Task {
     /// What the engine runs, and what the task reads, or what is wrong with the script.
     pub(super) fn compiled(&self) -> Result<Pipeline, String> {
         let parsed = script::parse(&self.script).map_err(|fault| invalid(&fault))?;
-        let vars = match &self.vars {
-            Value::Null => Vars::default(),
-            given => Vars::read(given)?,
-        };
+        let vars = self.values()?;
         let built = script::build(&parsed, &vars);
-        let mut pipeline =
-            built.map_err(|faults| invalid(&self.placed(&vars).unwrap_or(faults)))?;
+        let mut pipeline = built.map_err(|faults| {
+            invalid(&self.as_given(&vars).and_then(Result::err).unwrap_or(faults))
+        })?;
         if pipeline.dbrps.is_empty() {
             pipeline.dbrps = self.dbrps.iter().map(Reads::dbrp).collect();
         } else if !self.dbrps.is_empty() {
@@ -59,14 +61,25 @@ impl Task {
         Ok(pipeline)
     }
 
-    /// The faults with the places of the text that a person wrote.
-    fn placed(&self, vars: &Vars) -> Option<Faults> {
-        script::build(&script::parse(&self.given).ok()?, vars).err()
+    fn values(&self) -> Result<Vars, String> {
+        match &self.vars {
+            _ if self.is_template => Ok(Vars::open()),
+            Value::Null => Ok(Vars::default()),
+            given => Vars::read(given),
+        }
     }
 
-    /// Whether the engine can run it.
-    pub(super) fn check(&mut self) -> Result<(), String> {
-        self.compiled()?;
+    /// What the text that a person wrote means, with the places in it.
+    fn as_given(&self, vars: &Vars) -> Option<Result<Pipeline, Faults>> {
+        Some(script::build(&script::parse(&self.given).ok()?, vars))
+    }
+
+    /// Whether the engine can run it, and its alerts can be published.
+    pub(super) fn check(&mut self, brokers: &Brokers) -> Result<(), String> {
+        let pipeline = self.compiled()?;
+        let given = self.as_given(&self.values()?).and_then(Result::ok);
+        let checked = brokers.check_all(given.as_ref().unwrap_or(&pipeline));
+        checked.map_err(|why| invalid(&why))?;
         self.given = String::new();
         Ok(())
     }
@@ -96,13 +109,35 @@ impl Task {
         self.enabled && self.error.is_empty()
     }
 
+    /// Takes the script of a template.
+    pub(super) fn set_template(&mut self, template: &Task) {
+        self.template.clone_from(&template.id);
+        self.script.clone_from(&template.script);
+        self.given.clone_from(&template.script);
+    }
+
     /// Where it is.
-    pub(super) fn link(&self, base: &str) -> Value {
-        json!({ "rel": "self", "href": format!("{base}/tasks/{}", super::definitions::escaped(&self.id)) })
+    fn link(&self) -> Value {
+        let id = super::definitions::escaped(&self.id);
+        let all = Which::of(self).words();
+        json!({ "rel": "self", "href": format!("{BASE}/{all}/{id}") })
+    }
+
+    /// The variables that it has been given, or that a template is to be given.
+    fn variables(&self) -> Value {
+        if !self.is_template {
+            return if self.vars.is_null() { json!({}) } else { self.vars.clone() };
+        }
+        let parsed = script::parse(&self.script).ok();
+        let variables = parsed.iter().flat_map(|script| script.variables());
+        let object = variables.map(|(name, kind, value)| {
+            (name.to_owned(), json!({ "type": kind, "value": value, "description": "" }))
+        });
+        Value::Object(object.collect())
     }
 
     /// What the API says of it: all, or what is asked for.
-    pub(super) fn object(&self, base: &str, fields: &[&str]) -> Value {
+    pub(super) fn object(&self, fields: &[&str]) -> Value {
         let compiled = self.compiled().ok();
         let dbrps: Vec<Value> = match &compiled {
             Some(pipeline) => pipeline
@@ -114,13 +149,13 @@ impl Task {
         };
         let dot = compiled.map(|pipeline| dot(&self.id, &pipeline)).unwrap_or_default();
         let all = json!({
-            "link": self.link(base),
+            "link": self.link(),
             "id": self.id,
             "template-id": self.template,
             "type": "stream",
             "dbrps": dbrps,
             "script": self.script,
-            "vars": if self.vars.is_null() { json!({}) } else { self.vars.clone() },
+            "vars": self.variables(),
             "dot": dot,
             "status": if self.enabled { "enabled" } else { "disabled" },
             "executing": self.is_executing(),
@@ -134,6 +169,33 @@ impl Task {
         let is_wanted =
             |key: &str| fields.is_empty() || ["link", "id"].contains(&key) || fields.contains(&key);
         Value::Object(all.into_iter().filter(|(key, _)| is_wanted(key)).collect())
+    }
+}
+
+/// Tasks, or what they are made from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// Tasks.
+    Tasks,
+    /// Templates of tasks.
+    Templates,
+}
+
+impl Which {
+    fn of(task: &Task) -> Self {
+        if task.is_template { Which::Templates } else { Which::Tasks }
+    }
+
+    /// All of them, and one.
+    pub(super) fn words(self) -> &'static str {
+        match self {
+            Which::Tasks => "tasks",
+            Which::Templates => "templates",
+        }
+    }
+
+    pub(super) fn word(self) -> &'static str {
+        self.words().trim_end_matches('s')
     }
 }
 

@@ -3,6 +3,8 @@
 //! Nothing is looked up or replaced here, so `format` can print it again. Names that `var`
 //! gives are replaced by `build`, before a lambda sees an expression.
 
+use super::format::format_expression;
+use serde_json::Value as Json;
 use std::fmt;
 
 /// Where something is written in a script; both count characters from 1.
@@ -46,6 +48,35 @@ impl Script {
         self.statements.iter().filter_map(|statement| match &statement.what {
             What::Dbrp(dbrp) => Some(dbrp),
             What::Var { .. } | What::Variable { .. } | What::Expression(_) => None,
+        })
+    }
+
+    /// The names and types of its variables, and what they are if nobody says.
+    pub fn variables(&self) -> impl Iterator<Item = (&str, &str, Json)> {
+        self.statements.iter().filter_map(|statement| match &statement.what {
+            What::Variable { name, kind } => Some((&*name.text, &*kind.text, Json::Null)),
+            What::Var { name, value } => {
+                let (kind, value) = value.term.constant()?;
+                Some((&*name.text, kind, value))
+            }
+            What::Dbrp(_) | What::Expression(_) => None,
+        })
+    }
+}
+
+impl Term {
+    /// The type of a constant, and its value.
+    fn constant(&self) -> Option<(&'static str, Json)> {
+        Some(match self {
+            Term::Int { value, .. } => ("int", (*value).into()),
+            Term::Float(value) => ("float", (*value).into()),
+            Term::Text { value, .. } => ("string", (&**value).into()),
+            Term::Bool(value) => ("bool", (*value).into()),
+            Term::Duration { nanos, .. } => ("duration", (*nanos).into()),
+            Term::Regex(pattern) => ("regex", (&**pattern).into()),
+            Term::Lambda(expression) => ("lambda", format_expression(expression).into()),
+            Term::Star => ("star", "*".into()),
+            _ => return None,
         })
     }
 }

@@ -84,7 +84,10 @@ pub fn nanoseconds(written: &str) -> Option<i64> {
 
 /// The values of a script's variables, by their names.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Vars(BTreeMap<String, Value>);
+pub struct Vars {
+    values: BTreeMap<String, Value>,
+    are_open: bool,
+}
 
 impl Vars {
     /// Reads them as Kapacitor's API has them: `{"limit": {"type": "float", "value": 90}}`.
@@ -101,11 +104,21 @@ impl Vars {
             let value = value(member).map_err(|what| format!("var {name}: {what}"))?;
             vars.insert(name.clone(), value);
         }
-        Ok(Vars(vars))
+        Ok(Vars { values: vars, are_open: false })
+    }
+
+    /// Those of a template, which nobody has given yet.
+    #[must_use]
+    pub fn open() -> Self {
+        Vars { are_open: true, ..Vars::default() }
+    }
+
+    pub(super) fn are_open(&self) -> bool {
+        self.are_open
     }
 
     pub(super) fn get(&self, name: &str) -> Option<&Value> {
-        self.0.get(name)
+        self.values.get(name)
     }
 }
 

@@ -19,14 +19,16 @@ Usage: kapacitor [-url URL] COMMAND [ARGUMENTS]
 
   define ID [-tick FILE] [-dbrp \"DB\".\"RP\"]… [-template ID] [-vars FILE] [-file FILE] [-no-reload]
                                      create a task, or change it; reload it if it is enabled
+  define-template ID [-tick FILE]    create a template of tasks, or change it and its tasks
   define-topic-handler FILE          create a handler of a topic, or replace it
   enable|disable|reload ID…          tasks, also by patterns such as cpu_*
-  list tasks|topics|service-tests [PATTERN…]
+  list tasks|templates|topics|service-tests [PATTERN…]
   list topic-handlers [TOPIC [ID…]]
   show ID                            a task
+  show-template ID
   show-topic TOPIC
   show-topic-handler TOPIC ID
-  delete tasks|topics ID…
+  delete tasks|templates|topics ID…
   delete topic-handlers TOPIC ID…
   replay -tick FILE -points FILE     print what a script would publish, without a server:
          [-handler FILE]… [-vars FILE] [-dbrp \"DB\".\"RP\"] [-precision n|u|ms|s|m|h]
@@ -213,7 +215,10 @@ pub fn run(ask: &Ask, around: &Surroundings<'_>) -> Result<String, Failure> {
         ("replay", words) => replay::run(words, around),
         ("version", _) => Ok(format!("{} (speaks for Kapacitor)\n", crate::cli::VERSION)),
         ("define", [id, options @ ..]) => {
-            api()?.define(id, options, around).map(|()| String::new())
+            api()?.define("tasks", id, options, around).map(|()| String::new())
+        }
+        ("define-template", [id, options @ ..]) => {
+            api()?.define("templates", id, options, around).map(|()| String::new())
         }
         ("define-topic-handler", [file]) => {
             api()?.define_handler(file, around).map(|()| String::new())
@@ -226,7 +231,8 @@ pub fn run(ask: &Ask, around: &Surroundings<'_>) -> Result<String, Failure> {
             api.set_status(&words, "enabled").map(|()| String::new())
         }
         ("list", [kind, patterns @ ..]) => show::list(&api()?, kind, patterns),
-        ("show", [id]) => show::task(&api()?, id),
+        ("show", [id]) => show::task(&api()?, "tasks", id),
+        ("show-template", [id]) => show::task(&api()?, "templates", id),
         ("show-topic", [topic]) => show::topic(&api()?, topic),
         ("show-topic-handler", [topic, id]) => show::handler(&api()?, topic, id),
         ("delete", [kind, first, rest @ ..]) => {
@@ -241,7 +247,7 @@ pub fn run(ask: &Ask, around: &Surroundings<'_>) -> Result<String, Failure> {
         }
         (
             "record" | "replay-live" | "replays" | "recordings" | "logs" | "watch" | "backup"
-            | "define-template" | "show-template" | "push",
+            | "push",
             _,
         ) => Err(Failure::command(format!("`{}` is not supported by ilagent", ask.command))),
         (command, _) => {

@@ -40,7 +40,7 @@ pub struct Kapacitor {
 /// All that is wrong in it, one line each.
 pub fn check(config: &Config) -> Result<(), Vec<String>> {
     let folder = config.kapacitor.as_ref().and_then(|it| it.load.as_ref());
-    folder.map_or(Ok(()), |folder| watch::check(folder))
+    folder.map_or(Ok(()), |folder| watch::check(folder, config))
 }
 
 /// Gets it ready, if the configuration asks for it.

@@ -41,7 +41,7 @@ impl Definitions {
         body: &Value,
         safe: &Safe<'_>,
     ) -> Result<Value, Refusal> {
-        let (id, spec, handler) = read(topic, body)?;
+        let (id, spec, handler) = self.read(topic, body)?;
         let mut known = lock(&self.known);
         if known.handlers.contains_key(&place(topic, &id)) {
             let what = format!("cannot register handler, handler with ID {id:?} already exists");
@@ -66,7 +66,7 @@ impl Definitions {
         body: &Value,
         safe: &Safe<'_>,
     ) -> Result<Value, Refusal> {
-        let (new, spec, handler) = read(topic, body)?;
+        let (new, spec, handler) = self.read(topic, body)?;
         let mut known = lock(&self.known);
         if !known.handlers.contains_key(&place(topic, id)) {
             return Err(unknown(id));
@@ -143,6 +143,13 @@ impl Definitions {
         safe(vec![tested]).map_err(|refusal| refusal.words)
     }
 
+    /// A handler that can do its work.
+    fn read(&self, topic: &str, body: &Value) -> Result<(String, HandlerSpec, Handler), Refusal> {
+        let read = read(topic, body)?;
+        self.brokers.check(&read.1).map_err(invalid)?;
+        Ok(read)
+    }
+
     pub(super) fn restore_handler(&self, topic: &str, id: &str, handler: &Handler) {
         match read(topic, &handler.given) {
             Ok((_, spec, _)) => lock(&self.watch.state).deliver.topics.put(spec),
@@ -174,9 +181,13 @@ pub(in crate::watch) fn read(
     if let Some(matches) = matches {
         given["match"] = matches;
     }
-    let spec = HandlerSpec::read(&given)
-        .map_err(|words| Refusal::new(400, format!("invalid handler spec: {words}")))?;
+    let spec = HandlerSpec::read(&given).map_err(invalid)?;
     Ok((spec.id.clone(), spec, Handler { given, loaded: false }))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it maps an error")]
+fn invalid(words: String) -> Refusal {
+    Refusal::new(400, format!("invalid handler spec: {words}"))
 }
 
 pub(in crate::watch) fn record(topic: &str, id: &str, handler: &Handler) -> Record {

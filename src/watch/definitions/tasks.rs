@@ -1,13 +1,14 @@
 //! Tasks: defined, enabled, changed, deleted.
 
 use super::{
-    BASE, Definitions, Refusal, Safe, TASKS, TASKS_MAX, fits, forgotten, is_id, store, stored,
+    Definitions, Known, Refusal, Safe, TASKS, TASKS_MAX, TEMPLATES, fits, is_id, store, stored,
 };
+use crate::alerts::Named;
 use crate::alerts::pipeline::{Kind, Pipeline};
 use crate::alerts::{Effects, Engine, own_topic};
 use crate::message::Record;
 use crate::system::threads::lock;
-use crate::watch::task::{Reads, Task};
+use crate::watch::task::{Reads, Task, Which};
 use crate::watch::{Deliver, now};
 use serde_json::{Value, json};
 
@@ -15,22 +16,23 @@ impl Definitions {
     /// A page of the tasks that fit a pattern: from which number on, and how many.
     pub fn tasks(
         &self,
+        which: Which,
         pattern: &str,
         fields: &[&str],
         (offset, limit): (usize, usize),
-    ) -> Result<Value, Refusal> {
+    ) -> Value {
         let known = lock(&self.known);
-        let tasks = known.tasks.values().filter(|task| fits(pattern, &task.id));
-        let tasks: Vec<Value> =
-            tasks.skip(offset).take(limit).map(|task| task.object(BASE, fields)).collect();
-        Ok(json!({ "tasks": tasks }))
+        let tasks = known.all(which).values().filter(|task| fits(pattern, &task.id));
+        let tasks = tasks.skip(offset).take(limit).map(|task| task.object(fields));
+        json!({ which.words(): tasks.collect::<Vec<_>>() })
     }
 
     /// One task.
-    pub fn task(&self, id: &str, fields: &[&str]) -> Result<Value, Refusal> {
+    pub fn task(&self, which: Which, id: &str, fields: &[&str]) -> Result<Value, Refusal> {
         let known = lock(&self.known);
-        let task = known.tasks.get(id).ok_or_else(|| Refusal::new(404, "no task exists"))?;
-        Ok(task.object(BASE, fields))
+        let task = known.all(which).get(id);
+        let task = task.ok_or_else(|| Refusal::new(404, format!("no {} exists", which.word())))?;
+        Ok(task.object(fields))
     }
 
     /// What `|httpOut('name')` of a task shows.
@@ -41,33 +43,36 @@ impl Definitions {
     }
 
     /// A new task.
-    pub fn create_task(&self, body: &Value, safe: &Safe<'_>) -> Result<Value, Refusal> {
+    pub fn create_task(
+        &self,
+        which: Which,
+        body: &Value,
+        safe: &Safe<'_>,
+    ) -> Result<Value, Refusal> {
         let id = text(body, "id").unwrap_or_default();
+        let (word, words) = (which.word(), which.words());
+        let refused = |words: String| Refusal::new(400, words);
         let mut known = lock(&self.known);
         if !is_id(id, &['-', '.', '_']) {
-            return Err(Refusal::new(
-                400,
-                format!("task ID must contain only letters, numbers, '-', '.' and '_'. {id}"),
-            ));
+            return Err(refused(format!(
+                "{word} ID must contain only letters, numbers, '-', '.' and '_'. {id}"
+            )));
         }
-        if known.tasks.contains_key(id) {
-            return Err(Refusal::new(400, format!("task {id} already exists")));
+        if known.all(which).contains_key(id) {
+            return Err(refused(format!("{word} {id} already exists")));
         }
-        if known.tasks.len() >= TASKS_MAX {
-            return Err(Refusal::new(
-                400,
-                format!("there are {TASKS_MAX} tasks, which is the most"),
-            ));
+        if known.all(which).len() >= TASKS_MAX {
+            return Err(refused(format!("there are {TASKS_MAX} {words}, which is the most")));
         }
-        let now = now();
-        let mut task = Task { id: id.to_owned(), created: now, ..Task::default() };
-        change(&mut task, body, now).map_err(|words| Refusal::new(400, words))?;
+        let is_template = which == Which::Templates;
+        let mut task = Task { id: id.to_owned(), created: now(), is_template, ..Task::default() };
+        self.change(&mut task, body, &known.templates).map_err(refused)?;
         store(vec![record(&task)], safe)?;
         if task.enabled {
             self.start(&mut task);
         }
-        let object = task.object(BASE, &[]);
-        known.tasks.insert(id.to_owned(), Box::new(task));
+        let object = task.object(&[]);
+        known.all_mut(which).insert(id.to_owned(), Box::new(task));
         Ok(object)
     }
 
@@ -75,16 +80,12 @@ impl Definitions {
     /// its old script until it is enabled again.
     pub fn change_task(&self, id: &str, body: &Value, safe: &Safe<'_>) -> Result<Value, Refusal> {
         let mut known = lock(&self.known);
-        let task = known
-            .tasks
-            .get_mut(id)
-            .ok_or_else(|| Refusal::new(404, "task does not exist, cannot update"))?;
+        let Known { tasks, templates, .. } = &mut *known;
+        let task = tasks.get_mut(id).ok_or_else(|| no_such(Which::Tasks))?;
         let mut changed = task.clone();
-        change(&mut changed, body, now()).map_err(|words| Refusal::new(400, words))?;
+        let refused = |words: String| Refusal::new(400, words);
+        self.change(&mut changed, body, templates).map_err(refused)?;
         let (was, is) = (task.enabled, changed.enabled);
-        if is && !was {
-            changed.compiled().map_err(|words| Refusal::new(400, words))?;
-        }
         store(vec![record(&changed)], safe)?;
         match (was, is) {
             (false, true) => self.start(&mut changed),
@@ -92,7 +93,44 @@ impl Definitions {
             _ => (),
         }
         *task = changed;
-        Ok(task.object(BASE, &[]))
+        Ok(task.object(&[]))
+    }
+
+    /// A change of a template, and of the tasks that are made from it: all of them, or, if one
+    /// cannot be, none.
+    pub fn change_template(
+        &self,
+        id: &str,
+        body: &Value,
+        safe: &Safe<'_>,
+    ) -> Result<Value, Refusal> {
+        let mut known = lock(&self.known);
+        let template = known.templates.get(id).ok_or_else(|| no_such(Which::Templates))?;
+        let mut template = template.clone();
+        let none = Named::new();
+        let refused = |words: String| Refusal::new(400, words);
+        self.change(&mut template, body, &none).map_err(refused)?;
+        let changed = self.made_again(&known, &template).map_err(refused)?;
+        let records = changed.values().map(|task| record(task)).chain([record(&template)]);
+        store(records.collect(), safe)?;
+        for (id, mut task) in changed {
+            if task.enabled {
+                self.start(&mut task);
+            }
+            known.tasks.insert(id, task);
+        }
+        let object = template.object(&[]);
+        known.templates.insert(id.to_owned(), template);
+        Ok(object)
+    }
+
+    /// The end of a template. Tasks that were made from it go on.
+    pub fn delete_template(&self, id: &str, safe: &Safe<'_>) -> Result<(), Refusal> {
+        let mut known = lock(&self.known);
+        let Some(template) = known.templates.get(id) else { return Ok(()) };
+        store(vec![forgotten(template)], safe)?;
+        known.templates.remove(id);
+        Ok(())
     }
 
     /// The end of a task and of all it knows. One that is not there is no fault.
@@ -101,7 +139,7 @@ impl Definitions {
         if !known.tasks.contains_key(id) {
             return Ok(());
         }
-        let mut records = vec![forgotten(TASKS, id.to_owned())];
+        let mut records = vec![super::forgotten(TASKS, id.to_owned())];
         let ended = self.watch.change(
             |engine, deliver| {
                 deliver.topics.forget_task(id, &mut records);
@@ -112,6 +150,76 @@ impl Definitions {
         ended.map_err(|refused| Refusal::new(503, refused.error.to_string()))?;
         known.tasks.remove(id);
         store(records, safe)
+    }
+
+    /// The tasks that are made from a template, with its new script.
+    pub(in crate::watch) fn made_again(
+        &self,
+        known: &Known,
+        template: &Task,
+    ) -> Result<Named<Task>, String> {
+        let tasks =
+            known.tasks.values().filter(|task| task.template == template.id && !task.loaded);
+        let made = tasks.map(|task| {
+            let mut task = task.clone();
+            task.set_template(template);
+            task.check(&self.brokers).map_err(|why| format!("the task {}: {why}", task.id))?;
+            Ok((task.id.clone(), task))
+        });
+        made.collect()
+    }
+
+    /// Changes a task as a body of the API says.
+    fn change(&self, task: &mut Task, body: &Value, templates: &Named<Task>) -> Result<(), String> {
+        if !body.is_object() {
+            return Err("a task is an object".to_owned());
+        }
+        match (text(body, "template-id").filter(|id| !id.is_empty()), text(body, "script")) {
+            (Some(id), None | Some("")) => {
+                let template = templates.get(id);
+                task.set_template(template.ok_or_else(|| format!("unknown template {id:?}"))?);
+            }
+            (Some(_), Some(_)) => {
+                return Err("a task has a script or a template, not both".to_owned());
+            }
+            (None, Some(script)) => {
+                task.set_script(script)?;
+                task.template.clear();
+            }
+            (None, None) if task.script.is_empty() => {
+                return Err("must provide TICKscript".to_owned());
+            }
+            (None, None) => (),
+        }
+        if let Some(dbrps) = body.get("dbrps").and_then(Value::as_array) {
+            let reads = |it: &Value| {
+                let word = |key| text(it, key).unwrap_or_default().to_owned();
+                Reads { db: word("db"), rp: word("rp") }
+            };
+            task.dbrps = dbrps.iter().map(reads).collect();
+        }
+        if let Some(vars) = body.get("vars").filter(|vars| vars.is_object()) {
+            task.vars = vars.clone();
+        }
+        let was = task.enabled;
+        match text(body, "status") {
+            None | Some("") => (),
+            // A template is never run.
+            _ if task.is_template => (),
+            Some("enabled") => task.enabled = true,
+            Some("disabled") => task.enabled = false,
+            Some(other) => return Err(format!("unknown task status {other:?}")),
+        }
+        if task.enabled && !was {
+            task.last_enabled = now();
+        }
+        task.modified = now();
+        // A task can be ended whatever has become of its broker.
+        if was && !task.enabled && body.get("script").is_none() {
+            return Ok(());
+        }
+        // What is wrong with the script shows at once, not when a point comes.
+        task.check(&self.brokers)
     }
 
     /// Runs a task, or notes why it cannot.
@@ -155,47 +263,18 @@ impl Definitions {
     }
 }
 
-pub(in crate::watch) fn record(task: &Task) -> Record {
-    let text = serde_json::to_string(task).expect("texts and numbers are JSON");
-    stored(TASKS, task.id.clone(), text)
+fn no_such(which: Which) -> Refusal {
+    Refusal::new(404, format!("{} does not exist, cannot update", which.word()))
 }
 
-/// Changes a task as a body of the API says.
-pub(in crate::watch) fn change(task: &mut Task, body: &Value, now: i64) -> Result<(), String> {
-    if !body.is_object() {
-        return Err("a task is an object".to_owned());
-    }
-    match text(body, "script") {
-        Some(script) => task.set_script(script)?,
-        None if task.script.is_empty() => return Err("must provide TICKscript".to_owned()),
-        None => (),
-    }
-    if let Some(template) = text(body, "template-id").filter(|id| !id.is_empty()) {
-        return Err(format!("there is no template `{template}`"));
-    }
-    if let Some(dbrps) = body.get("dbrps").and_then(Value::as_array) {
-        let reads = |it: &Value| {
-            let word = |key| text(it, key).unwrap_or_default().to_owned();
-            Reads { db: word("db"), rp: word("rp") }
-        };
-        task.dbrps = dbrps.iter().map(reads).collect();
-    }
-    if let Some(vars) = body.get("vars").filter(|vars| vars.is_object()) {
-        task.vars = vars.clone();
-    }
-    let was = task.enabled;
-    match text(body, "status") {
-        None | Some("") => (),
-        Some("enabled") => task.enabled = true,
-        Some("disabled") => task.enabled = false,
-        Some(other) => return Err(format!("unknown task status {other:?}")),
-    }
-    if task.enabled && !was {
-        task.last_enabled = now;
-    }
-    task.modified = now;
-    // What is wrong with the script shows at once, not when a point comes.
-    task.check()
+pub(in crate::watch) fn record(task: &Task) -> Record {
+    let text = serde_json::to_string(task).expect("texts and numbers are JSON");
+    let scope = if task.is_template { TEMPLATES } else { TASKS };
+    stored(scope, task.id.clone(), text)
+}
+
+pub(in crate::watch) fn forgotten(task: &Task) -> Record {
+    Record { value: None, ..record(task) }
 }
 
 fn text<'v>(body: &'v Value, key: &str) -> Option<&'v str> {

@@ -148,6 +148,7 @@ impl<'a> Builder<'a> {
                 Some(value) => {
                     format!("`{}` is of the type {}, not {}", name.text, kind.text, value.kind())
                 }
+                None if self.vars.are_open() => return Meaning::Lost,
                 None => format!("the variable `{}` has no value: give one in vars", name.text),
             }
         } else {

@@ -91,18 +91,23 @@ impl Api {
         Ok(serde_json::from_slice(&answer).unwrap_or(Value::Null))
     }
 
-    /// All tasks that fit one of the patterns, with these fields.
-    pub(super) fn tasks(&self, pattern: &str, fields: &[&str]) -> Result<Vec<Value>, Failure> {
+    /// All tasks, or templates, that fit one of the patterns, with these fields.
+    pub(super) fn tasks(
+        &self,
+        which: &str,
+        pattern: &str,
+        fields: &[&str],
+    ) -> Result<Vec<Value>, Failure> {
         let mut all = Vec::new();
         loop {
             let fields: String = fields.iter().map(|field| format!("fields={field}&")).collect();
             let page = self.get(&format!(
-                "{BASE}/tasks?dot-view=attributes&{fields}limit={PAGE}&offset={}&pattern={}\
+                "{BASE}/{which}?dot-view=attributes&{fields}limit={PAGE}&offset={}&pattern={}\
                  &replay-id=&script-format=formatted",
                 all.len(),
                 escaped(pattern)
             ))?;
-            let tasks = list(&page, "tasks");
+            let tasks = list(&page, which);
             let count = tasks.len();
             all.extend(tasks);
             if count < PAGE {
@@ -120,26 +125,29 @@ impl Api {
         Ok(list(&self.get(&format!("{link}?pattern={}", escaped(pattern)))?, "handlers"))
     }
 
-    pub(super) fn task(&self, id: &str) -> Result<Value, Failure> {
-        self.get(&format!("{}?{ONE}", path_of_task(id)))
+    pub(super) fn task(&self, which: &str, id: &str) -> Result<Value, Failure> {
+        self.get(&format!("{}?{ONE}", path_of(which, id)))
     }
 
-    /// Creates a task, or changes the one of this id.
+    /// Creates a task or a template, or changes the one of this id.
     pub(super) fn define(
         &self,
+        which: &str,
         id: &str,
         options: &[&str],
         around: &Surroundings<'_>,
     ) -> Result<(), Failure> {
         let Definition { mut body, no_reload } = Definition::read(options, around)?;
-        let path = path_of_task(id);
+        let path = path_of(which, id);
         let (status, known) = self.request("GET", &format!("{path}?{ONE}"), None)?;
         let known: Value = serde_json::from_slice(&known).unwrap_or(Value::Null);
         let fields = body.as_object_mut().expect("it is an object");
         if status != 200 || text(&known, "id").is_empty() {
             fields.insert("id".to_owned(), id.into());
-            fields.insert("status".to_owned(), "disabled".into());
-            return self.send("POST", &format!("{BASE}/tasks"), Some(&body), 200).map(drop);
+            if which == "tasks" {
+                fields.insert("status".to_owned(), "disabled".into());
+            }
+            return self.send("POST", &format!("{BASE}/{which}"), Some(&body), 200).map(drop);
         }
         self.send("PATCH", &path, Some(&body), 200)?;
         if text(&known, "status") == "enabled" && !no_reload {
@@ -152,7 +160,7 @@ impl Api {
 
     pub(super) fn set_status(&self, patterns: &[&str], status: &str) -> Result<(), Failure> {
         for pattern in patterns {
-            for task in self.tasks(pattern, &["link"])? {
+            for task in self.tasks("tasks", pattern, &["link"])? {
                 let body = json!({ "status": status });
                 let verb = if status == "enabled" { "enabling" } else { "disabling" };
                 self.send("PATCH", link(&task), Some(&body), 200).map_err(|failure| {
@@ -200,9 +208,9 @@ impl Api {
         let patterns = || std::iter::once(&first).chain(rest);
         let mut found = Vec::new();
         match kind {
-            "tasks" => {
+            "tasks" | "templates" => {
                 for pattern in patterns() {
-                    found.extend(self.tasks(pattern, &["link"])?);
+                    found.extend(self.tasks(kind, pattern, &["link"])?);
                 }
             }
             "topics" => {
@@ -217,7 +225,8 @@ impl Api {
             }
             _ => {
                 let what = format!(
-                    "cannot delete '{kind}' did you mean 'tasks', 'topics' or 'topic-handlers'?"
+                    "cannot delete '{kind}' did you mean 'tasks', 'templates', 'topics' or \
+                     'topic-handlers'?"
                 );
                 return Err(Failure::command(what));
             }
@@ -343,8 +352,8 @@ pub(super) fn escaped(text: &str) -> String {
     utf8_percent_encode(text, PLAIN).to_string()
 }
 
-pub(super) fn path_of_task(id: &str) -> String {
-    format!("{BASE}/tasks/{}", escaped(id))
+fn path_of(which: &str, id: &str) -> String {
+    format!("{BASE}/{which}/{}", escaped(id))
 }
 
 pub(super) fn path_of_topic(topic: &str) -> String {

@@ -17,6 +17,7 @@ pub(super) fn list(api: &Api, kind: &str, patterns: &[&str]) -> Result<String, F
     let all = if patterns.is_empty() { &[""] } else { patterns };
     match kind {
         "tasks" => tasks(api, all),
+        "templates" => templates(api, all),
         "topics" => topics(api, all),
         "topic-handlers" => topic_handlers(api, all),
         "service-tests" => {
@@ -29,8 +30,8 @@ pub(super) fn list(api: &Api, kind: &str, patterns: &[&str]) -> Result<String, F
             Ok(out)
         }
         _ => Err(Failure::command(format_args!(
-            "cannot list '{kind}' did you mean 'tasks', 'topics', 'topic-handlers' or \
-             'service-tests'?"
+            "cannot list '{kind}' did you mean 'tasks', 'templates', 'topics', 'topic-handlers' \
+             or 'service-tests'?"
         ))),
     }
 }
@@ -38,7 +39,7 @@ pub(super) fn list(api: &Api, kind: &str, patterns: &[&str]) -> Result<String, F
 fn tasks(api: &Api, patterns: &[&str]) -> Result<String, Failure> {
     let mut found = Vec::new();
     for pattern in patterns {
-        found.extend(api.tasks(pattern, &["type", "status", "executing", "dbrps"])?);
+        found.extend(api.tasks("tasks", pattern, &["type", "status", "executing", "dbrps"])?);
     }
     found.sort_by(|one, other| text(one, "id").cmp(text(other, "id")));
     let width = widest(&found, "id", 2) + 1;
@@ -52,6 +53,22 @@ fn tasks(api: &Api, patterns: &[&str]) -> Result<String, Failure> {
         let executing = word(task.get("executing"));
         let dbrps = dbrps(task);
         row([text(task, "id"), text(task, "type"), text(task, "status"), &executing, &dbrps]);
+    }
+    Ok(out)
+}
+
+fn templates(api: &Api, patterns: &[&str]) -> Result<String, Failure> {
+    let mut found = Vec::new();
+    for pattern in patterns {
+        found.extend(api.tasks("templates", pattern, &["type", "vars"])?);
+    }
+    let width = widest(&found, "id", 2) + 1;
+    let mut out = format!("{:width$}{:10}{}\n", "ID", "Type", "Vars");
+    for template in &found {
+        let [id, kind] = ["id", "type"].map(|key| plain(text(template, key)));
+        let vars = template.get("vars").and_then(Value::as_object);
+        let vars: Vec<_> = vars.into_iter().flatten().map(|(name, _)| plain(name)).collect();
+        let _ = writeln!(out, "{id:width$}{kind:10}{}", vars.join(","));
     }
     Ok(out)
 }
@@ -92,26 +109,34 @@ fn topic_handlers(api: &Api, patterns: &[&str]) -> Result<String, Failure> {
     Ok(rows.iter().map(line).collect())
 }
 
-/// `show ID`.
-pub(super) fn task(api: &Api, id: &str) -> Result<String, Failure> {
-    let task = api.task(id)?;
+/// What is shown of a task and, unless it is among the last, of a template.
+const LABELS: [(&str, &str); 6] = [
+    ("ID", "id"),
+    ("Error", "error"),
+    ("Template", "template-id"),
+    ("Type", "type"),
+    ("Status", "status"),
+    ("Executing", "executing"),
+];
+const DATES: [(&str, &str); 3] =
+    [("Created", "created"), ("Modified", "modified"), ("LastEnabled", "last-enabled")];
+const OF_TASKS_ALONE: [&str; 4] = ["template-id", "status", "executing", "last-enabled"];
+
+/// `show ID`, `show-template ID`.
+pub(super) fn task(api: &Api, which: &str, id: &str) -> Result<String, Failure> {
+    let task = api.task(which, id)?;
     let mut out = String::new();
-    for (label, key) in [
-        ("ID", "id"),
-        ("Error", "error"),
-        ("Template", "template-id"),
-        ("Type", "type"),
-        ("Status", "status"),
-    ] {
-        let _ = writeln!(out, "{label}: {}", plain(text(&task, key)));
+    let is_task = which == "tasks";
+    let is_shown = |key| is_task || !OF_TASKS_ALONE.contains(key);
+    for (label, key) in LABELS.iter().filter(|(_, key)| is_shown(key)) {
+        let _ = writeln!(out, "{label}: {}", plain(&word(task.get(key))));
     }
-    let _ = writeln!(out, "Executing: {}", word(task.get("executing")));
-    for (label, key) in
-        [("Created", "created"), ("Modified", "modified"), ("LastEnabled", "last-enabled")]
-    {
+    for (label, key) in DATES.iter().filter(|(_, key)| is_shown(key)) {
         let _ = writeln!(out, "{label}: {}", date(text(&task, key)));
     }
-    let _ = writeln!(out, "Databases Retention Policies: {}", plain(&dbrps(&task)));
+    if is_task {
+        let _ = writeln!(out, "Databases Retention Policies: {}", plain(&dbrps(&task)));
+    }
     let _ = writeln!(out, "TICKscript:\n{}", lines(text(&task, "script")));
     let vars = task.get("vars").and_then(Value::as_object).filter(|vars| !vars.is_empty());
     if let Some(vars) = vars {

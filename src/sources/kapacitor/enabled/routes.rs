@@ -8,7 +8,7 @@ use crate::sources::http::waiter::{self, NotSafe};
 use crate::system::http::encoding;
 use crate::system::http::{Request, Response, Routes, decode_segment, form};
 use crate::system::log::set_level;
-use crate::watch::{Definitions, Refusal};
+use crate::watch::{Definitions, Refusal, Which};
 use log::info;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -96,7 +96,8 @@ impl Api {
 
     fn route(&self, request: &Request, path: &[&str]) -> Answer {
         match path {
-            ["tasks", rest @ ..] => self.tasks(request, rest),
+            ["tasks", rest @ ..] => self.tasks(request, Which::Tasks, rest),
+            ["templates", rest @ ..] => self.tasks(request, Which::Templates, rest),
             ["alerts", "topics", rest @ ..] => self.topics(request, rest),
             ["service-tests", rest @ ..] => self.service_tests(request, rest),
             ["loglevel"] if request.method == "POST" => {
@@ -112,27 +113,34 @@ impl Api {
         }
     }
 
-    fn tasks(&self, request: &Request, path: &[&str]) -> Answer {
+    fn tasks(&self, request: &Request, which: Which, path: &[&str]) -> Answer {
         let definitions = &self.definitions;
         let fields: Vec<_> = form::values(request.query, "fields").collect();
         let fields: Vec<&str> = fields.iter().map(|field| &**field).collect();
-        match (request.method, path) {
-            ("GET", []) => {
+        let safe = &self.safe();
+        match (request.method, path, which) {
+            ("GET", [], _) => {
                 let pattern = form::value(request.query, "pattern").unwrap_or_default();
                 let number = |name, otherwise| {
                     let value = form::value(request.query, name);
                     value.and_then(|value| value.parse().ok()).unwrap_or(otherwise)
                 };
                 let page = (number("offset", 0), number("limit", TASKS));
-                definitions.tasks(&pattern, &fields, page).map(Some)
+                Ok(Some(definitions.tasks(which, &pattern, &fields, page)))
             }
-            ("POST", []) => definitions.create_task(&self.body(request)?, &self.safe()).map(Some),
-            ("GET", [id]) => definitions.task(id, &fields).map(Some),
-            ("PATCH", [id]) => {
-                definitions.change_task(id, &self.body(request)?, &self.safe()).map(Some)
+            ("POST", [], _) => definitions.create_task(which, &self.body(request)?, safe).map(Some),
+            ("GET", [id], _) => definitions.task(which, id, &fields).map(Some),
+            ("PATCH", [id], Which::Tasks) => {
+                definitions.change_task(id, &self.body(request)?, safe).map(Some)
             }
-            ("DELETE", [id]) => definitions.delete_task(id, &self.safe()).map(|()| None),
-            ("GET", [id, name]) => definitions.output(id, name).map(Some),
+            ("PATCH", [id], Which::Templates) => {
+                definitions.change_template(id, &self.body(request)?, safe).map(Some)
+            }
+            ("DELETE", [id], Which::Tasks) => definitions.delete_task(id, safe).map(|()| None),
+            ("DELETE", [id], Which::Templates) => {
+                definitions.delete_template(id, safe).map(|()| None)
+            }
+            ("GET", [id, name], Which::Tasks) => definitions.output(id, name).map(Some),
             _ => Err(Refusal::new(404, "Not Found")),
         }
     }
@@ -218,7 +226,7 @@ impl Api {
             "platform": "ilagent",
             "product": "kapacitor",
             "version": env!("CARGO_PKG_VERSION"),
-            "kapacitor": {},
+            "kapacitor": self.definitions.ingress(),
         })
     }
 
