@@ -17,6 +17,7 @@ mod layout;
 mod lexer;
 mod parser;
 mod print;
+mod quote;
 mod run;
 mod tree;
 mod value;

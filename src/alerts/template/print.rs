@@ -1,6 +1,7 @@
 //! How values are written: Go's `print`, `println` and `printf`.
 
 use super::float;
+use super::quote::{is_hidden, quoted, quoted_letter};
 use super::value::{Int, Value};
 use std::fmt::Write;
 
@@ -432,55 +433,6 @@ fn pad(out: &mut String, manner: Manner, text: &str) {
     }
 }
 
-/// Whether a quoted text cannot show it.
-fn is_hidden(letter: char) -> bool {
-    letter.is_control() && letter != '\t'
-}
-
-/// Between double quotes; `ascii` escapes all other letters.
-fn quoted(text: &str, ascii: bool) -> String {
-    let mut out = "\"".to_owned();
-    for letter in text.chars() {
-        escaped(&mut out, letter, '"', ascii);
-    }
-    out.push('"');
-    out
-}
-
-fn quoted_letter(letter: char, ascii: bool) -> String {
-    let mut out = "'".to_owned();
-    escaped(&mut out, letter, '\'', ascii);
-    out.push('\'');
-    out
-}
-
-fn escaped(out: &mut String, letter: char, quote: char, ascii: bool) {
-    match letter {
-        '\u{7}' => out.push_str("\\a"),
-        '\u{8}' => out.push_str("\\b"),
-        '\u{b}' => out.push_str("\\v"),
-        '\u{c}' => out.push_str("\\f"),
-        '\n' => out.push_str("\\n"),
-        '\r' => out.push_str("\\r"),
-        '\t' => out.push_str("\\t"),
-        '\\' => out.push_str("\\\\"),
-        _ if letter == quote => {
-            out.push('\\');
-            out.push(quote);
-        }
-        '\0'..='\u{1f}' | '\u{7f}' => put(out, format_args!("\\x{:02x}", u32::from(letter))),
-        _ if letter.is_control() || (ascii && letter > '\u{7f}') => {
-            let code = u32::from(letter);
-            if code > 0xffff {
-                put(out, format_args!("\\U{code:08x}"));
-            } else {
-                put(out, format_args!("\\u{code:04x}"));
-            }
-        }
-        _ => out.push(letter),
-    }
-}
-
-fn put(out: &mut String, arguments: std::fmt::Arguments<'_>) {
+pub(super) fn put(out: &mut String, arguments: std::fmt::Arguments<'_>) {
     out.write_fmt(arguments).expect("a text takes all that is written to it");
 }
