@@ -21,6 +21,8 @@ mod ingress;
 mod load;
 mod reading;
 mod task;
+#[cfg(test)]
+mod tests;
 
 use crate::alerts::pipeline::LogLevel;
 use crate::alerts::wanted::Wanted;
