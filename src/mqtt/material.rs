@@ -27,7 +27,7 @@ impl Materials {
     ///
     /// Names the file that cannot be used, and says why.
     pub(super) fn load(name: &str, files: &Tls) -> Result<Self, String> {
-        let current = tls::load_for(ca(files), pair(files), files.unverified)?;
+        let current = tls::load(ca(files), pair(files), files.unverified)?;
         Ok(Materials {
             name: name.to_owned(),
             files: files.clone(),
@@ -59,7 +59,7 @@ impl Materials {
             if fingerprint == self.current.fingerprint || Some(fingerprint) == self.refused {
                 Ok(None)
             } else {
-                tls::load_for(ca, pair, self.files.unverified).map(Some)
+                tls::load(ca, pair, self.files.unverified).map(Some)
             }
         });
         match loaded {

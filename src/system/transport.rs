@@ -208,7 +208,7 @@ impl Sealed {
             host_and_port(details.uri).ok_or_else(|| Error::BadUri("it has no host".to_owned()))?;
         let name = ServerName::try_from(host.to_owned())
             .map_err(|_| Error::Tls("the name of the host cannot be in a certificate"))?;
-        let mut conn = ClientConnection::new(trust.client(), name)?;
+        let mut conn = ClientConnection::new(trust.client()?, name)?;
         let mut sock = TransportAdapter::new(inner, Arc::clone(&details.current_time));
         // What has been used to connect is gone.
         let mut timeout = details.timeout;

@@ -39,21 +39,13 @@ pub struct Material {
     pub fingerprint: u64,
 }
 
-/// Reads the files and checks that they can be used together.
+/// Reads the files and checks that they can be used together. With `unverified` whoever answers is
+/// trusted.
 ///
 /// # Errors
 ///
 /// Names the file and says what is wrong with it.
-pub fn load(ca: Option<&Pem>, chain_and_key: Option<(&Pem, &Pem)>) -> Result<Material, String> {
-    load_for(ca, chain_and_key, false)
-}
-
-/// The same; with `unverified` whoever answers is trusted.
-///
-/// # Errors
-///
-/// As [`load`].
-pub fn load_for(
+pub fn load(
     ca: Option<&Pem>,
     chain_and_key: Option<(&Pem, &Pem)>,
     unverified: bool,
@@ -242,11 +234,11 @@ mod tests {
             (None, Some((&cert, &cert)), "cert.pem has no private key in PEM form"),
             (None, Some((&cert, &other)), "does not belong to the certificate in"),
         ] {
-            let fault = load(ca, client).expect_err(words);
+            let fault = load(ca, client, false).expect_err(words);
             assert!(fault.contains(words), "{fault}");
         }
-        load(Some(&cert), Some((&cert, &good_key))).unwrap();
-        load(None, Some((&cert, &good_key))).unwrap();
+        load(Some(&cert), Some((&cert, &good_key)), false).unwrap();
+        load(None, Some((&cert, &good_key)), false).unwrap();
     }
 
     #[test]
@@ -256,7 +248,7 @@ mod tests {
         let (cert, key) = (text("caCert", &certificate), text("clientKey", &key));
         check_ca(&cert).unwrap();
         check_pair(&cert, &key).unwrap();
-        load(Some(&cert), Some((&cert, &key))).unwrap();
+        load(Some(&cert), Some((&cert, &key)), false).unwrap();
         assert_eq!(format!("{cert:?} {key}"), "Text(caCert) clientKey");
         for (result, wanted) in [
             (check_ca(&key), "clientKey has no certificate in PEM form in it"),
@@ -278,7 +270,7 @@ mod tests {
         let folder = Folder::new("fingerprint");
         let ((one, _), (other, _)) = (pair(), pair());
         let ca = folder.write("ca.pem", &one);
-        let first = load(Some(&ca), None).unwrap().fingerprint;
+        let first = load(Some(&ca), None, false).unwrap().fingerprint;
         folder.write("ca.pem", &one);
         assert_eq!(fingerprint(Some(&ca), None), Ok(first));
         folder.write("ca.pem", &other);

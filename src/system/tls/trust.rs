@@ -1,10 +1,10 @@
 //! The TLS settings of a client that connects again and again: its files are looked at before each
 //! connection, so that renewed certificates need no restart.
 
-use crate::system::tls::{Material, Pem, fingerprint, load, load_for};
+use crate::system::tls::{Material, Pem, fingerprint, load, roots};
 use log::{info, warn};
 use rustls::ClientConfig;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A bundle to trust and a certificate to show, both as needed.
 #[derive(Debug)]
@@ -13,12 +13,15 @@ pub struct Trust {
     ca: Option<Pem>,
     /// A chain and its key.
     client: Option<(Pem, Pem)>,
+    /// Whoever answers is trusted.
+    unverified: bool,
     current: Mutex<Current>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Current {
-    material: Material,
+    /// Without files of the owner it is made for the first connection.
+    material: Option<Material>,
     /// The last complaint about files that cannot be used; each is logged once.
     complaint: String,
 }
@@ -28,50 +31,72 @@ impl Trust {
     ///
     /// # Errors
     ///
-    /// As [`load`].
+    /// As [`load`](super::load).
     pub fn new(ca: Option<&Pem>, client: Option<(&Pem, &Pem)>) -> Result<Self, String> {
-        let current = Current { material: load(ca, client)?, complaint: String::new() };
-        Ok(Trust {
+        let trust = Trust {
             ca: ca.cloned(),
             client: client.map(|(chain, key)| (chain.clone(), key.clone())),
-            current: Mutex::new(current),
-        })
+            unverified: false,
+            current: Mutex::default(),
+        };
+        if trust.has_files() {
+            trust.lock().material = Some(trust.load()?);
+        } else {
+            roots::check()?;
+        }
+        Ok(trust)
     }
 
     /// Whoever answers is trusted.
-    ///
-    /// # Errors
-    ///
-    /// As [`load`].
-    pub fn in_anybody() -> Result<Self, String> {
-        let current = Current { material: load_for(None, None, true)?, complaint: String::new() };
-        Ok(Trust { ca: None, client: None, current: Mutex::new(current) })
+    #[must_use]
+    pub fn in_anybody() -> Self {
+        Trust { ca: None, client: None, unverified: true, current: Mutex::default() }
     }
 
     /// What the next connection is made with. Files that cannot be used change nothing.
-    #[must_use]
-    pub fn client(&self) -> Arc<ClientConfig> {
-        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.ca.is_some() || self.client.is_some() {
+    ///
+    /// # Errors
+    ///
+    /// TLS cannot be set up at all.
+    pub fn client(&self) -> Result<Arc<ClientConfig>, rustls::Error> {
+        let mut current = self.lock();
+        if self.has_files() {
             self.look(&mut current);
         }
-        Arc::clone(&current.material.client)
+        if let Some(material) = &current.material {
+            return Ok(Arc::clone(&material.client));
+        }
+        let material = self.load().map_err(rustls::Error::General)?;
+        Ok(Arc::clone(&current.material.insert(material).client))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Current> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn has_files(&self) -> bool {
+        self.ca.is_some() || self.client.is_some()
+    }
+
+    fn pair(&self) -> Option<(&Pem, &Pem)> {
+        self.client.as_ref().map(|(chain, key)| (chain, key))
+    }
+
+    fn load(&self) -> Result<Material, String> {
+        load(self.ca.as_ref(), self.pair(), self.unverified)
     }
 
     fn look(&self, current: &mut Current) {
-        let ca = self.ca.as_ref();
-        let client = self.client.as_ref().map(|(chain, key)| (chain, key));
-        let new = match fingerprint(ca, client) {
-            Ok(fingerprint) if fingerprint == current.material.fingerprint => {
-                return current.complaint.clear();
-            }
-            Ok(_) => load(ca, client),
+        let in_use = current.material.as_ref().map(|material| material.fingerprint);
+        let new = match fingerprint(self.ca.as_ref(), self.pair()) {
+            Ok(fingerprint) if Some(fingerprint) == in_use => return current.complaint.clear(),
+            Ok(_) => self.load(),
             Err(why) => Err(why),
         };
         match new {
             Ok(material) => {
                 info!("tls: the files have changed, new connections use them");
-                *current = Current { material, complaint: String::new() };
+                *current = Current { material: Some(material), complaint: String::new() };
             }
             Err(why) if why != current.complaint => {
                 warn!("tls: the files in use are kept: {why}");
