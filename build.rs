@@ -10,6 +10,10 @@
 //! **Relocations.** The loader reads 24 bytes for each pointer that it has to adjust. glibc 2.36 and
 //! later read a bitmap instead. An older one refuses such a binary, so only a machine that has a newer
 //! one makes it, for itself. The static binaries of `cross/build` have no relocations.
+//!
+//! And gives code that is not used together places apart. The kernel maps the sixteen pages around
+//! the one that is needed, so code of Kapacitor between functions of the queue would be in memory on
+//! a router that has no Kapacitor.
 
 use miniz_oxide::deflate::core::{
     CompressorOxide, TDEFLFlush, TDEFLStatus, compress_to_output, create_comp_flags_from_zip_params,
@@ -19,10 +23,22 @@ use std::process::Command;
 use std::{env, fs};
 
 /// Both GNU's linker and LLVM's take it beside their own script, because of `INSERT`.
-const SCRIPT: &str = "\
+const NO_TABLES: &str = "\
 SECTIONS { /DISCARD/ : { *(.eh_frame) *(.gcc_except_table .gcc_except_table.*) } }
 INSERT AFTER .text;
 ";
+
+/// Code that many agents never run, each line in a place of its own, with what the libraries make for
+/// its types. A path that begins with a crate has `::` in front.
+const APART: [&[&str]; 7] = [
+    &["ilagent::cli"],
+    &["ilagent::alerts", "ilagent::watch", "sources::kapacitor"],
+    &["ilagent::jsonata", "mapping::shape", "dialects::connectware"],
+    &["ilagent::cel", "sources::dapr", "mapping::dapr", "mapping::app", "sinks::app"],
+    &["dialects::dapr"],
+    &["::rustls", "::webpki", "::ureq", "::ureq_proto", "::http", "::ring"],
+    &["ilagent::config", "::saphyr_parser", "::toml", "::toml_parser", "::regex_lite"],
+];
 
 /// The part of the page that is always the same.
 const PAGE: &str = "src/status/page/page.html";
@@ -41,13 +57,30 @@ fn main() {
         return;
     }
     let script = folder.join("release.ld");
-    fs::write(&script, SCRIPT).expect("that folder can be written to");
+    fs::write(&script, apart() + NO_TABLES).expect("that folder can be written to");
     println!("cargo::rustc-link-arg-bin=ilagent=-Wl,-T,{}", script.display());
 
     let here = env::var("HOST").is_ok_and(|host| is("TARGET", &host));
     if here && is("CARGO_CFG_TARGET_ENV", "gnu") && glibc() >= Some(PACKED_SINCE) {
         println!("cargo::rustc-link-arg-bin=ilagent=-Wl,-z,pack-relative-relocs");
     }
+}
+
+/// What puts the code of [`APART`] in front of the rest.
+fn apart() -> String {
+    let sections = |path: &&str| format!("*(.text.*{}*)", mangled(path));
+    let places = APART.iter().flat_map(|place| place.iter().map(sections));
+    format!(
+        "SECTIONS {{ .text.apart : {{ {} }} }}\nINSERT BEFORE .text;\n",
+        places.collect::<String>()
+    )
+}
+
+/// A path as the names of functions have it: each part behind its length, and `_` before a crate.
+fn mangled(path: &str) -> String {
+    let part =
+        |part: &str| if part.is_empty() { "_".to_owned() } else { format!("{}{part}", part.len()) };
+    path.split("::").map(part).collect()
 }
 
 /// Deflates the page without a last block, up to the end of a byte, so that more can follow.
