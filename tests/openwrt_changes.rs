@@ -266,14 +266,14 @@ fn a_reload_applies_whatever_has_changed() {
     };
     let anew: &[&str] = &["stop", "start"];
     for (uci, acts, shows) in [
-        (RIGHT.replace("8977", "8978"), &["signal HUP"][..], "ilagent.json"),
+        (RIGHT.replace("8977", "8978"), &["signal HUP"][..], "ilagent.uci"),
         // Files with secrets and certificates may have changed.
-        (RIGHT.replace("8977", "8978"), &["signal HUP"], "ilagent.json"),
+        (RIGHT.replace("8977", "8978"), &["signal HUP"], "ilagent.uci"),
         (RIGHT.replace("'warn'", "'debug'"), anew, "RUST_LOG=debug"),
         (RIGHT.to_owned(), anew, "RUST_LOG=warn"),
         (own("own.toml"), anew, "/var/run/ilagent/ilagent.toml"),
         (own("own.json"), anew, "/var/run/ilagent/ilagent.json"),
-        (RIGHT.to_owned(), &["signal HUP"], "/var/run/ilagent/ilagent.json"),
+        (RIGHT.to_owned(), anew, "/var/run/ilagent/ilagent.uci"),
     ] {
         router.configure(&uci);
         let said = router.service("reload");

@@ -1,7 +1,7 @@
 //! The configuration of `daemon` and `check`: from flags, or from a file.
 
 use crate::config::dialects::native::{self, Syntax};
-use crate::config::dialects::{connectware, dapr, ilagent, kapacitor};
+use crate::config::dialects::{connectware, dapr, ilagent, kapacitor, uci};
 use crate::config::{self, Checked, Faults, Part, Surroundings};
 use std::path::Path;
 
@@ -36,6 +36,9 @@ fn from_file(
         Ok(Some(text)) => {
             // Where the queue is our own file says.
             beside.join(Part { database: None, ..more });
+            if uci::is_one(name) {
+                return uci::read(name, &text, beside, around);
+            }
             return native::read(name, &text, Syntax::of(name, &text), beside, around);
         }
         Ok(None) => beside.faults.add("--config", format!("there is no file {name}")),

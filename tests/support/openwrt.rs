@@ -2,6 +2,8 @@
 //! what OpenWrt's init scripts expect of it, in a folder that is made the root.
 
 use super::Folder;
+use ilagent::config::dialects::uci;
+use ilagent::config::document::{Node, Value};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -127,9 +129,9 @@ impl Router {
         command
     }
 
-    /// The configuration that was made for the agent.
+    /// What the copy of the settings that the agent was given means, as our own keys.
     pub fn made(&self) -> serde_json::Value {
-        serde_json::from_str(&self.read("/var/run/ilagent/ilagent.json")).unwrap()
+        as_json(&uci::tree(&self.read("/var/run/ilagent/ilagent.uci")).unwrap())
     }
 
     fn install_busybox(&self) {
@@ -203,6 +205,18 @@ impl Router {
             fs::create_dir_all(self.path(library).parent().unwrap()).unwrap();
             fs::copy(library, self.path(library)).unwrap();
         }
+    }
+}
+
+fn as_json(node: &Node) -> serde_json::Value {
+    match &node.value {
+        Value::Text(text) => text.as_str().into(),
+        Value::Truth(truth) => (*truth).into(),
+        Value::List(nodes) => nodes.iter().map(as_json).collect(),
+        Value::Table(entries) => {
+            entries.iter().map(|entry| (entry.key.clone(), as_json(&entry.node))).collect()
+        }
+        other => panic!("settings have no {}", other.kind()),
     }
 }
 

@@ -5,3 +5,4 @@ pub mod dapr;
 pub mod ilagent;
 pub mod kapacitor;
 pub mod native;
+pub mod uci;

@@ -9,12 +9,14 @@ use crate::config::{
 use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
 
+/// The keys that lead to a byte of a file, or the name of what is there.
+type Ways<'a> = &'a dyn Fn(usize) -> String;
+
 /// A file being read, and what was found wrong in it.
 pub(crate) struct File<'a> {
     source: Source<'a>,
-    /// JSON is often one long line, written by a program, so its faults also name the keys that
-    /// lead to the place.
-    ways: Option<&'a Node>,
+    /// What leads to a byte, where faults say that, too.
+    ways: Option<Ways<'a>>,
     pub(crate) around: &'a Surroundings<'a>,
     found: RefCell<Faults>,
     warnings: RefCell<Vec<String>>,
@@ -24,7 +26,7 @@ pub(crate) struct File<'a> {
 impl<'a> File<'a> {
     pub(crate) fn new(
         source: Source<'a>,
-        ways: Option<&'a Node>,
+        ways: Option<Ways<'a>>,
         around: &'a Surroundings<'a>,
     ) -> Self {
         File {
@@ -63,9 +65,9 @@ impl<'a> File<'a> {
     pub(crate) fn place(&self, at: usize) -> Place {
         let mut place = self.source.place(at);
         if let Place::File { way, .. } = &mut place
-            && let Some(tree) = self.ways
+            && let Some(ways) = self.ways
         {
-            *way = tree.path_to(at).unwrap_or_default();
+            *way = ways(at);
         }
         place
     }

@@ -4,6 +4,7 @@
 pub(crate) mod fields;
 pub mod json;
 pub mod toml;
+pub mod uci;
 pub mod untyped;
 pub mod yaml;
 

@@ -77,15 +77,24 @@ pub fn read(
     };
     match tree {
         Ok(tree) => {
-            let file = File::new(source, (syntax == Syntax::Json).then_some(&tree), around);
-            let port = beside.port;
-            beside.join(part(&file, &tree, port));
+            // JSON is often one long line, written by a program, so its faults also name the keys.
+            let keys = |at| tree.path_to(at).unwrap_or_default();
+            let is_json = syntax == Syntax::Json;
+            let file = File::new(source, is_json.then_some(&keys), around);
+            finish(&file, &tree, beside)
         }
         Err(errors) => {
             errors.into_iter().for_each(|(at, what)| beside.faults.add(source.place(at), what));
+            whole::check(beside, &WORDS, source.place(0), around)
         }
     }
-    whole::check(beside, &WORDS, source.place(0), around)
+}
+
+/// Turns a tree with our own keys into the model.
+pub(super) fn finish(file: &File<'_>, tree: &Node, mut beside: Part) -> Result<Checked, Faults> {
+    let port = beside.port;
+    beside.join(part(file, tree, port));
+    whole::check(beside, &WORDS, file.place(0), file.around)
 }
 
 /// Reads all tables. If there are faults the result must not be used.
