@@ -288,6 +288,9 @@ fn a_bridge_with_rules_passes_what_they_make() {
     let status = agent.get("/status").unwrap().1;
     let counts = r#"{"rule":"uplink-up[0], rule 1","stopped":1,"failed":1}"#;
     assert!(status.contains(counts), "{status}");
+    // It is only published to.
+    let cloud = r#"{"id":"uplink-cloud","type":"connection","expected":"connected","actual":"connected","since":"20"#;
+    assert!(status.contains(cloud), "{status}");
 
     // A reload forgets nothing of rules that stay as they are.
     signal(agent.id(), "USR1");

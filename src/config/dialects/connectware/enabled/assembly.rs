@@ -257,7 +257,9 @@ impl Assembly {
         if let Kind::Connection(Some(found)) = &resource.kind {
             let Broker { host, port, .. } = &found.broker;
             listed.routes.push(format!("{host}:{port}"));
+            // Those of its sessions that there are.
             add(&mut listed.reads, resource.id.clone());
+            add(&mut listed.writes, resource.id.clone());
         }
         listed
     }
