@@ -107,7 +107,12 @@ impl Faults {
 
     /// Puts them in the order in which a person reads a file.
     pub fn sort(&mut self) {
-        self.0.sort_by(|one, other| one.place.order().cmp(&other.place.order()));
+        // With their numbers the smaller of the two sorts of the standard library will do.
+        let mut all: Vec<(usize, Fault)> = self.0.drain(..).enumerate().collect();
+        all.sort_unstable_by(|(number, one), (other_number, other)| {
+            one.place.order().cmp(&other.place.order()).then(number.cmp(other_number))
+        });
+        self.0.extend(all.into_iter().map(|(_, fault)| fault));
     }
 }
 

@@ -148,7 +148,7 @@ impl Chatter {
             .filter(|(_, complaint)| complaint.more > 0)
             .map(|(key, complaint)| (std::mem::take(&mut complaint.more), key))
             .collect();
-        counted.sort_by(|a, b| b.cmp(a));
+        counted.sort_unstable_by(|a, b| b.cmp(a));
         let others = std::mem::take(&mut self.others);
         let total = others + counted.iter().map(|(more, _)| more).sum::<u64>();
         let mut words = format!("{total} more messages in {seconds} s are no deliveries: ");

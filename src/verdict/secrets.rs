@@ -15,7 +15,7 @@ impl<'a> Secrets<'a> {
     pub fn of(mut secrets: Vec<&'a str>) -> Self {
         secrets.retain(|secret| secret.chars().count() >= SHORTEST);
         // If one begins with another, the longer one is looked for first.
-        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        secrets.sort_unstable_by_key(|secret| std::cmp::Reverse(secret.len()));
         Secrets(secrets)
     }
 

@@ -95,7 +95,7 @@ impl<'a> File<'a> {
         if self.holds_secret.get() {
             warnings.extend(self.around.warning(Path::new(self.source.name)));
         }
-        warnings.sort();
+        warnings.sort_unstable();
         warnings.dedup();
         warnings
     }

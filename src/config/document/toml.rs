@@ -27,7 +27,7 @@ fn from_table(table: DeTable<'_>) -> Value {
         node: from_value(value),
     };
     let mut entries: Vec<Entry> = table.into_iter().map(entry).collect();
-    entries.sort_by_key(|entry| entry.at);
+    entries.sort_unstable_by_key(|entry| entry.at);
     Value::Table(entries)
 }
 

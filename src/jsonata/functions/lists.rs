@@ -131,7 +131,7 @@ pub(super) fn sort(machine: &mut Machine<'_>, arguments: &[Value]) -> Result {
         _ if list.items.iter().all(|item| matches!(item, Value::Text(_))) => Order::Natural,
         _ => return Err(Error::new("D3070", "only numbers or only texts have an order")),
     };
-    merge_sort(machine, list.items.clone(), &order).map(Value::list)
+    sorted(machine, list.items.clone(), &order).map(Value::list)
 }
 
 enum Order {
@@ -141,34 +141,48 @@ enum Order {
     Function(Arc<Function>),
 }
 
-/// Our own, because a function of the expression may contradict itself.
-fn merge_sort(
+/// Our own, because a function of the expression may fail, and contradict itself: pairs of pieces
+/// that are in order become one, until there is one piece.
+fn sorted(
     machine: &mut Machine<'_>,
-    mut left: Vec<Value>,
+    mut items: Vec<Value>,
     order: &Order,
 ) -> std::result::Result<Vec<Value>, Error> {
-    if left.len() <= 1 {
-        return Ok(left);
+    let (count, mut width) = (items.len(), 1);
+    while width < count {
+        machine.charge(count / 8)?;
+        let mut merged = Vec::with_capacity(count);
+        for begin in (0..count).step_by(2 * width) {
+            let (middle, end) = ((begin + width).min(count), (begin + 2 * width).min(count));
+            let (mut left, mut right) = (begin, middle);
+            while left < middle || right < end {
+                let is_right = right < end
+                    && (left == middle || order.is_later(machine, &items[left], &items[right])?);
+                let next = if is_right { &mut right } else { &mut left };
+                merged.push(items[*next].clone());
+                *next += 1;
+            }
+        }
+        (items, width) = (merged, 2 * width);
     }
-    let right = left.split_off(left.len() / 2);
-    let left = merge_sort(machine, left, order)?;
-    let right = merge_sort(machine, right, order)?;
-    machine.charge((left.len() + right.len()) / 8)?;
-    let mut merged = Vec::with_capacity(left.len() + right.len());
-    let (mut left, mut right) = (left.into_iter().peekable(), right.into_iter().peekable());
-    while let (Some(one), Some(other)) = (left.peek(), right.peek()) {
-        let is_later = match order {
-            Order::Natural => is_later(one, other),
+    Ok(items)
+}
+
+impl Order {
+    fn is_later(
+        &self,
+        machine: &mut Machine<'_>,
+        one: &Value,
+        other: &Value,
+    ) -> std::result::Result<bool, Error> {
+        match self {
+            Order::Natural => Ok(is_later(one, other)),
             Order::Function(function) => {
                 let arguments = vec![one.clone(), other.clone()];
-                machine.apply(function, arguments, &Value::Nothing)?.truth()
+                Ok(machine.apply(function, arguments, &Value::Nothing)?.truth())
             }
-        };
-        let next = if is_later { right.next() } else { left.next() };
-        merged.extend(next);
+        }
     }
-    merged.extend(left.chain(right));
-    Ok(merged)
 }
 
 fn is_later(one: &Value, other: &Value) -> bool {

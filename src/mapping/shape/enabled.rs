@@ -11,7 +11,6 @@ use crate::mapping::publish;
 use crate::message::{Message, Qos, Receipt, Record};
 use crate::system::health::Tally;
 use crate::topic::{self, capture, matches};
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 use steps::{Next, Work};
@@ -22,13 +21,15 @@ const RESULT_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// The rules of all mappings and endpoints, by their names.
 #[derive(Debug, Default)]
 pub struct Shapes {
-    works: HashMap<String, Works>,
+    /// In the order of their names.
+    works: Vec<Works>,
     notes: Vec<String>,
 }
 
 /// The rules of one.
 #[derive(Debug)]
 struct Works {
+    name: String,
     /// The filters of its messages, and where they go.
     ways: Vec<Arc<Way>>,
     rules: Arc<[Step]>,
@@ -96,17 +97,29 @@ impl Shapes {
     /// Those of all rules; expressions have been checked when the configuration was read.
     #[must_use]
     pub fn new<'r>(rules: impl Iterator<Item = &'r Rule>) -> Self {
-        let mut works = HashMap::new();
+        let mut shapes = Shapes::default();
         for rule in rules {
             if let Target::Publish(to) = &rule.to
                 && let Some(shape) = &to.shape
             {
-                let works = works.entry(shape.name.clone()).or_insert_with(|| Works::new(shape));
+                let place = shapes.find(&shape.name).unwrap_or_else(|place| {
+                    shapes.works.insert(place, Works::new(shape));
+                    place
+                });
                 let filter = topic::unshared(&rule.filter).to_owned();
-                works.ways.push(Arc::new((filter, (**to).clone())));
+                shapes.works[place].ways.push(Arc::new((filter, (**to).clone())));
             }
         }
-        Shapes { works, notes: Vec::new() }
+        shapes
+    }
+
+    fn find(&self, name: &str) -> Result<usize, usize> {
+        self.works.binary_search_by(|works| works.name.as_str().cmp(name))
+    }
+
+    fn of(&mut self, name: &str) -> Option<&mut Works> {
+        let place = self.find(name).ok()?;
+        self.works.get_mut(place)
     }
 
     /// Whether there are none.
@@ -117,12 +130,13 @@ impl Shapes {
 
     /// Takes over what is remembered, for all that is as it was before.
     pub fn inherit(&mut self, mut former: Shapes) {
-        for (name, works) in &mut self.works {
-            if let Some(old) = former.works.remove(name)
+        for works in &mut self.works {
+            if let Some(old) = former.of(&works.name)
                 && old.rules == works.rules
                 && old.ways == works.ways
             {
-                (works.steps, works.kept) = (old.steps, old.kept);
+                works.steps = std::mem::take(&mut old.steps);
+                works.kept = std::mem::take(&mut old.kept);
                 works.steps.iter_mut().for_each(Work::begin);
             }
         }
@@ -131,7 +145,7 @@ impl Shapes {
     /// What has not passed each rule, by their names.
     #[must_use]
     pub fn tallies(&self) -> Vec<Tally> {
-        let steps = self.works.values().flat_map(|works| &works.steps);
+        let steps = self.works.iter().flat_map(|works| &works.steps);
         let mut tallies: Vec<Tally> = steps.map(|work| work.tally.clone()).collect();
         tallies.sort_unstable_by(|one, other| one.rule.cmp(&other.rule));
         tallies
@@ -147,7 +161,8 @@ impl Shapes {
         now: Now,
     ) -> Vec<Done> {
         let Some(shape) = &rule.shape else { return Vec::new() };
-        let Some(works) = self.works.get_mut(&shape.name) else { return Vec::new() };
+        let Ok(place) = self.find(&shape.name) else { return Vec::new() };
+        let works = &mut self.works[place];
         let filter = topic::unshared(filter);
         let is_it = |way: &&Arc<Way>| way.0 == filter && way.1 == *rule;
         let Some(way) = works.ways.iter().find(is_it) else { return Vec::new() };
@@ -161,7 +176,8 @@ impl Shapes {
         let mut done = Vec::new();
         for (key, text) in &records {
             let found = memory::recalled(key, text);
-            let works = found.as_ref().and_then(|found| self.works.get_mut(&found.shape));
+            let place = found.as_ref().and_then(|found| self.find(&found.shape).ok());
+            let works = place.map(|place| &mut self.works[place]);
             let item = works.as_ref().zip(found.as_ref()).and_then(|(works, found)| {
                 let way = works.ways.iter().find(|way| matches(&way.0, &found.topic))?;
                 Some(found.item(way, key))
@@ -186,7 +202,7 @@ impl Shapes {
     /// When something is due though no message comes.
     #[must_use]
     pub fn wake_at(&self) -> Option<Instant> {
-        let steps = self.works.values().flat_map(|works| &works.steps);
+        let steps = self.works.iter().flat_map(|works| &works.steps);
         steps.filter_map(Work::wake_at).min()
     }
 
@@ -198,7 +214,7 @@ impl Shapes {
     /// All that is held, at the end. What comes later is not held any more.
     pub fn end(&mut self, now: Now) -> Vec<Done> {
         let done = self.let_go(now, &|_| true);
-        let steps = self.works.values_mut().flat_map(|works| &mut works.steps);
+        let steps = self.works.iter_mut().flat_map(|works| &mut works.steps);
         steps.for_each(Work::end);
         done
     }
@@ -210,7 +226,7 @@ impl Shapes {
 
     fn let_go(&mut self, now: Now, which: &dyn Fn(&Work) -> bool) -> Vec<Done> {
         let mut done = Vec::new();
-        for works in self.works.values_mut() {
+        for works in &mut self.works {
             for index in 0..works.steps.len() {
                 if which(&works.steps[index])
                     && let Some(item) = works.steps[index].let_go()
@@ -250,7 +266,8 @@ fn item(way: &Arc<Way>, shape: &Shape, message: &Message, receipt: Receipt) -> I
 impl Works {
     fn new(shape: &Shape) -> Self {
         let (ways, kept) = (Vec::new(), Kept::default());
-        Works { ways, rules: Arc::clone(&shape.steps), steps: steps::compiled(shape), kept }
+        let name = shape.name.clone();
+        Works { name, ways, rules: Arc::clone(&shape.steps), steps: steps::compiled(shape), kept }
     }
 
     /// From a step on.

@@ -275,7 +275,7 @@ impl Lane {
             let behind = split_unstored(&mut chain.behind, wanted);
             taken.extend(behind.map(|entry| (entry, Position::Behind)));
         }
-        taken.sort_by_key(|(entry, _)| entry.seq);
+        taken.sort_unstable_by_key(|(entry, _)| entry.seq);
         self.count -= taken.len();
         for (entry, _) in &taken {
             self.goes_aside(entry);

@@ -5,8 +5,8 @@ use crate::config::{Burst, Change};
 use crate::jsonata::{Value, json};
 use crate::mapping::shape::{Now, SCOPE};
 use crate::message::{Qos, Record};
+use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
-use std::collections::{HashMap, VecDeque};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Instant;
@@ -28,10 +28,12 @@ const BYTES_MAX: usize = 8 * 1024 * 1024;
 #[derive(Debug)]
 pub(super) struct Changes {
     changes: Vec<Change>,
-    /// What each was compared with last, by label.
-    references: HashMap<Arc<str>, Vec<Option<Reference>>>,
-    /// Labels, the oldest first.
-    ages: VecDeque<Arc<str>>,
+    /// What each was compared with last, with its label.
+    references: Vec<(Arc<str>, Vec<Option<Reference>>)>,
+    /// Where each label is among them.
+    places: HashMap<Arc<str>, usize>,
+    /// Which of them is the oldest, once there are as many as there may be.
+    oldest: usize,
 }
 
 /// What a value is compared with.
@@ -85,22 +87,13 @@ fn digest(value: &Value, hasher: &mut dyn Hasher) {
 
 impl Changes {
     pub(super) fn new(changes: Vec<Change>) -> Self {
-        Changes { changes, references: HashMap::new(), ages: VecDeque::new() }
+        Changes { changes, references: Vec::new(), places: HashMap::new(), oldest: 0 }
     }
 
     pub(super) fn pass(&mut self, label: &Arc<str>, value: &Value) -> bool {
-        if !self.references.contains_key(label) {
-            if self.references.len() >= KEYS_MAX
-                && let Some(oldest) = self.ages.pop_front()
-            {
-                self.references.remove(&oldest);
-            }
-            self.ages.push_back(Arc::clone(label));
-            self.references.insert(Arc::clone(label), vec![None; self.changes.len()]);
-        }
-        let Some(references) = self.references.get_mut(label) else { return true };
+        let place = self.places.get(label).copied().unwrap_or_else(|| self.begin(label));
         let mut is_seen = false;
-        for (change, reference) in self.changes.iter().zip(references) {
+        for (change, reference) in self.changes.iter().zip(&mut self.references[place].1) {
             let new = Reference::of(at_path(value, &change.key));
             if reference.as_ref().is_none_or(|old| counts(change, old, &new)) {
                 *reference = Some(new);
@@ -108,6 +101,22 @@ impl Changes {
             }
         }
         is_seen
+    }
+
+    /// A place for a label that is new; the oldest gives way.
+    fn begin(&mut self, label: &Arc<str>) -> usize {
+        let fresh = (Arc::clone(label), vec![None; self.changes.len()]);
+        let mut place = self.references.len();
+        if place < KEYS_MAX {
+            self.references.push(fresh);
+        } else {
+            place = self.oldest;
+            self.oldest = (place + 1) % KEYS_MAX;
+            self.places.remove(&self.references[place].0);
+            self.references[place] = fresh;
+        }
+        self.places.insert(Arc::clone(label), place);
+        place
     }
 }
 

@@ -10,7 +10,6 @@ use crate::config::document::{Entry, Node, Tagged, Value};
 use crate::config::{Broker, Place, suggest};
 use crate::system::plain::plain;
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 
 /// Most values that all names of a file may stand for: a few lines could ask for more memory than
 /// there is.
@@ -36,28 +35,51 @@ pub(super) struct Names<'f> {
     /// The id of the service, once it is known.
     service: RefCell<Option<String>>,
     /// Parameters and their values.
-    parameters: BTreeMap<String, Node>,
+    parameters: Vec<Entry>,
     definitions: &'f [Entry],
     resources: Vec<String>,
     globals: Vec<(&'static str, Value)>,
-    /// Definitions whose values are known, or being looked for.
-    known: RefCell<BTreeMap<String, Option<Node>>>,
+    /// The values of definitions, in their order, once they are known.
+    known: RefCell<Vec<Option<Node>>>,
     /// Those that are being looked for, in order.
     open: RefCell<Vec<String>>,
     /// The resources that values at these bytes refer to.
-    referred: RefCell<BTreeMap<usize, String>>,
+    referred: RefCell<Marks>,
     /// Where values at these bytes came from.
-    origins: RefCell<BTreeMap<usize, String>>,
+    origins: RefCell<Marks>,
     used: RefCell<Vec<String>>,
     warnings: RefCell<Vec<String>>,
     room: Cell<usize>,
     characters: Cell<usize>,
 }
 
+/// Words about values, by the bytes at which they stand, in that order.
+#[derive(Default)]
+struct Marks(Vec<(usize, String)>);
+
+impl Marks {
+    fn find(&self, at: usize) -> Result<usize, usize> {
+        self.0.binary_search_by(|(known, _)| known.cmp(&at))
+    }
+
+    fn get(&self, at: usize) -> Option<String> {
+        self.find(at).ok().map(|place| self.0[place].1.clone())
+    }
+
+    fn put(&mut self, at: usize, words: Option<String>) {
+        match (self.find(at), words) {
+            (Ok(place), Some(words)) => self.0[place].1 = words,
+            (Ok(place), None) => _ = self.0.remove(place),
+            (Err(place), Some(words)) => self.0.insert(place, (at, words)),
+            (Err(_), None) => (),
+        }
+    }
+}
+
 impl<'f> Names<'f> {
     pub(super) fn new(
         file: &'f File<'f>,
-        parameters: BTreeMap<String, Node>,
+        parameters: Vec<Entry>,
         definitions: &'f [Entry],
         resources: Vec<String>,
         internal: &Broker,
@@ -77,7 +99,7 @@ impl<'f> Names<'f> {
             definitions,
             resources,
             globals,
-            known: RefCell::default(),
+            known: RefCell::new(vec![None; definitions.len()]),
             open: RefCell::default(),
             referred: RefCell::default(),
             origins: RefCell::default(),
@@ -95,8 +117,8 @@ impl<'f> Names<'f> {
 
     /// Looks at all definitions, those that nothing uses included.
     pub(super) fn check_definitions(&self) {
-        for entry in self.definitions {
-            self.definition(&entry.key, entry.node.at);
+        for (number, entry) in self.definitions.iter().enumerate() {
+            self.definition(number, entry.node.at);
         }
     }
 
@@ -107,18 +129,18 @@ impl<'f> Names<'f> {
 
     /// The resource that a value refers to.
     pub(super) fn resource_at(&self, at: usize) -> Option<String> {
-        self.referred.borrow().get(&at).cloned()
+        self.referred.borrow().get(at)
     }
 
     /// Where the value at a byte came from, if not from there.
     pub(super) fn origin_at(&self, at: usize) -> Option<String> {
-        self.origins.borrow().get(&at).cloned()
+        self.origins.borrow().get(at)
     }
 
     /// The places of values that came from elsewhere, and where that is.
     pub(super) fn origins(&self) -> Vec<(Place, String)> {
         let origins = self.origins.borrow();
-        origins.iter().map(|(at, words)| (self.file.place(*at), words.clone())).collect()
+        origins.0.iter().map(|(at, words)| (self.file.place(*at), words.clone())).collect()
     }
 
     /// Names that something refers to.
@@ -184,12 +206,12 @@ impl<'f> Names<'f> {
                 };
                 let further = self.origin_at(found.at);
                 if let Some(resource) = self.resource_at(found.at) {
-                    self.referred.borrow_mut().insert(at, resource);
+                    self.referred.borrow_mut().put(at, Some(resource));
                 }
                 // A resource or a global comes from no other place.
                 if found.at != at {
                     let words = further.unwrap_or_else(|| format!("`{name}`, {from}"));
-                    self.origins.borrow_mut().insert(at, words);
+                    self.origins.borrow_mut().put(at, Some(words));
                 }
                 Node { at, value: found.value }
             }
@@ -201,7 +223,7 @@ impl<'f> Names<'f> {
     /// What a name stands for; nothing if that is a fault already.
     fn find(&self, name: &str, at: usize) -> Result<Option<Node>, String> {
         self.used.borrow_mut().push(name.to_owned());
-        if let Some(node) = self.parameters.get(name) {
+        if let Some(Entry { node, .. }) = self.parameters.iter().find(|it| it.key == name) {
             return Ok((!is_unknown(node)).then(|| node.clone()));
         }
         let service = self.service.borrow();
@@ -209,7 +231,7 @@ impl<'f> Names<'f> {
             "Cybus::ServiceId" => Some(service.clone()),
             "Cybus::MqttRoot" => Some(service.as_deref().map(root)),
             _ if self.resources.iter().any(|known| known == name) => {
-                self.referred.borrow_mut().insert(at, name.to_owned());
+                self.referred.borrow_mut().put(at, Some(name.to_owned()));
                 Some(service.as_deref().map(|id| resource_id(id, name)))
             }
             _ => None,
@@ -222,14 +244,14 @@ impl<'f> Names<'f> {
         if let Some((_, value)) = self.globals.iter().find(|(known, _)| *known == name) {
             return Ok(Some(Node { at, value: value.clone() }));
         }
-        if self.definitions.iter().any(|entry| entry.key == name) {
-            return Ok(self.definition(name, at));
+        if let Some(number) = self.definitions.iter().position(|entry| entry.key == name) {
+            return Ok(self.definition(number, at));
         }
         Err(self.nothing_of(name))
     }
 
     fn nothing_of(&self, name: &str) -> String {
-        let parameters = self.parameters.keys().map(String::as_str);
+        let parameters = self.parameters.iter().map(|entry| entry.key.as_str());
         let definitions = self.definitions.iter().map(|entry| entry.key.as_str());
         let resources = self.resources.iter().map(String::as_str);
         let globals = self.globals.iter().map(|(name, _)| *name);
@@ -243,33 +265,26 @@ impl<'f> Names<'f> {
     }
 
     /// The value of a definition; nothing if that is a fault already.
-    fn definition(&self, name: &str, at: usize) -> Option<Node> {
-        let known = self.known.borrow().get(name).cloned();
-        match known {
-            Some(Some(node)) => return (!is_unknown(&node)).then_some(node),
-            Some(None) => {
-                let mut chain = self.open.borrow().clone();
-                chain.retain({
-                    let mut is_in = false;
-                    move |open| {
-                        is_in |= open == name;
-                        is_in
-                    }
-                });
-                chain.push(name.to_owned());
-                let chain = chain.join(" → ");
+    fn definition(&self, number: usize, at: usize) -> Option<Node> {
+        let Entry { key: name, node, .. } = &self.definitions[number];
+        let known = self.known.borrow()[number].clone();
+        if known.is_none() {
+            let from = self.open.borrow().iter().position(|open| open == name);
+            if let Some(from) = from {
+                let chain =
+                    [&self.open.borrow()[from..], std::slice::from_ref(name)].concat().join(" → ");
                 self.file.add(at, format!("these definitions refer to one another: {chain}"));
                 return None;
             }
-            None => (),
         }
-        let entry = self.definitions.iter().find(|entry| entry.key == name)?;
-        self.known.borrow_mut().insert(name.to_owned(), None);
-        self.open.borrow_mut().push(name.to_owned());
-        let node = self.value_of(&entry.node, "");
-        self.open.borrow_mut().pop();
-        self.known.borrow_mut().insert(name.to_owned(), Some(node.clone()));
-        (!is_unknown(&node)).then_some(node)
+        let found = known.unwrap_or_else(|| {
+            self.open.borrow_mut().push(name.clone());
+            let node = self.value_of(node, "");
+            self.open.borrow_mut().pop();
+            self.known.borrow_mut()[number] = Some(node.clone());
+            node
+        });
+        (!is_unknown(&found)).then_some(found)
     }
 
     /// `!sub 'text ${name}'`.
@@ -309,7 +324,7 @@ impl<'f> Names<'f> {
         };
         self.characters.set(left);
         // It is no reference to a resource, whatever names it holds.
-        self.referred.borrow_mut().remove(&at);
+        self.referred.borrow_mut().put(at, None);
         Node { at, value: if is_known { Value::Text(made) } else { UNKNOWN } }
     }
 

@@ -7,7 +7,6 @@ use crate::config::document::fields::{Fields, File};
 use crate::config::document::{Entry, Node, Source, Value, json};
 use crate::config::{Faults, Place, Surroundings, suggest};
 use crate::system::plain::plain;
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// A variable of the environment with this in front of the name of a parameter has its value.
@@ -18,10 +17,8 @@ const CREDENTIAL: &str = "parameter_";
 
 /// Parameters and values of one service.
 pub(super) struct Parameters {
-    /// The value of each; one that is a fault already is unknown.
-    pub(super) values: BTreeMap<String, Node>,
-    /// The names in the order of the file, with their places.
-    names: Vec<(String, usize)>,
+    /// The value of each, in the order of the file; one that is a fault already is unknown.
+    pub(super) values: Vec<Entry>,
     /// What is wrong outside the file.
     pub(super) faults: Faults,
     pub(super) warnings: Vec<String>,
@@ -37,8 +34,7 @@ pub(super) fn read(
     around: &Surroundings<'_>,
 ) -> Parameters {
     let mut parameters = Parameters {
-        values: BTreeMap::new(),
-        names: entries.iter().map(|entry| (entry.key.clone(), entry.at)).collect(),
+        values: Vec::new(),
         faults: Faults::default(),
         warnings: Vec::new(),
         taken: Vec::new(),
@@ -47,7 +43,8 @@ pub(super) fn read(
     for entry in entries {
         let found = parameters.value(file, entry, wanted, &in_file, around);
         let value = found.unwrap_or(Value::Other("unknown"));
-        parameters.values.insert(entry.key.clone(), Node { at: entry.at, value });
+        let node = Node { at: entry.at, value };
+        parameters.values.push(Entry { key: entry.key.clone(), at: entry.at, node });
     }
     parameters.unknown(wanted, &in_file);
     parameters
@@ -187,10 +184,10 @@ impl Parameters {
     fn unknown(&mut self, wanted: &Wanted, in_file: &[Given]) {
         let asked = wanted.values.iter().filter(|_| !wanted.values_are_shared);
         for given in asked.chain(in_file) {
-            if self.values.contains_key(&given.name) {
+            if self.values.iter().any(|it| it.key == given.name) {
                 continue;
             }
-            let what = nothing_of(&given.name, self.names.iter().map(|(name, _)| name.as_str()));
+            let what = nothing_of(&given.name, self.values.iter().map(|it| it.key.as_str()));
             self.faults.add(given.place.clone(), what);
         }
     }
@@ -207,9 +204,9 @@ impl Parameters {
     /// Warns of parameters that nothing refers to.
     pub(super) fn unused(&self, file: &File<'_>, names: &Names<'_>) -> Vec<String> {
         let used = names.used();
-        let unused = self.names.iter().filter(|(name, _)| !used.contains(name));
-        let words = |(name, at): &(String, usize)| {
-            format!("config: {}: the parameter {} is not used", file.place(*at), plain(name))
+        let unused = self.values.iter().filter(|it| !used.contains(&it.key));
+        let words = |Entry { key, at, .. }: &Entry| {
+            format!("config: {}: the parameter {} is not used", file.place(*at), plain(key))
         };
         unused.map(words).collect()
     }
