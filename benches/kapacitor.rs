@@ -57,14 +57,15 @@ const LATENCIES: usize = 300;
 const STEADY: Duration = Duration::from_secs(10);
 const EPOCH: u64 = 1_700_000_000_000_000_000;
 
-const ROWS: [(&str, fn()); 8] = [
+const ROWS: [(&str, fn()); 9] = [
     ("start to the first answered ping", start),
     ("flat out, bodies of 5,000", || flat_out(5_000, FLAT_OUT)),
     ("flat out, bodies of 500", || flat_out(500, FLAT_OUT)),
     ("one point a request", || flat_out(1, SINGLE)),
     ("5,000 points a second for 10 s", steady),
     ("10,000 series in windows", windows),
-    ("alerts, one a request, 16 connections", alerts),
+    ("alerts, one a request, 16 connections", || alerts("50 ms")),
+    ("alerts, the same, each stored at once", || alerts("0")),
     ("latency, 30 a second", latency),
 ];
 
@@ -81,10 +82,15 @@ fn main() {
 
 /// A daemon with one broker and one task, ready.
 fn daemon(broker: &Broker, script: &str) -> Kapacitor {
+    daemon_with(broker, script, "50 ms")
+}
+
+fn daemon_with(broker: &Broker, script: &str, hold: &str) -> Kapacitor {
     let folder = Folder::new();
     folder.write("task.tick", script);
     let config = format!(
-        "[[mqtt]]\nenabled = true\nname = \"local\"\nurl = \"tcp://127.0.0.1:{}\"\n",
+        "[alert]\nhold = \"{hold}\"\n[[mqtt]]\nenabled = true\nname = \"local\"\n\
+         url = \"tcp://127.0.0.1:{}\"\n",
         broker.port()
     );
     let mut kapacitor = Kapacitor::new(folder, &config);
@@ -186,10 +192,10 @@ fn windows() {
 }
 
 /// Every point is an alert, and each request is answered once its alert is safe.
-fn alerts() {
+fn alerts(hold: &str) {
     const CONNECTIONS: usize = 16;
     let broker = Broker::with(BROKER);
-    let kapacitor = daemon(&broker, SCRIPT);
+    let kapacitor = daemon_with(&broker, SCRIPT, hold);
     let subscriber = Subscriber::with_qos(broker.port(), "alerts", 1);
     let before = usage(&kapacitor);
     let began = Instant::now();
@@ -219,7 +225,7 @@ fn alerts() {
 /// From the request with a point to its alert at a subscriber.
 fn latency() {
     let broker = Broker::with(BROKER);
-    let kapacitor = daemon(&broker, SCRIPT);
+    let kapacitor = daemon_with(&broker, SCRIPT, "0");
     let subscriber = Subscriber::with_qos(broker.port(), "alerts", 0);
     let mut connection = Connection::to(kapacitor.port, WRITE);
     let before = usage(&kapacitor);

@@ -492,11 +492,15 @@ fn after_a_kill_no_answered_alert_is_missing_and_the_state_is_right() {
     );
     let mut kapacitor = Kapacitor::new(Folder::new(), &config);
     kapacitor.start();
-    let every = "stream |from() |alert() .crit(lambda: TRUE) .message('{{ index .Fields \"v\" }}') \
-                 .mqtt('every') .qos(1)";
-    let changes = "stream |from() |stateCount(lambda: TRUE) |alert() .crit(lambda: \"v\" > 0) \
-                   .warn(lambda: \"state_count\" > 0) .stateChangesOnly() .mqtt('changes') .qos(1)";
-    for (id, script) in [("every", every), ("changes", changes)] {
+    let every = "stream |from() .measurement('m') |alert() .crit(lambda: TRUE) \
+                 .message('{{ index .Fields \"v\" }}') .mqtt('every') .qos(1)";
+    let changes = "stream |from() .measurement('m') |stateCount(lambda: TRUE) |alert() \
+                   .crit(lambda: \"v\" > 0) .warn(lambda: \"state_count\" > 0) \
+                   .stateChangesOnly() .mqtt('changes') .qos(1)";
+    // Critical, and at the next point well again.
+    let levels = "stream |from() .measurement('n') |alert() .crit(lambda: \"v\" % 2 == 0) \
+                  .message('{{ index .Fields \"v\" }}') .mqtt('levels') .qos(1)";
+    for (id, script) in [("every", every), ("changes", changes), ("levels", levels)] {
         let body = json!({ "id": id, "script": script, "status": "enabled" }).to_string();
         assert_eq!(kapacitor.ask("POST", "/kapacitor/v1/tasks", &body).0, 200);
     }
@@ -505,7 +509,7 @@ fn after_a_kill_no_answered_alert_is_missing_and_the_state_is_right() {
     kapacitor.write("m v=1i 1");
     subscriber.wait_for(2);
     kapacitor.wait_settled();
-    let mut answered = vec![1];
+    let mut answered = vec![("every", 1)];
     for round in 0..rounds() {
         if round % 3 == 2 {
             // In order, so that it keeps what it has confirmed.
@@ -520,9 +524,11 @@ fn after_a_kill_no_answered_alert_is_missing_and_the_state_is_right() {
                 std::thread::sleep(std::time::Duration::from_micros(after));
                 signal(id, "KILL");
             });
-            for value in first..first + 1_000 {
-                match kapacitor.try_write(&format!("m v={value}i {value}")) {
-                    Some((204, _)) => answered.push(value),
+            let points = (first..first + 1_000)
+                .flat_map(|value| [("every", "m", value), ("levels", "n", value)]);
+            for (topic, measurement, value) in points {
+                match kapacitor.try_write(&format!("{measurement} v={value}i {value}")) {
+                    Some((204, _)) => answered.push((topic, value)),
                     _ => break,
                 }
             }
@@ -535,8 +541,9 @@ fn after_a_kill_no_answered_alert_is_missing_and_the_state_is_right() {
     }
     wait_until("every alert that was answered has come", || {
         let received = subscriber.received();
-        let texts: HashSet<String> = received.iter().map(|it| it.text()).collect();
-        answered.iter().all(|value| texts.contains(&value.to_string()))
+        let texts: HashSet<(&str, String)> =
+            received.iter().map(|it| (it.topic.as_str(), it.text())).collect();
+        answered.iter().all(|(topic, value)| texts.contains(&(*topic, value.to_string())))
     });
     let received = subscriber.received();
     let of_changes = received.iter().filter(|it| it.topic == "changes").count();
