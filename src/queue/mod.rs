@@ -45,8 +45,8 @@ pub use tail::Wanted;
 pub use waiting::Ring;
 use writer::Writer;
 
-/// Most requests that wait for the queue thread.
-const REQUESTS_MAX: usize = 1_024;
+/// Most requests that wait for the queue thread. The channel takes 80 bytes for each when it is made.
+const REQUESTS_MAX: usize = 256;
 
 /// How long the stop waits for what is held to be stored.
 const FLUSH_MAX: Duration = Duration::from_secs(1);

@@ -90,9 +90,10 @@ impl Deed {
     }
 }
 
-/// Where handlers hand in what is to be done.
+/// Where handlers hand in what is to be done. Boxed, because a channel fills its memory when it is
+/// made.
 #[derive(Clone)]
-pub struct Actions(Sender<Deed>);
+pub struct Actions(Sender<Box<Deed>>);
 
 /// Nobody does anything.
 impl Default for Actions {
@@ -103,14 +104,14 @@ impl Default for Actions {
 
 impl Actions {
     pub(super) fn send(&self, deed: Deed) {
-        if self.0.try_send(deed).is_err() {
+        if self.0.try_send(Box::new(deed)).is_err() {
             warn!("alerts: {WAITING_MAX} events wait for handlers; one more is not handled");
         }
     }
 }
 
 /// The thread that does it, before it runs.
-pub struct Hands(Receiver<Deed>);
+pub struct Hands(Receiver<Box<Deed>>);
 
 /// Where to hand in, and what does it.
 #[must_use]
