@@ -4,7 +4,7 @@ use super::{Deliver, Follows, Watch};
 use crate::alerts::handlers::HandlerSpec;
 use crate::alerts::line::{Lines, Shelf};
 use crate::alerts::script::{Vars, build, parse};
-use crate::alerts::{Engine, Name, Point, Settings};
+use crate::alerts::{Effects, Engine, Event, Level, Name, Point, Settings};
 use crate::config::{self, Precision};
 use crate::message::{Desk, ILERT, Outcome, Receipt};
 use crate::queue::{Claims, Queue, Terms};
@@ -43,6 +43,29 @@ fn delivered(claims: &Claims) -> String {
     let body: Value = serde_json::from_slice(&claim.delivery.body).unwrap();
     claims.settle(claim, Outcome::Delivered);
     body["summary"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn what_happens_again_is_written_within_a_minute() {
+    let second = 1_000_000_000;
+    let mut deliver = Deliver::default();
+    for (time, level, written, wakes_at) in [
+        (0, Level::Critical, 1, None),
+        (1, Level::Critical, 0, Some(61)),
+        (60, Level::Critical, 0, Some(61)),
+        (61, Level::Critical, 1, None),
+        (62, Level::Critical, 0, Some(122)),
+        // The clock is put back.
+        (30, Level::Critical, 0, Some(90)),
+        (31, Level::Ok, 1, Some(90)),
+        (90, Level::Ok, 0, None),
+    ] {
+        let now = time * second;
+        let event = Event { topic: "t".into(), level, time: now, ..Event::default() };
+        let effects = Effects { events: vec![event], ..Effects::default() };
+        assert_eq!(deliver.pushes(effects, now).len(), written, "{time}");
+        assert_eq!(deliver.wake_at(), wakes_at.map(|at: i64| at * second), "{time}");
+    }
 }
 
 #[test]
