@@ -16,13 +16,13 @@ const PLACE: &str = "/etc/config/";
 const ENDING: &str = ".uci";
 
 /// Sections of which there is one, with the name of their type.
-const ONE_OF_A_KIND: [&str; 4] = ["ilert", "event", "queue", "http"];
+const ONE_OF_A_KIND: [&str; 5] = ["ilert", "event", "queue", "http", "kapacitor"];
 
 /// What stands in a section for OpenWrt alone.
 const MAIN: [&str; 4] = ["enabled", "log_level", "interface", "config_file"];
 
 /// What becomes of an option of which there may be several, and its key.
-const SEVERAL: [(&str, &str, Several); 10] = [
+const SEVERAL: [(&str, &str, Several); 12] = [
     ("topic", "topic", Several::Texts),
     ("to", "to", Several::Texts),
     ("delivered", "delivered", Several::Texts),
@@ -32,11 +32,14 @@ const SEVERAL: [(&str, &str, Several); 10] = [
     ("label", "labels", Several::Pairs),
     ("map_label", "labels", Several::Pairs),
     ("header", "headers", Several::Pairs),
+    ("tag", "tags", Several::Pairs),
+    ("field", "fields", Several::Pairs),
     ("service", "services", Several::Services),
 ];
 
 /// Options that are 1 or 0.
-const TRUTHS: [&str; 3] = ["buffer", "forward_payload", "retain"];
+const TRUTHS: [&str; 5] =
+    ["buffer", "default", "forward_payload", "missing_fields_recover", "retain"];
 
 /// Options whose names begin so are in a table of that name.
 const GROUPS: [&str; 2] = ["map", "filter"];
