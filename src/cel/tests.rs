@@ -113,6 +113,59 @@ fn comparisons() {
     ]);
 }
 
+/// What the conformance tests of the language ask, as far as it is supported.
+#[test]
+fn operators_bind_and_values_compare_as_the_language_says() {
+    check(&[
+        (
+            "true",
+            &[
+                "true || false && false",
+                "false && false || true",
+                "!false && true",
+                "!(true && false)",
+                "false ? 1 == 2 : false ? 1 == 2 : true",
+                "true ? true : 1 == 'x'",
+                "1 == 1 != false",
+                "1 + 2 + 3 == 6 && 'a' + 'b' + '' == 'ab'",
+                "1 < 1 + 1 && 1 + 1 == 2",
+                "null == null && [] == [] && '' == ''",
+                "[[1], ['x', null]] == [[1.0], ['x', null]]",
+                "[1, 2] != [2, 1] && [1] != [1, 1]",
+                "-0.0 == 0.0 && 1u == 1.0 && 1.0 == 1",
+                "9007199254740993 == 9007199254740992.0",
+                "'' < 'a' && 'abc' < 'abd' && 'abc' < 'abcd' && 'A' < 'a'",
+                "'abc'.startsWith('') && 'abc'.endsWith('') && 'abc'.contains('')",
+                "'' in [''] && null in [1, null] && [1] in [[1]]",
+                "event.yes == event.data.rush",
+                "size('résumé') == 6 && ''.size() == 0",
+                "int('-7') == -7 && double('-1e3') == -1000.0 && string(-1) == '-1'",
+                "string(1.0) == '1' && string('x') == 'x' && double('1') == 1",
+                "int(event.data.total) + 1 == 1001",
+                "has(event.data) && has(event.list)",
+            ],
+        ),
+        (
+            "false",
+            &["1 in []", "'1' in [1]", "false in [0]", "null == ''", "true == 1", "'abc' == 'ABC'"],
+        ),
+        (
+            "error",
+            &[
+                "'a' < 1",
+                "true < 1",
+                "1 + 1.0 == 2.0",
+                "1u + 1 == 2u",
+                "int('1.5') == 1",
+                "int('') == 0",
+                "double('x') == 0.0",
+                "18446744073709551615u + 1u > 0u",
+                "'abc'.startsWith(null)",
+            ],
+        ),
+    ]);
+}
+
 #[test]
 fn one_side_that_decides_outweighs_an_error_of_the_other() {
     check(&[
