@@ -188,9 +188,11 @@ impl World {
         }
     }
 
-    /// Claims what goes together with what was claimed first.
+    /// Claims what goes together with something that is under way, if there is such a thing.
     fn claim_beside(&mut self) -> Option<u64> {
-        let claim = self.board.claim_beside(&self.claims[0], self.now)?;
+        let goes_together = |claim: &&Claim| claim.delivery.errand.bulk().is_some();
+        let first = self.claims.iter().find(goes_together)?;
+        let claim = self.board.claim_beside(first, self.now)?;
         self.sign();
         self.claims.push(claim);
         self.claims.last().map(|claim| number(&claim.delivery))
@@ -430,7 +432,7 @@ fn any_life(storing: Storing, by_policy: bool, seed: u64) {
     let mut world = World::new(storing);
     world.by_policy = by_policy;
     world.board.take_on(Terms { by_policy, ..terms() });
-    let chains = [("a", "1"), ("a", "2"), ("b", "1"), ("a", "")];
+    let chains = [("a", "1"), ("a", "2"), ("b", "1"), ("a", ""), (BULK, "")];
     let mut made: HashMap<(&str, &str), Vec<u64>> = HashMap::new();
     for _ in 0..600 {
         match dice.u32(0..100) {
@@ -444,7 +446,8 @@ fn any_life(storing: Storing, by_policy: bool, seed: u64) {
                 let number = world.publish(lane, key);
                 made.entry((lane, key)).or_default().push(number);
             }
-            25..50 => drop(world.claim()),
+            25..45 => drop(world.claim()),
+            45..50 => drop(world.claim_beside()),
             50..75 if !world.claims.is_empty() => {
                 let at = dice.usize(0..world.claims.len());
                 let number = number(&world.claims[at].delivery);
