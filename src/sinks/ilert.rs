@@ -5,7 +5,8 @@ use crate::ilert::Client;
 use crate::message::{Delivery, Errand, ILERT, Outcome, Ping};
 use crate::queue::Terms;
 use crate::retry::Backoff;
-use log::info;
+use crate::system::web::Way;
+use log::{Level, log};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,7 +42,9 @@ impl Ilert {
     /// As [`check`].
     pub fn prepare(settings: &config::Ilert) -> Result<Self, String> {
         let client = client(settings)?;
-        info!("ilert: {} is reached {}", settings.api, client.way());
+        // Only a proxy is news, and nothing may be for ilert at all.
+        let level = if *client.way() == Way::Direct { Level::Debug } else { Level::Info };
+        log!(level, "ilert: {} is reached {}", settings.api, client.way());
         let terms = Terms {
             sink: ILERT,
             in_flight_max: settings.in_flight_max,

@@ -1,7 +1,7 @@
 //! What a Dapr sidecar would do, in words.
 
 use crate::config::values::duration_words;
-use crate::config::{Breaker, Dapr, Pace, Policy, PubSub, Raw, Retry, Subscription, Trip};
+use crate::config::{Breaker, Bulk, Dapr, Pace, Policy, PubSub, Raw, Retry, Subscription, Trip};
 use crate::mqtt::packet::level;
 use crate::system::plain::plain;
 use std::fmt::{self, Write};
@@ -98,6 +98,9 @@ fn subscription(out: &mut String, subscription: &Subscription) -> fmt::Result {
     if let Some(path) = &subscription.default {
         let word = if subscription.rules.is_empty() { "" } else { "else " };
         write!(out, ", {word}{}", plain(path))?;
+    }
+    if let Some(Bulk { most, wait }) = subscription.bulk {
+        write!(out, "; up to {most} in one request, within {}", duration_words(wait))?;
     }
     if let Some(topic) = &subscription.dead_letter_topic {
         write!(out, "; what is not taken goes to {}", plain(topic))?;

@@ -41,8 +41,11 @@ pub fn prepare(config: &Config, inside: &Inside<'_>) -> Result<Option<Dapr>, Vec
     let queue = |push: fn(&Queue, Vec<Push>) -> Result<(), queue::Error>| -> Box<Take> {
         let queue = inside.queue.clone();
         Box::new(move |batch| {
-            came(&queue, &batch);
-            push(&queue, batch)
+            let count = batch.len();
+            tell(&queue, &batch);
+            push(&queue, batch)?;
+            queue.came(SOURCE, count);
+            Ok(())
         })
     };
     let standing = Arc::new(Standing::default());
@@ -58,9 +61,8 @@ pub fn prepare(config: &Config, inside: &Inside<'_>) -> Result<Option<Dapr>, Vec
     Ok(Some(Dapr { sidecar: Arc::new(sidecar), app }))
 }
 
-/// Has whoever counts or follows messages know of these.
-fn came(queue: &Queue, batch: &[Push]) {
-    queue.came(SOURCE, batch.len());
+/// Tells those who follow messages of these.
+fn tell(queue: &Queue, batch: &[Push]) {
     if !queue.is_followed() {
         return;
     }

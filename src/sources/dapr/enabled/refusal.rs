@@ -3,10 +3,13 @@
 use super::path::Topic;
 use crate::system::http::Response;
 use crate::system::plain::plain;
-use log::{info, warn};
+use log::{debug, info, warn};
 
 /// What is wrong with a publication.
 pub(super) const PUBLISH_MESSAGE: &str = "ERR_PUBSUB_PUBLISH_MESSAGE";
+
+/// What the application subscribes to is not known yet.
+pub(super) const NOT_READY: &str = "ERR_HEALTH_NOT_READY";
 
 /// When a client that was refused for lack of room should try again, in seconds.
 const RETRY_AFTER: &str = "5";
@@ -68,6 +71,8 @@ impl Refusal {
     pub(super) fn response(&self, app_id: &str) -> Response {
         let words = plain(&self.words);
         match self.status {
+            // Clients ask several times a second, and what it waits for is in the log.
+            _ if self.code == NOT_READY => debug!("http: {words}"),
             500.. => warn!("http: refused a request: {words}"),
             _ => info!("http: refused a request: {words}"),
         }

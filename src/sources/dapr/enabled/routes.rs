@@ -1,7 +1,7 @@
 //! What a sidecar answers over HTTP, and whom.
 
 use super::path::Path;
-use super::refusal::{PUBLISH_MESSAGE, Refusal};
+use super::refusal::{NOT_READY, PUBLISH_MESSAGE, Refusal};
 use super::standing::{NOTE_BYTES_MAX, NOTES_MAX, Standing};
 use crate::config;
 use crate::sources::http::door::names_a_page;
@@ -132,7 +132,7 @@ impl Api {
             return Ok(Response::empty(204));
         }
         let words = "dapr is not ready: [the application's subscriptions are not known yet]";
-        Err(Refusal::new(500, "ERR_HEALTH_NOT_READY", words))
+        Err(Refusal::new(500, NOT_READY, words))
     }
 
     fn note(&self, key: String, request: &Request) -> Result<Response, Refusal> {
