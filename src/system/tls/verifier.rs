@@ -6,8 +6,8 @@
 
 use crate::system::tls::words::{CA_AS_SERVER, Told};
 use crate::system::tls::{provider, roots};
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
 use rustls::crypto::{self, WebPkiSupportedAlgorithms};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
@@ -30,30 +30,40 @@ const INTEGER: u8 = 0x02;
 #[derive(Debug, Default)]
 pub(super) struct Verifier {
     /// By the owner's CA file, or empty until the roots of the system are needed.
-    pub judge: OnceLock<Arc<WebPkiServerVerifier>>,
+    pub roots: OnceLock<Arc<RootCertStore>>,
     /// The certificates of the owner's CA file; empty with the roots of the system.
     pub own: Vec<CertificateDer<'static>>,
     /// The owner wants no judgement.
     pub unverified: bool,
 }
 
-/// rustls' own judgement by these roots.
-///
-/// # Errors
-///
-/// There are none.
-pub(super) fn judge(roots: Arc<RootCertStore>) -> Result<Arc<WebPkiServerVerifier>, Error> {
-    let built = WebPkiServerVerifier::builder_with_provider(roots, provider()).build();
-    built.map_err(|error| Error::General(error.to_string()))
-}
-
 impl Verifier {
-    fn judge(&self) -> Result<&WebPkiServerVerifier, Error> {
-        if let Some(judge) = self.judge.get() {
-            return Ok(judge);
+    fn roots(&self) -> Result<&RootCertStore, Error> {
+        if let Some(roots) = self.roots.get() {
+            return Ok(roots);
         }
-        let by_system = judge(roots::store().map_err(Error::General)?)?;
-        Ok(self.judge.get_or_init(|| by_system))
+        let of_system = roots::store().map_err(Error::General)?;
+        Ok(self.roots.get_or_init(|| of_system))
+    }
+
+    /// rustls' own judgement. Its verifier, which says the same, brings 25 KB for lists of revoked
+    /// certificates, which nobody gives us.
+    fn judge(
+        &self,
+        end_entity: &ParsedCertificate<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        verify_server_cert_signed_by_trust_anchor(
+            end_entity,
+            self.roots()?,
+            intermediates,
+            now,
+            algorithms().all,
+        )?;
+        verify_server_name(end_entity, server_name)?;
+        Ok(ServerCertVerified::assertion())
     }
 }
 
@@ -63,24 +73,17 @@ impl ServerCertVerifier for Verifier {
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
         server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
+        _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         if self.unverified {
             return Ok(ServerCertVerified::assertion());
         }
-        let judged = self.judge()?.verify_server_cert(
-            end_entity,
-            intermediates,
-            server_name,
-            ocsp_response,
-            now,
-        );
-        match judged {
+        let parsed = ParsedCertificate::try_from(end_entity)?;
+        match self.judge(&parsed, intermediates, server_name, now) {
             // The library checks the dates first, so they are good.
             Err(ref error) if has_no_ca_above(error) && self.own.contains(end_entity) => {
-                let parsed = ParsedCertificate::try_from(end_entity)?;
-                rustls::client::verify_server_name(&parsed, server_name)?;
+                verify_server_name(&parsed, server_name)?;
                 Ok(ServerCertVerified::assertion())
             }
             Err(Error::InvalidCertificate(CertificateError::BadSignature)) => Err(intermediates
