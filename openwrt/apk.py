@@ -20,13 +20,13 @@ import zlib
 
 INT, INT_32, BLOB_8, BLOB_16, BLOB_32 = 0x1, 0x2, 0x8, 0x9, 0xA
 ARRAY, OBJECT = 0xD, 0xE
-BLOCK_TREE, BLOCK_DATA = 0, 2
+BLOCK_TREE, BLOCK_SIGNATURE, BLOCK_DATA = 0, 1, 2
 BLOCK_ALIGNMENT = 8
 
 # The places of fields in their objects.
 INFO = {
     "name": 1, "version": 2, "hashes": 3, "description": 4, "arch": 5, "license": 6, "origin": 7,
-    "installed-size": 12,
+    "installed-size": 12, "file-size": 13,
 }  # fmt: skip
 PACKAGE = {"info": 1, "paths": 2, "scripts": 3}
 DIRECTORY = {"name": 1, "acl": 2, "files": 3}
@@ -172,6 +172,11 @@ def package(files, scripts, info, time):
     return b"ADB.pckg" + block(BLOCK_TREE, bytes(tree.data)) + b"".join(data)
 
 
+def compressed(content):
+    deflate = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    return b"ADBd" + deflate.compress(content) + deflate.flush()
+
+
 def main():
     if len(sys.argv) < 5:
         sys.exit(__doc__)
@@ -181,9 +186,8 @@ def main():
     if unknown:
         sys.exit(f"apk.py: unknown: {', '.join(sorted(unknown))}")
     content = package(files, scripts, info, int(os.environ.get("SOURCE_DATE_EPOCH", "0")))
-    deflate = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
     with open(output, "wb") as file:
-        file.write(b"ADBd" + deflate.compress(content) + deflate.flush())
+        file.write(compressed(content))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 use support::Folder;
-use support::openwrt::{Router, build, package, unpack};
+use support::openwrt::{Router, Said, build, package, unpack};
 
 const TARGET: &str = "mipsel-unknown-linux-musl";
 
@@ -186,6 +186,158 @@ fn the_scripts_say_what_is_wrong_and_leave_nothing_behind() {
         }
     }
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+fn project(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// Runs a program that has to end well; gives what it printed.
+fn text(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn openssl(folder: &Path, arguments: &str) -> String {
+    text(Command::new("openssl").args(arguments.split(' ')).current_dir(folder))
+}
+
+/// Signed with keys of the owner; checked by `openssl` and a reader of our own.
+#[test]
+fn a_router_can_trust_the_repositories_of_a_release() {
+    let folder = Folder::new();
+    let path = folder.path();
+    for package in [made("build-ipk"), made("build-apk")] {
+        fs::copy(package, path.join(package.file_name().unwrap())).unwrap();
+    }
+    openssl(path, "genpkey -algorithm ed25519 -out opkg.key");
+    openssl(path, "ecparam -name prime256v1 -genkey -noout -out apk.key");
+    let build = |keys: &[&str]| {
+        let mut build = Command::new(project("openwrt/build-index"));
+        Said::of(&build.arg(path).args(keys).current_dir(path).output().unwrap())
+    };
+    let said = build(&["apk.key", "opkg.key"]);
+    assert!(!said.right && said.err.contains("apk.key is a key of another kind"), "{}", said.err);
+    assert!(build(&["opkg.key", "apk.key"]).right);
+
+    let index = fs::read_to_string(path.join("Packages")).unwrap();
+    let ipk = made("build-ipk");
+    let sum = text(Command::new("sha256sum").arg(ipk));
+    for line in [
+        "Package: ilagent",
+        "Architecture: mipsel_24kc",
+        &format!("Filename: {}", ipk.file_name().unwrap().to_str().unwrap()),
+        &format!("Size: {}", ipk.metadata().unwrap().len()),
+        &format!("SHA256sum: {}", sum.split(' ').next().unwrap()),
+    ] {
+        assert!(index.lines().any(|found| found == line), "{line}\n{index}");
+    }
+    let packed = path.join("Packages.gz");
+    assert_eq!(text(Command::new("gunzip").arg("-c").arg(packed)), index);
+    verify_usign(path);
+
+    let apk = format!("apk/mipsel_24kc/ilagent-{}.apk", version());
+    assert!(fs::read(path.join(&apk)).unwrap() == fs::read(made("build-apk")).unwrap());
+    let known = text(
+        Command::new("python3")
+            .arg(project("tests/openwrt/read_index.py"))
+            .args(["apk/mipsel_24kc/packages.adb", "apk-key.pem", &apk])
+            .current_dir(path),
+    );
+    let known: Value = serde_json::from_str(&known).unwrap();
+    assert_eq!(known, json!(["ilagent", "ilagent", version(), "mipsel_24kc"]));
+
+    // Without keys, a signature of an earlier run is not left behind.
+    assert!(build(&[]).right);
+    assert!(!path.join("Packages.sig").exists());
+}
+
+/// The signature and the public key are as usign writes them: `Ed`, the key's number, the bytes.
+fn verify_usign(folder: &Path) {
+    let read = |name: &str| {
+        let text = fs::read_to_string(folder.join(name)).unwrap();
+        let (comment, line) = text.split_once('\n').unwrap();
+        assert!(comment.starts_with("untrusted comment: "));
+        decoded(folder, line)
+    };
+    let (signature, key) = (read("Packages.sig"), read("opkg-key.pub"));
+    assert_eq!((signature.len(), key.len()), (2 + 8 + 64, 2 + 8 + 32));
+    assert_eq!(signature[..10], key[..10]);
+    assert_eq!(&key[..2], b"Ed");
+    fs::write(folder.join("signature"), &signature[10..]).unwrap();
+    openssl(folder, "pkey -in opkg.key -pubout -out public.pem");
+    openssl(folder, "pkey -in opkg.key -pubout -outform DER -out public.der");
+    assert!(fs::read(folder.join("public.der")).unwrap().ends_with(&key[10..]));
+    openssl(
+        folder,
+        "pkeyutl -verify -rawin -pubin -inkey public.pem -in Packages -sigfile signature",
+    );
+}
+
+/// Base64, decoded.
+fn decoded(folder: &Path, line: &str) -> Vec<u8> {
+    fs::write(folder.join("line"), line).unwrap();
+    openssl(folder, "base64 -d -in line -out bytes");
+    fs::read(folder.join("bytes")).unwrap()
+}
+
+/// What make itself finds in a Makefile of the feed, with nothing of OpenWrt behind it.
+fn made_of(makefile: &Path, name: &str) -> String {
+    let folder = Folder::new();
+    for file in
+        ["rules.mk", "package.mk", "feeds/packages/lang/rust/rust-package.mk", "feeds/luci/luci.mk"]
+    {
+        fs::create_dir_all(folder.join(file).parent().unwrap()).unwrap();
+        fs::write(folder.join(file), "").unwrap();
+    }
+    let root = folder.path().to_str().unwrap();
+    text(
+        Command::new("make")
+            .args(["-s", "-C"])
+            .arg(makefile.parent().unwrap())
+            .args([&format!("TOPDIR={root}"), &format!("INCLUDE_DIR={root}")])
+            .arg(format!("--eval=show:;@echo '$({name})'"))
+            .arg("show"),
+    )
+    .trim_end()
+    .to_owned()
+}
+
+/// A feed without a checkout builds the release's source, and names its owner.
+#[test]
+fn the_feed_of_a_release_builds_its_source() {
+    let folder = Folder::new();
+    let (source, feed) = (folder.join("source.tar.gz"), folder.join("feed.tar.gz"));
+    fs::write(&source, "source").unwrap();
+    text(Command::new(project("openwrt/build-feed")).args([&source, &feed]));
+    unpack(&feed, folder.path());
+    let sum = text(Command::new("sha256sum").arg(&source));
+    let owner = made_of(&project("openwrt/ilagent/Makefile"), "PKG_MAINTAINER");
+    assert!(owner.contains('@'), "{owner}");
+    let makefile = folder.join("ilagent-feed/ilagent/Makefile");
+    for (name, wanted) in [
+        ("PKG_SOURCE", format!("ilagent-{}.tar.gz", env!("CARGO_PKG_VERSION"))),
+        ("PKG_HASH", sum.split(' ').next().unwrap().to_owned()),
+        ("PKG_MAINTAINER", owner.clone()),
+        ("CARGO_PKG_VARS", "RUST_LIBC_UNSTABLE_MUSL_V1_2_3=1".to_owned()),
+        ("Build/Prepare", String::new()),
+    ] {
+        assert_eq!(made_of(&makefile, name), wanted, "{name}");
+    }
+    assert!(made_of(&makefile, "PKG_SOURCE_URL").starts_with("https://"));
+    let luci = folder.join("ilagent-feed/luci-app-ilagent/Makefile");
+    assert_eq!(made_of(&luci, "PKG_MAINTAINER"), owner);
+    let text = fs::read_to_string(&makefile).unwrap();
+    assert!(!text.contains("ILAGENT_"), "{text}");
+    assert!(folder.join("ilagent-feed/ilagent/files/ilagent.init").exists());
+    assert!(folder.join("ilagent-feed/luci-app-ilagent/po/templates/ilagent.pot").exists());
+}
+
+/// Translators get what the pages show.
+#[test]
+fn the_template_for_translations_is_up_to_date() {
+    text(Command::new(project("openwrt/luci-app-ilagent/build-pot")).arg("--check"));
 }
 
 /// The feed's Makefile installs the same files with the same modes as the packages without it.

@@ -82,6 +82,7 @@ fn a_release_has_all_files_with_sums_and_is_the_same_twice() {
         "install.sh".to_owned(),
         format!("ilagent-{VERSION}-amd64.image.tar"),
         format!("ilagent-{VERSION}-r1.x86_64.apk"),
+        format!("openwrt-feed-{VERSION}.tar.gz"),
         format!("ilagent-{VERSION}.tar.gz"),
         format!("ilagent-{TARGET}"),
         format!("ilagent-{TARGET}.cdx.json"),
@@ -98,7 +99,8 @@ fn a_release_has_all_files_with_sums_and_is_the_same_twice() {
     assert_eq!(summed.lines().count(), names.len() - 1, "all but itself");
 
     let source = files.join(format!("ilagent-{VERSION}.tar.gz"));
-    let hash = summed.lines().find(|line| line.ends_with(".tar.gz")).unwrap();
+    let name = format!("ilagent-{VERSION}.tar.gz");
+    let hash = summed.lines().find(|line| line.ends_with(&name)).unwrap();
     let hash = hash.split_whitespace().next().unwrap();
     assert!(said.out.contains(&format!("PKG_HASH:={hash}")), "{}", said.out);
     let listed = Command::new("tar").arg("-tzf").arg(source).output().unwrap().stdout;
