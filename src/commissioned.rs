@@ -86,9 +86,9 @@ pub fn show(all: &[Commissioned], health: &Health) {
     if all.is_empty() {
         return;
     }
-    let (all, seen) = (all.to_vec(), health.clone());
+    let (all, seen) = (all.to_vec(), health.weak());
     health.shows(move || {
-        let snapshot = seen.snapshot();
+        let snapshot = seen().map(|health| health.snapshot()).unwrap_or_default();
         let reports = services(&all, &snapshot, Instant::now());
         let row = |it: ResourceReport<'_>| {
             let since = it.since.unwrap_or_default();
@@ -271,6 +271,17 @@ mod tests {
         let names = |id| rules(id, &snapshot).iter().map(|it| it.rule).collect::<Vec<_>>();
         assert_eq!(names("s-a"), ["s-a, rule 1"]);
         assert_eq!(names("s-m"), ["s-m[0], rule 1"]);
+    }
+
+    #[test]
+    fn what_is_shown_does_not_keep_the_board() {
+        let health = Health::default();
+        let it = Commissioned { id: "s".to_owned(), file: String::new(), resources: Vec::new() };
+        show(&[it], &health);
+        assert_eq!(health.tables()[0].rows[0][0], "s");
+        let weak = health.weak();
+        drop(health);
+        assert!(weak().is_none(), "a reload leaves nothing behind");
     }
 
     #[test]

@@ -312,6 +312,12 @@ impl Health {
         self.board().tables.push(Shows(Arc::new(table)));
     }
 
+    /// Gives a handle while there is another one: for what the board itself keeps.
+    pub fn weak(&self) -> impl Fn() -> Option<Health> + Send + Sync + 'static {
+        let board = Arc::downgrade(&self.0);
+        move || board.upgrade().map(Health)
+    }
+
     /// All tables, as they are now. They take locks of their own, so they are made without ours.
     #[must_use]
     pub fn tables(&self) -> Vec<Table> {
