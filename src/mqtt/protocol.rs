@@ -7,6 +7,7 @@
 //! filter is on record before the broker is asked for it.
 
 mod messages;
+mod standing;
 
 use crate::config::{Broker, Version};
 use crate::message::Arrival;
@@ -37,26 +38,13 @@ pub(super) enum Effect {
     HandIn(Arrival),
     /// This text is to be remembered under this name, before anything is sent.
     Remember(&'static str, String),
-    /// The [`Standing`] may have changed.
+    /// The [`Standing`](standing::Standing) may have changed.
     Report,
     /// A ping went out. This is also the moment to offer again what was refused, in case its room
     /// is never announced.
     Pinged,
     /// The connection is over.
     End(End),
-}
-
-/// How things stand on a connection.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Standing {
-    /// The broker is there, and answers.
-    pub connected: bool,
-    /// Everything that was asked for is granted.
-    pub ready: bool,
-    /// How many subscriptions are.
-    pub granted: usize,
-    /// What is wrong, or empty.
-    pub trouble: String,
 }
 
 /// The protocol state of a session. It lives as long as the process.
@@ -413,20 +401,6 @@ impl Protocol {
     pub(super) fn leave(&mut self, out: &mut BytesMut) {
         self.ledger.leave_unsigned();
         self.ledger.acknowledge(out);
-    }
-
-    /// How things stand.
-    pub(super) fn standing(&self) -> Standing {
-        let ready = self.subscriptions.are_ready();
-        let granted = self.subscriptions.granted();
-        if self.pace.is_worried() {
-            let secs = self.timing.worry.as_secs();
-            let trouble = format!(
-                "the broker has not answered a ping for {secs} s, though its connection is open"
-            );
-            return Standing { connected: false, ready, granted, trouble };
-        }
-        Standing { connected: true, ready, granted, trouble: self.subscriptions.trouble() }
     }
 
     /// A connection that the broker had accepted has ended; it was good if it lasted.

@@ -1,5 +1,6 @@
 //! Sessions in virtual time: what a broker says, what the clock says, and what follows.
 
+use super::standing::Standing;
 use super::*;
 use crate::config::{Address, Qos, Rule, Target};
 use crate::mqtt::packet::{Oversized, Publish, PublishHead, Step, SubAck};
