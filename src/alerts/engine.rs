@@ -66,7 +66,7 @@ impl Engine {
         let top = pipeline.nodes.first().map(Site::of).unwrap_or_default();
         let id = id.to_owned();
         self.tasks.push(Task { id, pipeline, graph, groups, top });
-        self.tasks.sort_by(|one, other| one.id.cmp(&other.id));
+        self.tasks.sort_unstable_by(|one, other| one.id.cmp(&other.id));
         self.settle();
         effects
     }

@@ -244,7 +244,7 @@ fn files(folder: &Path, endings: &[&str], wrong: &mut Vec<String>) -> Vec<(PathB
         ending.is_some_and(|ending| endings.contains(&ending))
     };
     let mut paths: Vec<PathBuf> = paths.filter(has_ending).collect();
-    paths.sort();
+    paths.sort_unstable();
     if paths.len() > FILES_MAX {
         wrong.push(format!("{} has more than {FILES_MAX} files", folder.display()));
         paths.truncate(FILES_MAX);

@@ -36,8 +36,11 @@ fn value(node: &Node, text: &str) -> serde_json::Value {
         Value::Truth(truth) => Json::Bool(*truth),
         Value::List(nodes) => Json::Array(nodes.iter().map(|node| value(node, text)).collect()),
         Value::Table(entries) => {
-            let entries = entries.iter().map(|entry| (entry.key.clone(), value(&entry.node, text)));
-            Json::Object(entries.collect::<Map<_, _>>())
+            let mut members = Map::new();
+            for entry in entries {
+                members.insert(entry.key.clone(), value(&entry.node, text));
+            }
+            Json::Object(members)
         }
         Value::Tagged(tagged) => value(&tagged.node, text),
         Value::Null | Value::Other(_) => Json::Null,

@@ -117,8 +117,8 @@ fn ids(texts: &[String]) -> Result<Vec<Id>, String> {
 
 /// A sink that has deliveries or dead letters, or that claims.
 fn known(name: &str, store: &Store, board: &Mutex<Board>) -> Done<SinkName> {
-    let mut names: BTreeSet<SinkName> =
-        store.letters.of_sinks.keys().map(|name| name.clone().into()).collect();
+    let mut names = BTreeSet::new();
+    names.extend(store.letters.of_sinks.keys().map(|name| SinkName::from(name.clone())));
     names.extend(lock(board).standings(Instant::now()).into_iter().map(|one| one.name));
     let found = names.iter().find(|known| known.as_str() == name).cloned();
     found.ok_or_else(|| {
