@@ -335,12 +335,6 @@ impl Lane {
         follows || self.unread_from.is_some() || self.gate.is_closed()
     }
 
-    /// Whether others of the lane are on their way to the database, and a delivery without an order
-    /// key would go out before them: its sink may keep the order of all.
-    pub(super) fn has_to_follow_those_aside(&self, delivery: &Delivery) -> bool {
-        delivery.order_key.is_none() && self.storing > 0
-    }
-
     /// Takes an entry that stands in front of its order key and comes back from a worker, and
     /// those behind it, as far as they have no row; what comes later follows them.
     pub(super) fn take_chain(&mut self, front: Entry) -> Vec<(Entry, Position)> {

@@ -71,15 +71,23 @@ impl Board {
         if chain.is_some_and(Chain::has_unstored) {
             return false;
         }
+        // It would go out before those that are on their way. But a disk that cannot be written stops
+        // nothing that is not meant for it.
+        let may_wait = !self.unwritable || is_held || storing == Storing::IfAway;
         at_once
             || lane.unread_from.is_some()
             || chain.is_some_and(Chain::is_being_stored)
             || (chain.is_some_and(Chain::is_stored)
                 && self.takes_others(lane, storing)
                 && !self.unwritable)
-            || (storing == Storing::IfAway && lane.has_to_follow_those_aside(delivery))
+            || (lane.storing > 0 && self.keeps_order(lane.sink) && may_wait)
             || self.holds_up_others(lane.sink, storing)
             || (lane.gate.is_closed() && self.takes_others(lane, storing) && !self.unwritable)
+    }
+
+    /// Whether a sink hands over all of a lane in order. One that has not said so yet may.
+    pub(super) fn keeps_order(&self, SinkId(at): SinkId) -> bool {
+        self.sinks[at].terms.as_ref().is_none_or(|terms| terms.in_order)
     }
 
     /// Whether the sink of a lane takes deliveries of others.

@@ -97,12 +97,8 @@ impl Board {
         if entry.stored {
             let row = RowId { lane: number, seq: entry.seq };
             self.outbox.changes.push(Change::Attempts(row, attempts));
-            self.set_followers_aside(number, &entry, until);
-        } else if !self.stays_in_memory(&entry, number) {
-            self.set_chain_aside(number, entry, until);
-            return;
         }
-        self.wait(number, entry, until);
+        self.wait_beside(number, entry, until);
     }
 
     /// It no longer holds up those behind it. Its row keeps its order key, so
@@ -196,10 +192,13 @@ impl Board {
     fn wait_alone(&mut self, claim: Claim, until: Instant) {
         let (number, attempts) = (claim.lane, claim.attempt - 1);
         let entry = self.entry(claim, attempts);
+        self.wait_beside(number, entry, until);
+    }
+
+    /// It waits in the database if it can, and so does what stands behind it.
+    fn wait_beside(&mut self, number: u32, entry: Entry, until: Instant) {
         if entry.stored || self.stays_in_memory(&entry, number) {
-            if entry.stored {
-                self.set_followers_aside(number, &entry, until);
-            }
+            self.set_followers_aside(number, &entry, until);
             self.wait(number, entry, until);
         } else {
             self.set_chain_aside(number, entry, until);
@@ -257,10 +256,10 @@ impl Board {
         }
     }
 
-    /// A delivery that failed has a row, so what stands behind it gets one, too: it would hold a
+    /// If a delivery that failed has a row, what stands behind it gets one, too: it would hold a
     /// broker's window for as long as the one in front fails.
     fn set_followers_aside(&mut self, number: u32, front: &Entry, until: Instant) {
-        if self.unwritable {
+        if !front.stored || self.unwritable {
             return;
         }
         let Some(lane) = self.lanes.get_mut(&number) else { return };
@@ -301,18 +300,18 @@ impl Board {
             self.outbox.changes.push(Change::Delete(RowId { lane: number, seq: claim.id }));
             self.ending += 1;
         }
-        match claim.receipt {
-            // A row that was delivered before it may still be there, or be there again after a
-            // power cut. It would be delivered again then, so this one has to come again, too.
-            Some(receipt)
-                if (self.ending + self.signing > 0 || self.loose)
-                    && (claim.delivery.order_key.is_some() || self.is_in_order(number)) =>
-            {
-                self.signing += 1;
-                self.outbox.changes.push(Change::Sign(receipt));
-            }
-            Some(receipt) => self.effects.receipts.push(receipt),
-            None => {}
+        let Some(receipt) = claim.receipt else { return };
+        if claim.delivery.order_key.is_none() && !self.terms(number).in_order {
+            self.effects.receipts.push(receipt);
+            return;
+        }
+        // A row that was delivered before it may still be there, or be there again after a power
+        // cut. It would be delivered again then, so this one has to come again, too.
+        if self.ending + self.signing > 0 || self.loose {
+            self.signing += 1;
+            self.outbox.changes.push(Change::Sign(receipt));
+        } else {
+            self.effects.receipts.push(receipt);
         }
     }
 
@@ -371,12 +370,6 @@ impl Board {
         if lane.gate.open(now) {
             lane.wake_all();
         }
-    }
-
-    fn is_in_order(&self, number: u32) -> bool {
-        let lane = self.lanes.get(&number);
-        let terms = lane.and_then(|lane| self.sinks[lane.sink.0].terms.as_ref());
-        terms.is_some_and(|terms| terms.in_order)
     }
 
     fn terms(&self, number: u32) -> &Terms {

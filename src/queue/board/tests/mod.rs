@@ -2,6 +2,7 @@
 
 mod fleet;
 mod hold;
+mod session;
 mod table;
 
 use super::*;
@@ -47,12 +48,12 @@ type Rows = BTreeMap<RowId, (Delivery, u32)>;
 /// All there is around a board: what is on disk, what the broker has, what the sink heard.
 struct World {
     storing: Storing,
-    by_policy: bool,
+    terms: Terms,
     board: Board,
     sink: SinkId,
     now: Instant,
     /// Pushes on their way to the queue thread.
-    requests: VecDeque<(Delivery, Option<Receipt>)>,
+    requests: VecDeque<(Delivery, Storing, Option<Receipt>)>,
     changes: Vec<Change>,
     reads: BTreeSet<u32>,
     lanes: BTreeMap<u32, LaneName>,
@@ -112,11 +113,16 @@ fn later(holds: Holds) -> Outcome {
 
 impl World {
     fn new(storing: Storing) -> Self {
+        World::of(storing, terms())
+    }
+
+    /// With a sink of its own kind.
+    fn of(storing: Storing, terms: Terms) -> Self {
         let mut board = Board::new();
-        let sink = board.take_on(terms());
+        let sink = board.take_on(terms.clone());
         World {
             storing,
-            by_policy: false,
+            terms,
             board,
             sink,
             now: Instant::now(),
@@ -169,7 +175,7 @@ impl World {
         let receipt = Some(Receipt::new(desk, message.ticket, 1));
         if to_store {
             self.board.expect(&delivery);
-            self.requests.push_back((delivery, receipt));
+            self.requests.push_back((delivery, self.storing, receipt));
         } else {
             self.board.add_transit(delivery, self.storing, receipt, self.now);
         }
@@ -224,8 +230,8 @@ impl World {
         let outbox = self.board.take_outbox();
         self.changes.extend(outbox.changes);
         self.reads.extend(outbox.reads);
-        if let Some((delivery, receipt)) = self.requests.pop_front() {
-            self.board.insert(delivery, self.storing, receipt, &mut self.changes);
+        if let Some((delivery, storing, receipt)) = self.requests.pop_front() {
+            self.board.insert(delivery, storing, receipt, &mut self.changes);
         }
     }
 
@@ -340,7 +346,7 @@ impl World {
     fn start_again(&mut self) {
         self.desk = Arc::default();
         self.board = Board::new();
-        self.sink = self.board.take_on(Terms { by_policy: self.by_policy, ..terms() });
+        self.sink = self.board.take_on(self.terms.clone());
         self.requests.clear();
         self.changes.clear();
         self.reads.clear();
@@ -359,6 +365,8 @@ impl World {
         self.board.restore(stored.collect());
         self.reads = self.board.lanes_to_read();
         self.full = false;
+        // A database that is opened first waits for the disk.
+        self.earlier.clear();
         for message in &mut self.broker {
             (message.ticket, message.others_have_it) = (0, false);
         }
@@ -372,6 +380,11 @@ impl World {
                 self.heard.push(number(&claim.delivery));
             }
         }
+        self.kill_after_all(dice);
+    }
+
+    /// A kill at a moment when what was heard is known.
+    fn kill_after_all(&mut self, dice: &mut fastrand::Rng) {
         if dice.bool() {
             self.acknowledge(false);
         }
@@ -380,11 +393,15 @@ impl World {
 
     /// A kill that also undoes some of what is committed and may be undone, the newest first.
     fn cut_the_power(&mut self, dice: &mut fastrand::Rng) {
+        self.undo_some(dice);
+        self.kill(dice);
+    }
+
+    fn undo_some(&mut self, dice: &mut fastrand::Rng) {
         let left = dice.usize(0..=self.earlier.len());
         if let Some((lanes, rows)) = self.earlier.drain(left..).next() {
             (self.lanes, self.rows) = (lanes, rows);
         }
-        self.kill(dice);
     }
 
     fn stop(&mut self) {
@@ -429,9 +446,7 @@ impl World {
 /// refused by policy lets others pass.
 fn any_life(storing: Storing, by_policy: bool, seed: u64) {
     let mut dice = fastrand::Rng::with_seed(seed);
-    let mut world = World::new(storing);
-    world.by_policy = by_policy;
-    world.board.take_on(Terms { by_policy, ..terms() });
+    let mut world = World::of(storing, Terms { by_policy, ..terms() });
     let chains = [("a", "1"), ("a", "2"), ("b", "1"), ("a", ""), (BULK, "")];
     let mut made: HashMap<(&str, &str), Vec<u64>> = HashMap::new();
     for _ in 0..600 {
@@ -537,7 +552,7 @@ fn no_kill_or_stop_lets_one_of_an_order_key_overtake_another() {
 
 #[test]
 fn the_first_for_a_sink_that_is_away_is_stored_as_those_behind_it() {
-    let mut world = World::new(Storing::IfAway);
+    let mut world = World::of(Storing::IfAway, Terms { in_order: true, ..terms() });
     let (sink, now) = (world.sink, world.now);
     world.board.goes_away(sink, &mut world.claims.iter_mut(), now);
     world.publish("a", "");

@@ -46,6 +46,9 @@ impl Store {
         // Whatever the start has to read is read here, so that damage is found in time.
         store.lanes()?;
         store.amount()?;
+        // A process that was killed may have left what a power cut would undo: rows that ended would
+        // go out again, behind what is acknowledged from now on.
+        store.checkpoint();
         store.place = Place::of(&settings.path).ok();
         Ok(store)
     }
