@@ -14,11 +14,15 @@ use std::thread;
 use support::agent::{Agent, under_test};
 use support::broker::Broker;
 use support::packages::fetched;
+use support::process::signal;
 use support::publisher::Publisher;
 use support::stand_in::{Answer, StandIn};
 use support::{event, until, wait_until};
 
 const TOKEN: &str = "open sesame";
+
+/// Messages with two lines of a kilobyte each.
+const UNREAD: usize = 1_500;
 
 /// Words of a stranger.
 const HOSTILE: &str = "<img src=x onerror=alert(1)><b>'\"";
@@ -146,6 +150,41 @@ fn who_follows_sees_a_message_come_and_go_and_the_end() {
     assert!(status.success() && took.as_secs() < 4, "{took:?}");
     let mut child = all;
     assert_eq!(child.child.wait().unwrap().code(), Some(1), "there is nothing more to see");
+}
+
+#[test]
+fn who_follows_and_does_not_read_holds_up_neither_messages_nor_the_end() {
+    let (api, broker) = (StandIn::new(), Broker::new());
+    let arguments = ["-e", "events/#", "--mqtt_qos", "1", "--mqtt_buffer"];
+    let mut agent = Agent::mqtt(&api, broker.port(), &arguments).ready();
+    let tail = Tail::new(&agent, &[]);
+    let mut publisher = Publisher::new(broker.port());
+    let mut sent = 0;
+    let mut publish = |topic: &str| {
+        sent += 1;
+        publisher.publish(topic, event("il1api123456", &format!("id-{sent}")));
+        sent
+    };
+    until("a line comes", || {
+        publish("events/one");
+        tail.line()
+    });
+
+    // More than fits into the pipe, the socket and the channel.
+    let long = format!("events/{}", "x".repeat(1_000));
+    let mut burst = || (0..UNREAD).map(|_| publish(&long)).last().unwrap();
+    signal(tail.child.id(), "STOP");
+    let sent = burst();
+    wait_until("all are delivered", || api.count() >= sent);
+    signal(tail.child.id(), "CONT");
+    let missed = |line: String| line.contains("more passed than could be shown)").then_some(());
+    until("the missing lines are counted", || tail.line().and_then(missed));
+
+    signal(tail.child.id(), "STOP");
+    let sent = burst();
+    wait_until("all are delivered again", || api.count() >= sent);
+    let (status, took) = agent.end("TERM");
+    assert!(status.success() && took.as_secs() < 4, "{took:?}");
 }
 
 #[test]
