@@ -3,15 +3,17 @@
 use crate::system::plain;
 use crate::system::threads::lock;
 use log::{Level, LevelFilter, Log, Metadata, Record};
+use simplelog::{ConfigBuilder, WriteLogger};
 use std::collections::VecDeque;
-use std::io::{Write, stderr, stdout};
+use std::io::{LineWriter, Write, stderr, stdout};
 use std::sync::Mutex;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 /// Only our own lines: those of other crates may show keys, which are in URLs.
 const OURS: &str = "ilagent";
+
+/// Room for the longest line: the 4,000 characters of [`plain::line`], time and level.
+const LINE_BYTES_MAX: usize = 4 * 4_100;
 
 /// Seconds from 1970 to the first year with five digits.
 const YEAR_10000: u64 = 253_402_300_800;
@@ -105,19 +107,37 @@ impl Reader {
 
 /// Starts the log.
 pub fn start(level: LevelFilter, reader: Reader) {
+    let lines = Box::new(Lines::new(reader, stderr()));
     // A log that has been started before stays as it is.
-    let _ = log::set_boxed_logger(Box::new(Lines(reader))).map(|()| log::set_max_level(level));
+    let _ = log::set_boxed_logger(lines).map(|()| log::set_max_level(level));
 }
 
 /// One write and one line a record, whatever its words hold: those of others may not write lines
 /// of their own, and lines of different threads and processes do not mix.
-struct Lines(Reader);
+struct Lines {
+    reader: Reader,
+    /// Puts the time in front, for a person.
+    dated: Box<dyn Log>,
+}
 
 impl Lines {
-    fn line(&self, level: Level, words: &str, now: SystemTime) -> String {
+    fn new(reader: Reader, out: impl Write + Send + 'static) -> Self {
+        let config = ConfigBuilder::new()
+            .set_time_format_rfc3339()
+            .set_thread_level(LevelFilter::Off)
+            .set_target_level(LevelFilter::Off)
+            .set_location_level(LevelFilter::Off)
+            .build();
+        // It writes a line in several pieces.
+        let out = LineWriter::with_capacity(LINE_BYTES_MAX, out);
+        Lines { reader, dated: WriteLogger::new(LevelFilter::Trace, config, out) }
+    }
+
+    /// A line without a time.
+    fn undated(&self, level: Level, words: &str) -> String {
         let words = plain::line(words);
-        match self.0 {
-            Reader::Person => format!("{}[{level}] {words}\n", date(now).unwrap_or_default()),
+        match self.reader {
+            Reader::Person => format!("[{level}] {words}\n"),
             Reader::Journal => format!("<{}>{words}\n", priority(level)),
             Reader::Streams => format!("{words}\n"),
         }
@@ -137,9 +157,15 @@ impl Log for Lines {
         if level <= Level::Warn {
             remember(level, &words);
         }
-        let line = self.line(level, &words, SystemTime::now());
+        if self.reader == Reader::Person && can_be_written(SystemTime::now()) {
+            let words = plain::line(&words);
+            let mut dated = Record::builder();
+            self.dated.log(&dated.level(level).args(format_args!("{words}")).build());
+            return;
+        }
+        let line = self.undated(level, &words);
         // There is no place left to report that the log is gone.
-        let _ = if self.0 == Reader::Streams && level > Level::Warn {
+        let _ = if self.reader == Reader::Streams && level > Level::Warn {
             stdout().write_all(line.as_bytes())
         } else {
             stderr().write_all(line.as_bytes())
@@ -149,11 +175,10 @@ impl Log for Lines {
     fn flush(&self) {}
 }
 
-/// A time by RFC 3339 and a space, if there is a form for it. The crate that writes them panics where
-/// there is none, and a clock that is wrong must not end the agent.
-fn date(now: SystemTime) -> Option<String> {
-    now.duration_since(UNIX_EPOCH).ok().filter(|since| since.as_secs() < YEAR_10000)?;
-    OffsetDateTime::from(now).format(&Rfc3339).ok().map(|time| time + " ")
+/// Whether RFC 3339 has a form for a time. The crate that writes them panics where it has none,
+/// and a clock that is wrong must not end the agent.
+fn can_be_written(now: SystemTime) -> bool {
+    now.duration_since(UNIX_EPOCH).is_ok_and(|since| since.as_secs() < YEAR_10000)
 }
 
 /// As sd-daemon(3) numbers them.
@@ -170,12 +195,34 @@ fn priority(level: Level) -> u8 {
 mod tests {
     use super::*;
     use proptest::prelude::{ProptestConfig, any, prop, prop_assert, proptest};
+    use std::sync::{Arc, Mutex};
     use std::time::Duration;
 
-    /// A warning as it is written, without its line feed.
-    fn warning(reader: Reader, words: &str) -> String {
-        let line = Lines(reader).line(Level::Warn, words, SystemTime::now());
-        line.strip_suffix('\n').unwrap().to_owned()
+    /// What was written, a write each.
+    #[derive(Clone, Default)]
+    struct Writes(Arc<Mutex<Vec<String>>>);
+
+    impl Write for Writes {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().push(String::from_utf8(bytes.to_vec()).unwrap());
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// A warning as a person reads it, without its line feed.
+    fn for_a_person(words: &str) -> String {
+        let writes = Writes::default();
+        let mut record = Record::builder();
+        let record = record.level(Level::Warn).target("ilagent::queue");
+        Lines::new(Reader::Person, writes.clone())
+            .log(&record.args(format_args!("{words}")).build());
+        let writes = writes.0.lock().unwrap();
+        assert_eq!(writes.len(), 1, "{writes:?}");
+        writes[0].strip_suffix('\n').unwrap().to_string()
     }
 
     proptest! {
@@ -188,8 +235,12 @@ mod tests {
         ) {
             let mut words = words;
             words.extend(acting.into_iter().filter_map(char::from_u32));
-            for reader in [Reader::Person, Reader::Journal, Reader::Streams] {
-                let line = warning(reader, &words);
+            let undated = |reader| {
+                let lines = Lines::new(reader, Writes::default());
+                lines.undated(Level::Warn, &words).strip_suffix('\n').unwrap().to_string()
+            };
+            let readers = [Reader::Person, Reader::Journal, Reader::Streams];
+            for line in readers.map(undated).into_iter().chain([for_a_person(&words)]) {
                 prop_assert!(!line.chars().any(char::is_control), "{line:?}");
                 let turns = |c| matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
                 prop_assert!(!line.contains(turns), "{line:?}");
@@ -199,35 +250,36 @@ mod tests {
 
     #[test]
     fn a_person_reads_the_time_and_the_level_in_front_of_the_words() {
-        let line = warning(Reader::Person, "queue: full");
+        let line = for_a_person("queue: full");
         let (time, rest) = line.split_once(' ').unwrap();
         assert_eq!(rest, "[WARN] queue: full");
         assert!(time.starts_with("20") && time.contains('T') && time.ends_with('Z'), "{time}");
-        let longest = warning(Reader::Person, &"\u{1f980}".repeat(10_000));
+        let longest = for_a_person(&"\u{1f980}".repeat(10_000));
         assert!(longest.len() > 4_000, "{}", longest.len());
     }
 
     #[test]
     fn a_clock_that_is_wrong_costs_the_time_and_no_more() {
-        let after = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
-        let line = |now| Lines(Reader::Person).line(Level::Warn, "sink: off", now);
-        assert_eq!(line(after(0)), "1970-01-01T00:00:00Z [WARN] sink: off\n");
-        assert_eq!(line(after(YEAR_10000 - 1)), "9999-12-31T23:59:59Z [WARN] sink: off\n");
-        for now in [after(YEAR_10000), UNIX_EPOCH - Duration::from_secs(1)] {
-            assert_eq!(line(now), "[WARN] sink: off\n");
+        for (seconds, wanted) in [(0, true), (YEAR_10000 - 1, true), (YEAR_10000, false)] {
+            let now = UNIX_EPOCH + Duration::from_secs(seconds);
+            assert_eq!(can_be_written(now), wanted, "{seconds}");
         }
+        assert!(!can_be_written(UNIX_EPOCH - Duration::from_secs(1)));
+        let line = Lines::new(Reader::Person, Writes::default()).undated(Level::Warn, "sink: off");
+        assert_eq!(line, "[WARN] sink: off\n");
     }
 
     #[test]
     fn a_record_has_the_priority_it_was_given_and_no_other() {
-        let line = warning(Reader::Journal, "sink: key \n<0>HI there");
-        assert_eq!(line, "<4>sink: key \\n<0>HI there");
+        let journal = Lines::new(Reader::Journal, Writes::default());
+        let line = journal.undated(Level::Warn, "sink: key \n<0>HI there");
+        assert_eq!(line, "<4>sink: key \\n<0>HI there\n");
     }
 
     #[test]
     fn the_last_warnings_are_remembered_and_no_more() {
         for number in 0..2 * REMEMBERED {
-            remember(Level::Warn, &format!("number {number}\n{}", "x".repeat(100_000)));
+            for_a_person(&format!("number {number}\n{}", "x".repeat(100_000)));
         }
         let recent = recent();
         // Other tests may write some of their own meanwhile.
