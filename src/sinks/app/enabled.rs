@@ -99,7 +99,7 @@ impl App {
         let app = settings.app.as_ref().ok_or_else(|| format!("{sink}: it has no port"))?;
         let limits = Limits { timeout: TIMEOUT, connections_max: app.in_flight_max };
         let url = app.url();
-        let client = Client::direct(&url, limits).map_err(|what| format!("{sink}: {what}"))?;
+        let client = Client::direct(&url, limits);
         let wellness = app.health.clone();
         let wellness = wellness.map(|health| Arc::new(Wellness::new(health, &url, client.clone())));
         let now = Instant::now();

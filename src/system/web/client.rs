@@ -163,14 +163,11 @@ impl Client {
 
     /// A client of a host that is reached directly, whatever the environment says of proxies. In
     /// TLS whoever answers is trusted.
-    ///
-    /// # Errors
-    ///
-    /// Says why TLS cannot be used.
-    pub fn direct(url: &str, limits: Limits) -> Result<Self, String> {
+    #[must_use]
+    pub fn direct(url: &str, limits: Limits) -> Self {
         let way = Way::Direct;
-        let trust = if needs_tls(url, &way) { Some(Arc::new(Trust::in_anybody())) } else { None };
-        Ok(Self::with(Dialer::default(), way, trust, limits))
+        let trust = needs_tls(url, &way).then(|| Arc::new(Trust::in_anybody()));
+        Self::with(Dialer::default(), way, trust, limits)
     }
 
     /// Makes a request and reads its reply.

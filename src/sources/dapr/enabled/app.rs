@@ -74,30 +74,24 @@ impl App {
         let is_component =
             |broker: &&Broker| dapr.components.iter().any(|known| known.broker == broker.name);
         let brokers: Vec<Broker> = config.brokers.iter().filter(is_component).cloned().collect();
-        let mut wrong = Vec::new();
-        for broker in &brokers {
-            wrong.extend(
-                mqtt::check(broker).err().map(|why| format!("mqtt {}: {why}", broker.name)),
-            );
+        let fault = |broker: &Broker| {
+            mqtt::check(broker).err().map(|why| format!("mqtt {}: {why}", broker.name))
+        };
+        let wrong: Vec<String> = brokers.iter().filter_map(fault).collect();
+        if !wrong.is_empty() {
+            return Err(wrong);
         }
         // A server of one thread would wait for a connection that is idle.
         let limits = Limits { timeout: ANSWER_MAX, connections_max: 0 };
-        match Client::direct(&app.url(), limits) {
-            Ok(client) if wrong.is_empty() => Ok(Some(App {
-                dapr: dapr.clone(),
-                app: app.clone(),
-                brokers,
-                intake: inside.intake.clone(),
-                queue: inside.queue.clone(),
-                standing: Arc::clone(standing),
-                client,
-            })),
-            Ok(_) => Err(wrong),
-            Err(why) => {
-                wrong.push(format!("app {}: {why}", dapr.app_id));
-                Err(wrong)
-            }
-        }
+        Ok(Some(App {
+            dapr: dapr.clone(),
+            app: app.clone(),
+            brokers,
+            intake: inside.intake.clone(),
+            queue: inside.queue.clone(),
+            standing: Arc::clone(standing),
+            client: Client::direct(&app.url(), limits),
+        }))
     }
 
     /// Begins to look for the application.
