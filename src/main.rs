@@ -15,6 +15,11 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::{env, fs, panic, process};
 
+/// Gives memory back after a burst; see Cargo.toml.
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+
 /// It did not work: no such file, no such port, no answer.
 const FAILED: u8 = 1;
 
