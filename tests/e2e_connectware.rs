@@ -6,6 +6,7 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -126,6 +127,24 @@ fn both_directions_survive_the_end_of_either_side() {
     inside.start();
     in_order(&at_inside, "gone");
     assert_eq!(answers.count(), 0, "nothing answers a write");
+}
+
+#[test]
+fn a_backlog_survives_a_kill_in_the_middle_of_it() {
+    const QUEUED: usize = 1_000;
+    let (api, inside, field) = (StandIn::new(), Broker::new(), Broker::persistent());
+    let text = service("03-both-directions/valve.yml", &[("1884", field.port())]);
+    let (agent, _folder) = agent(&api, &inside, &[&text], &[]);
+    let mut agent = agent.ready();
+    agent.kill();
+    Publisher::new(field.port()).burst("v4/a/flow", numbers("kept", QUEUED));
+    let at_inside = Subscriber::new(inside.port(), "services/valve4/sensors/#");
+    agent.start();
+    at_inside.wait_for(QUEUED / 10);
+    agent.kill();
+    agent.start();
+    let wanted: BTreeSet<String> = numbers("kept", QUEUED).collect();
+    wait_until("all of it arrives", || wanted == at_inside.texts().into_iter().collect());
 }
 
 fn numbers(word: &str, count: usize) -> impl Iterator<Item = String> {
