@@ -282,7 +282,9 @@ mod tests {
 
     #[test]
     fn what_time_lets_go_overtakes_nothing_that_was_refused() {
-        let path = std::env::temp_dir().join(format!("ilagent-workshop-{}", std::process::id()));
+        let folder = std::env::temp_dir().join(format!("ilagent-workshop-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("queue.db3");
         let settings = config::Queue { path, bytes_max: 0, ..config::Queue::default() };
         let failures = Failures(bounded(1).0);
         let queue = Queue::open(&settings, false, &Health::default(), &failures).unwrap();
@@ -316,6 +318,6 @@ mod tests {
         workshop.taken(&desk);
         assert_eq!((workshop.turn(), kept()), (Some(AGAIN), 1));
         queue.close();
-        let _ = std::fs::remove_file(&settings.path);
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 }

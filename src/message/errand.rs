@@ -20,9 +20,9 @@ pub const BULK: &str = ":bulk";
 /// How calls go together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bulk {
-    /// So many at most.
+    /// Most calls in one request.
     pub most: usize,
-    /// The first of them waits so long at most for the others.
+    /// The longest that the first of them waits for the others.
     pub wait: Duration,
 }
 
