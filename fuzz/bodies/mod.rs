@@ -27,6 +27,8 @@ mod services;
 mod templates;
 mod topics;
 
+use ilagent::config::{Faults, Place};
+
 /// One kind of bytes from outside.
 pub struct Body {
     /// What it is called; its first inputs are in `fuzz/corpus/NAME`, its words in `fuzz/words/NAME`.
@@ -93,4 +95,22 @@ impl<'a> Input<'a> {
 pub fn are_words(text: &str) {
     assert!(!text.trim().is_empty(), "no words");
     assert!(!text.contains(char::is_control), "a control character in {text:?}");
+}
+
+/// A password of the owner, which nothing may show.
+const SECRET: &str = "hush-hush";
+
+/// Faults of a file with this text: each says something, shows no secret, and those that are in the
+/// file are on a line of it.
+#[track_caller]
+fn say_where(faults: &Faults, text: &str) {
+    assert!(!faults.0.is_empty(), "refused without a reason");
+    let lines = text.split('\n').count();
+    for fault in &faults.0 {
+        are_words(&fault.to_string());
+        assert!(!fault.to_string().contains(SECRET), "{fault}");
+        if let Place::File { line, .. } = &fault.place {
+            assert!((1..=lines).contains(line), "{fault} in {lines} lines");
+        }
+    }
 }

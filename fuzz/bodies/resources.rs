@@ -1,12 +1,9 @@
 //! Resources of a Dapr sidecar, in YAML.
 
-use super::are_words;
+use super::{SECRET, are_words, say_where};
 use ilagent::cli::describe::describe;
 use ilagent::cli::{self, Command};
 use ilagent::config::{Checked, Place, Surroundings};
-
-/// A password of theirs, which nothing may show.
-const SECRET: &str = "hush-hush";
 
 /// What an application is told to do, or faults with their places; no secret is shown in either.
 pub fn files(data: &[u8]) {
@@ -38,13 +35,9 @@ pub fn files(data: &[u8]) {
             }
         }
         Err(faults) => {
-            assert!(!faults.0.is_empty(), "refused without a reason");
-            let lines = text.split('\n').count();
+            say_where(&faults, text);
             for fault in &faults.0 {
-                are_words(&fault.to_string());
-                assert!(!fault.to_string().contains(SECRET), "{fault}");
-                let Place::File { line, .. } = &fault.place else { panic!("{fault}: no place") };
-                assert!((1..=lines).contains(line), "{fault} in {lines} lines");
+                assert!(matches!(fault.place, Place::File { .. }), "{fault}: no place");
             }
         }
     }

@@ -1,17 +1,14 @@
 //! Service commissioning files of Connectware, in YAML, and messages for what they become.
 
-use super::are_words;
+use super::{SECRET, are_words, say_where};
 use ilagent::cli::describe::describe;
 use ilagent::cli::{self, Command};
-use ilagent::config::{Checked, Config, Place, Surroundings, Target};
+use ilagent::config::{Checked, Config, Surroundings, Target};
 use ilagent::mapping::shape::{Made, Now, Shapes};
 use ilagent::message::{Desk, Message, Origin, Qos, Receipt};
 use ilagent::topic;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-/// A password of theirs, which no fault may show.
-const SECRET: &str = "hush-hush";
 
 /// Longest time that something may wait for others.
 const LATER: Duration = Duration::from_secs(86_400);
@@ -36,17 +33,7 @@ pub fn files(data: &[u8]) {
             describe(&config).lines().for_each(are_words);
             messages(&config);
         }
-        Err(faults) => {
-            assert!(!faults.0.is_empty(), "refused without a reason");
-            let lines = text.split('\n').count();
-            for fault in &faults.0 {
-                are_words(&fault.to_string());
-                assert!(!fault.to_string().contains(SECRET), "{fault}");
-                if let Place::File { line, .. } = &fault.place {
-                    assert!((1..=lines).contains(line), "{fault} in {lines} lines");
-                }
-            }
-        }
+        Err(faults) => say_where(&faults, text),
     }
 }
 
